@@ -1,0 +1,57 @@
+"""Tunesmith turns a general language model into a specialist, and proves that it did.
+
+Plugin authors import everything they need from here; nothing in it loads torch.
+"""
+
+from tunesmith.data.encoded import Encoded, Unit
+from tunesmith.data.example import Example, Message, Origin, Segment
+from tunesmith.errors import DataError, RecipeError, RowError, TunesmithError
+from tunesmith.evaluation.measure import Findings, Measure, Sample, Table
+from tunesmith.plugins.hookspecs import hookimpl
+from tunesmith.plugins.interfaces import (
+    Adapter,
+    Audit,
+    Curator,
+    Evaluator,
+    Formatter,
+    LanguageModel,
+    Objective,
+    Record,
+    Regularizer,
+    Renderer,
+    Subject,
+)
+from tunesmith.training.forward import Chunk, Forward, Term
+
+__version__ = "0.1.0"
+__all__ = [
+    "Adapter",
+    "Audit",
+    "Chunk",
+    "Curator",
+    "DataError",
+    "Encoded",
+    "Evaluator",
+    "Example",
+    "Findings",
+    "Formatter",
+    "Forward",
+    "LanguageModel",
+    "Measure",
+    "Message",
+    "Objective",
+    "Origin",
+    "RecipeError",
+    "Record",
+    "Regularizer",
+    "Renderer",
+    "RowError",
+    "Sample",
+    "Segment",
+    "Subject",
+    "Table",
+    "Term",
+    "TunesmithError",
+    "Unit",
+    "hookimpl",
+]

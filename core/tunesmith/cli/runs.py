@@ -1,0 +1,144 @@
+"""Run directories: `runs/<recipe>/<time>/`, made by `fit`, found again by every other verb."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tunesmith.errors import RecipeError
+
+_RUN_VARIABLE = "TUNESMITH_RUN_DIRECTORY"  # how the other ranks of a `fit` learn rank 0's directory
+_METHOD = ("seed_everything", "model", "data", "trainer")
+# What changes where or how a run is watched, not what is trained.
+_WATCHING = ("logger", "enable_progress_bar", "enable_model_summary", "log_every_n_steps", "default_root_dir", "profiler")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run directory."""
+
+    path: Path
+
+    @property
+    def lock(self) -> dict[str, Any]:
+        """The content of `lock.json`; empty where there is none."""
+        return _read(self.path / "lock.json")
+
+    @property
+    def complete(self) -> bool:
+        """Whether `fit` ended and saved its adapter."""
+        return _read(self.path / "result.json").get("complete") is True
+
+    @property
+    def adapter(self) -> Path:
+        """Where the adapter lies."""
+        return self.path / "adapter"
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """The newest checkpoint that can be resumed from."""
+        found = list((self.path / "checkpoints").glob("last*.ckpt"))
+        return max(found, key=lambda p: p.stat().st_mtime_ns) if found else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file so that a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(path.suffix + ".part")
+    part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    part.replace(path)
+
+
+def digest(content: Any) -> str:
+    """A short hash of a JSON-able value that does not depend on the order of keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def method(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a resolved recipe that decides what is trained."""
+    part = {key: config.get(key) for key in _METHOD}
+    part["trainer"] = {k: v for k, v in (config.get("trainer") or {}).items() if k not in _WATCHING}
+    part["data"] = {k: v for k, v in (config.get("data") or {}).items() if k not in ("workers", "keep_rejected")}
+    return part
+
+
+def new_run(root: Path, recipe: str) -> Run:
+    """Make a run directory; the other ranks of the same `fit` get the one that rank 0 made."""
+    given = os.environ.get(_RUN_VARIABLE)
+    if given and "LOCAL_RANK" in os.environ:
+        return Run(Path(given))
+    stamp = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+    for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
+        path = root / recipe / f"{stamp}{suffix}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return announce(Run(path))
+    msg = f"no free run directory below {root / recipe}"
+    raise RecipeError(msg)
+
+
+def announce(run: Run) -> Run:
+    """Tell the ranks that this process will start which directory is used."""
+    os.environ[_RUN_VARIABLE] = str(run.path.absolute())
+    return run
+
+
+def runs_of(root: Path, recipe: str) -> list[Run]:
+    """The runs of a recipe, newest first."""
+    folder = root / recipe
+    if not folder.is_dir():
+        return []
+    return [Run(p) for p in sorted(folder.iterdir(), key=lambda p: p.name, reverse=True) if (p / "lock.json").is_file()]
+
+
+def find_run(root: Path, recipe: str, config: Mapping[str, Any], chosen: str | None, complete: bool = True) -> Run:
+    """The newest complete run that the recipe, as it is now, describes; or the one that `--run` names.
+
+    Raises:
+        RecipeError: There is none; names the nearest run and the first key that differs.
+    """
+    if chosen is not None:
+        run = Run(Path(chosen))
+        if not (run.path / "lock.json").is_file():
+            msg = f"--run {chosen} is not a run directory: it has no lock.json\nruns lie below {root / recipe}"
+            raise RecipeError(msg)
+        return run
+    wanted = method(config)
+    others = [r for r in runs_of(root, recipe) if r.complete or not complete]
+    for run in others:
+        if run.lock.get("fingerprint") == digest(wanted):
+            return run
+    fit = "lightning-cli fit --config ..."
+    if not others:
+        msg = f"no {'complete ' if complete else ''}run of {recipe} below {root}; train it first: {fit}"
+        raise RecipeError(msg)
+    nearest = min(others, key=lambda r: len(list(differences(r.lock.get("method", {}), wanted))))
+    key, then, now = next(differences(nearest.lock.get("method", {}), wanted), ("version", "", ""))
+    msg = (
+        f"no run of {recipe} was made by this recipe; the nearest is {nearest.path}, where {key} is {then!r}, now {now!r}\n"
+        f"give the same --config overlays and overrides as for `fit`, or choose it with --run {nearest.path}"
+    )
+    raise RecipeError(msg)
+
+
+def differences(one: Any, other: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The leaves in which two nested configs differ, as (key, first, second)."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for name in [*one, *(k for k in other if k not in one)]:
+            yield from differences(one.get(name), other.get(name), f"{key}.{name}" if key else str(name))
+    elif one != other:
+        yield key, one, other

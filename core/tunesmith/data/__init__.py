@@ -1,0 +1,1 @@
+"""From sources to batches: rows, examples, curators, splits, encodings, ragged batches and their loader."""

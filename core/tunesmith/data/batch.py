@@ -1,0 +1,73 @@
+"""A micro-batch without padding, and the accumulation window that it belongs to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from tunesmith.data.encoded import Unit
+from tunesmith.data.example import Example
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one optimizer step counts, on all ranks, known before the window starts.
+
+    Args:
+        counts: Number of each unit over all micro-batches of the window on all ranks; `step` holds the number of
+            micro-batches themselves.
+        factor: Micro-batches that Lightning divides a window by (`accumulate_grad_batches`, also in a partial last
+            window) times the ranks that DDP averages over.
+        index: Number of the window within the epoch, from 0.
+    """
+
+    counts: Mapping[str, int]
+    factor: int
+    index: int = 0
+
+    def scale(self, total: Tensor, unit: Unit) -> Tensor:
+        """What `training_step` has to return for a sum, so that the step sees sum / count (traps 1, 2, 4, 6)."""
+        return total * (self.factor / max(1, self.counts[unit]))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sequences one after the other; T tokens, n sequences, no padding.
+
+    Args:
+        input_ids: `[T]`, int64.
+        position_ids: `[T]`, from 0 in each sequence.
+        cu_seqlens: `[n + 1]`, int32: where each sequence begins, and T.
+        loss_weights: `[T]`, float32: weight of predicting this token from those before it; 0 at each sequence's start.
+        sequence_example: `[n]`: index in `examples` of the example that each sequence belongs to.
+        examples: The examples, for metadata (ids, tasks, extras).
+        max_seqlen: Length of the longest sequence.
+        window: The optimizer step that this micro-batch is part of; None outside training.
+    """
+
+    input_ids: Tensor
+    position_ids: Tensor
+    cu_seqlens: Tensor
+    loss_weights: Tensor
+    sequence_example: Tensor
+    examples: tuple[Example, ...]
+    max_seqlen: int
+    window: Window | None = None
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """Return a copy with all tensors on `device`."""
+        return replace(self, **{k: v.to(device, non_blocking=non_blocking) for k, v in self._tensors().items()})
+
+    def pin_memory(self) -> "Batch":
+        """Return a copy in page-locked memory, for asynchronous copies to a GPU."""
+        return replace(self, **{k: v.pin_memory() for k, v in self._tensors().items()})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {f.name: v for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+
+    @property
+    def sequence(self) -> Tensor:
+        """Index of the sequence that each token belongs to, `[T]`."""
+        lengths = self.cu_seqlens.diff()
+        return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)

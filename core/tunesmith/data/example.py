@@ -1,0 +1,96 @@
+"""What a row becomes: an example, and where it came from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation.
+
+    Args:
+        role: Who speaks.
+        content: What is said, as plain text.
+        weight: Loss weight of the turn's tokens; None leaves it to the objective (assistant turns 1, all others 0).
+        fields: What else a chat template may read (`tool_calls`, `name`, `tool_call_id`, ...).
+    """
+
+    role: Role
+    content: str
+    weight: float | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of template-free text and the loss weight of its tokens."""
+
+    text: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an example was read: the source's name in the recipe, the file, and the line or record (from 1)."""
+
+    source: str = ""
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What a formatter makes of a row. Exactly one of `messages`, `segments`, `chosen` (with `rejected`) holds content.
+
+    Args:
+        messages: A conversation; rendered with the base's chat template.
+        segments: Text that takes no template; tokenised whole, special tokens as the tokenizer adds them, closed by EOS.
+        chosen: The preferred conversation of a pair; shares its first turns with `rejected`.
+        rejected: The other one.
+        label: A class name, class names, or a number, with `messages` or `segments` as the text.
+        tools: JSON schemas of the tools that the conversation may call.
+        id: Unique within a run and stable: made from the content and the origin by the core where a formatter sets none.
+        origin: Where it was read; set by the core.
+        task: Name of the task in a mixture; set by the core from `data.sources.<name>.task`.
+        extras: The row's other columns (gold values, groups, keys that are kept together).
+    """
+
+    messages: tuple[Message, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    chosen: tuple[Message, ...] = ()
+    rejected: tuple[Message, ...] = ()
+    label: str | float | tuple[str | float, ...] | None = None
+    tools: tuple[Mapping[str, Any], ...] = ()
+    id: str = ""
+    origin: Origin = Origin()
+    task: str = ""
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_(self, **changes: Any) -> "Example":
+        """Return a copy with the given fields changed."""
+        return replace(self, **changes)
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """The turns before the last assistant turn: what a model is asked at evaluation."""
+        turns = self.messages or self.chosen
+        return turns[:-1] if turns and turns[-1].role == "assistant" else turns
+
+    @property
+    def reference(self) -> str:
+        """The last assistant turn's text, which outputs are compared with; empty where there is none."""
+        turns = self.messages or self.chosen
+        return turns[-1].content if turns and turns[-1].role == "assistant" else ""
+
+    def texts(self) -> Sequence[str]:
+        """All text of the example, turn by turn, for curators and audits."""
+        turns = (*self.messages, *self.chosen, *self.rejected)
+        return [m.content for m in turns] + [s.text for s in self.segments]

@@ -1,0 +1,1 @@
+"""The evidence: generate, measure, compare, decide, report."""

@@ -1,0 +1,100 @@
+"""What evaluators and audits take and give."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tunesmith.data.example import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One prompt with its reference and one model's output.
+
+    Args:
+        id: The example's id.
+        prompt: The turns that the model was given.
+        reference: The answer that was wanted.
+        output: The answer that the model gave, without special tokens; empty where no evaluator asked to generate.
+        logprob: Sum of the log-probabilities (natural logarithm) of the reference's tokens; nan where not asked for.
+        tokens: Number of tokens that `logprob` sums over.
+        task: The example's task.
+        extras: The row's other columns (gold values, groups).
+        stopped: Whether the output ended by itself, rather than at `generation.max_new_tokens`.
+    """
+
+    id: str
+    prompt: tuple[Message, ...]
+    reference: str
+    output: str
+    logprob: float = math.nan
+    tokens: int = 0
+    task: str = ""
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    stopped: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """The values of one metric, one per sample.
+
+    Args:
+        name: Name within its evaluator, as a recipe's `success` says it after the slash.
+        values: One value per sample, in the samples' order; nan where the metric does not apply to one.
+        higher_is_better: The direction in which an improvement lies.
+        unit: What it is counted in, for tables ("%", "tokens", "grade"); empty for plain numbers and shares.
+        corpus: For a metric that is no mean of per-sample values: recomputes it on the samples at the given indices
+            (which may repeat, as in a bootstrap resample).
+    """
+
+    name: str
+    values: Sequence[float]
+    higher_is_better: bool = True
+    unit: str = ""
+    corpus: Callable[[Sequence[int]], float] | None = None
+
+    @property
+    def value(self) -> float:
+        """The metric over all samples: the mean of the values that apply, or `corpus` of all; nan without samples."""
+        return self.at(range(len(self.values)))
+
+    def at(self, indices: Sequence[int]) -> float:
+        """The metric over the samples at `indices`, which may repeat."""
+        if self.corpus is not None:
+            return self.corpus(indices)
+        applying = [v for i in indices if not math.isnan(v := self.values[i])]
+        return math.fsum(applying) / len(applying) if applying else math.nan
+
+
+Severity = Literal["none", "low", "medium", "high"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of an audit: a title, column names, and rows of cells (text or numbers)."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float | int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What an audit found.
+
+    Args:
+        summary: One or two sentences that say what was found and how bad it is.
+        severity: The worst of what was found.
+        metrics: Scalars by name, which `success` can bound as `<name in the recipe>/<metric>`.
+        tables: Group-wise tables.
+        evidence: Ids of examples that show the finding, worst first.
+        advice: What to do about it.
+    """
+
+    summary: str
+    severity: Severity
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+    evidence: tuple[str, ...] = ()
+    advice: str = ""

@@ -1,0 +1,1 @@
+"""The extension surface: what a plugin is, how it is found and checked."""

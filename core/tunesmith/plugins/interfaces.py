@@ -1,0 +1,263 @@
+"""The base classes of all plugins. One or two abstract methods each; what only some need has a default.
+
+A plugin's constructor takes its options, typed, and stores them unchanged: no work, no I/O. Its class docstring is what
+`lightning-cli plugins describe NAME` prints. Heavy libraries are imported inside methods, so that listing stays fast.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from tunesmith.data.encoded import Encoded
+from tunesmith.data.example import Example, Message
+from tunesmith.evaluation.measure import Findings, Measure, Sample
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from tunesmith.data.batch import Batch
+    from tunesmith.training.forward import Forward, Term
+
+
+class Plugin(ABC):
+    """What all plugins share: a kind, as `plugins list` shows it."""
+
+    kind: ClassVar[str] = ""
+
+
+class Formatter(Plugin):
+    """Turns a row into an example."""
+
+    kind = "formatter"
+
+    @abstractmethod
+    def format(self, row: Mapping[str, Any]) -> Example:
+        """Read one row. Pure: same row, same example.
+
+        Columns that the formatter does not consume belong into `Example.extras`.
+
+        Raises:
+            RowError: The row cannot be read; names the field and the columns that are there.
+        """
+
+
+class Record(Protocol):
+    """Where a curator says what it did; the core counts by reason."""
+
+    def drop(self, example: Example, reason: str) -> None:
+        """Note that `example` was left out."""
+
+    def change(self, example: Example, reason: str) -> None:
+        """Note that `example` was changed."""
+
+    def add(self, example: Example, reason: str) -> None:
+        """Note that `example` was made."""
+
+
+class Curator(Plugin):
+    """Improves a data set: drops, changes or makes examples, and records each by reason.
+
+    Attributes:
+        scope: `all` runs before the split (clean, anonymise, deduplicate); `train` after it, on training rows only
+            (augment, balance), so that no test row is ever made or changed.
+        by_row: Whether examples are independent of each other, so that parts may be processed apart.
+    """
+
+    kind = "curator"
+    scope: ClassVar[Literal["all", "train"]] = "all"
+    by_row: ClassVar[bool] = False
+
+    @abstractmethod
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:
+        """Return the examples that stay, in order, with `id` and `origin` kept."""
+
+
+class Renderer(Protocol):
+    """Text to token ids with loss weights, by the base's tokenizer and chat template."""
+
+    def conversation(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> Encoded:
+        """Render a whole conversation once; weights come from the template's own segments (traps 12, 13, 18).
+
+        A turn with `weight=None` weighs 1 if the assistant speaks, else 0. The end-of-turn token belongs to its turn.
+        """
+
+    def prompt(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> Encoded:
+        """Render turns and open the assistant's: what generation starts from."""
+
+    def text(self, pieces: Sequence[tuple[str, float]], end: bool = True) -> Encoded:
+        """Tokenise template-free pieces of text with a weight each, as one text; `end` closes it with EOS."""
+
+
+class Objective(Plugin):
+    """The training objective: how an example becomes sequences, and what the loss is.
+
+    Attributes:
+        model_class: Which head of transformers it needs.
+        causal: Whether attention looks back only.
+    """
+
+    kind = "objective"
+    model_class: ClassVar[Literal["causal", "masked", "classification"]] = "causal"
+    causal: ClassVar[bool] = True
+
+    @abstractmethod
+    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
+        """Sequences of one example; two for a preference pair, which stay in one micro-batch.
+
+        Raises:
+            RowError: The example lacks what the objective needs.
+        """
+
+    @abstractmethod
+    def loss(self, forward: "Forward") -> "Term":
+        """The loss of a micro-batch as a sum with its unit."""
+
+    def module(self, config: Any) -> "nn.Module | None":
+        """A head of its own, trained and saved with the adapter; None for the model's own."""
+        return None
+
+
+class Adapter(Plugin):
+    """Which parameters train, how they are saved and merged.
+
+    Attributes:
+        layout: `padded` where the method cannot run on ragged batches (prompt and prefix methods).
+        switchable: Whether `without` gives the base from the same weights, so that no second copy is needed.
+    """
+
+    kind = "adapter"
+    layout: ClassVar[Literal["ragged", "padded"]] = "ragged"
+    switchable: ClassVar[bool] = True
+
+    def load_options(self) -> dict[str, Any]:
+        """Further keyword arguments for `from_pretrained` (a quantisation, a dtype)."""
+        return {}
+
+    @abstractmethod
+    def attach(self, model: "nn.Module") -> "nn.Module":
+        """Set `requires_grad` and add modules; returns the model that trains."""
+
+    @abstractmethod
+    def save(self, model: "nn.Module", directory: Path) -> None:
+        """Write what was trained in the form that plain transformers or peft load."""
+
+    @abstractmethod
+    def load(self, model: "nn.Module", directory: Path) -> None:
+        """Read into an attached model what `save` wrote; refuses missing and unexpected names."""
+
+    def merge(self, model: "nn.Module") -> "nn.Module":
+        """Return a plain model with the adapter folded in; one that has nothing to fold returns it as it is."""
+        return model
+
+    def without(self, model: "nn.Module") -> AbstractContextManager[None]:
+        """Context in which `model` computes what the base did; leaves every `requires_grad` as it was (trap 45)."""
+        return nullcontext()
+
+    def groups(self, model: "nn.Module") -> list[dict[str, Any]] | None:
+        """Parameter groups with learning rates of their own (`lr_scale`), or None for one group."""
+        return None
+
+    def after_step(self, model: "nn.Module", step: int) -> None:
+        """Called after each optimizer step, counted from 1."""
+
+
+class Regularizer(Plugin):
+    """An extra term of the loss, logged as `reg/<name>`, or a perturbation while training.
+
+    Constructors take `weight` and multiply it into the term themselves.
+    """
+
+    kind = "regularizer"
+
+    def setup(self, model: "nn.Module") -> None:
+        """Called once with the attached model, before a checkpoint's weights are restored."""
+
+    def penalty(self, forward: "Forward") -> "Term | None":
+        """The extra term of this micro-batch, weight included; None where the method only perturbs."""
+        return None
+
+    def module(self) -> "nn.Module | None":
+        """Parameters of its own, trained beside the adapter (an adversary)."""
+        return None
+
+    def prepare(self, forwards: Iterator["Forward"]) -> None:
+        """Called once before the first step with passes over the training rows (a Fisher matrix)."""
+
+    def perturb(self, embeddings: "Tensor", batch: "Batch") -> "Tensor":
+        """Change input embeddings `[T, width]` in training; never called in evaluation (trap 36)."""
+        return embeddings
+
+
+class Evaluator(Plugin):
+    """Turns samples into measures.
+
+    Attributes:
+        needs: What the core has to produce per sample: `output` (generate an answer) and/or `logprob` (score the
+            reference). Evaluators that need no generation cost none.
+    """
+
+    kind = "evaluator"
+    needs: ClassVar[frozenset[Literal["output", "logprob"]]] = frozenset({"output"})
+
+    @abstractmethod
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        """Measure one model's samples. Returns the same names for any samples, also for none."""
+
+    def produces(self) -> list[Measure]:
+        """Names, units and directions, without values: what `success` may bound; checked before anything runs."""
+        return self.measure([])
+
+
+class LanguageModel(Protocol):
+    """The narrow waist that evaluators and audits see of a model."""
+
+    def generate(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
+        """Greedy answers by default, decoded as `generation` says; equal to one-by-one decoding."""
+
+    def logprob(self, conversations: Sequence[Sequence[Message]]) -> list[tuple[float, int]]:
+        """Sum of log-probabilities (nats) of the assistant turns' tokens, and their number."""
+
+    def classify(self, prompts: Sequence[Sequence[Message]], labels: Sequence[str]) -> list[list[float]]:
+        """Probability of each label as the answer, normalised over the labels."""
+
+    def embed(self, texts: Sequence[str]) -> "torch.Tensor":
+        """Mean last hidden state of each text, `[len(texts), width]`."""
+
+    def baseline(self, name: str = "base") -> "LanguageModel":
+        """The model that the tuned one is compared with."""
+
+
+class Subject(Protocol):
+    """What an audit may look at; parts that its class does not ask for are absent.
+
+    Attributes:
+        examples: The examples by split.
+        model: The tuned model.
+        outputs: Logged or generated samples.
+    """
+
+    examples: Mapping[str, Sequence[Example]]
+    model: LanguageModel | None
+    outputs: Sequence[Sample] | None
+
+
+class Audit(Plugin):
+    """Looks for bias in the data, the model or its outputs.
+
+    Attributes:
+        needs: Which parts of the subject it reads.
+    """
+
+    kind = "audit"
+    needs: ClassVar[frozenset[Literal["examples", "model", "outputs"]]] = frozenset({"examples"})
+
+    @abstractmethod
+    def examine(self, subject: Subject) -> Findings:
+        """Look, and say what was found with its evidence. Works on empty groups and empty subjects."""
+
+    def produces(self) -> list[Measure]:
+        """Metrics that `success` may bound, as empty measures with a name, a unit and a direction."""
+        return []

@@ -1,0 +1,1 @@
+"""The training path: base model, attention, head, loss, optimizer step, checkpoint content."""

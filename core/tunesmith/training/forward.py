@@ -1,0 +1,79 @@
+"""What objectives and regularizers see of one micro-batch, and what they return."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from tunesmith.data.encoded import Unit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tunesmith.data.batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A part of the loss: a sum and its unit, never a mean.
+
+    The core divides `sum` by the number of `unit`s in the whole accumulation window on all ranks (trap 1); a `step`
+    term counts once per optimizer step, however many micro-batches the window has (trap 4).
+
+    Args:
+        sum: Scalar tensor, summed over the micro-batch's units.
+        unit: token, example, pair or step.
+    """
+
+    sum: "Tensor"
+    unit: Unit
+
+
+class Chunk(NamedTuple):
+    """Some supervised positions of a micro-batch.
+
+    Attributes:
+        hidden: Input of the head, `[c, width]`.
+        targets: The token ids to predict there, `[c]`.
+        weights: Their loss weights, `[c]`.
+        sequence: Index of the sequence in the batch that each belongs to, `[c]`.
+    """
+
+    hidden: "Tensor"
+    targets: "Tensor"
+    weights: "Tensor"
+    sequence: "Tensor"
+
+
+class Forward(ABC):
+    """One pass of the model over one micro-batch; the head has not run yet.
+
+    Attributes:
+        batch: The micro-batch, with its examples' metadata.
+        hidden: Last hidden states of all T tokens, `[T, width]`, the documents one after the other.
+        supervised: Positions in `[0, T)` whose next token has a loss weight, `[S]`.
+        targets: The next tokens there, `[S]`.
+        weights: Their loss weights, `[S]`.
+    """
+
+    batch: "Batch"
+    hidden: "Tensor"
+    supervised: "Tensor"
+    targets: "Tensor"
+    weights: "Tensor"
+
+    @abstractmethod
+    def head(self, hidden: "Tensor") -> "Tensor":
+        """Logits of hidden states: `[c, width]` to `[c, vocabulary]`, in the model's precision."""
+
+    @abstractmethod
+    def chunks(self) -> Iterator[Chunk]:
+        """Supervised positions in pieces small enough that their logits fit into memory, in order."""
+
+    @abstractmethod
+    def again(self) -> "Forward":
+        """A second pass over the same batch, with fresh dropout (R-Drop)."""
+
+    @abstractmethod
+    def baseline(self) -> "Forward":
+        """A pass of the model without the adapter, in evaluation mode and without gradients."""

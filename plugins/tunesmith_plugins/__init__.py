@@ -1,0 +1,70 @@
+"""The built-in plugins, found through the same entry point as anybody else's."""
+
+from collections.abc import Iterable
+
+from tunesmith import Adapter, Audit, Curator, Evaluator, Formatter, Objective, Regularizer, hookimpl
+
+
+@hookimpl
+def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
+    """The formatters of this package."""
+    from tunesmith_plugins.formatters.instruction import Instruction
+    from tunesmith_plugins.formatters.messages import Messages
+    from tunesmith_plugins.formatters.prompt_completion import PromptCompletion
+    from tunesmith_plugins.formatters.raw_text import RawText
+    from tunesmith_plugins.formatters.template import Template
+
+    return [Template, PromptCompletion, Instruction, Messages, RawText]
+
+
+@hookimpl
+def tunesmith_register_curators() -> Iterable[type[Curator]]:
+    """The curators of this package."""
+    from tunesmith_plugins.curators.exact_duplicates import ExactDuplicates
+
+    return [ExactDuplicates]
+
+
+@hookimpl
+def tunesmith_register_objectives() -> Iterable[type[Objective]]:
+    """The training objectives of this package."""
+    from tunesmith_plugins.objectives.next_token import NextToken
+
+    return [NextToken]
+
+
+@hookimpl
+def tunesmith_register_adapters() -> Iterable[type[Adapter]]:
+    """The adapters of this package."""
+    from tunesmith_plugins.adapters.full import Full
+    from tunesmith_plugins.adapters.lora import LoRA
+    from tunesmith_plugins.adapters.qlora import QLoRA
+
+    return [Full, LoRA, QLoRA]
+
+
+@hookimpl
+def tunesmith_register_regularizers() -> Iterable[type[Regularizer]]:
+    """The regularizers of this package."""
+    from tunesmith_plugins.regularizers.kl_to_base import KLToBase
+
+    return [KLToBase]
+
+
+@hookimpl
+def tunesmith_register_audits() -> Iterable[type[Audit]]:
+    """The audits of this package."""
+    from tunesmith_plugins.audits.representation import Representation
+
+    return [Representation]
+
+
+@hookimpl
+def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
+    """The evaluators of this package."""
+    from tunesmith_plugins.evaluators.critical_errors import CriticalErrors
+    from tunesmith_plugins.evaluators.exact_match import ExactMatch
+    from tunesmith_plugins.evaluators.perplexity import Perplexity
+    from tunesmith_plugins.evaluators.rouge import ROUGE
+
+    return [ROUGE, ExactMatch, Perplexity, CriticalErrors]

@@ -1,0 +1,1 @@
+"""Built-in adapters, one class a file, the file named after it."""

@@ -1,0 +1,1 @@
+"""Built-in curators, one class a file, the file named after it."""

@@ -1,0 +1,1 @@
+"""Built-in regularizers, one class a file, the file named after it."""
