@@ -1,10 +1,10 @@
 """What a verb's command line says: recipes, options of the verb, and overrides of the recipe."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tunesmith.errors import RecipeError
+from tunesmith.nearest import nearest
 
 # Every option: whether it takes a value, the verbs that know it, and its help.
 _ALL = ("fit", "validate", "test", "predict", "audit", "preview", "prepare")
@@ -97,7 +97,7 @@ def _unknown(verb: str, name: str, sections: Sequence[str]) -> str:
     if name in OPTIONS:
         return f"--{name} is not an option of {verb}; it belongs to {', '.join(OPTIONS[name][1])}"
     known = [o for o, (_, verbs, _) in OPTIONS.items() if verb in verbs]
-    near = difflib.get_close_matches(name.split(".")[0], [*known, *sections], n=1)
+    near = nearest(name.split(".")[0], [*known, *sections])
     hint = f"; did you mean --{'.'.join([near[0], *name.split('.')[1:]])}?" if near else ""
     options = ", ".join(f"--{o}" for o in known)
     return f"--{name} is not an option of {verb}{hint}\n{verb} takes: {options}; and any key of the recipe (--data.batch_size=4)"
@@ -105,10 +105,18 @@ def _unknown(verb: str, name: str, sections: Sequence[str]) -> str:
 
 def help_page(verb: str, summary: str, sections: Sequence[str]) -> str:
     """The help text of a verb."""
-    lines = [f"lightning-cli {verb} --config RECIPE [--config OVERLAY ...] [options] [--KEY=VALUE ...]", "", summary, ""]
+    lines = [
+        f"lightning-cli {verb} --config RECIPE [--config OVERLAY ...] [options] [--KEY=VALUE ...]",
+        "",
+        summary,
+        "",
+    ]
     for name, (takes_value, verbs, text) in OPTIONS.items():
         if verb in verbs:
             lines.append(f"  --{name + (' VALUE' if takes_value else ''):<22} {text}")
-    lines += ["", f"Any key of the recipe may be overridden: --data.batch_size=4 (top-level keys: {', '.join(sections)})."]
+    lines += [
+        "",
+        f"Any key of the recipe may be overridden: --data.batch_size=4 (top-level keys: {', '.join(sections)}).",
+    ]
     lines += ["Options of plugins: lightning-cli plugins describe NAME"]
     return "\n".join(lines)

@@ -14,7 +14,14 @@ from tunesmith.errors import RecipeError
 _RUN_VARIABLE = "TUNESMITH_RUN_DIRECTORY"  # how the other ranks of a `fit` learn rank 0's directory
 _METHOD = ("seed_everything", "model", "data", "trainer")
 # What changes where or how a run is watched, not what is trained.
-_WATCHING = ("logger", "enable_progress_bar", "enable_model_summary", "log_every_n_steps", "default_root_dir", "profiler")
+_WATCHING = (
+    "logger",
+    "enable_progress_bar",
+    "enable_model_summary",
+    "log_every_n_steps",
+    "default_root_dir",
+    "profiler",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ class Window:
 
     Args:
         counts: Number of each unit over all micro-batches of the window on all ranks; `step` holds the number of
-            micro-batches themselves.
+            micro-batches themselves, ghosts left out.
         factor: Micro-batches that Lightning divides a window by (`accumulate_grad_batches`, also in a partial last
-            window) times the ranks that DDP averages over.
+            window) times the ranks that DDP averages over; 0 for a ghost, so that none of its terms counts.
         index: Number of the window within the epoch, from 0.
     """
 
@@ -44,6 +44,8 @@ class Batch:
         examples: The examples, for metadata (ids, tasks, extras).
         max_seqlen: Length of the longest sequence.
         window: The optimizer step that this micro-batch is part of; None outside training.
+        ghost: Whether it only keeps a rank in step with the others: its rows count elsewhere, its loss weights are all
+            0, and nothing of it may enter a loss, a metric or a count.
     """
 
     input_ids: Tensor
@@ -54,6 +56,7 @@ class Batch:
     examples: tuple[Example, ...]
     max_seqlen: int
     window: Window | None = None
+    ghost: bool = False
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """Return a copy with all tensors on `device`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from tunesmith.data.encoded import Encoded
-from tunesmith.data.example import Example, Message
+from tunesmith.data.example import Example, Message, Segment
 from tunesmith.evaluation.measure import Findings, Measure, Sample
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tunesmith.training.forward import Forward, Term
 
 
-class Plugin(ABC):
+class Plugin(ABC):  # noqa: B024  abstract by its subclasses
     """What all plugins share: a kind, as `plugins list` shows it."""
 
     kind: ClassVar[str] = ""
@@ -45,7 +45,13 @@ class Formatter(Plugin):
 
 
 class Record(Protocol):
-    """Where a curator says what it did; the core counts by reason."""
+    """Where a curator says what it did; the core counts by reason.
+
+    Attributes:
+        seed: For curators that draw: made from the recipe's seed and the curator's name in it.
+    """
+
+    seed: int
 
     def drop(self, example: Example, reason: str) -> None:
         """Note that `example` was left out."""
@@ -217,8 +223,11 @@ class LanguageModel(Protocol):
     def generate(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
         """Greedy answers by default, decoded as `generation` says; equal to one-by-one decoding."""
 
-    def logprob(self, conversations: Sequence[Sequence[Message]]) -> list[tuple[float, int]]:
-        """Sum of log-probabilities (nats) of the assistant turns' tokens, and their number."""
+    def logprob(self, conversations: Sequence[Sequence[Message] | Sequence[Segment]]) -> list[tuple[float, int]]:
+        """Sum of log-probabilities (nats) of the tokens of assistant turns, or of segments, and their number.
+
+        Turns and segments with a weight of 0 do not count.
+        """
 
     def classify(self, prompts: Sequence[Sequence[Message]], labels: Sequence[str]) -> list[list[float]]:
         """Probability of each label as the answer, normalised over the labels."""

@@ -9,7 +9,17 @@ from typing import Any
 
 from tunesmith.errors import RecipeError
 
-_PACKAGES = ("tunesmith", "torch", "lightning", "transformers", "peft", "bitsandbytes", "tokenizers", "numpy", "jsonargparse")
+_PACKAGES = (
+    "tunesmith",
+    "torch",
+    "lightning",
+    "transformers",
+    "peft",
+    "bitsandbytes",
+    "tokenizers",
+    "numpy",
+    "jsonargparse",
+)
 _WEIGHTS = (".safetensors", ".gguf", ".json", ".model", ".jinja")
 
 

@@ -1,7 +1,7 @@
 """What objectives and regularizers see of one micro-batch, and what they return."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,6 +69,16 @@ class Forward(ABC):
     @abstractmethod
     def chunks(self) -> Iterator[Chunk]:
         """Supervised positions in pieces small enough that their logits fit into memory, in order."""
+
+    @abstractmethod
+    def total(self, term: "Callable[..., Tensor]", *others: "Forward") -> "Tensor":
+        """Sum `term(chunk, *chunks of others)` over all chunks, with one chunk's logits in memory at a time.
+
+        Args:
+            term: Gets one `Chunk` of this pass, and of each of `others` at the same positions; returns a scalar. Where
+                there are several chunks it runs once more in backward.
+            others: Passes over the same batch.
+        """
 
     @abstractmethod
     def again(self) -> "Forward":

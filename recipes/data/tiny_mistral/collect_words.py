@@ -45,11 +45,13 @@ def senses(wordnet: Path, part: str) -> Iterator[tuple[list[str], str]]:
 
 
 def write(path: Path, lines: list[str]) -> None:
+    """One entry a line, and a word about it."""
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{path.name}: {len(lines)} lines, {path.stat().st_size} bytes")
 
 
 def collect(wordnet: Path, names: Path, target: Path) -> None:
+    """Read both sources and write every list."""
     target.mkdir(exist_ok=True)
     seen = counts(wordnet)
     rare: set[str] = set()
@@ -89,6 +91,7 @@ def collect(wordnet: Path, names: Path, target: Path) -> None:
 
 
 def main() -> None:
+    """Read the command line and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("wordnet", type=Path)
     parser.add_argument("names", type=Path)

@@ -1,6 +1,6 @@
 """Write the text from which the embedded base learns: `text.jsonl` and `tasks.jsonl`.
 
-    python recipes/data/tiny_mistral/generate.py --texts 20000 --tasks 100000
+    python recipes/data/tiny_mistral/generate.py --texts 10000 --tasks 60000
 
 The same options give the same bytes. `tokenizer.py` reads the result, and so does `recipes/bases/tiny-mistral.yaml`.
 """
@@ -46,25 +46,29 @@ KINDS: dict[Callable[[Words], str], float] = {lexicon: 0.55, account: 0.2, echo:
 
 
 def texts(words: Words, count: int) -> Iterator[Row]:
+    """Rows of `text.jsonl`."""
     for make in words.rng.choices(list(KINDS), weights=list(KINDS.values()), k=count):
         yield {"text": make(words)}
 
 
 def tasks(words: Words, count: int) -> Iterator[Row]:
+    """Rows of `tasks.jsonl`."""
     for _ in range(count):
         yield {"messages": task(words)}
 
 
 def write(path: Path, rows: Iterator[Row]) -> None:
+    """One JSON object a line."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def main() -> None:
+    """Read the command line and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--texts", type=int, default=20_000, help="rows of text.jsonl")
-    parser.add_argument("--tasks", type=int, default=100_000, help="rows of tasks.jsonl")
+    parser.add_argument("--texts", type=int, default=10_000, help="rows of text.jsonl")
+    parser.add_argument("--tasks", type=int, default=60_000, help="rows of tasks.jsonl")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     arguments = parser.parse_args()

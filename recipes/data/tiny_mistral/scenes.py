@@ -8,6 +8,7 @@ from pathlib import Path
 
 from words import Words, joined, sentence
 
+BUT = (" but no ", " but not ", ", not ", ", without ", " rather than ", ", no ")
 LISTS = ("has", "lacks", "had")
 
 
@@ -30,6 +31,7 @@ class Fact:
 
     @property
     def value(self) -> str:
+        """What a record shows: a list with commas."""
         return ", ".join(self.values)
 
 
@@ -44,6 +46,7 @@ class Passage:
 
 @cache
 def scenes() -> dict[str, tuple[Line, ...]]:
+    """The worlds of `scenes.txt` by name."""
     found: dict[str, list[Line]] = {}
     here: list[Line] = []
     for raw in (Path(__file__).parent / "scenes.txt").read_text(encoding="utf-8").splitlines():
@@ -69,6 +72,7 @@ def prose(texts: list[str], rng: random.Random) -> str:
 
 
 def written(line: Line, label: str, words: Words) -> Fact:
+    """One fact with drawn values, put into a sentence."""
     rng = words.rng
     template = rng.choice(line.sentences)
     if line.kind not in LISTS:
@@ -85,7 +89,7 @@ def contrast(facts: list[Fact], kinds: list[str], rng: random.Random) -> list[st
     if "has" in kinds and "lacks" in kinds and rng.random() < 0.35:
         there, absent = kinds.index("has"), kinds.index("lacks")
         missing = joined(list(facts[absent].values), rng, "or")
-        texts[there] += rng.choice((" but no ", " but not ", ", not ", ", without ", " rather than ", ", no ")) + missing
+        texts[there] += rng.choice(BUT) + missing
         texts[absent] = ""
     return texts
 
@@ -117,22 +121,24 @@ def random_clauses(words: Words) -> Iterator[tuple[str, str]]:
     while True:
         noun, other, verb = rng.choice(words.nouns), rng.choice(words.nouns), rng.choice(words.verbs)
         adjective = rng.choice(words.adjectives)
-        yield rng.choice((
-            (noun, f"the {noun} is {{v}}"),
-            (noun, f"for the {noun} we take {{v}}"),
-            (f"{noun} {other}", f"the {other} of the {noun} is {{v}}"),
-            (noun, f"{{v}} is the {noun}"),
-            (noun, f"{{v}} was made the {adjective} {noun}"),
-            (f"{adjective} {noun}", f"as {adjective} {noun} they chose {{v}}"),
-            (noun, f"the {adjective} {noun} is called {{v}}"),
-            (noun, f"its {noun} has been {{v}} for a long time"),
-            (verb, f"they {verb} {{v}}"),
-            (verb, f"we want to {verb} {{v}} in the {noun}"),
-            (noun, f"{noun}: {{v}}"),
-            (noun, f"the {noun} and {{v}} belong together"),
-            (f"{noun}", f"under {noun} the {other} lists {{v}}"),
-            (noun, f"{{v}} will {verb} the {noun}"),
-        ))
+        yield rng.choice(
+            (
+                (noun, f"the {noun} is {{v}}"),
+                (noun, f"for the {noun} we take {{v}}"),
+                (f"{noun} {other}", f"the {other} of the {noun} is {{v}}"),
+                (noun, f"{{v}} is the {noun}"),
+                (noun, f"{{v}} was made the {adjective} {noun}"),
+                (f"{adjective} {noun}", f"as {adjective} {noun} they chose {{v}}"),
+                (noun, f"the {adjective} {noun} is called {{v}}"),
+                (noun, f"its {noun} has been {{v}} for a long time"),
+                (verb, f"they {verb} {{v}}"),
+                (verb, f"we want to {verb} {{v}} in the {noun}"),
+                (noun, f"{noun}: {{v}}"),
+                (noun, f"the {noun} and {{v}} belong together"),
+                (f"{noun}", f"under {noun} the {other} lists {{v}}"),
+                (noun, f"{{v}} will {verb} the {noun}"),
+            )
+        )
 
 
 def from_words(words: Words) -> Passage:

@@ -7,7 +7,8 @@ from scenes import Fact, Passage, from_scene, from_words, labelled, scenes
 from words import Words, joined, sentence
 
 Message = dict[str, str]
-NONE = ("none", "none", "none", "-", "nothing")
+ASKS = ("Fill in: {}", "Note {}.", "Report: {}", "Labels: {}", "Write down {}.", "{}?", "Extract {}.")
+PAIRS = ["{}: {}", "{} = {}", "{} is {}", "{} has {}", "{} - {}", "{} goes with {}", "{} lives with {}", "{} wants {}"]
 
 
 def chat(*turns: str, system: str = "") -> list[Message]:
@@ -32,7 +33,7 @@ def record(facts: list[tuple[str, str]], style: int) -> str:
     return "\n".join(f"{label}: {value}" for label, value in facts)
 
 
-def chosen(passage: Passage, rng: random.Random, none: str) -> list[tuple[str, str]]:
+def chosen(passage: Passage, rng: random.Random, none: str = "none") -> list[tuple[str, str]]:
     """Which labels to ask for, and the answers; a label of which nothing is said gets `none`."""
     facts = [(fact.label, fact.value) for fact in passage.facts]
     if rng.random() < 0.4:
@@ -43,6 +44,7 @@ def chosen(passage: Passage, rng: random.Random, none: str) -> list[tuple[str, s
 
 
 def passage_of(words: Words) -> Passage:
+    """Either kind of passage."""
     return from_scene(words) if words.rng.random() < 0.6 else from_words(words)
 
 
@@ -50,10 +52,10 @@ def extract(words: Words) -> list[Message]:
     """A passage and the labels to fill in."""
     rng = words.rng
     passage = passage_of(words)
-    facts = chosen(passage, rng, "none")
+    facts = chosen(passage, rng)
     labels = ", ".join(label for label, _ in facts)
     answer = record(facts, rng.randint(0, 9))
-    ask = rng.choice(("Fill in: {}", "Note {}.", "Report: {}", "Labels: {}", "Write down {}.", "{}?", "Extract {}.")).format(labels)
+    ask = rng.choice(ASKS).format(labels)
     if rng.random() < 0.2:
         return chat(passage.text, answer, system=ask)
     return chat(rng.choice((f"{passage.text}\n{ask}", f"{ask}\n{passage.text}")), answer)
@@ -101,7 +103,7 @@ def table(words: Words) -> list[Message]:
     rng = words.rng
     keys = words.things(3, 9)
     rows = {key: words.anything() for key in keys}
-    line = rng.choice(("{}: {}", "{} = {}", "{} is {}", "{} has {}", "{} - {}", "{} goes with {}", "{} lives with {}", "{} wants {}"))
+    line = rng.choice(PAIRS)
     text = rng.choice(("\n", ", ", "; ", ". ")).join(line.format(key, value) for key, value in rows.items())
     turns: list[str] = []
     for key in rng.sample(keys, rng.randint(2, len(keys))):
@@ -133,20 +135,54 @@ def copies(words: Words) -> list[Message]:
     return chat(f"{asked}: {text}", rng.choice(("Copy: ", "- ", "I say: ")) + text)
 
 
+WAYS = {
+    "yes": [
+        "{w} has {v}",
+        "there is {v}",
+        "now {v}",
+        "we found {v}",
+        "{w} still shows {v}",
+        "{v} is present",
+        "{w} wants {v}",
+    ],
+    "no": [
+        "{w} has no {v}",
+        "there is no {v}",
+        "not {v}",
+        "{w} is without {v}",
+        "never {v}",
+        "{v} is absent",
+        "nobody found {v}",
+        "{w} does not want {v}",
+        "{v} was refused",
+        "neither {v}",
+    ],
+    "past": [
+        "{w} had {v} once",
+        "there was {v} before",
+        "{w} used to have {v}",
+        "formerly {v}",
+        "{v} is over",
+        "{v} ended long ago",
+        "in the past {v}",
+        "{w} no longer has {v}",
+    ],
+}
+STATUSES = (
+    ("Yes", "No", "Past"),
+    ("Present", "Absent", "Former"),
+    ("Has", "Lacks", "Had"),
+    ("Now", "Not", "Earlier"),
+    ("Found", "Excluded", "History"),
+)
+
+
 def status(words: Words) -> list[Message]:
     """What is, what is not, and what once was: sort the items of a few sentences."""
     rng = words.rng
     items = words.things(3, 8)
     who = rng.choice((words.person(), "it", "the " + rng.choice(words.nouns)))
-    ways = {
-        "Yes": ("{w} has {v}", "there is {v}", "now {v}", "we found {v}", "{w} still shows {v}", "{v} is present", "{w} wants {v}"),
-        "No": ("{w} has no {v}", "there is no {v}", "not {v}", "{w} is without {v}", "never {v}", "{v} is absent", "nobody found {v}",
-               "{w} does not want {v}", "{v} was refused", "neither {v}"),
-        "Past": ("{w} had {v} once", "there was {v} before", "{w} used to have {v}", "formerly {v}", "{v} is over", "{v} ended long ago",
-                 "in the past {v}", "{w} no longer has {v}"),
-    }
-    names = rng.choice((("Yes", "No", "Past"), ("Present", "Absent", "Former"), ("Has", "Lacks", "Had"), ("Now", "Not", "Earlier"),
-                        ("Found", "Excluded", "History")))
+    ways, names = WAYS, rng.choice(STATUSES)
     sorted_: dict[str, list[str]] = {kind: [] for kind in ways}
     clauses: list[str] = []
     rest = list(items)
@@ -154,10 +190,14 @@ def status(words: Words) -> list[Message]:
         kind = rng.choice(list(ways))
         taken = [rest.pop(0) for _ in range(min(len(rest), rng.choice((1, 1, 2, 3))))]
         sorted_[kind] += taken
-        last = "nor" if kind == "No" and len(taken) == 2 else rng.choice(("and", "and", "or" if kind == "No" else "and"))
+        last = (
+            "nor" if kind == "no" and len(taken) == 2 else rng.choice(("and", "and", "or" if kind == "no" else "and"))
+        )
         text = rng.choice(ways[kind]).format(w=who, v=joined(taken, rng, last))
-        if kind == "No" and clauses and rng.random() < 0.3:
-            clauses[-1] += rng.choice((" but no ", " but not ", ", not ", ", no ", " without ")) + joined(taken, rng, "or")
+        if kind == "no" and clauses and rng.random() < 0.3:
+            clauses[-1] += rng.choice((" but no ", " but not ", ", not ", ", no ", " without ")) + joined(
+                taken, rng, "or"
+            )
         else:
             clauses.append(text)
     text = " ".join(sentence(clause) + "." for clause in clauses)
@@ -182,7 +222,8 @@ def rule(words: Words) -> list[Message]:
     law = rng.choice(("{} clashes with {}", "{} and {} must not meet", "never {} with {}", "keep {} from {}"))
     laws = ". ".join(sentence(law.format(*pair)) for pair in pairs)
     found = "; ".join(f"{a} with {b}" for a, b in bad) or "none"
-    return chat(f"{laws}.\n{rng.choice(('Here are', 'On the table:', 'We have'))} {joined(there, rng)}.\nClash?", f"Clash: {found}")
+    here = f"{rng.choice(('Here are', 'On the table:', 'We have'))} {joined(there, rng)}."
+    return chat(f"{laws}.\n{here}\nClash?", f"Clash: {found}")
 
 
 def spotted(words: Words) -> list[Message]:
@@ -198,11 +239,19 @@ def spotted(words: Words) -> list[Message]:
 
 
 MIXTURE: dict[Callable[[Words], list[Message]], float] = {
-    extract: 0.24, summarise: 0.14, by_example: 0.08, questions: 0.12, table: 0.12,
-    copies: 0.10, status: 0.12, rule: 0.04, spotted: 0.04,
+    extract: 0.24,
+    summarise: 0.16,
+    by_example: 0.08,
+    questions: 0.12,
+    table: 0.10,
+    copies: 0.08,
+    status: 0.14,
+    rule: 0.05,
+    spotted: 0.03,
 }
 
 
 def task(words: Words) -> list[Message]:
+    """One task of the mixture."""
     (make,) = words.rng.choices(list(MIXTURE), weights=list(MIXTURE.values()))
     return make(words)

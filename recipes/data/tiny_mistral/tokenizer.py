@@ -1,6 +1,6 @@
 """Train the tokenizer of the embedded base, and write it with the model's configuration.
 
-    python recipes/data/tiny_mistral/tokenizer.py --out plugins/tunesmith_plugins/bases/tiny-mistral
+python recipes/data/tiny_mistral/tokenizer.py --out plugins/tunesmith_plugins/bases/tiny-mistral
 """
 
 import argparse
@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 VOCABULARY = 4096
@@ -41,6 +42,7 @@ def corpus(folder: Path, rows: int) -> Iterator[str]:
 
 
 def save_tokenizer(text: Iterator[str], target: Path) -> None:
+    """Train byte-pair encoding and save it with its chat template."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -60,7 +62,8 @@ def save_tokenizer(text: Iterator[str], target: Path) -> None:
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
     )
-    fast = PreTrainedTokenizerFast(
+    wrapper: Any = PreTrainedTokenizerFast
+    fast = wrapper(
         tokenizer_object=tokenizer,
         bos_token=BOS,
         eos_token=EOS,
@@ -75,6 +78,7 @@ def save_tokenizer(text: Iterator[str], target: Path) -> None:
 
 
 def save_config(target: Path) -> None:
+    """Write `config.json` and `generation_config.json`."""
     from transformers import GenerationConfig, MistralConfig
 
     ids = {token: number for number, token in enumerate(SPECIAL)}
@@ -89,19 +93,21 @@ def save_config(target: Path) -> None:
         head_dim=64,
         tie_word_embeddings=True,
         max_position_embeddings=2048,
-        rope_theta=10000.0,
+        rope_parameters={"rope_theta": 10000.0, "rope_type": "default"},
         sliding_window=None,
         bos_token_id=ids[BOS],
         eos_token_id=ids[EOS],
         pad_token_id=ids[PAD],
         dtype="bfloat16",
     ).save_pretrained(target)
-    GenerationConfig(
+    generation: Any = GenerationConfig
+    generation(
         bos_token_id=ids[BOS], eos_token_id=[ids[END], ids[EOS]], pad_token_id=ids[PAD], do_sample=False
     ).save_pretrained(target)
 
 
 def main() -> None:
+    """Read the command line and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, default=HERE, help="folder with text.jsonl and tasks.jsonl")
     parser.add_argument("--rows", type=int, default=20_000, help="rows to read of each file")

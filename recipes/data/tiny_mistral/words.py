@@ -6,36 +6,33 @@ for every row, which leaves nothing to learn by heart.
 
 import random
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 HERE = Path(__file__).parent / "words"
-
-ONSETS = "b br c ch cl cr d dr f fl fr g gl gr h j k kl kr l m n p ph pl pr qu r s sc sh sk sl sm sn sp st str t th tr tw v w x y z".split()
-VOWELS = "a e i o u a e i o u ae ai ea ee ei ia ie io oa oo ou y".split()
-CODAS = "b ck d f g k l ll lm ln m n nd ng nk nt p r rd rn rt s sk ss st t th v x z".split()
-ENDINGS = "an ar ate el en er eth ex ia ic ide il in ine is ite ix o ol on or um us yl yx".split()
-UNITS = "km kg m cm litres miles pounds hours days weeks minutes years pages boxes steps tons degrees percent mg ml".split()
-MONTHS = "January February March April May June July August September October November December".split()
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-COLOURS = "red blue green grey black white brown yellow orange purple silver golden dark pale".split()
-PLACES = "Street Bridge Hill Lane Bay Valley Road Falls Park Square Harbour Field Wood Gate".split()
 
 
 def invented(rng: random.Random) -> str:
     """A word that does not exist, of one to four syllables."""
     parts: list[str] = []
     for _ in range(rng.choice((1, 2, 2, 2, 3, 3))):
-        onset = rng.choice(ONSETS) if rng.random() < 0.85 else ""
-        coda = rng.choice(CODAS) if rng.random() < 0.3 else ""
-        parts.append(onset + rng.choice(VOWELS) + coda)
+        onset = rng.choice(pieces()["onsets"]) if rng.random() < 0.85 else ""
+        coda = rng.choice(pieces()["codas"]) if rng.random() < 0.3 else ""
+        parts.append(onset + rng.choice(pieces()["vowels"]) + coda)
     if rng.random() < 0.5 or len(parts) == 1:
-        parts.append(rng.choice(CODAS)[0] + rng.choice(ENDINGS))
+        parts.append(rng.choice(pieces()["codas"])[0] + rng.choice(pieces()["endings"]))
     return "".join(parts)
 
 
 def read(name: str) -> list[str]:
+    """The lines of one of the files in `words/`."""
     return (HERE / name).read_text(encoding="utf-8").split("\n")[:-1]
+
+
+@cache
+def pieces() -> dict[str, list[str]]:
+    """Short lists: what syllables consist of, units, months and the like."""
+    return {name: parts for name, *parts in map(str.split, read("pieces.txt"))}
 
 
 @dataclass(frozen=True)
@@ -46,26 +43,32 @@ class Words:
 
     @cached_property
     def nouns(self) -> list[str]:
+        """Common ones."""
         return read("nouns.txt")
 
     @cached_property
     def verbs(self) -> list[str]:
+        """Common ones, in their plain form."""
         return read("verbs.txt")
 
     @cached_property
     def adjectives(self) -> list[str]:
+        """Common ones."""
         return read("adjectives.txt")
 
     @cached_property
     def rare(self) -> list[str]:
+        """Words of all sorts that one seldom reads."""
         return read("rare.txt")
 
     @cached_property
     def first_names(self) -> list[str]:
+        """Of people in the United States."""
         return read("first_names.txt")
 
     @cached_property
     def last_names(self) -> list[str]:
+        """Of people in the United States."""
         return read("last_names.txt")
 
     @cached_property
@@ -101,6 +104,7 @@ class Words:
         return list(drawn)
 
     def person(self) -> str:
+        """A name, whole or in part."""
         rng = self.rng
         last = rng.choice(self.last_names) if rng.random() < 0.7 else invented(rng).capitalize()
         kind = rng.random()
@@ -109,38 +113,54 @@ class Words:
         return rng.choice((f"Mr {last}", f"Ms {last}", f"Dr {last}", last, rng.choice(self.first_names)))
 
     def place(self) -> str:
-        name = (invented(self.rng) if self.rng.random() < 0.6 else self.rng.choice(self.last_names)).capitalize()
-        return f"{name} {self.rng.choice(PLACES)}" if self.rng.random() < 0.5 else name
+        """A town, or a street or field in it."""
+        name = invented(self.rng) if self.rng.random() < 0.6 else self.rng.choice(self.last_names)
+        name = name.capitalize()
+        return f"{name} {self.rng.choice(pieces()['places'])}" if self.rng.random() < 0.5 else name
 
     def number(self) -> str:
+        """From 2 to 2000, small ones more often."""
         return str(self.rng.choice((self.rng.randint(2, 20), self.rng.randint(2, 99), self.rng.randint(100, 2000))))
 
     def amount(self) -> str:
+        """A number with its unit."""
         tail = f".{self.rng.randint(1, 9)}" if self.rng.random() < 0.15 else ""
-        return f"{self.number()}{tail} {self.rng.choice(UNITS)}"
+        return f"{self.number()}{tail} {self.rng.choice(pieces()['units'])}"
 
     def code(self) -> str:
+        """Letters and a number, as on a label."""
         letters = "".join(self.rng.choices("ABCDEFGHJKLMNPRSTUVWXYZ", k=self.rng.randint(1, 3)))
         return f"{letters}{self.rng.choice(('-', '', ' '))}{self.rng.randint(10, 9999)}"
 
     def date(self) -> str:
+        """A day, a month or a time."""
         rng = self.rng
-        return rng.choice((
-            f"{rng.randint(1, 28)} {rng.choice(MONTHS)}",
-            rng.choice(DAYS),
-            f"{rng.randint(1, 12)}:{rng.randint(0, 59):02d}",
-            f"{rng.choice(MONTHS)} {rng.randint(1800, 2030)}",
-        ))
+        return rng.choice(
+            (
+                f"{rng.randint(1, 28)} {rng.choice(pieces()['months'])}",
+                rng.choice(pieces()["days"]),
+                f"{rng.randint(1, 12)}:{rng.randint(0, 59):02d}",
+                f"{rng.choice(pieces()['months'])} {rng.randint(1800, 2030)}",
+            )
+        )
 
     def value(self, kind: str) -> str:
         """A value of a kind that `scenes.txt` names."""
         if kind == "colour":
-            return self.rng.choice(COLOURS)
-        draw = {"person": self.person, "place": self.place, "number": self.number, "amount": self.amount,
-                "code": self.code, "date": self.date, "thing": self.thing}[kind]
+            return self.rng.choice(pieces()["colours"])
+        draw = {
+            "person": self.person,
+            "place": self.place,
+            "number": self.number,
+            "amount": self.amount,
+            "code": self.code,
+            "date": self.date,
+            "thing": self.thing,
+        }[kind]
         return draw()
 
     def anything(self) -> str:
+        """A value of any kind."""
         kinds = ("person", "place", "amount", "code", "date", "thing", "thing", "thing", "thing")
         return self.value(self.rng.choice(kinds))
 

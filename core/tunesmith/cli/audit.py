@@ -1,0 +1,80 @@
+"""The verb `audit`: the recipe's audits on data, model or logged outputs, and their thresholds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tunesmith.cli.evaluate import MISSED, Bar, load_run, open_run
+from tunesmith.cli.fit import prepare_data
+from tunesmith.cli.screen import console, say
+from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.example import Message
+from tunesmith.data.pipeline import Curated
+from tunesmith.errors import DataError, RecipeError
+from tunesmith.evaluation.collect import AnsweringModel, collect
+from tunesmith.evaluation.measure import Sample
+from tunesmith.evaluation.records import write_findings
+from tunesmith.evaluation.run_test import audit_metrics, examine
+from tunesmith.evaluation.subject import AuditSubject
+from tunesmith.evaluation.success import Verdict, check_names, decide, produced
+from tunesmith.evaluation.tables import show_findings, verdict_table
+
+
+def audit(session: Session) -> int:
+    """Audit; exit code 3 when a threshold on an audit's metric is missed."""
+    if not session.audits:
+        msg = "the recipe names no audits; add for instance `audits: {balance: Representation}`"
+        raise RecipeError(msg)
+    check_names(session.success, produced(session.evaluators, session.audits))
+    subject, directory = _subject(session)
+    findings = examine(session.audits, subject)
+    write_findings(findings, directory)
+    show_findings(findings, console)
+    bounds = {key: t for key, t in session.success.items() if key.split("/", 1)[0] in session.audits}
+    verdicts: list[Verdict] = decide(bounds, audit_metrics(findings), {})
+    if verdicts:
+        console.print(verdict_table(verdicts))
+    say(f"findings: {directory / 'findings.json'}")
+    return 0 if all(v.met for v in verdicts) else MISSED
+
+
+def _subject(session: Session) -> tuple[AuditSubject, Path]:
+    """What the audits may look at. Audits of data need no trained run; the others do."""
+    logged = session.arguments.options.get("outputs")
+    needs = {need for audit in session.audits.values() for need in audit.needs}
+    if logged is None and needs <= {"examples"}:
+        directory = session.root / session.name / "audit"
+        curated = prepare_data(session, directory.parent)
+        return AuditSubject(curated.splits), directory
+    run = open_run(session)
+    model: AnsweringModel | None = None
+    if logged is not None and "model" not in needs:
+        curated = prepare_data(session, run.path)
+    else:
+        model, _, curated = load_run(session, run)
+    outputs = _logged(Path(logged)) if logged is not None else _answers(model, curated, needs)
+    return AuditSubject(curated.splits, model, outputs), run.path / "audit"
+
+
+def _answers(model: AnsweringModel | None, curated: Curated, needs: set[Any]) -> list[Sample] | None:
+    if model is None or "outputs" not in needs:
+        return None
+    with Bar() as bar:
+        return collect(model, curated.need("test"), {"output"}, bar)
+
+
+def _logged(path: Path) -> list[Sample]:
+    """Samples from a `predictions.jsonl`; the tuned model's output is what is audited."""
+    if not path.is_file():
+        msg = f"--outputs {path} is no file"
+        raise RecipeError(msg)
+    samples = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            prompt = tuple(Message(turn["role"], turn["content"]) for turn in row["prompt"])
+            samples.append(Sample(str(row["id"]), prompt, row.get("reference") or "", row["tuned"]["output"]))
+        except (ValueError, KeyError, TypeError) as error:
+            msg = f"{path}:{number} is not a line of a predictions.jsonl (id, prompt, tuned.output): {error!r}"
+            raise DataError(msg) from error
+    return samples

@@ -1,0 +1,148 @@
+"""The command `lightning-cli`: finds the verb, and turns what goes wrong into a message and an exit code.
+
+Imports neither torch nor Lightning: a verb that trains loads them itself (decision 12).
+"""
+
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+
+from tunesmith.errors import RecipeError, TunesmithError
+from tunesmith.nearest import did_you_mean
+
+TRAINER_VERBS = ("preview", "prepare", "fit", "validate", "test", "predict", "audit")
+VERBS = (*TRAINER_VERBS, "plugins", "recipes")
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141
+# A spinning or forking thread pool on a busy machine costs a factor of 50 (decision 11); read when torch is imported.
+_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+
+HELP = """\
+lightning-cli VERB [--config RECIPE ...] [options]
+
+Tunesmith turns a general language model into a specialist, and proves that it
+did. A recipe is one YAML file that says what success means, which data, which
+base model, which method and which audits. Every verb reads that same file.
+
+to begin
+  recipes ls        the recipes that come along, and those of this folder
+  recipes new       write a recipe for a data file of yours
+  recipes cp        copy a recipe that comes along, to change it
+  recipes check     read recipes without running them, and say what is wrong
+  plugins list      what a recipe may name: formatters, adapters, ...
+  plugins describe  a plugin's options, types, defaults and documentation
+
+to train
+  preview           what would be trained, token by token; counts, time, memory
+  prepare           curate the data and write it with its counts
+  fit               train; ends with an adapter that peft and vLLM load
+
+to judge
+  validate          measure on the validation split
+  test              compare with the base on the test split; is it a success?
+  predict           answer a file, or one --prompt, by base and tuned model
+  audit             look for bias in the data, the model or logged outputs
+
+examples
+  lightning-cli fit --config recipes/medsync.yaml
+  lightning-cli test --config recipes/medsync.yaml
+  lightning-cli fit --config mine.yaml --model.adapter.init_args.rank=32
+  lightning-cli recipes new mine.yaml --data rows.csv
+  lightning-cli plugins describe LoRA
+
+exit codes
+  0  done, and success was met where it was asked for
+  1  our fault: please report it
+  2  recipe, data or command line are wrong; the message says what to do
+  3  ran well, but a threshold in the recipe's `success` was missed
+
+lightning-cli VERB --help says more; --version prints the version.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: The words after the command's name; None takes those of the process.
+
+    Returns:
+        The exit code: 0 done, 1 our fault, 2 the user's mistake, 3 success was not met, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        code = _dispatch(words)
+        # Here, not at exit, so that a reader who left (`| head`) is noticed where it can be handled.
+        sys.stdout.flush()
+    except TunesmithError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; {_how_to_go_on(words)}", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes standard output once more at exit, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except SystemExit as stop:
+        return _exit_code(stop)
+    except Exception as error:
+        traceback.print_exc()
+        print(_our_fault(error, words), file=sys.stderr)
+        return 1
+    return code
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(HELP)
+        return 0
+    verb, rest = words[0], words[1:]
+    if verb == "--version":
+        from tunesmith import __version__
+
+        print(f"tunesmith {__version__}")
+        return 0
+    if verb in TRAINER_VERBS:
+        from tunesmith.cli.trainer_cli import run as run_trainer
+
+        return run_trainer(verb, rest)
+    if verb == "plugins":
+        from tunesmith.cli.plugins_verb import run as run_plugins
+
+        return run_plugins(rest)
+    if verb == "recipes":
+        from tunesmith.cli.recipes_verb import run as run_recipes
+
+        return run_recipes(rest)
+    if verb.startswith("-"):
+        later = next((word for word in rest if word in VERBS), "fit")
+        msg = f"the verb comes first: lightning-cli {later} {verb} ...\nverbs: {', '.join(VERBS)}"
+    else:
+        msg = f"{verb}: no such verb{did_you_mean(verb, VERBS)}\nverbs: {', '.join(VERBS)}  (lightning-cli --help)"
+    raise RecipeError(msg)
+
+
+def _how_to_go_on(words: Sequence[str]) -> str:
+    if words[:1] == ["fit"] and not any(word.split("=")[0] == "--ckpt_path" for word in words):
+        return f"to go on from the last checkpoint:\n  lightning-cli {shlex.join(words)} --ckpt_path=last"
+    return f"to start again:\n  lightning-cli {shlex.join(words)}"
+
+
+def _our_fault(error: Exception, words: Sequence[str]) -> str:
+    return (
+        f"\nthis is our fault, not yours: {type(error).__name__} in `lightning-cli {shlex.join(words)}`\n"
+        "please report it with the lines above and the recipe; the versions are in the run's lock.json"
+    )
+
+
+def _exit_code(stop: SystemExit) -> int:
+    """What a library's `sys.exit` asks for: a number, nothing, or a message to print."""
+    if stop.code is None or isinstance(stop.code, int):
+        return stop.code or 0
+    print(stop.code, file=sys.stderr)
+    return 1

@@ -1,0 +1,153 @@
+"""The verb `recipes`: find, copy, draft and check recipes. Only `check` loads torch."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tunesmith.cli.options import Parser, choose
+from tunesmith.errors import RecipeError, TunesmithError
+from tunesmith.plugins.catalog import Catalog
+from tunesmith.recipe.compose import compose
+from tunesmith.recipe.shipped import Listed, find, local, shipped
+
+PROG = "lightning-cli recipes"
+_ENDINGS = (".yaml", ".yml")
+
+
+def run(words: Sequence[str]) -> int:
+    """Run `recipes ...`; returns the exit code.
+
+    Raises:
+        RecipeError: The command line is wrong.
+        DataError: A data file cannot be read.
+    """
+    parser = Parser(prog=PROG, description="Find, copy, write and check recipes.")
+    verbs = parser.add_subparsers(metavar="VERB")
+    ls = verbs.add_parser("ls", help="the recipes that come along, and those of this folder")
+    ls.set_defaults(action=_ls, parser=ls)
+    cp = verbs.add_parser("cp", help="copy a recipe, with paths that still hold")
+    cp.add_argument("name", metavar="NAME", help="a recipe that comes along (recipes ls), or a file")
+    cp.add_argument("target", metavar="DEST", nargs="?", type=Path, help="a file or a folder (default: this folder)")
+    cp.set_defaults(action=_cp, parser=cp)
+    new = verbs.add_parser("new", help="write a recipe for a data file of yours")
+    new.add_argument("target", metavar="DEST", type=Path, help="the recipe to write, such as mine.yaml")
+    new.add_argument("--data", type=Path, required=True, metavar="FILE", help="jsonl, json, csv, tsv, parquet or txt")
+    new.add_argument("--base", help="the base model: a hub id, ./path or package:// (default: the embedded one)")
+    new.add_argument("--prompt-column", metavar="NAME", help="the column that asks, where the names do not say")
+    new.add_argument("--completion-column", metavar="NAME", help="the column that answers")
+    new.set_defaults(action=_new, parser=new)
+    for sub in (cp, new):
+        sub.add_argument("--force", action="store_true", help="overwrite DEST")
+    check = verbs.add_parser("check", help="read recipes without running them, and say what is wrong")
+    check.add_argument("paths", metavar="PATH", nargs="+", help="recipes; each is checked by itself")
+    check.add_argument("--overlay", action="append", default=[], metavar="PATH", help="lay this over each of them")
+    check.add_argument("--plugin", action="append", default=[], type=Path, metavar="FILE", help="a file of your own")
+    check.add_argument("--trust", action="append", default=[], metavar="PREFIX", help="an import prefix to allow")
+    check.set_defaults(action=_check, parser=check)
+    choose(PROG, list(verbs.choices), words)
+    arguments = parser.read(words or ["--help"])
+    if "action" not in arguments:
+        parser.error(f"say what to do: {', '.join(verbs.choices)}")
+    return int(arguments.action(arguments))
+
+
+def _ls(arguments: Any) -> int:
+    here = Path.cwd()
+    come_along = shipped()
+    mine = [listed for listed in local(here) if listed.path not in [s.path for s in come_along]]
+    console = Console(highlight=False, markup=False, emoji=False)
+    for title, listing in (
+        ("recipes that come along", [r for r in come_along if not r.overlay]),
+        ("overlays that come along: add with a second --config", [r for r in come_along if r.overlay]),
+        ("in this folder", mine),
+    ):
+        if listing:
+            console.print(Text(title, style="bold"))
+            console.print(_table(listing))
+            console.print()
+    console.print(Text(f"{PROG} cp NAME  copies one; {PROG} new mine.yaml --data rows.csv  writes one"))
+    return 0
+
+
+def _table(listing: Sequence[Listed]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, min_width=18)
+    table.add_column(ratio=1)
+    for listed in listing:
+        table.add_row(Text(f"  {listed.name}"), Text(listed.summary or "(no comment in its first line)"))
+    return table
+
+
+def _cp(arguments: Any) -> int:
+    # Imported here: `ls` needs no reader of YAML nodes.
+    from tunesmith.recipe.relocate import relocate
+
+    given = Path(arguments.name)
+    source = given if given.suffix in _ENDINGS and given.is_file() else find(arguments.name).path
+    target = arguments.target or Path(source.name)
+    if target.is_dir() or target.suffix not in _ENDINGS:
+        target /= source.name
+    _write(target, relocate(source.read_text(encoding="utf-8"), source, target), arguments.force)
+    print(f"copied {source} to {target}")
+    _next([f"lightning-cli recipes check {shlex.quote(str(target))}"])
+    return 0
+
+
+def _new(arguments: Any) -> int:
+    from tunesmith.recipe.columns import choose as choose_formatter
+    from tunesmith.recipe.columns import look
+    from tunesmith.recipe.draft import draft
+
+    target: Path = arguments.target
+    if target.suffix not in _ENDINGS:
+        msg = f"{target}: a recipe's name ends in .yaml"
+        raise RecipeError(msg)
+    columns = look(arguments.data)
+    choice = choose_formatter(columns, arguments.prompt_column, arguments.completion_column)
+    _write(target, draft(columns, choice, target, arguments.base), arguments.force)
+    print(f"wrote {target}: {arguments.data} is read as {choice.formatter} ({choice.why})")
+    config = shlex.quote(str(target))
+    _next([f"lightning-cli {verb} --config {config}" for verb in ("preview", "fit", "test")])
+    return 0
+
+
+def _check(arguments: Any) -> int:
+    # Both load torch, which the other verbs do without.
+    from tunesmith.cli.trainer_cli import sections
+    from tunesmith.recipe.schema import check
+
+    wrong = 0
+    for path in arguments.paths:
+        try:
+            recipe = compose([path, *arguments.overlay])
+            allow = recipe.data.get("plugins")
+            catalog = Catalog.load(allow if isinstance(allow, list) else None, extra_files=arguments.plugin)
+            check(recipe, catalog, sections(), trust=arguments.trust)
+        except TunesmithError as error:
+            wrong += 1
+            print(f"{path}: wrong\n  " + str(error).replace("\n", "\n  "))
+        else:
+            print(f"{path}: good")
+    return RecipeError.exit_code if wrong else 0
+
+
+def _write(target: Path, text: str, force: bool) -> None:
+    if target.exists() and not force:
+        msg = f"{target} is there already; another name, or --force to overwrite it"
+        raise RecipeError(msg)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        msg = f"{target} cannot be written: {error.strerror}"
+        raise RecipeError(msg) from error
+
+
+def _next(commands: Sequence[str]) -> None:
+    sys.stdout.write("next:\n" + "".join(f"  {command}\n" for command in commands))

@@ -1,0 +1,229 @@
+"""The only file that knows LightningCLI: a checked recipe becomes model, data, evaluators and a Trainer.
+
+LightningCLI parses and instantiates (`run=False`); the verbs are functions over the `Session` that comes out, because
+`test`, `predict`, `audit` and `preview` do things that a Trainer loop does not (two models side by side, no batches).
+"""
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, Namespace
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from transformers.utils.logging import disable_progress_bar
+
+from tunesmith.cli.arguments import Arguments, help_page, parse
+from tunesmith.cli.errors import explain
+from tunesmith.cli.screen import say
+from tunesmith.data.module import RecipeData
+from tunesmith.errors import RecipeError
+from tunesmith.evaluation.generation import Generation
+from tunesmith.evaluation.success import Threshold
+from tunesmith.plugins.catalog import Catalog
+from tunesmith.plugins.interfaces import Audit, Evaluator
+from tunesmith.recipe.compose import Recipe, compose
+from tunesmith.recipe.schema import check
+from tunesmith.recipe.trust import seal
+from tunesmith.training.specialist import Specialist
+
+SUMMARIES = {
+    "fit": "Train the recipe's model; ends with the adapter saved in a form that peft and vLLM load.",
+    "validate": "Measure tuned model and base on the validation split.",
+    "test": "Measure tuned model and base on the test split and decide whether the thresholds in `success` are met.",
+    "predict": "Answer a file of rows, or one --prompt, with base and tuned model side by side.",
+    "audit": "Run the recipe's audits on data, model or logged outputs.",
+    "preview": "Show what would be trained: tokens with their loss weights, counts, steps, estimated time and memory.",
+    "prepare": "Read, format, curate and split the data, and write what happened to each row.",
+}
+
+
+def sections() -> dict[str, Any]:
+    """A recipe's top-level keys with the type that each must have."""
+    return {
+        "seed_everything": int,
+        "model": Specialist,
+        "data": RecipeData,
+        "generation": Generation,
+        "evaluators": dict[str, Evaluator],
+        "audits": dict[str, Audit],
+        "success": dict[str, Threshold],
+        "plugins": list[str],
+        "trainer": Trainer,
+    }
+
+
+@dataclass(slots=True)
+class Session:
+    """All that a verb works with."""
+
+    arguments: Arguments
+    name: str
+    config: dict[str, Any]
+    dump: str
+    model: Specialist
+    data: RecipeData
+    evaluators: dict[str, Evaluator]
+    audits: dict[str, Audit]
+    success: dict[str, Threshold]
+    generation: Generation
+    trainer_options: dict[str, Any]
+    catalog: Catalog
+
+    @property
+    def seed(self) -> int:
+        """The recipe's seed."""
+        return int(self.config["seed_everything"])
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds all runs."""
+        return Path(self.trainer_options.get("default_root_dir") or "runs")
+
+
+class _Parser(LightningArgumentParser):
+    """Raises instead of printing a usage dump and leaving."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "exit_on_error": False})
+
+
+class Command(LightningCLI):
+    """Parses one composed recipe. The Trainer is made by `fit`, which alone knows the run directory."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            Specialist,
+            RecipeData,
+            run=False,
+            save_config_callback=None,
+            seed_everything_default=0,
+            trainer_defaults={
+                "use_distributed_sampler": False,  # else a custom batch sampler is a TypeError under DDP (decision 1)
+                "enable_model_summary": False,
+                "num_sanity_val_steps": -1,  # the whole validation split: the loss that the curve starts from
+                "log_every_n_steps": 10,
+            },
+            parser_class=_Parser,
+            args=["--config", text],
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the sections that Lightning does not know."""
+        parser.add_argument("--generation", type=Generation, default=Generation())
+        parser.add_argument("--evaluators", type=dict[str, Evaluator], default={})
+        parser.add_argument("--audits", type=dict[str, Audit], default={})
+        parser.add_argument("--success", type=dict[str, Threshold], default={})
+        parser.add_argument("--plugins", type=list[str] | None, default=None)  # an empty list would allow none
+
+    def instantiate_classes(self) -> None:
+        """Instantiate all but the Trainer."""
+        self.config_init = self.parser.instantiate(self.config)
+        self.datamodule = self.config_init["data"]
+        self.model = self.config_init["model"]
+
+
+def open_session(arguments: Arguments) -> Session:
+    """Compose, check, parse and instantiate a recipe.
+
+    Raises:
+        RecipeError: Anything in the recipe is wrong.
+    """
+    if not arguments.repeated["config"]:
+        msg = f"{arguments.verb} needs a recipe: lightning-cli {arguments.verb} --config recipes/medsync.yaml"
+        raise RecipeError(msg)
+    recipe = compose(arguments.repeated["config"], arguments.overrides)
+    allow = recipe.data.get("plugins")
+    catalog = Catalog.load(
+        allow=allow if isinstance(allow, list) else None,
+        extra_files=[Path(p) for p in arguments.repeated["plugin"]],
+    )
+    trust = arguments.repeated["trust"]
+    checked = check(recipe, catalog, sections(), trust=trust)
+    seal({e.cls.__module__.partition(".")[0] for e in catalog.entries}, trust)
+    try:
+        command = Command(json.dumps(checked))  # YAML's own dump leaves "1e5" bare, which is read back as a number
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise RecipeError(explain(error, recipe)) from error
+    return _session(arguments, recipe, command, catalog)
+
+
+def _session(arguments: Arguments, recipe: Recipe, command: Command, catalog: Catalog) -> Session:
+    init: Namespace = command.config_init
+    skip = {"config"}
+    dump = command.parser.dump(command.config.clone(), skip_none=True, format="yaml")
+    config = {k: v for k, v in yaml.safe_load(dump).items() if k not in skip}
+    return Session(
+        arguments=arguments,
+        name=recipe.name,
+        config=config,
+        dump=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        model=command.model,
+        data=command.datamodule,
+        evaluators=dict(init["evaluators"] or {}),
+        audits=dict(init["audits"] or {}),
+        success=dict(init["success"] or {}),
+        generation=init["generation"],
+        trainer_options=dict(init["trainer"]),
+        catalog=catalog,
+    )
+
+
+def run(verb: str, words: Sequence[str]) -> int:
+    """Run a verb; returns the exit code."""
+    known = list(sections())
+    arguments = parse(verb, words, known)
+    if arguments.help:
+        say(help_page(verb, SUMMARIES[verb], known))
+        return 0
+    quieten()
+    session = open_session(arguments)
+    if arguments.flag("keep-rejected"):
+        session.data.keep_rejected = True
+    if arguments.flag("print_config"):
+        sys.stdout.write(session.dump)
+        return 0
+    return _verbs()[verb](session)
+
+
+def _verbs() -> Mapping[str, Callable[[Session], int]]:
+    from tunesmith.cli.audit import audit
+    from tunesmith.cli.evaluate import test, validate
+    from tunesmith.cli.fit import fit
+    from tunesmith.cli.predict import predict
+    from tunesmith.cli.preview import prepare, preview
+
+    return {
+        "fit": fit,
+        "validate": validate,
+        "test": test,
+        "predict": predict,
+        "audit": audit,
+        "preview": preview,
+        "prepare": prepare,
+    }
+
+
+def quieten() -> None:
+    """Silence what Lightning and transformers print about themselves; their errors stay."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for text in (
+        ".*does not have many workers.*",
+        ".*LightningCLI's args parameter is intended.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*The number of training batches .* is smaller than the logging interval.*",
+        ".*is used in a distributed.*",
+        ".*GPU available but not used.*",
+        ".*is_gradient_checkpointing.*",  # peft asks transformers in the old way
+    ):
+        warnings.filterwarnings("ignore", message=text)
+    disable_progress_bar()

@@ -1,0 +1,36 @@
+"""Encoded rows to a ragged batch: sequences one after the other, no padding."""
+
+from collections.abc import Sequence
+from itertools import accumulate, chain
+
+import torch
+
+from tunesmith.data.batch import Batch, Window
+from tunesmith.data.encode import EncodedRow
+
+
+def collate(rows: Sequence[EncodedRow], window: Window | None = None, ghost: bool = False) -> Batch:
+    """Lay the sequences of `rows` one after the other; a pair's two are neighbours.
+
+    The first token of a sequence is never predicted, whatever its weight says: what stands before it belongs to
+    another document (trap 9). Weights come from the encoding alone, never from token ids (traps 10, 11).
+    """
+    sequences = [sequence for row in rows for sequence in row.sequences]
+    lengths = [len(sequence.ids) for sequence in sequences]
+    starts = list(accumulate(lengths, initial=0))
+    weights = torch.tensor(list(chain.from_iterable(s.weights for s in sequences)), dtype=torch.float32)
+    weights[starts[:-1]] = 0.0
+    if ghost:
+        weights.zero_()
+    owners = [index for index, row in enumerate(rows) for _ in row.sequences]
+    return Batch(
+        input_ids=torch.tensor(list(chain.from_iterable(s.ids for s in sequences)), dtype=torch.int64),
+        position_ids=torch.cat([torch.arange(length) for length in lengths]),
+        cu_seqlens=torch.tensor(starts, dtype=torch.int32),
+        loss_weights=weights,
+        sequence_example=torch.tensor(owners, dtype=torch.int64),
+        examples=tuple(row.example for row in rows),
+        max_seqlen=max(lengths),
+        window=window,
+        ghost=ghost,
+    )

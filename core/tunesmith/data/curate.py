@@ -1,0 +1,106 @@
+"""Curators at work: what each did, by reason, and the proof that it lost nothing uncounted."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from tunesmith.data.example import Example
+from tunesmith.data.rows import digest
+from tunesmith.errors import DataError
+from tunesmith.plugins.interfaces import Curator
+
+
+class Tally:
+    """What one curator did; the core's `Record`.
+
+    Args:
+        seed: For curators that draw: differs by curator, and is the same in every run of a recipe.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.dropped: list[str] = []
+        self.added: list[str] = []
+        self.changed: set[str] = set()
+        self.reasons: dict[str, Counter[str]] = {"drops": Counter(), "changes": Counter(), "additions": Counter()}
+
+    def drop(self, example: Example, reason: str) -> None:
+        """Note that `example` was left out."""
+        self.dropped.append(example.id)
+        self.reasons["drops"][reason] += 1
+
+    def change(self, example: Example, reason: str) -> None:
+        """Note that `example` was changed."""
+        self.changed.add(example.id)
+        self.reasons["changes"][reason] += 1
+
+    def add(self, example: Example, reason: str) -> None:
+        """Note that `example` was made."""
+        self.added.append(example.id)
+        self.reasons["additions"][reason] += 1
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Drops, changes and additions by reason."""
+        return {what: dict(sorted(counter.items())) for what, counter in self.reasons.items()}
+
+
+def apply_curator(
+    name: str, curator: Curator, examples: Sequence[Example], seed: int
+) -> tuple[list[Example], dict[str, Any]]:
+    """Run one curator over the examples.
+
+    Args:
+        name: Its name in the recipe.
+        curator: The curator.
+        examples: What it may look at.
+        seed: The recipe's seed.
+
+    Returns:
+        The examples that stay or were made; and the counts: scope, rows in and out, drops, changes and additions by
+        reason.
+
+    Raises:
+        DataError: The curator lost, made, changed or reordered examples without a record (trap 38).
+    """
+    tally = Tally(int.from_bytes(digest(str(seed), name)[:4], "big"))
+    kept = list(curator.apply(iter(examples), tally))
+    problem = _problem(examples, kept, tally)
+    if problem:
+        msg = f"data.curators.{name}: {type(curator).__name__} {problem}; the plugin breaks its contract, remove it"
+        raise DataError(msg)
+    return kept, {"scope": curator.scope, "in": len(examples), "out": len(kept), **tally.counts()}
+
+
+def _problem(before: Sequence[Example], after: Sequence[Example], tally: Tally) -> str:
+    old = {example.id: example for example in before}
+    new = {example.id: example for example in after}
+    if len(new) < len(after):
+        return f"returns id {_twice([e.id for e in after])} twice"
+    if len(set(tally.dropped)) < len(tally.dropped):
+        return f"records the drop of {_twice(tally.dropped)} twice"
+    if set(tally.dropped) != old.keys() - new.keys():
+        return _mismatch("drop", "drops", old.keys() - new.keys(), set(tally.dropped))
+    if set(tally.added) != new.keys() - old.keys() or len(tally.added) != len(set(tally.added)):
+        return _mismatch("addition", "makes", new.keys() - old.keys(), set(tally.added))
+    stayed = [example for example in after if example.id in old]
+    for example in stayed:
+        if example.origin != old[example.id].origin:
+            return f"changes the origin of {example.id}"
+        if example.id not in tally.changed and example is not old[example.id] and example != old[example.id]:
+            return f"changes {example.id} without a record"
+    if [example.id for example in stayed] != [key for key in old if key in new]:
+        return "changes the order of the examples"
+    return ""
+
+
+def _twice(ids: Sequence[str]) -> str:
+    return next(key for key, count in Counter(ids).items() if count > 1)
+
+
+def _mismatch(what: str, does: str, real: set[str], recorded: set[str]) -> str:
+    if real - recorded:
+        return f"{does} {len(real - recorded)} examples without a record (first: {min(real - recorded)})"
+    wrong = recorded - real
+    if wrong:
+        return f"records the {what} of {len(wrong)} examples where there was none (first: {min(wrong)})"
+    return f"records the {what} of one example twice"

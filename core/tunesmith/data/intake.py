@@ -1,0 +1,144 @@
+"""Rows to examples: columns renamed, formatted, with id and origin; what cannot be read set aside."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.example import Example, Origin
+from tunesmith.data.rejected import Rejected
+from tunesmith.data.rows import Reject, Row, canonical, digest
+from tunesmith.data.sources import Opened, Source
+from tunesmith.errors import DataError, RowError, TunesmithError
+from tunesmith.nearest import did_you_mean
+
+_LISTED = 20
+
+
+@dataclass
+class Intake:
+    """What was read from all sources.
+
+    Args:
+        examples: In the order of the sources and their rows, ids unique.
+        rejected: Rows that were set aside.
+        counts: By source: rows read, rejected (by reason too) and examples made.
+        hashes: By source: what identifies its content.
+    """
+
+    examples: list[Example] = field(default_factory=list)
+    rejected: Rejected = field(default_factory=Rejected)
+    counts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+
+
+def read_sources(
+    sources: Mapping[str, Source],
+    *,
+    reject_limit: float = 0.0,
+    keep_rejected: bool = False,
+    rejected_file: Path | None = None,
+    note: Callable[[Example, Mapping[str, Any]], None] | None = None,
+) -> Intake:
+    """Read sources whole.
+
+    Args:
+        sources: By name; all are checked for missing files before the first is read.
+        reject_limit: The share of a source's rows that may be unreadable.
+        keep_rejected: Whether rejected rows are kept with their text.
+        rejected_file: Where rejected rows are written if the run stops for them.
+        note: Called with each example and its row, columns as they were read and as `map` names them.
+
+    Raises:
+        DataError: A source is missing, empty, unreadable, or past the limit.
+        TunesmithError: A formatter failed with anything but RowError.
+    """
+    opened = {name: Opened(name, source) for name, source in sources.items()}
+    intake = Intake(rejected=Rejected(keep_rejected))
+    ids: dict[str, int] = {}
+    for name, source in sources.items():
+        count = read = 0
+        for row in opened[name].read():
+            read += 1
+            made = row if isinstance(row, Reject) else _example(name, source, row)
+            if isinstance(made, Reject):
+                intake.rejected.add(name, made)
+                continue
+            example, columns = made
+            example = example.with_(id=_unique(example.id, ids))
+            if note is not None:
+                note(example, columns)
+            intake.examples.append(example)
+            count += 1
+        if not read:
+            msg = f"{opened[name].key}: no rows in {', '.join(map(str, opened[name].parts))}"
+            raise DataError(msg)
+        intake.rejected.check(name, read, reject_limit, rejected_file)
+        reasons = intake.rejected.reasons(name)
+        intake.counts[name] = {"read": read, "rejected": read - count, "examples": count, "reasons": reasons}
+        intake.hashes[name] = opened[name].fingerprint()
+    return intake
+
+
+def _example(name: str, source: Source, row: Row) -> tuple[Example, Mapping[str, Any]] | Reject:
+    try:
+        columns = rename(row.values, source.map or {})
+        example = source.formatter.format(columns)
+        _check_content(example)
+    except RowError as error:
+        return Reject(row.file, row.line, error.field, error.reason, row.values)
+    except TunesmithError as error:
+        # An option of the formatter is wrong: it cannot know which source named it.
+        msg = f"data.sources.{name}.formatter: {error}"
+        raise type(error)(msg) from error
+    except Exception as error:
+        # Not the row's fault but the plugin's: to set rows aside for it would hide a bug.
+        plugin = type(source.formatter).__name__
+        msg = (
+            f"data.sources.{name}.formatter: {plugin} failed with {type(error).__name__} at {row.file}:{row.line}; "
+            "a formatter raises RowError for rows that it cannot read"
+        )
+        raise TunesmithError(msg) from error
+    key = example.id or digest(name, canonical(row.values)).hex()[:16]
+    made = example.with_(id=key, origin=Origin(name, row.file, row.line), task=source.task)
+    return made, {**row.values, **columns}
+
+
+def rename(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The row under the names that a formatter wants.
+
+    Args:
+        row: Columns as they were read.
+        names: Wanted name to column (`data.sources.<name>.map`).
+
+    Raises:
+        RowError: A column is missing, or a wanted name is one that another column has.
+    """
+    missing = next((column for column in names.values() if column not in row), None)
+    if missing is not None:
+        columns = ", ".join(list(row)[:_LISTED])
+        reason = f"map names it, but it is not a column{did_you_mean(missing, row)}; columns: {columns}"
+        raise RowError(missing, reason)
+    moved = set(names.values())
+    rest = {column: value for column, value in row.items() if column not in moved}
+    clash = next((wanted for wanted in names if wanted in rest), None)
+    if clash is not None:
+        raise RowError(clash, f"is a column of its own, and map gives its name to {names[clash]}; map it elsewhere too")
+    return {**{wanted: row[column] for wanted, column in names.items()}, **rest}
+
+
+def _check_content(example: Example) -> None:
+    kinds = [bool(example.messages), bool(example.segments), bool(example.chosen and example.rejected)]
+    if sum(kinds) != 1:
+        whole_row = ""
+        raise RowError(whole_row, "the formatter made an example without content, or with two kinds of it")
+
+
+def _unique(key: str, ids: dict[str, int]) -> str:
+    """The id, with the number of its occurrence behind it from the second on."""
+    unique = key
+    while unique in ids:
+        ids[key] += 1
+        unique = f"{key}-{ids[key]}"
+    ids[unique] = 1
+    return unique

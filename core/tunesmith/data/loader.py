@@ -1,0 +1,135 @@
+"""A loader whose position is exact: it resumes at the micro-batch after the last one that was handed out.
+
+The state of a checkpoint is the epoch and how many micro-batches were handed out, over a plan that is a pure function
+of seed and epoch. No worker holds any of it, so that it is right for any number of workers (traps 26, 47).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from tunesmith.data.batch import Batch
+from tunesmith.data.collate import collate
+from tunesmith.data.encode import EncodedRow
+from tunesmith.data.plan import MicroBatch, Plan
+from tunesmith.errors import RecipeError
+
+
+class PlannedRows(Dataset[Any]):
+    """Encoded rows, fetched by micro-batch."""
+
+    def __init__(self, rows: list[EncodedRow]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, micro: MicroBatch) -> tuple[MicroBatch, list[EncodedRow]]:
+        """The whole micro-batch at once, so that its window travels with its rows."""
+        return micro, [self.rows[row] for row in micro.rows]
+
+
+class PlanSampler:
+    """Micro-batches of one rank, from wherever the last run stopped.
+
+    Args:
+        plan: Which rows make which micro-batch.
+        rank: This process.
+    """
+
+    def __init__(self, plan: Plan, rank: int) -> None:
+        self.plan = plan
+        self.rank = rank
+        self.epoch = 0
+        self.done = 0
+        self.restored = False
+        # Lightning looks for `set_epoch` on a batch sampler's `sampler`, never on the batch sampler
+        self.sampler = self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin `epoch`; the one that a state was loaded for goes on where it stopped."""
+        if epoch != self.epoch:
+            self.epoch, self.done, self.restored = epoch, 0, False
+
+    def __len__(self) -> int:
+        # Lightning takes its own share of this under limit_train_batches, so it must not be cut already
+        return self.plan.whole
+
+    def __iter__(self) -> Iterator[MicroBatch]:
+        return iter(self.plan.epoch(self.epoch, self.rank)[self.done :])
+
+
+class PlanLoader(DataLoader[Batch]):
+    """Batches of one rank as `plan` says, with an exact state.
+
+    Args:
+        rows: Encoded rows that the plan indexes.
+        plan: Which rows make which micro-batch.
+        rank: This process among `plan.world`.
+        workers: Processes that collate; 0 collates in this one.
+    """
+
+    def __init__(self, rows: list[EncodedRow], plan: Plan, rank: int = 0, workers: int = 0) -> None:
+        self.position = PlanSampler(plan, rank)
+        # torch gives each worker one thread, so that they don't fight over the processors with training
+        super().__init__(
+            PlannedRows(rows),
+            batch_sampler=self.position,  # type: ignore[arg-type]  # yields micro-batches, not lists of indices
+            num_workers=workers,
+            collate_fn=_collate,  # type: ignore[arg-type]  # takes what `__getitems__` gives
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """Hand out batches, counting them.
+
+        A generator, so that nothing is fetched before the first batch is asked for: Lightning makes iterators before
+        it says which epoch it is (trap 47).
+        """
+        position = self.position
+        if not position.restored:
+            position.done = 0
+        position.restored = False
+        for batch in super().__iter__():
+            position.done += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Position after the batches that were handed out; only plain numbers."""
+        position = self.position
+        layout = position.plan.layout()
+        return {"epoch": position.epoch, "done": position.done, "of": len(position.plan), "layout": layout}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on at a position that `state_dict` gave.
+
+        Raises:
+            RecipeError: The state lies within an epoch of another plan, where it means other rows.
+        """
+        position = self.position
+        ours = position.plan.layout()
+        ended = state["done"] >= state["of"]
+        if state["layout"] != ours and state["done"] and not ended:
+            named = zip(_LAYOUT, state["layout"], ours, strict=True)
+            differences = ", ".join(f"{name} was {before} and is {now}" for name, before, now in named if before != now)
+            msg = f"the checkpoint stopped within an epoch, which cannot go on with another layout: {differences}"
+            raise RecipeError(msg)
+        position.epoch, position.restored = state["epoch"], True
+        position.done = len(position.plan) if ended else state["done"]
+
+
+_LAYOUT = (
+    "training rows",
+    "data.batch_size",
+    "data.max_tokens",
+    "trainer.accumulate_grad_batches",
+    "number of processes",
+    "seed_everything",
+)
+
+
+def _collate(item: tuple[MicroBatch, list[EncodedRow]]) -> Batch:
+    micro, rows = item
+    return collate(rows, micro.window, micro.ghost)

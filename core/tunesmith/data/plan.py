@@ -1,0 +1,208 @@
+"""Which rows make which micro-batch: a pure function of seed and epoch, for any layout of ranks and accumulation.
+
+An epoch's permuted rows are cut into windows, one for each optimizer step, before they are dealt to micro-batches, so
+that the same rows meet in a window however `accumulate * world` micro-batches are laid out, and so that a window's
+counts are known before it starts (traps 1, 2, 6). The number of micro-batches is the same in every epoch, because
+Lightning reads it once.
+"""
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tunesmith.data.batch import Window
+from tunesmith.data.encoded import Unit
+
+Rows = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """Rows that one rank takes through the model at once.
+
+    Args:
+        rows: Indices of the encoded rows.
+        window: The optimizer step that it is part of; None outside training.
+        ghost: Whether it repeats a row only to keep this rank in step with the others; not counted.
+    """
+
+    rows: Rows
+    window: Window | None = None
+    ghost: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Micro-batches and windows of every epoch, for every rank.
+
+    Args:
+        lengths: Tokens of each row; a pair's two sequences are one row and stay together.
+        units: Number of each unit in each row; None outside training, where there are no windows.
+        batch_size: Rows a micro-batch; unused where `max_tokens` is set.
+        max_tokens: Tokens a micro-batch at most; a longer row is alone in its own.
+        accumulate: Micro-batches a rank and window.
+        world: Ranks.
+        seed: Seed of the permutation, with the epoch.
+        shuffle: Whether rows are permuted in every epoch.
+        limit: Micro-batches a rank and epoch at most, as Trainer's limits ask (trap 46).
+    """
+
+    lengths: Sequence[int]
+    units: Mapping[Unit, Sequence[int]] | None = None
+    batch_size: int = 8
+    max_tokens: int | None = None
+    accumulate: int = 1
+    world: int = 1
+    seed: int = 0
+    shuffle: bool = True
+    limit: int | None = None
+
+    def __len__(self) -> int:
+        """Micro-batches a rank that are run, in every epoch."""
+        return self.whole if self.limit is None else min(self.whole, self.limit)
+
+    @cached_property
+    def whole(self) -> int:
+        """Micro-batches a rank and epoch without the limit."""
+        if self.max_tokens is None:
+            return self._rounds(len(self.lengths), self.batch_size)
+        return self._rounds(bins_needed(self.lengths, self.max_tokens), 1)
+
+    def epoch(self, epoch: int, rank: int) -> list[MicroBatch]:
+        """Micro-batches of one rank, in order."""
+        return [
+            micro
+            for index, window in enumerate(self.windows(epoch))
+            for micro in self._deal(window, index)[rank :: self.world]
+        ]
+
+    def windows(self, epoch: int) -> Iterator[list[Rows]]:
+        """Rows of each window, as micro-batches over all ranks; an empty one stands for a ghost."""
+        order = self._order(epoch)
+        if self.max_tokens is None:
+            yield from self._by_rows(order)
+        else:
+            yield from self._by_tokens(order, self.max_tokens)
+
+    def layout(self) -> list[int]:
+        """What two plans must share for a position in the one to mean the same in the other."""
+        return [len(self.lengths), self.batch_size, self.max_tokens or 0, self.accumulate, self.world, self.seed]
+
+    def _rounds(self, pieces: int, size: int) -> int:
+        full, rest = divmod(pieces, size * self.accumulate * self.world)
+        return full * self.accumulate + -(-rest // (size * self.world))
+
+    def _order(self, epoch: int) -> list[int]:
+        if not self.shuffle:
+            return list(range(len(self.lengths)))
+        generator = np.random.Generator(np.random.PCG64([self.seed, epoch]))
+        return [int(row) for row in generator.permutation(len(self.lengths))]
+
+    def _by_rows(self, order: list[int]) -> Iterator[list[Rows]]:
+        each = self.batch_size * self.world
+        kept = order[: len(self) * each]
+        for start in range(0, len(kept), each * self.accumulate):
+            rows = kept[start : start + each * self.accumulate]
+            yield balance(rows, self.lengths, -(-len(rows) // each) * self.world)
+
+    def _by_tokens(self, order: list[int], budget: int) -> Iterator[list[Rows]]:
+        bins = split(fill(order, self.lengths, budget), self.lengths, bins_needed(self.lengths, budget))
+        bins = bins[: len(self) * self.world]
+        factor = self.accumulate * self.world
+        for start in range(0, len(bins), factor):
+            window = bins[start : start + factor]
+            even = -(-len(window) // self.world) * self.world
+            window = split(window, self.lengths, even)
+            window += [[] for _ in range(even - len(window))]
+            yield [tuple(b) for b in sorted(window, key=self._tokens, reverse=True)]
+
+    def _tokens(self, rows: Sequence[int]) -> int:
+        return sum(self.lengths[row] for row in rows)
+
+    def _deal(self, window: list[Rows], index: int) -> list[MicroBatch]:
+        spare = min((row for rows in window for row in rows), key=lambda row: self.lengths[row])
+        if self.units is None:
+            return [MicroBatch(rows or (spare,), None, ghost=not rows) for rows in window]
+        counts: dict[str, int] = {
+            unit: sum(values[row] for rows in window for row in rows) for unit, values in self.units.items()
+        }
+        counts["step"] = sum(bool(rows) for rows in window)
+        real = Window(counts, self.accumulate * self.world, index)
+        ghost = MicroBatch((spare,), Window(counts, 0, index), ghost=True)
+        return [MicroBatch(rows, real) if rows else ghost for rows in window]
+
+
+def balance(rows: Sequence[int], lengths: Sequence[int], parts: int) -> list[Rows]:
+    """Deal rows to `parts` micro-batches of nearly equal tokens and rows, the heaviest first.
+
+    Longest row first to the lightest part that has room (Graham's LPT rule). Neighbours in the result have similar
+    loads, so that ranks which run side by side wait little for each other.
+    """
+    room = -(-len(rows) // parts)
+    dealt: list[list[int]] = [[] for _ in range(parts)]
+    heap = [(0, part) for part in range(parts)]
+    for place in sorted(range(len(rows)), key=lambda place: (-lengths[rows[place]], place)):
+        load, part = heapq.heappop(heap)
+        dealt[part].append(place)
+        if len(dealt[part]) < room:
+            heapq.heappush(heap, (load + lengths[rows[place]], part))
+    filled = [tuple(rows[place] for place in sorted(places)) for places in dealt]
+    return sorted(filled, key=lambda part: sum(lengths[row] for row in part), reverse=True)
+
+
+def bins_needed(lengths: Sequence[int], budget: int) -> int:
+    """Micro-batches that `fill` needs at most, whatever the order of the rows.
+
+    Two neighbours of a greedy filling hold more than the budget together; and each but the last holds more than the
+    budget without the longest row. A row over the budget has its own.
+    """
+    short = [length for length in lengths if length <= budget]
+    alone = len(lengths) - len(short)
+    if not short:
+        return alone
+    total = sum(short)
+    by_pairs = 2 * (total // (budget + 1)) + 1
+    by_longest = (total - 1) // (budget - max(short) + 1) + 1
+    return alone + min(by_pairs, by_longest, len(short))
+
+
+def fill(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Fill micro-batches greedily, in order, with at most `budget` tokens each; a longer row gets its own."""
+    bins: list[list[int]] = []
+    current: list[int] = []
+    load = 0
+    for row in order:
+        if lengths[row] > budget:
+            bins.append([row])
+            continue
+        if current and load + lengths[row] > budget:
+            current, load = [], 0
+        if not current:
+            bins.append(current)
+        current.append(row)
+        load += lengths[row]
+    return bins
+
+
+def split(bins: Sequence[Sequence[int]], lengths: Sequence[int], number: int) -> list[list[int]]:
+    """Halve the heaviest micro-batches of two rows or more until there are `number`, or none is left to halve."""
+    loads = [[lengths[row] for row in rows] for rows in bins]
+    heap = [(-sum(load), place, 0, len(load)) for place, load in enumerate(loads)]
+    heapq.heapify(heap)
+    whole: list[tuple[int, int, int]] = []
+    while heap and len(heap) + len(whole) < number:
+        load, place, start, stop = heapq.heappop(heap)
+        if stop - start == 1:
+            whole.append((place, start, stop))
+            continue
+        middle, first = start + 1, loads[place][start]
+        while middle < stop - 1 and 2 * first < -load:
+            first += loads[place][middle]
+            middle += 1
+        heapq.heappush(heap, (-first, place, start, middle))
+        heapq.heappush(heap, (load + first, place, middle, stop))
+    pieces = sorted(whole + [entry[1:] for entry in heap])
+    return [list(bins[place][start:stop]) for place, start, stop in pieces]

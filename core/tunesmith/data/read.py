@@ -1,0 +1,178 @@
+"""Files to rows: JSON lines, JSON and plain text here, tables in `tables.py`.
+
+Readers stream, number lines from 1, and never raise for a bad row: it comes out as a `Reject`. What makes the whole
+file unreadable (a broken archive, a header with a column twice) is a `DataError`, since going on would lose every row
+behind it without a count.
+"""
+
+import codecs
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+from tunesmith.data.rows import Reject, Row, json_object, plain
+from tunesmith.data.tables import read_csv, read_parquet
+from tunesmith.errors import DataError, RowError
+
+Read = Row | Reject
+
+
+def read_file(path: Path) -> Iterator[Read]:
+    """Rows of one file, by its ending; `.gz` behind it is unpacked.
+
+    | ending | rows |
+    |---|---|
+    | `.jsonl`, `.ndjson` | one JSON object a line; blank lines are no rows |
+    | `.json` | a list of objects; or an object with one list of objects; or objects by key (column `key`) |
+    | `.csv`, `.tsv` | a header, then one record a row, all values text; `;` where the header has it and no comma |
+    | `.parquet` | one record a row; NaN, which pandas writes for missing numbers, is null |
+    | `.txt` | `{"text": line}` for each line that is not blank |
+
+    Raises:
+        DataError: The file as a whole cannot be read, or its ending is not one of these.
+    """
+    ending = file_ending(path)
+    if ending == ".parquet":
+        yield from read_parquet(path)
+        return
+    if ending not in _READERS:
+        msg = f"{path} ends in {ending or 'nothing'}; files are read by ending: {', '.join(endings())}"
+        raise DataError(msg)
+    try:
+        with _open(path) as file:
+            yield from _READERS[ending](path, file)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        msg = f"{path} is a broken or truncated gzip file"
+        raise DataError(msg) from error
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror or error}"
+        raise DataError(msg) from error
+
+
+def file_ending(path: Path) -> str:
+    """The ending that says the format, in lower case, without `.gz`."""
+    suffixes = [s.lower() for s in path.suffixes]
+    if suffixes[-1:] == [".gz"]:
+        suffixes.pop()
+        return "" if suffixes[-1:] == [".parquet"] else "".join(suffixes[-1:])
+    return "".join(suffixes[-1:])
+
+
+def endings() -> list[str]:
+    """The endings that are read."""
+    return [*_READERS, ".parquet", *(f"{ending}.gz" for ending in _READERS)]
+
+
+def _open(path: Path) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def _read_json_lines(path: Path, file: IO[bytes]) -> Iterator[Read]:
+    for line, raw in enumerate(file, 1):
+        data = raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw
+        if data.strip():
+            yield _parse(str(path), line, data)
+
+
+def _parse(file: str, line: int, data: bytes) -> Read:
+    try:
+        return _row(file, line, _loads(data))
+    except UnicodeDecodeError:
+        return Reject(file, line, "", "the line is not UTF-8", data.decode("utf-8", "replace").strip())
+    except (ValueError, RecursionError) as error:
+        return Reject(file, line, "", f"the line is not JSON: {_why(error)}", data.decode("utf-8").strip())
+
+
+def _loads(data: bytes) -> Any:
+    return json.loads(data.decode("utf-8"), object_pairs_hook=json_object)
+
+
+def _why(error: ValueError | RecursionError) -> str:
+    # JSONDecodeError.msg names what was expected; str(error) of the others may quote the value.
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg.partition(": ")[0]
+    return "it is nested too deep" if isinstance(error, RecursionError) else "a number has too many digits"
+
+
+def _row(file: str, line: int, value: Any) -> Read:
+    if not isinstance(value, dict):
+        return Reject(file, line, "", f"the row is no JSON object but {_kind(value)}", value)
+    try:
+        return Row(file, line, plain(value))
+    except RowError as error:
+        return Reject(file, line, error.field, error.reason, value)
+
+
+def _kind(value: Any) -> str:
+    names = {str: "text", list: "a list", bool: "true or false", int: "a number", float: "a number"}
+    return names.get(type(value), "null")
+
+
+def _read_json(path: Path, file: IO[bytes]) -> Iterator[Read]:
+    data = file.read().removeprefix(codecs.BOM_UTF8)
+    if not data.strip():
+        return
+    try:
+        document = _loads(data)
+    except UnicodeDecodeError as error:
+        msg = f"{path} is not UTF-8 (byte {error.start})"
+        raise DataError(msg) from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
+            # JSON lines under the ending .json are common.
+            yield from _lines_of(path, data)
+            return
+        place = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        msg = f"{path} is not JSON: {_why(error)}{place}"
+        raise DataError(msg) from error
+    for number, record in enumerate(_records(path, document), 1):
+        yield _row(str(path), number, record)
+
+
+def _lines_of(path: Path, data: bytes) -> Iterator[Read]:
+    for line, raw in enumerate(data.split(b"\n"), 1):
+        if raw.strip():
+            yield _parse(str(path), line, raw)
+
+
+def _records(path: Path, document: Any) -> list[Any]:
+    if isinstance(document, list):
+        return document
+    if isinstance(document, dict):
+        lists = [v for v in document.values() if isinstance(v, list) and v and all(isinstance(i, dict) for i in v)]
+        if len(lists) == 1:
+            return lists[0]
+        if document and all(isinstance(value, dict) for value in document.values()):
+            return [{"key": key, **value} for key, value in document.items()]
+    msg = f"{path} holds {_kind_of_document(document)}; wanted: a list of objects, or an object with one such list"
+    raise DataError(msg)
+
+
+def _kind_of_document(document: Any) -> str:
+    if not isinstance(document, dict):
+        return f"{_kind(document)} at the top"
+    return f"an object with the keys {', '.join(list(document)[:8])}" if document else "an empty object"
+
+
+def _read_text(path: Path, file: IO[bytes]) -> Iterator[Read]:
+    for line, raw in enumerate(file, 1):
+        data = raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw
+        if not data.strip():
+            continue
+        try:
+            yield _row(str(path), line, {"text": data.decode("utf-8").rstrip("\r\n")})
+        except UnicodeDecodeError:
+            yield Reject(str(path), line, "text", "the line is not UTF-8", data.decode("utf-8", "replace").strip())
+
+
+_READERS: dict[str, Callable[[Path, IO[bytes]], Iterator[Read]]] = {
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+    ".json": _read_json,
+    ".csv": lambda path, file: read_csv(path, file, None),
+    ".tsv": lambda path, file: read_csv(path, file, "\t"),
+    ".txt": _read_text,
+}

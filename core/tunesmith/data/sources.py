@@ -1,0 +1,135 @@
+"""Where rows come from: the sources of a recipe, the files behind them, and what identifies their content."""
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tunesmith.data.hub import HUB, Hub
+from tunesmith.data.read import Read, endings, file_ending, read_file
+from tunesmith.data.rows import Row, canonical
+from tunesmith.errors import DataError
+from tunesmith.plugins.interfaces import Formatter
+from tunesmith.nearest import did_you_mean
+
+PACKAGE = "package://"
+SplitName = Literal["train", "validation", "test"]
+
+
+@dataclass
+class Source:
+    """One source of rows.
+
+    Args:
+        path: A file, a pattern (`notes/*.jsonl`), a list of these, `package://import_name/file`, or a data set of the
+            hub (`hf://owner/name?config=...&split=...&revision=...`). Endings: .jsonl, .ndjson, .json, .csv, .tsv, .txt
+            (one row `{"text": line}` for each line that is not blank), each also with .gz; and .parquet.
+        formatter: Turns its rows into examples.
+        map: Columns under the names that the formatter wants: `{prompt: question}` reads column `question` as `prompt`.
+        split: All its rows belong to this split; without it they are split as `data.split` says.
+        task: Name of the task, for mixtures and for metrics by task.
+    """
+
+    path: str | list[str]
+    formatter: Formatter
+    map: dict[str, str] | None = None
+    split: SplitName | None = None
+    task: str = ""
+
+
+class Opened:
+    """A source whose files are known to be there.
+
+    Args:
+        name: Its name in the recipe.
+        source: The source.
+
+    Raises:
+        DataError: A file is missing, is a folder, is named twice or has an unknown ending.
+    """
+
+    def __init__(self, name: str, source: Source) -> None:
+        self.name = name
+        self.key = f"data.sources.{name}.path"
+        self.parts: list[Path | Hub] = []
+        for path in [source.path] if isinstance(source.path, str) else source.path:
+            if path.startswith(HUB):
+                self.parts.append(Hub.parse(path, self.key, source.split))
+            else:
+                self.parts.extend(self._files(path))
+        if not self.parts:
+            msg = f"{self.key} is empty; name a file, a pattern or a data set of the hub"
+            raise DataError(msg)
+        twice = next((part for part in self.parts if self.parts.count(part) > 1), None)
+        if twice is not None:
+            msg = f"{self.key} names {twice} twice; its rows would count double"
+            raise DataError(msg)
+        self._rows = hashlib.sha256()
+
+    def read(self) -> Iterator[Read]:
+        """All rows, file after file."""
+        for part in self.parts:
+            if isinstance(part, Path):
+                yield from read_file(part)
+                continue
+            for row in part.read():
+                if isinstance(row, Row):
+                    self._rows.update(canonical(row.values).encode() + b"\n")
+                yield row
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the files' bytes in order, wherever they lie; over the rows of a hub data set, once read."""
+        total = hashlib.sha256()
+        for part in self.parts:
+            if isinstance(part, Path):
+                with part.open("rb") as file:
+                    total.update(hashlib.file_digest(file, "sha256").digest())
+        total.update(self._rows.digest())
+        return f"sha256:{total.hexdigest()}"
+
+    def _files(self, path: str) -> list[Path]:
+        # A name may hold brackets or question marks of its own, so a file that is there is no pattern.
+        found = self._resolve(path)
+        if found.is_file():
+            files = [found]
+        elif found.is_dir():
+            msg = f"{self.key}: {found} is a folder; name its files, such as {found / '*.jsonl'}"
+            raise DataError(msg)
+        elif glob.has_magic(str(found)):
+            files = [p for p in map(Path, sorted(glob.glob(str(found), recursive=True))) if p.is_file()]  # noqa: PTH207  absolute patterns
+            if not files:
+                msg = f"{self.key}: no file matches {found}"
+                raise DataError(msg)
+        else:
+            raise DataError(self._missing(found))
+        for file in files:
+            self._check_ending(file)
+        return files
+
+    def _resolve(self, path: str) -> Path:
+        if path.startswith(PACKAGE):
+            # Imported here: only recipes of installed packages need it.
+            from tunesmith.recipe.package_fs import resolve
+
+            return Path(resolve(path))
+        if "://" in path:
+            scheme = path.partition("://")[0]
+            msg = f"{self.key}: {path}: {scheme}:// is not read; a file, {PACKAGE} or {HUB} is"
+            raise DataError(msg)
+        return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises where there is no home
+
+    def _missing(self, path: Path) -> str:
+        folder = path.parent
+        if not folder.is_dir():
+            return f"{self.key}: {path} does not exist, nor does the folder {folder}"
+        names = [p.name for p in folder.iterdir() if p.is_file()]
+        return f"{self.key}: {path} does not exist{did_you_mean(path.name, names)}"
+
+    def _check_ending(self, file: Path) -> None:
+        ending = file_ending(file)
+        if ending not in endings():
+            msg = f"{self.key}: {file} ends in {ending or 'nothing'}; files are read by ending: {', '.join(endings())}"
+            raise DataError(msg)

@@ -1,0 +1,159 @@
+"""Tables to rows: CSV, TSV and Parquet."""
+
+import codecs
+import csv
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from tunesmith.data.rows import Reject, Row, plain
+from tunesmith.errors import DataError, RowError
+
+# Documents in a column are longer than the 128 KiB at which the csv module stops.
+_LONGEST_FIELD = 2**30
+
+
+class _Lines:
+    """The lines of a file, which a parser may take back to the second line of a record that broke."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._text = _decoded(file)
+        self._waiting: deque[str] = deque()
+        self.record: list[str] = []
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._waiting.popleft() if self._waiting else next(self._text)
+        self.record.append(line)
+        self.number += 1
+        return line
+
+    def peek(self) -> str:
+        """The next line, which stays the next; empty at the end."""
+        if not self._waiting:
+            self._waiting.extend(islice(self._text, 1))
+        return self._waiting[0] if self._waiting else ""
+
+    def begin(self) -> None:
+        """Note that the next line begins a record."""
+        self.record = []
+
+    def give_back(self) -> None:
+        """Put back all lines of the record but its first."""
+        self.number -= len(self.record) - 1
+        self._waiting.extendleft(reversed(self.record[1:]))
+        self.record = self.record[:1]
+
+
+def _decoded(file: IO[bytes]) -> Iterator[str]:
+    for number, raw in enumerate(file):
+        data = raw if number else raw.removeprefix(codecs.BOM_UTF8)
+        for line in data.splitlines(keepends=True):
+            # Bytes that are no UTF-8 become lone surrogates, so that they cost their row and not the file.
+            yield line.decode("utf-8", "surrogateescape")
+
+
+def read_csv(path: Path, file: IO[bytes], delimiter: str | None) -> Iterator[Row | Reject]:
+    """Rows of a table with a header; every value is text.
+
+    A record that breaks the quoting rules costs its first line only, and reading goes on at the next: a quote that is
+    never closed would otherwise swallow the rest of the file.
+
+    Args:
+        path: Where it lies, for messages.
+        file: Its bytes.
+        delimiter: None for a comma, or a semicolon where the header has semicolons and no comma.
+
+    Raises:
+        DataError: The header is not usable.
+    """
+    if csv.field_size_limit() < _LONGEST_FIELD:
+        csv.field_size_limit(_LONGEST_FIELD)
+    lines = _Lines(file)
+    header: list[str] | None = None
+    parser = csv.reader(lines, strict=True, delimiter=delimiter or _delimiter(lines.peek()))
+    while True:
+        lines.begin()
+        begin = lines.number + 1
+        try:
+            record = next(parser)
+        except StopIteration:
+            return
+        except csv.Error:
+            lines.give_back()
+            if header is None:
+                msg = f"{path}:{begin}: the header's quotes are not closed"
+                raise DataError(msg) from None
+            broken = "".join(lines.record).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            yield Reject(str(path), begin, "", "the quotes are not closed", broken.rstrip())
+            continue
+        if not record:
+            continue
+        if header is None:
+            header = _header(path, begin, record)
+            continue
+        yield _record(path, begin, header, record)
+
+
+def _delimiter(header: str) -> str:
+    return ";" if ";" in header and "," not in header else ","
+
+
+def _header(path: Path, line: int, names: list[str]) -> list[str]:
+    try:
+        plain({"header": names})
+    except RowError as error:
+        msg = f"{path}:{line}: the header cannot be read: {error.reason}"
+        raise DataError(msg) from None
+    _refuse_repeats(path, names)
+    return names
+
+
+def _refuse_repeats(path: Path, names: Sequence[str]) -> None:
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        msg = f"{path}: column {repeated!r} stands twice in the header; rename one of them"
+        raise DataError(msg)
+
+
+def _record(path: Path, line: int, header: list[str], record: list[str]) -> Row | Reject:
+    if len(record) != len(header):
+        reason = f"the row has {len(record)} columns where the header has {len(header)}"
+        return Reject(str(path), line, "", reason, record)
+    values = dict(zip(header, record, strict=True))
+    return _checked(str(path), line, values, missing_nan=False)
+
+
+def _checked(file: str, line: int, values: dict[str, Any], missing_nan: bool) -> Row | Reject:
+    try:
+        return Row(file, line, plain(values, missing_nan))
+    except RowError as error:
+        return Reject(file, line, error.field, error.reason, values)
+
+
+def read_parquet(path: Path) -> Iterator[Row | Reject]:
+    """Rows of a Parquet file, streamed by row group; dates are ISO text, NaN is null.
+
+    Raises:
+        DataError: The file is broken or has a column twice.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    number = 0
+    try:
+        with parquet.ParquetFile(path) as file:
+            _refuse_repeats(path, file.schema_arrow.names)
+            for batch in file.iter_batches(batch_size=1024):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield _checked(str(path), number, values, missing_nan=True)
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        reason = str(error).partition("\n")[0]
+        msg = f"{path} cannot be read as Parquet after {number} records: {reason}"
+        raise DataError(msg) from error

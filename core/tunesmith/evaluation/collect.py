@@ -1,0 +1,105 @@
+"""Samples of one model for a list of examples."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, Protocol
+
+from tunesmith.data.example import Example, Message, Segment
+from tunesmith.errors import DataError
+from tunesmith.evaluation.decoding import Answer
+from tunesmith.evaluation.measure import Sample
+from tunesmith.plugins.interfaces import LanguageModel
+
+Need = Literal["output", "logprob"]
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+class AnsweringModel(LanguageModel, Protocol):
+    """A language model that says how its answers ended, and how far it has come."""
+
+    def answers(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Answer]:
+        """Answers to prompts, in order."""
+
+    def logprob(
+        self,
+        conversations: Sequence[Sequence[Message] | Sequence[Segment]],
+        tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[tuple[float, int]]:
+        """Sum of log-probabilities (nats) of what has a weight, and the number of its tokens."""
+
+
+def collect(
+    model: AnsweringModel,
+    examples: Sequence[Example],
+    needs: Collection[Need],
+    progress: Progress | None = None,
+    name: str = "tuned",
+) -> list[Sample]:
+    """One sample an example, in order.
+
+    Args:
+        model: Who answers.
+        examples: What is asked, and what would be right.
+        needs: `output` generates an answer, `logprob` scores the reference; what is not needed is not computed.
+        progress: Told how far it is.
+        name: The model's name in progress.
+
+    Raises:
+        DataError: An example has no prompt to answer, or no reference to score.
+    """
+    samples = blank(examples)
+    if "output" in needs and examples:
+        _require(examples, lambda e: bool(e.prompt), "prompt to answer", "evaluators that read outputs")
+        told = _telling(progress, f"{name} answers")
+        answers = model.answers([e.prompt for e in examples], [e.tools for e in examples], told)
+        samples = [_with(s, output=a.text, stopped=a.stopped) for s, a in zip(samples, answers, strict=True)]
+    if "logprob" in needs and examples:
+        _require(
+            examples, lambda e: bool(e.reference or e.segments), "reference to score", "evaluators such as Perplexity"
+        )
+        told = _telling(progress, f"{name} scores references")
+        scores = model.logprob([_scored(e) for e in examples], [e.tools for e in examples], told)
+        samples = [_with(s, logprob=total, tokens=n) for s, (total, n) in zip(samples, scores, strict=True)]
+    return samples
+
+
+def blank(examples: Sequence[Example]) -> list[Sample]:
+    """Samples that hold no answer yet."""
+    return [Sample(e.id, e.prompt, e.reference, "", task=e.task, extras=e.extras) for e in examples]
+
+
+def _scored(example: Example) -> Sequence[Message] | Sequence[Segment]:
+    """The conversation with a weight on its last turn only: that is the reference."""
+    if example.segments:
+        return example.segments
+    turns = example.messages or example.chosen
+    return [Message(turn.role, turn.content, 1.0 if turn is turns[-1] else 0.0, turn.fields) for turn in turns]
+
+
+def _require(examples: Sequence[Example], has: Callable[[Example], bool], what: str, who: str) -> None:
+    lacking = [e for e in examples if not has(e)]
+    if lacking:
+        first = lacking[0]
+        where = f" ({first.origin})" if first.origin.file else ""
+        msg = (
+            f"{len(lacking)} of {len(examples)} examples have no {what}, first {first.id}{where}: "
+            f"{who} need one; leave those evaluators or those rows out"
+        )
+        raise DataError(msg)
+
+
+def _with(sample: Sample, **changes: Any) -> Sample:
+    return replace(sample, **changes)
+
+
+def _telling(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(what, done, total)

@@ -1,0 +1,197 @@
+"""The narrow waist that evaluators and audits see: a model of transformers that answers, scores, classifies, embeds."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from tunesmith.data.encoded import Encoded
+from tunesmith.data.example import Message, Segment
+from tunesmith.errors import DataError, RecipeError
+from tunesmith.evaluation.decoding import Answer, decode, stop_ids
+from tunesmith.evaluation.generation import Generation
+from tunesmith.evaluation.scoring import Progress, mean_hidden, score
+from tunesmith.plugins.interfaces import Adapter, Renderer
+from tunesmith.training.attention import language_model, plain_attention
+from tunesmith.training.modes import evaluating
+
+Tools = Sequence[Mapping[str, Any]]
+
+
+class Tuned(Protocol):
+    """What is needed of a specialist: a loaded network, its tokenizer, and how it was adapted."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The attached network."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its tokenizer."""
+
+    @property
+    def renderer(self) -> Renderer:
+        """Turns to ids."""
+
+    @property
+    def adapter(self) -> Adapter:
+        """What was attached."""
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision of every pass."""
+
+    def load_baseline(self) -> nn.Module:
+        """A frozen copy of the base, for adapters that cannot be switched off."""
+
+
+@dataclass
+class TransformersModel:
+    """A causal model of transformers behind the `LanguageModel` protocol.
+
+    Every pass runs in evaluation mode, without gradients, with plain attention and in the precision of training; each
+    module's mode is put back afterwards.
+
+    Args:
+        specialist: The loaded model.
+        generation: How answers are decoded.
+        seed: Start of every row's seed, where tokens are sampled.
+        network: Another network to run than the specialist's (a frozen copy of the base).
+        adapted: Whether the adapter is on.
+    """
+
+    specialist: Tuned
+    generation: Generation = field(default_factory=Generation)
+    seed: int = 0
+    network: nn.Module | None = None
+    adapted: bool = True
+
+    def generate(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
+        """Answers as text, in order; equal to one-by-one decoding."""
+        return [answer.text for answer in self.answers(prompts)]
+
+    def answers(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Tools] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Answer]:
+        """Answers with how they ended.
+
+        Args:
+            prompts: The turns before each answer.
+            tools: JSON schemas of the tools that each conversation may call.
+            progress: Called with the prompts done and their number.
+
+        Raises:
+            DataError: A prompt fills the base's whole context.
+        """
+        self.generation.check()
+        each = tools if tools is not None else [()] * len(prompts)
+        renderer = self.specialist.renderer
+        ids = [renderer.prompt(prompt, own).ids for prompt, own in zip(prompts, each, strict=True)]
+        with self._evaluating() as network:
+            return decode(network, self.specialist.tokenizer, ids, self._ends, self.generation, self.seed, progress)
+
+    def logprob(
+        self,
+        conversations: Sequence[Sequence[Message] | Sequence[Segment]],
+        tools: Sequence[Tools] | None = None,
+        progress: Progress | None = None,
+    ) -> list[tuple[float, int]]:
+        """Sum of log-probabilities (nats) of the assistant turns' tokens, their end included, and their number.
+
+        Turns and segments with a weight of 0 do not count.
+
+        Args:
+            conversations: Turns, or template-free segments, of each.
+            tools: JSON schemas of the tools that each conversation may call.
+            progress: Called with the conversations done and their number.
+
+        Raises:
+            DataError: A conversation is longer than the base's context.
+        """
+        each = tools if tools is not None else [()] * len(conversations)
+        rows = [self._encode(conversation, own) for conversation, own in zip(conversations, each, strict=True)]
+        with self._evaluating() as network:
+            self._check_lengths(network, rows)
+            return score(network, rows, self.generation.batch_size, progress)
+
+    def classify(self, prompts: Sequence[Sequence[Message]], labels: Sequence[str]) -> list[list[float]]:
+        """Probability of each label as the whole answer, normalised over the labels."""
+        silent = [[_with_weight(turn, 0.0) for turn in prompt] for prompt in prompts]
+        pairs = [[*prompt, Message("assistant", label, 1.0)] for prompt in silent for label in labels]
+        scores = [total for total, _ in self.logprob(pairs)]
+        return [_softmax(scores[i * len(labels) : (i + 1) * len(labels)]) for i in range(len(prompts))]
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Mean last hidden state of each text, `[len(texts), width]`, float32 on the CPU; zeros for an empty text."""
+        rows = [self.specialist.renderer.text([(text, 0.0)], end=False) for text in texts]
+        with self._evaluating() as network:
+            self._check_lengths(network, rows)
+            return mean_hidden(network, [row.ids for row in rows], self.generation.batch_size)
+
+    def baseline(self, name: str = "base") -> "TransformersModel":
+        """The base: this network with the adapter off, or a frozen copy where it cannot be switched off.
+
+        Raises:
+            RecipeError: No baseline has that name.
+        """
+        if name != "base":
+            msg = f"baseline {name!r} is not known; known: base"
+            raise RecipeError(msg)
+        if not self.adapted or self.network is not None:
+            return self
+        if self.specialist.adapter.switchable:
+            return TransformersModel(self.specialist, self.generation, self.seed, adapted=False)
+        copy = self.specialist.load_baseline()
+        return TransformersModel(self.specialist, self.generation, self.seed, network=copy, adapted=False)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[nn.Module]:
+        network = self.network if self.network is not None else self.specialist.network
+        with ExitStack() as stack:
+            stack.enter_context(evaluating(network))
+            if not self.adapted and self.network is None:
+                stack.enter_context(self.specialist.adapter.without(network))
+            stack.enter_context(plain_attention(network))
+            # Not inference_mode: tensors that a layer caches in it cannot take part in a later backward pass.
+            stack.enter_context(torch.no_grad())
+            stack.enter_context(self.specialist.autocast())
+            yield network
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        network = self.network if self.network is not None else self.specialist.network
+        return stop_ids(network, self.specialist.tokenizer, self.specialist.renderer)
+
+    def _encode(self, conversation: Sequence[Message] | Sequence[Segment], tools: Tools) -> Encoded:
+        segments = [part for part in conversation if isinstance(part, Segment)]
+        if segments:
+            return self.specialist.renderer.text([(part.text, part.weight) for part in segments])
+        turns = [part for part in conversation if isinstance(part, Message)]
+        return self.specialist.renderer.conversation(turns, tools)
+
+    def _check_lengths(self, network: nn.Module, rows: Sequence[Encoded]) -> None:
+        limit = getattr(language_model(network).config, "max_position_embeddings", None)
+        for number, row in enumerate(rows, 1):
+            if limit is not None and len(row.ids) > limit:
+                msg = (
+                    f"text {number} has {len(row.ids)} tokens; the base reads {limit}: "
+                    "shorten it or take a base with a longer context"
+                )
+                raise DataError(msg)
+
+
+def _with_weight(turn: Message, weight: float) -> Message:
+    return Message(turn.role, turn.content, weight, turn.fields)
+
+
+def _softmax(scores: Sequence[float]) -> list[float]:
+    top = max(scores, default=0.0)
+    parts = [math.exp(s - top) for s in scores]
+    return [part / math.fsum(parts) for part in parts]

@@ -1,0 +1,110 @@
+"""Writes what was found: `metrics.json`, `predictions.jsonl`, `findings.json`; nan and infinity become null."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tunesmith.data.example import Example, Message
+from tunesmith.evaluation.measure import Findings, Measure, Sample
+from tunesmith.evaluation.run_test import Evaluation
+
+Json = Any
+
+
+def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
+    """Write `metrics.json` and `predictions.jsonl`, and `findings.json` where audits ran."""
+    directory.mkdir(parents=True, exist_ok=True)
+    _write(directory / "metrics.json", evaluation_record(evaluation))
+    rows = prediction_records(
+        evaluation.examples,
+        evaluation.tuned,
+        evaluation.base,
+        evaluation.tuned_measures,
+        evaluation.base_measures or {},
+    )
+    write_predictions(rows, directory / "predictions.jsonl")
+    if evaluation.findings:
+        write_findings(evaluation.findings, directory)
+
+
+def write_findings(findings: Mapping[str, Findings], directory: Path) -> None:
+    """Write `findings.json`: what each audit found, by its name in the recipe."""
+    directory.mkdir(parents=True, exist_ok=True)
+    _write(directory / "findings.json", findings_record(findings))
+
+
+def write_predictions(rows: Iterator[dict[str, Json]], path: Path) -> None:
+    """Write one line of JSON a row."""
+    with path.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def evaluation_record(evaluation: Evaluation) -> dict[str, Json]:
+    """Values, intervals and verdicts as plain data."""
+    metrics = {}
+    for name, comparison in evaluation.comparisons.items():
+        metrics[name] = {k: v for k, v in asdict(comparison).items() if k != "name"} | {"change": comparison.change}
+    record = {
+        "n": len(evaluation.examples),
+        "met": evaluation.met if evaluation.verdicts else None,
+        "metrics": metrics,
+        "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
+    }
+    plainly: dict[str, Json] = plain(record)
+    return plainly
+
+
+def findings_record(findings: Mapping[str, Findings]) -> dict[str, Json]:
+    """Findings as plain data."""
+    return {name: plain(asdict(found)) for name, found in findings.items()}
+
+
+def prediction_records(
+    examples: Sequence[Example],
+    tuned: Sequence[Sample],
+    base: Sequence[Sample] | None,
+    tuned_measures: Mapping[str, Measure] | None = None,
+    base_measures: Mapping[str, Measure] | None = None,
+) -> Iterator[dict[str, Json]]:
+    """One record a row: what was asked, what was wanted, what each model said, and how each said it."""
+    for i, (example, mine) in enumerate(zip(examples, tuned, strict=True)):
+        models = {"base": (base[i], base_measures or {})} if base is not None else {}
+        models["tuned"] = (mine, tuned_measures or {})
+        yield {
+            "id": example.id,
+            "origin": {"source": example.origin.source, "file": example.origin.file, "line": example.origin.line},
+            "task": example.task,
+            "prompt": [_turn(turn) for turn in mine.prompt],
+            "reference": mine.reference,
+            **{name: _said(sample, measures, i) for name, (sample, measures) in models.items()},
+        }
+
+
+def plain(value: Any) -> Json:
+    """Copy with lists for tuples and null for numbers that JSON does not have."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def _said(sample: Sample, measures: Mapping[str, Measure], row: int) -> dict[str, Json]:
+    said: dict[str, Json] = {"output": sample.output, "stopped": sample.stopped}
+    if sample.tokens:
+        said |= {"logprob": sample.logprob, "tokens": sample.tokens}
+    return said | {"measures": {name: float(measure.values[row]) for name, measure in measures.items()}}
+
+
+def _turn(turn: Message) -> dict[str, Json]:
+    return {"role": turn.role, "content": turn.content} | dict(turn.fields)
+
+
+def _write(path: Path, record: Json) -> None:
+    path.write_text(json.dumps(record, ensure_ascii=False, indent=2, allow_nan=False) + "\n", encoding="utf-8")

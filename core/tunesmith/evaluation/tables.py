@@ -1,0 +1,185 @@
+"""What `test`, `predict` and `audit` show in a terminal: readable at 80 columns, without colour and in plain ASCII."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from tunesmith.evaluation.compare import Comparison
+from tunesmith.evaluation.measure import Findings, Sample, Table
+from tunesmith.evaluation.run_test import Evaluation
+from tunesmith.evaluation.success import Verdict
+
+_STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "same": "dim"}
+_SEVERITIES = {"none": "green", "low": "yellow", "medium": "dark_orange", "high": "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The signs of tables."""
+
+    better: str = "▲"
+    worse: str = "▼"
+    undecided: str = "~"
+    same: str = "="
+    met: str = "✓"
+    missed: str = "✗"
+    nothing: str = "."
+    at_least: str = "≥"
+    at_most: str = "≤"
+
+
+_PLAIN = Marks("+", "-", "~", "=", "ok", "NO", ".", ">=", "<=")
+
+
+def show_evaluation(evaluation: Evaluation, console: Console, samples: int = 0) -> None:
+    """Print metrics, notes, findings, a few rows and, last, the verdicts.
+
+    Args:
+        evaluation: What to print.
+        console: Where.
+        samples: Rows to show side by side.
+    """
+    marks = _marks(console)
+    if samples:
+        show_samples(evaluation.tuned, evaluation.base, console, samples)
+    if evaluation.comparisons:
+        _print(console, metrics_table(evaluation.comparisons, len(evaluation.examples), marks))
+        for line in _notes(evaluation, marks):
+            _print(console, Padding(Text(line, style="dim"), (0, 0, 0, 1)))
+    show_findings(evaluation.findings, console)
+    if evaluation.verdicts:
+        _print(console, verdict_table(evaluation.verdicts, marks))
+
+
+def show_findings(findings: Mapping[str, Findings], console: Console) -> None:
+    """Print what audits found."""
+    for name, found in findings.items():
+        for part in findings_tables(name, found, _marks(console)):
+            _print(console, part)
+
+
+def show_samples(tuned: Sequence[Sample], base: Sequence[Sample] | None, console: Console, limit: int = 3) -> None:
+    """Print the first rows: prompt, reference, and both answers below each other."""
+    for i, mine in enumerate(tuned[:limit]):
+        table = RichTable(
+            box=box.SIMPLE, show_header=False, pad_edge=False, title=f"row {mine.id}", title_justify="left"
+        )
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_row("prompt", Text(mine.prompt[-1].content if mine.prompt else ""))
+        if mine.reference:
+            table.add_row("reference", Text(mine.reference))
+        if base is not None:
+            table.add_row("base", Text(_answer(base[i])))
+        table.add_row("tuned", Text(_answer(mine)))
+        _print(console, table)
+
+
+def metrics_table(comparisons: Mapping[str, Comparison], n: int, marks: Marks | None = None) -> RichTable:
+    """Base beside tuned, a row a metric, with the difference's interval."""
+    marks = marks or Marks()
+    table = RichTable(title=f"{n} examples", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("metric", overflow="fold")
+    for heading in ("base", "tuned", "difference", "95 % interval", "p"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, c in comparisons.items():
+        sign = getattr(marks, c.change) if not math.isnan(c.base) else marks.nothing
+        interval = f"{_signed(c.interval[0])}..{_signed(c.interval[1])}" if c.interval else marks.nothing
+        cells = (_value(c.base, c.unit, marks), _value(c.tuned, c.unit, marks))
+        difference = marks.nothing if math.isnan(c.difference) else f"{_signed(c.difference)} {sign}"
+        p_value = marks.nothing if c.p_value is None else _p(c.p_value)
+        table.add_row(name, *cells, Text(difference, style=_STYLES[c.change]), interval, p_value)
+    return table
+
+
+def verdict_table(verdicts: Sequence[Verdict], marks: Marks | None = None) -> RichTable:
+    """Each threshold, whether it was met, and why it was set."""
+    marks = marks or Marks()
+    missed = sum(not verdict.met for verdict in verdicts)
+    title = f"success: {missed} of {len(verdicts)} not met" if missed else f"success: all {len(verdicts)} met"
+    table = RichTable(title=title, title_justify="left", box=box.SIMPLE, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for verdict in verdicts:
+        mark = Text(marks.met, style="green") if verdict.met else Text(marks.missed, style="red")
+        sentence = verdict.sentence.replace("≥", marks.at_least).replace("≤", marks.at_most)
+        because = f"\nbecause: {verdict.because}" if verdict.because else ""
+        table.add_row(mark, verdict.key, Text(sentence).append(because, style="dim"))
+    return table
+
+
+def findings_tables(name: str, found: Findings, marks: Marks | None = None) -> Iterator[RenderableType]:
+    """One audit: severity and summary, its tables, metrics, advice and evidence."""
+    marks = marks or Marks()
+    head = Text.assemble((f"audit {name}", "bold"), ": severity ", (found.severity, _SEVERITIES[found.severity]))
+    yield Text.assemble(head, "\n", found.summary)
+    for table in found.tables:
+        yield _findings_table(table, marks)
+    known = {key: value for key, value in found.metrics.items() if not math.isnan(value)}
+    if known:
+        metrics = ", ".join(f"{name}/{key} {_value(value, '', marks)}" for key, value in known.items())
+        yield Text(f"metrics: {metrics}")
+    if found.advice:
+        yield Text(f"advice: {found.advice}")
+    if found.evidence:
+        more = f" and {len(found.evidence) - 5} more" if len(found.evidence) > 5 else ""
+        yield Text(f"evidence: rows {', '.join(found.evidence[:5])}{more}\n")
+
+
+def _findings_table(table: Table, marks: Marks) -> RichTable:
+    out = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for k, heading in enumerate(table.columns):
+        numeric = all(not isinstance(row[k], str) or row[k] == "" for row in table.rows)
+        out.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in table.rows:
+        out.add_row(*(_value(cell, "", marks) if isinstance(cell, float) else Text(str(cell)) for cell in row))
+    return out
+
+
+def _notes(evaluation: Evaluation, marks: Marks) -> Iterator[str]:
+    if evaluation.base is not None:
+        undecided = f"{marks.undecided} the interval holds 0"
+        yield f"{marks.better} better   {marks.worse} worse   {undecided}   p: by chance alone"
+    by_note: dict[str, list[str]] = {}
+    for name, c in evaluation.comparisons.items():
+        if c.note:
+            by_note.setdefault(c.note, []).append(name)
+    yield from (f"{note}: {', '.join(names)}" for note, names in by_note.items())
+    cut = {"base": evaluation.base or (), "tuned": evaluation.tuned}
+    for model, samples in cut.items():
+        if count := sum(not sample.stopped for sample in samples):
+            yield f"{count} of {len(samples)} answers of {model} were cut at generation.max_new_tokens"
+
+
+def _answer(sample: Sample) -> str:
+    return sample.output if sample.stopped else f"{sample.output} [cut]"
+
+
+def _value(value: float, unit: str, marks: Marks) -> str:
+    if math.isnan(value):
+        return marks.nothing
+    text = f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+    return f"{text} {unit}".rstrip()
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}" if abs(value) < 100 else f"{value:+.4g}"
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _marks(console: Console) -> Marks:
+    return _PLAIN if console.options.ascii_only else Marks()
+
+
+def _print(console: Console, part: RenderableType) -> None:
+    console.print(part, highlight=False, markup=False, soft_wrap=False)

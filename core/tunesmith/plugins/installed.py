@@ -1,0 +1,115 @@
+"""Which plugin packages are installed, and which of them may be used. Imports none of them."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from tunesmith.errors import RecipeError
+from tunesmith.plugins.hookspecs import PROJECT
+from tunesmith.plugins.load import short
+from tunesmith.nearest import did_you_mean
+
+GROUP = PROJECT
+BUILTIN = PROJECT
+BLOCK_VARIABLE = "TUNESMITH_BLOCK"
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A plugin package that is installed and not in use: it failed to load, or was told not to.
+
+    Args:
+        package: The distribution.
+        version: Its version.
+        entry_point: The name of the entry point at fault.
+        reason: Why, in one line.
+    """
+
+    package: str
+    version: str
+    entry_point: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """One entry point of the group `tunesmith`, with the distribution that brings it."""
+
+    package: str
+    version: str
+    point: metadata.EntryPoint
+
+    def load(self) -> Any:
+        """Import what the entry point names; raises whatever that raises."""
+        return self.point.load()
+
+    def is_any_of(self, names: Sequence[str]) -> bool:
+        """Whether one of `names` is this distribution's or entry point's, as PEP 503 compares them."""
+        return not {_canonical(self.package), _canonical(self.point.name)}.isdisjoint(map(_canonical, names))
+
+    def absent(self, reason: str) -> Absent:
+        """The record of why it is not in use."""
+        return Absent(self.package, self.version, self.point.name, reason)
+
+    def refused(self, allow: Sequence[str] | None, block: Sequence[str]) -> str:
+        """Why it may not be used; empty where it may. A block is stronger than an allowance."""
+        if self.is_any_of(block):
+            return f"blocked by {BLOCK_VARIABLE}"
+        if allow is not None and self.package != BUILTIN and not self.is_any_of(allow):
+            return "not in the recipe's `plugins`"
+        return ""
+
+
+def installed() -> tuple[list[Installed], list[Absent]]:
+    """All entry points of the group, and the distributions that have some which cannot be read."""
+    found: list[Installed] = []
+    unreadable: list[Absent] = []
+    seen: set[str] = set()
+    for distribution in metadata.distributions():
+        try:
+            package, version = distribution.metadata["Name"], distribution.metadata["Version"] or ""
+        except KeyError:
+            continue
+        # A folder that an uninstallation left over has no name. Of two, the first on the path is the one imported.
+        if package is None or _canonical(package) in seen:
+            continue
+        seen.add(_canonical(package))
+        try:
+            points = distribution.entry_points.select(group=GROUP)
+        except Exception as error:  # one unreadable file must not hide all other packages
+            if f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or ""):
+                unreadable.append(Absent(package, version, "", f"entry_points.txt cannot be read: {short(error)}"))
+            continue
+        found += [Installed(package, version, point) for point in points]
+    return found, unreadable
+
+
+def block_list() -> list[str]:
+    """The names in the environment's block-list."""
+    return [name for name in re.split(r"[,\s]+", os.environ.get(BLOCK_VARIABLE, "")) if name]
+
+
+def refuse_uninstalled(allow: Sequence[str], packages: Sequence[Installed]) -> None:
+    """Check that a recipe's `plugins` are there.
+
+    Raises:
+        RecipeError: One is not.
+    """
+    others = sorted({p.package for p in packages if p.package != BUILTIN})
+    for name in allow:
+        if not any(p.is_any_of([name]) for p in packages):
+            msg = (
+                f"plugins: no plugin package {name} is installed{did_you_mean(name, others)}\n"
+                f"installed: {', '.join(others) or 'none'}  (lightning-cli plugins list)"
+            )
+            raise RecipeError(msg)
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,121 @@
+"""From the files and words of a command line to one recipe: read, merged, with paths made absolute.
+
+LightningCLI sees the result only (decision 13): jsonargparse alone would replace an earlier file's maps whole, and
+would import every `class_path` while parsing, too late to refuse it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tunesmith.errors import RecipeError
+from tunesmith.recipe.merge import merge
+from tunesmith.nearest import did_you_mean
+from tunesmith.recipe.overrides import override
+from tunesmith.recipe.package_fs import PROTOCOL, installed
+from tunesmith.recipe.paths import anchor
+from tunesmith.recipe.read_yaml import MAX_BYTES, read_tree
+from tunesmith.recipe.tree import COMMAND_LINE, Leaf, Map, Mark, Tree, plain, removed
+
+KeyPath = str | Sequence[str]
+__all__ = ["COMMAND_LINE", "Recipe", "compose"]
+
+
+class Recipe:
+    """A merged recipe: what it says, and who said it.
+
+    Attributes:
+        name: The stem of the first file; runs are kept under it.
+        paths: The files that were read, absolute, in order.
+        data: Plain maps, lists and scalars; what null removed is not there.
+        nulls: Key paths that null removed, for options that take null as a value.
+    """
+
+    def __init__(self, name: str, paths: Sequence[Path], tree: Map) -> None:
+        self.name = name
+        self.paths = list(paths)
+        self.data: dict[str, Any] = plain(tree)
+        self.nulls = removed(tree)
+        self._tree = tree
+
+    def origin(self, keypath: KeyPath) -> str:
+        """Which file (as the user named it) set a key, or `command line`; for a missing key, who wrote its parent."""
+        return self.mark(keypath).file
+
+    def mark(self, keypath: KeyPath) -> Mark:
+        """Like `origin`, with the line and the folder that relative paths start from."""
+        return self._deepest(keypath)[0].mark
+
+    def text(self, keypath: KeyPath) -> str | None:
+        """How a value was typed on the command line, before YAML made a number of it."""
+        found, whole = self._deepest(keypath)
+        return found.text if whole and isinstance(found, Leaf) else None
+
+    def _deepest(self, keypath: KeyPath) -> tuple[Tree, bool]:
+        """What stands at a key path or at the deepest part of it, and whether the path goes no further."""
+        here: Tree = self._tree
+        for key in keypath.split(".") if isinstance(keypath, str) else keypath:
+            if not isinstance(here, Map) or key not in here.entries:
+                return here, False
+            here = here.entries[key]
+        return here, True
+
+
+def compose(configs: Sequence[str], overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe with its overlays and the command line's changes.
+
+    Args:
+        configs: Paths or `package://import_name/path.yaml`; later ones are merged over earlier ones.
+        overrides: `--a.b.c=v`, or `--a.b.c` and `v`; merged last. Paths in them start from the working directory.
+
+    Raises:
+        RecipeError: A file is missing, too large or not plain YAML, a key is given twice, or an override is malformed.
+    """
+    if not configs:
+        msg = "no recipe is named; give one with --config recipes/medsync.yaml"
+        raise RecipeError(msg)
+    paths = [_locate(config) for config in configs]
+    tree: Tree | None = None
+    for config, path in zip(configs, paths, strict=True):
+        tree = merge(tree, anchor(_read(config, path)))
+    assert isinstance(tree, Map)
+    return Recipe(paths[0].stem, paths, override(tree, overrides))
+
+
+def _locate(config: str) -> Path:
+    path = installed(config) if config.startswith(PROTOCOL) else Path(config).expanduser().absolute()
+    if not path.is_file():
+        what = "is a folder; name a file in it" if path.is_dir() else f"does not exist{_near(path)}"
+        msg = f"{config} {what}"
+        raise RecipeError(msg)
+    return path
+
+
+def _read(config: str, path: Path) -> Map:
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        msg = f"{config} is {size / 2**20:.1f} MiB; a recipe is at most {MAX_BYTES // 2**20} MiB"
+        raise RecipeError(msg)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"{config} is not text in UTF-8 (byte {error.start})"
+        raise RecipeError(msg) from error
+    except OSError as error:
+        msg = f"{config} cannot be read: {error.strerror}"
+        raise RecipeError(msg) from error
+    tree = read_tree(text, Mark(config, path.parent))
+    if isinstance(tree, Leaf):
+        what = "is empty" if tree.value is None else "is not a map of keys"
+        msg = f"{config} {what}; a recipe has model, data, trainer and others (lightning-cli recipes ls)"
+        raise RecipeError(msg)
+    return tree
+
+
+def _near(path: Path) -> str:
+    """The recipe that was probably meant: in the same folder, or under another ending."""
+    if not path.parent.is_dir():
+        return f"; there is no folder {path.parent}"
+    known = sorted(p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml"))
+    hint = did_you_mean(path.name, known)
+    return hint or (f"; in {path.parent} there are: {', '.join(known[:8])}" if known else "")

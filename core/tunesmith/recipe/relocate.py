@@ -1,0 +1,101 @@
+"""Copies a recipe to another place, with its comments, so that it still runs from there."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from tunesmith.errors import RecipeError
+from tunesmith.recipe.paths import anchor
+from tunesmith.recipe.tree import Leaf, Mark
+
+_PLAIN = re.compile(r"(\.{0,2}/|~/)*[A-Za-z][\w./-]*(://[\w./-]+)?", re.ASCII)
+_ABSOLUTE = re.compile(r"/|~|\w+://")
+_MENTION = re.compile(r"(?<![\w./-])recipes/[\w./-]+\.yaml")
+
+
+def relocate(text: str, source: Path, target: Path) -> str:
+    """The text of the recipe `source`, as it has to read at `target`.
+
+    Relative paths of values are rewritten: relative still where both lie in one tree (a checkout), absolute otherwise.
+    So are the commands in comments that name recipes.
+
+    Raises:
+        RecipeError: The text is no YAML.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        msg = f"{source}: this is not YAML: {str(error).splitlines()[0]}"
+        raise RecipeError(msg) from error
+    moved = (
+        {(n.start_mark.index, n.end_mark.index): file for n, file in _files(root, source, ()) if file} if root else {}
+    )
+    for (start, end), file in sorted(moved.items(), reverse=True):
+        text = text[:start] + quoted(_from_file(file, source, target)) + text[end:]
+    return "".join(_comment_moved(line, source, target) for line in text.splitlines(keepends=True))
+
+
+def _files(node: yaml.Node, source: Path, path: tuple[str, ...]) -> Iterator[tuple[yaml.Node, str | None]]:
+    """The values that are relative paths, with the file that each means."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            # What `<<` merges in is an alias, and moves where it is written.
+            yield from _files(value, source, (*path, str(key.value)))
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _files(value, source, path)
+    elif isinstance(node, yaml.ScalarNode) and not _ABSOLUTE.match(node.value):
+        yield node, _meant(node.value, source, path)
+
+
+def _meant(value: str, source: Path, path: tuple[str, ...]) -> str | None:
+    anchored = anchor(Leaf(value, Mark(str(source), source.resolve().parent)), path)
+    if isinstance(anchored, Leaf) and anchored.value != value:
+        return str(anchored.value)
+    # Options of plugins may be paths too; only their class knows which.
+    file = source.resolve().parent / value
+    return str(file) if "/" in value and "\n" not in value and file.is_file() else None
+
+
+def _from_file(file: str, source: Path, target: Path) -> str:
+    here = target.resolve().parent
+    if not here.is_relative_to(source.resolve().parent.parent):
+        return file
+    return beside(Path(file), here)
+
+
+def beside(file: Path, folder: Path) -> str:
+    """The path of a file, relative to a folder."""
+    relative = os.path.relpath(file.absolute(), folder)
+    return relative if relative.startswith("..") else f"./{relative}"
+
+
+def _comment_moved(line: str, source: Path, target: Path) -> str:
+    if not line.startswith("#"):
+        return line
+
+    def place(match: re.Match[str]) -> str:
+        # Comments are written for someone who stands above `recipes/`.
+        tops = [p.parent for p in source.resolve().parents if p.name == "recipes"]
+        file = tops[0] / match[0] if tops else Path(match[0])
+        if file == source.resolve():
+            return _from_here(target)
+        return _from_here(file) if file.is_file() else match[0]
+
+    return _MENTION.sub(place, line)
+
+
+def _from_here(path: Path) -> str:
+    """How a command in the current folder names a file."""
+    full = path.resolve()
+    return str(full.relative_to(Path.cwd())) if full.is_relative_to(Path.cwd()) else str(full)
+
+
+def quoted(value: str) -> str:
+    """A YAML scalar for any place in a recipe, in quotes where it needs them."""
+    if _PLAIN.fullmatch(value) and yaml.safe_load(value) == value:
+        return value
+    return yaml.safe_dump(value, allow_unicode=True, width=2**20, default_style='"').removesuffix("\n")

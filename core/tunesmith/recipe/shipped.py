@@ -1,0 +1,108 @@
+"""Where the recipes that come along lie, and which recipes there are in a folder."""
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tunesmith.errors import RecipeError
+from tunesmith.nearest import did_you_mean
+
+_PACKAGE = "tunesmith_plugins"
+_FOLDER = "recipes"
+# A file that sets one of these belongs to Tunesmith; one that brings no data of its own is an overlay.
+_TELLING = frozenset({"model", "data", "trainer"})
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A recipe or an overlay, as `recipes ls` shows it.
+
+    Args:
+        name: What `recipes cp` takes: the path below the folder, without its ending.
+        path: The file.
+        summary: Its first comment line.
+        overlay: Whether it changes a recipe and never runs alone.
+    """
+
+    name: str
+    path: Path
+    summary: str
+    overlay: bool
+
+
+def folder() -> Path:
+    """The folder of the shipped recipes: inside the package when installed from a wheel, else the checkout's.
+
+    An editable install has no copy in the package, so that a changed recipe of the checkout is the one that runs.
+
+    Raises:
+        RecipeError: Neither is there.
+    """
+    spec = importlib.util.find_spec(_PACKAGE)
+    for place in (spec.submodule_search_locations if spec else None) or ():
+        package = Path(place)
+        for candidate in (package / _FOLDER, package.parent.parent / _FOLDER):
+            if candidate.is_dir():
+                return candidate
+    msg = f"the recipes of {_PACKAGE} are not where they belong; install tunesmith again"
+    raise RecipeError(msg)
+
+
+def shipped() -> list[Listed]:
+    """The recipes and overlays that come along, recipes first."""
+    top = folder()
+    found = [listed for path in sorted(top.rglob("*.yaml")) if (listed := look(path, top)) is not None]
+    return sorted(found, key=lambda r: r.overlay)
+
+
+def local(top: Path) -> list[Listed]:
+    """The recipes and overlays that lie directly in a folder."""
+    return [listed for path in sorted(_yaml_files(top)) if (listed := look(path, top)) is not None]
+
+
+def find(name: str) -> Listed:
+    """The shipped recipe of a name, with or without `recipes/` and `.yaml`.
+
+    Raises:
+        RecipeError: There is none.
+    """
+    all_of_them = {listed.name: listed for listed in shipped()}
+    short = name.removeprefix("./").removeprefix(f"{_FOLDER}/").removesuffix(".yaml")
+    if short not in all_of_them:
+        msg = (
+            f"no recipe called {name} comes along{did_you_mean(short, all_of_them)}\n"
+            f"there are: {', '.join(all_of_them)}  (lightning-cli recipes ls)"
+        )
+        raise RecipeError(msg)
+    return all_of_them[short]
+
+
+def look(path: Path, top: Path) -> Listed | None:
+    """What a YAML file is; None where it is no recipe, or cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        data: Any = yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    if not isinstance(data, dict) or not _TELLING & data.keys():
+        return None
+    name = path.relative_to(top).with_suffix("").as_posix()
+    return Listed(name, path, _first_comment(text), overlay="data" not in data or "sources" not in (data["data"] or {}))
+
+
+def _yaml_files(top: Path) -> Iterator[Path]:
+    yield from top.glob("*.yaml")
+    yield from top.glob("*.yml")
+
+
+def _first_comment(text: str) -> str:
+    for line in text.splitlines():
+        if line.startswith("#"):
+            return line.lstrip("# ").strip()
+        if line.strip():
+            break
+    return ""

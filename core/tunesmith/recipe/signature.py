@@ -1,0 +1,93 @@
+"""What a class takes, read from its constructor, as jsonargparse will read it later."""
+
+import dataclasses
+import functools
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+MISSING = inspect.Parameter.empty
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_GUESSED: dict[type, Any] = {bool: bool, int: float, float: float, str: str}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a class.
+
+    Args:
+        name: Its name.
+        hint: Its annotation, evaluated; `typing.Any` where it cannot be.
+        default: Its default; `MISSING` where there is none.
+    """
+
+    name: str
+    hint: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is MISSING
+
+
+@functools.cache
+def options(cls: type, skip: int = 0) -> Mapping[str, Option]:
+    """The options of a class by name, in order.
+
+    A constructor with `**kwargs` is taken to pass them on to the next class's.
+
+    Args:
+        cls: The class.
+        skip: How many leading parameters are not the recipe's to give (an optimizer's `params`).
+    """
+    found: dict[str, Option] = {}
+    for owner in cls.__mro__:
+        if owner is object or "__init__" not in vars(owner):
+            continue
+        init = vars(owner)["__init__"]
+        hints = _hints(owner, init)
+        try:
+            parameters = list(inspect.signature(init).parameters.values())[1:]
+        except (TypeError, ValueError):  # written in C, without a signature
+            continue
+        for parameter in parameters:
+            if parameter.kind in _NAMED:
+                hint = hints.get(parameter.name, _guess(parameter))
+                found.setdefault(parameter.name, Option(parameter.name, hint, parameter.default))
+        if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in parameters):
+            break
+    return dict(list(found.items())[skip:])
+
+
+def _hints(owner: type, init: Callable[..., Any]) -> dict[str, Any]:
+    """Evaluated annotations; one that cannot be evaluated (imported for type checkers only) costs only itself."""
+    if dataclasses.is_dataclass(owner):
+        modules = ((base, vars(sys.modules.get(base.__module__, dataclasses))) for base in reversed(owner.__mro__))
+        return {name: hint for base, scope in modules for name, hint in _evaluated(base, scope).items()}
+    function = inspect.unwrap(init)
+    return _evaluated(function, getattr(function, "__globals__", {}))
+
+
+def _evaluated(holder: Any, scope: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, hint in inspect.get_annotations(holder).items():
+        try:
+            found[name] = typing.get_type_hints(_Holder(name, hint), dict(scope), include_extras=True)[name]
+        except Exception:  # an annotation may be any expression
+            found[name] = Any
+    return found
+
+
+class _Holder:
+    """An object with one annotation, so that `get_type_hints` can be asked about it alone."""
+
+    def __init__(self, name: str, hint: Any) -> None:
+        self.__annotations__ = {name: hint}
+
+
+def _guess(parameter: inspect.Parameter) -> Any:
+    """A type for a parameter without annotation, by its default."""
+    return _GUESSED.get(type(parameter.default), Any)

@@ -1,0 +1,98 @@
+"""From a recipe's words to a model that can train: base, adapter, modules of plugins, probe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tunesmith.errors import RecipeError
+from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer
+from tunesmith.training.attention import language_model
+from tunesmith.training.base import load_base
+from tunesmith.training.probe import Probe, probe
+from tunesmith.training.randomness import seeded
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A loaded model with its adapter.
+
+    Args:
+        model: transformers' model.
+        network: What the adapter made of it; the model itself is inside.
+        tokenizer: The base's.
+        probe: Layout and head.
+        extras: Modules of the objective (`objective`) and of regularizers (`reg-<name>`), trained beside the adapter.
+    """
+
+    model: PreTrainedModel
+    network: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    probe: Probe
+    extras: nn.ModuleDict
+
+    def sizes(self) -> tuple[int, int]:
+        """Number of trained parameters and of all; a weight packed to 4 bit counts as what it stands for."""
+        parameters = [*self.network.parameters(), *self.extras.parameters()]
+        return sum(p.numel() for p in parameters if p.requires_grad), sum(_numel(p) for p in parameters)
+
+    def quantization(self) -> str:
+        """How the base is quantised, in words; empty if it is not."""
+        config = getattr(self.model.config, "quantization_config", None)
+        kind = getattr(config, "bnb_4bit_quant_type", None)
+        if config is None:
+            return ""
+        return f", base quantised to {kind or getattr(config, 'quant_method', 'few bits')}"
+
+
+def attach(
+    base: str,
+    objective: Objective,
+    adapter: Adapter,
+    regularizers: Mapping[str, Regularizer],
+    *,
+    dtype: torch.dtype,
+    from_scratch: bool = False,
+    gradient_checkpointing: bool = False,
+) -> Attached:
+    """Load the base, attach the adapter, make trained weights fp32, and find out how the model can run.
+
+    Raises:
+        DataError: The base cannot be loaded, or mixes documents in every layout.
+        RecipeError: The objective needs another kind of model.
+    """
+    if objective.model_class != "causal":
+        msg = (
+            f"model.objective: {type(objective).__name__} needs a {objective.model_class} model; only causal ones train"
+        )
+        raise RecipeError(msg)
+    options = adapter.load_options()
+    model, tokenizer = load_base(base, options=options, dtype=dtype, from_scratch=from_scratch)
+    if gradient_checkpointing:
+        if not model.supports_gradient_checkpointing:
+            msg = f"model.gradient_checkpointing: {type(model).__name__} does not support it; leave it false"
+            raise RecipeError(msg)
+        # the reentrant kind would need an input with gradients, or no adapter weight gets any (trap 25)
+        # renamed in transformers 5; the old name warns
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
+    with seeded(torch.initial_seed()):
+        network = adapter.attach(model)
+        extras = _extras(objective, regularizers, model)
+    for parameter in network.parameters():
+        if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
+            parameter.data = parameter.data.float()
+    return Attached(language_model(network), network, tokenizer, probe(network, adapter.layout), extras)
+
+
+def _extras(objective: Objective, regularizers: Mapping[str, Regularizer], model: PreTrainedModel) -> nn.ModuleDict:
+    modules = {"objective": objective.module(model.config)}
+    modules |= {f"reg-{name}": regularizer.module() for name, regularizer in regularizers.items()}
+    return nn.ModuleDict({name: module for name, module in modules.items() if module is not None})
+
+
+def _numel(parameter: nn.Parameter) -> int:
+    state = getattr(parameter, "quant_state", None)
+    return int(torch.Size(state.shape).numel()) if state is not None else parameter.numel()

@@ -1,0 +1,177 @@
+"""Attention over ragged batches: every document sees itself only, and no padding is computed (traps 7, 35).
+
+Importing this module registers `tunesmith_ragged` with transformers. The function gets the documents' limits as keyword
+arguments, by the names that transformers itself uses for variable-length kernels; a recomputation in backward thus
+sees the limits of its own batch. Models that drop them or never call the function are found by `probe.py` (trap 44).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
+
+RAGGED = "tunesmith_ragged"
+
+
+def ragged_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    is_causal: bool | None = None,
+    cu_seq_lens_q: Tensor | None = None,
+    max_length_q: int | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attend within each document.
+
+    Args:
+        module: The attention layer.
+        query: `[1, heads, T, width]`; `key` and `value` may have fewer heads.
+        key: `[1, key heads, T, width]`.
+        value: `[1, key heads, T, width]`.
+        attention_mask: Always None; the documents' limits say everything.
+        dropout: Probability of dropping an attention weight; models pass 0 in evaluation.
+        scaling: Factor of the scores; `1 / sqrt(width)` if None.
+        sliding_window: A token sees this many tokens, itself included.
+        softcap: Scores become `softcap * tanh(score / softcap)`.
+        s_aux: A learned sink for each head, `[heads]`: takes part in the softmax, contributes no value.
+        is_causal: Whether tokens look back only; the layer's own setting if None.
+        cu_seq_lens_q: `[n + 1]`, where each document begins, and T.
+        max_length_q: Length of the longest document.
+
+    Returns:
+        The outputs, `[1, T, heads, width]`, and no weights.
+
+    Raises:
+        RuntimeError: The limits did not arrive, or keys are longer than queries (a prefix or a cache).
+    """
+    if cu_seq_lens_q is None or max_length_q is None or key.shape[2] != query.shape[2]:
+        msg = f"{type(module).__name__} cannot run on a ragged batch: it got no document limits, or keys of other rows"
+        raise RuntimeError(msg)
+    causal = is_causal if is_causal is not None else bool(getattr(module, "is_causal", True))
+    if sliding_window is not None and sliding_window >= max_length_q:
+        sliding_window = None
+    if sliding_window is not None and not causal:
+        msg = f"{type(module).__name__} has a sliding window that looks ahead: not supported on ragged batches"
+        raise RuntimeError(msg)
+    plain = softcap is not None or s_aux is not None
+    if query.is_cuda and not plain and not dropout and query.dtype in (torch.bfloat16, torch.float16):
+        return _varlen(query, key, value, cu_seq_lens_q, max_length_q, scaling, sliding_window, causal), None
+    lengths = cu_seq_lens_q.diff().tolist()
+    # split, not slices: its backward is one concatenation instead of a zero-filled copy of all T tokens a document
+    documents = zip(*(torch.split(x, lengths, 2) for x in (query, key, value)), strict=True)
+    outputs = []
+    for q, k, v in documents:
+        mask = _window_mask(q, sliding_window) if sliding_window is not None and sliding_window < q.shape[2] else None
+        if plain:
+            outputs.append(_softmax_attention(q, k, v, causal, mask, dropout, scaling, softcap, s_aux))
+        else:
+            outputs.append(
+                F.scaled_dot_product_attention(
+                    q, k, v, mask, dropout, causal and mask is None, scale=scaling, enable_gqa=q.shape[1] != k.shape[1]
+                )
+            )
+    return torch.cat(outputs, 2).transpose(1, 2), None
+
+
+def _window_mask(query: Tensor, window: int) -> Tensor:
+    position = torch.arange(query.shape[2], device=query.device)
+    distance = position[:, None] - position
+    return (distance >= 0) & (distance < window)
+
+
+def _softmax_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    causal: bool,
+    mask: Tensor | None,
+    dropout: float,
+    scaling: float | None,
+    softcap: float | None,
+    sinks: Tensor | None,
+) -> Tensor:
+    """Write the scores out: no fused kernel has a soft-cap or sinks."""
+    groups = q.shape[1] // k.shape[1]
+    k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+    scores = (q @ k.transpose(2, 3)) * (scaling if scaling is not None else q.shape[-1] ** -0.5)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    if mask is None and causal:
+        mask = _window_mask(q, q.shape[2])
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    if sinks is not None:
+        column = sinks.to(scores.dtype).reshape(1, -1, 1, 1).expand(scores.shape[0], -1, scores.shape[2], 1)
+        weights = torch.cat([scores, column], -1).softmax(-1, dtype=torch.float32)[..., :-1]
+    else:
+        weights = scores.softmax(-1, dtype=torch.float32)
+    return F.dropout(weights.to(q.dtype), dropout) @ v
+
+
+def _varlen(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    limits: Tensor,
+    longest: int,
+    scaling: float | None,
+    window: int | None,
+    causal: bool,
+) -> Tensor:
+    """One kernel for all documents, in 16 bit on CUDA."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    # the kernel's window counts the tokens to the left, transformers' counts the token itself as well
+    left = -1 if window is None else window - 1
+    out = varlen_attn(
+        q,
+        k,
+        v,
+        limits,
+        limits,
+        longest,
+        longest,
+        scale=scaling,
+        window_size=(left, 0) if causal else (-1, -1),
+        enable_gqa=q.shape[1] != k.shape[1],
+    )
+    assert isinstance(out, Tensor)
+    return out[None]
+
+
+AttentionInterface.register(RAGGED, ragged_attention)
+
+
+def language_model(network: nn.Module) -> PreTrainedModel:
+    """Return transformers' own model inside what an adapter attached."""
+    return next(module for module in network.modules() if isinstance(module, PreTrainedModel))
+
+
+@contextmanager
+def plain_attention(network: nn.Module) -> Iterator[None]:
+    """Context in which the model uses transformers' own attention, for generation and padded batches.
+
+    Left in place, the ragged attention knows no padding mask: left-padded generation was wrong in 3 of 3 rows.
+    """
+    model = language_model(network)
+    if model.config._attn_implementation != RAGGED:
+        yield
+        return
+    model.set_attn_implementation("sdpa" if model._supports_sdpa else "eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(RAGGED)

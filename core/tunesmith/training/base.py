@@ -1,0 +1,142 @@
+"""Loads the base model and its tokenizer: from the hub's cache, a directory, a package, or a GGUF file."""
+
+import logging
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from tunesmith.errors import DataError, RecipeError
+from tunesmith.training.randomness import seeded
+
+ModelClass = Literal["causal", "masked", "classification"]
+
+_CLASSES: dict[ModelClass, Any] = {
+    "causal": AutoModelForCausalLM,
+    "masked": AutoModelForMaskedLM,
+    "classification": AutoModelForSequenceClassification,
+}
+_FORMS = "a hub id, a path that begins with ./ ../ / or ~, or package://import_name/path (a directory or a GGUF file)"
+
+
+def load_base(
+    base: str,
+    *,
+    options: dict[str, Any] | None = None,
+    dtype: torch.dtype = torch.float32,
+    from_scratch: bool = False,
+    model_class: ModelClass = "causal",
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a model and its tokenizer. Weights come from safetensors or GGUF only; no code of the base is run.
+
+    Args:
+        base: What `model.base` says.
+        options: The adapter's keyword arguments for `from_pretrained` (a quantisation; a `dtype` that wins).
+        dtype: Format of the weights, and in which a quantised model computes.
+        from_scratch: Take configuration and tokenizer only; weights are random, by torch's seed.
+        model_class: Which head of transformers.
+
+    Raises:
+        DataError: The base is missing or cannot be read.
+        RecipeError: The options do not fit together.
+    """
+    from tunesmith.recipe.package_fs import resolve
+
+    # it warns at import that an optional kernel, which nobody asked for, is not installed
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    place, files = _locate(base, resolve(base))
+    arguments: dict[str, Any] = {"dtype": dtype, "use_safetensors": True} | (options or {})
+    quantization = arguments.get("quantization_config")
+    if quantization is not None and from_scratch:
+        msg = "model.from_scratch: random weights cannot be quantised; use an adapter that trains full weights"
+        raise RecipeError(msg)
+    if quantization is not None and hasattr(quantization, "bnb_4bit_compute_dtype"):
+        quantization.bnb_4bit_compute_dtype = arguments["dtype"]
+        device = int(os.environ.get("LOCAL_RANK", "0")) if torch.cuda.is_available() else "cpu"
+        arguments["device_map"] = {"": device}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **files)
+        if from_scratch:
+            model = _random(place, files, arguments["dtype"], model_class)
+        elif files.get("gguf_file"):
+            model = _from_gguf(place, files, arguments, model_class)
+        else:
+            model = _CLASSES[model_class].from_pretrained(place, trust_remote_code=False, **files, **arguments)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        msg = f"model.base: {base} cannot be loaded: {reason}\n{_advice(place, files)}"
+        raise DataError(msg) from error
+    for module in model.modules():
+        # bitsandbytes repacks 4-bit weights in place in evaluation on some processors; gradients are wrong after it
+        if hasattr(module, "support_avx512bf16_for_cpu"):  # trap 43
+            module.support_avx512bf16_for_cpu = False
+    return model, tokenizer
+
+
+def _locate(base: str, found: Path | str) -> tuple[str, dict[str, Any]]:
+    """Return what `from_pretrained` calls the base, and the keyword arguments that go with it."""
+    if isinstance(found, str):
+        return found, {}
+    if found.is_file() and found.suffix == ".gguf":
+        return str(found.parent), _gguf(base, found.name)
+    if not found.is_dir():
+        what = "is a file, but no GGUF file" if found.is_file() else "is not there"
+        msg = f"model.base: {base} {what} ({found})\nuse {_FORMS}"
+        raise DataError(msg)
+    if (found / "config.json").is_file():
+        return str(found), {"local_files_only": True}
+    names = sorted(path.name for path in found.glob("*.gguf"))
+    if len(names) == 1:
+        return str(found), _gguf(base, names[0])
+    what = f"holds several GGUF files ({', '.join(names)}): name one" if names else "holds neither config.json nor GGUF"
+    msg = f"model.base: {base} {what}\nlooked in {found}"
+    raise DataError(msg)
+
+
+def _gguf(base: str, name: str) -> dict[str, Any]:
+    if find_spec("gguf") is None:
+        msg = f"model.base: {base} is a GGUF file, which needs the package gguf: pip install 'tunesmith[gguf]'"
+        raise DataError(msg)
+    return {"gguf_file": name, "local_files_only": True}
+
+
+def _from_gguf(place: str, files: dict[str, Any], arguments: dict[str, Any], model_class: ModelClass) -> Any:
+    """Load a GGUF file as a plain model: its weights are unpacked to the wanted format."""
+    if "quantization_config" in arguments:
+        msg = "model.adapter: a GGUF base cannot be quantised while it loads; use LoRA, or a base in safetensors"
+        raise RecipeError(msg)
+    arguments = {key: value for key, value in arguments.items() if key != "use_safetensors"}
+    model = _CLASSES[model_class].from_pretrained(place, trust_remote_code=False, **files, **arguments)
+    # the weights are plain from here on; the note that they were GGUF would forbid to save them
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    for name in ("hf_quantizer", "quantization_method"):
+        if hasattr(model, name):
+            delattr(model, name)
+    model.is_quantized = False
+    return model.to(arguments["dtype"])
+
+
+def _random(place: str, files: dict[str, Any], dtype: torch.dtype, model_class: ModelClass) -> Any:
+    config = AutoConfig.from_pretrained(place, trust_remote_code=False, **files)
+    with seeded(torch.initial_seed()):
+        return _CLASSES[model_class].from_config(config, dtype=dtype)
+
+
+def _advice(place: str, files: dict[str, Any]) -> str:
+    if files:
+        return f"looked in {place}; weights are read from safetensors or GGUF, never from pickled files"
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        return f"HF_HUB_OFFLINE is set, so that a hub id must be in the cache already; else use {_FORMS}"
+    return f"check the name and the connection, or use {_FORMS}"

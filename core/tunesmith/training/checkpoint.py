@@ -1,0 +1,194 @@
+"""When checkpoints are made, and how they reach the disk whole (traps 27 to 29)."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+
+from tunesmith.errors import RecipeError, TunesmithError
+
+
+class StoppedError(TunesmithError):
+    """The run was asked to stop and has saved what it had; the exit code is a shell's for Ctrl-C."""
+
+    exit_code = 130
+
+
+class StepCheckpoint(Checkpoint):
+    """Keeps `last.ckpt` and `best.ckpt`, made at optimizer steps only and replaced in one move.
+
+    `last.ckpt` is written after each validation, and between validations when enough steps or minutes have passed.
+    SIGTERM and Ctrl-C let the accumulation window end, save, and raise `StoppedError`; a second signal stops at once.
+
+    Args:
+        directory: Where the files lie.
+        monitor: The metric that `best.ckpt` is chosen by.
+        mode: Whether a smaller (`min`) or greater (`max`) value is better.
+        every_steps: Save after each so many optimizer steps; None leaves it to the minutes.
+        every_minutes: Minutes between two saves; None leaves it to the steps.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        monitor: str = "val/loss",
+        mode: str = "min",
+        every_steps: int | None = None,
+        every_minutes: float | None = 3.0,
+    ) -> None:
+        self.directory = Path(directory)
+        self.monitor = monitor
+        self.mode = mode
+        self.every_steps = every_steps
+        self.every_minutes = every_minutes
+        self.best_model_path = ""
+        self.best_model_score: float | None = None
+        self._saved_step = -1
+        self._saved_time = 0.0
+        self._signal: int | None = None
+        self._handlers: dict[int, Any] = {}
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that a run resumes from."""
+        return self.directory / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the best value of `monitor`."""
+        return self.directory / "best.ckpt"
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check that validation falls on optimizer steps, and take over the signals."""
+        every, accumulate = trainer.val_check_batch, trainer.accumulate_grad_batches
+        if every is not None and every < trainer.num_training_batches and every % accumulate:
+            msg = (
+                f"trainer.val_check_interval: validation after every {every} batches falls between two optimizer "
+                f"steps; use a multiple of accumulate_grad_batches ({accumulate})"
+            )
+            raise RecipeError(msg)
+        self._saved_time = time.monotonic()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._handlers[number] = signal.signal(number, self._on_signal)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save at an optimizer step where one is due."""
+        if trainer.fit_loop._should_accumulate() or _tries_out(trainer):
+            return
+        stop, save = self._decide(trainer)
+        if stop or save:
+            self._save(trainer, self.last)
+        if stop:
+            name = signal.Signals(self._signal).name if self._signal else "a signal to another process"
+            msg = f"stopped by {name} after step {trainer.global_step}; saved {self.last}"
+            raise StoppedError(msg)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, and keep a copy if it is the best."""
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or _tries_out(trainer):
+            return
+        value = trainer.callback_metrics.get(self.monitor)
+        if value is None or not self._is_better(float(value)):
+            self._save(trainer, self.last)
+            return
+        self.best_model_score, self.best_model_path = float(value), str(self.best)
+        # the best first: killed between the two, the older `last` finds the same best again
+        self._save(trainer, self.best, self.last)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save where no validation does."""
+        if self._saved_step != trainer.global_step and not _tries_out(trainer):
+            self._save(trainer, self.last)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far; the files lie beside each other, whatever the directory is called now."""
+        return {"best_model_score": self.best_model_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the best value so far."""
+        self.best_model_score = state_dict["best_model_score"]
+        self.best_model_path = str(self.best) if self.best_model_score is not None and self.best.is_file() else ""
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if self._signal is not None:
+            raise KeyboardInterrupt
+        self._signal = number
+
+    def _decide(self, trainer: Trainer) -> tuple[bool, bool]:
+        stop = self._signal is not None
+        steps = self.every_steps is not None and trainer.global_step % self.every_steps == 0
+        minutes = (time.monotonic() - self._saved_time) / 60
+        save = steps or (self.every_minutes is not None and minutes >= self.every_minutes)
+        if trainer.world_size == 1:
+            return stop, save
+        # clocks and signals differ between ranks, and a save is made by all of them together
+        votes = torch.tensor([stop, save], dtype=torch.int32, device=trainer.strategy.root_device)
+        agreed = trainer.strategy.reduce(votes, reduce_op="sum")
+        assert isinstance(agreed, Tensor)
+        return bool(agreed[0] > 0), bool(agreed[1] > 0)
+
+    def _is_better(self, value: float) -> bool:
+        if self.best_model_score is None:
+            return True
+        return value < self.best_model_score if self.mode == "min" else value > self.best_model_score
+
+    def _save(self, trainer: Trainer, *targets: Path) -> None:
+        save(trainer, *targets)
+        self._saved_step, self._saved_time = trainer.global_step, time.monotonic()
+
+
+def save(trainer: Trainer, *targets: Path) -> None:
+    """Write one checkpoint under several names: complete on the disk first, then each name in one move."""
+    temporary = targets[-1].with_name(f".{targets[-1].name}.part")
+    if trainer.is_global_zero:
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+    trainer.save_checkpoint(temporary)
+    if trainer.is_global_zero:
+        _sync(temporary)
+        for target in targets[:-1]:
+            _copy(temporary, target)
+        temporary.replace(targets[-1])
+        _sync(temporary.parent)
+    trainer.strategy.barrier("checkpoint")
+
+
+def _tries_out(trainer: Trainer) -> bool:
+    return bool(getattr(trainer, "fast_dev_run", False))
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Give a finished file a second name; its bytes where the file system has no links."""
+    temporary = target.with_name(f".{target.name}.part")
+    temporary.unlink(missing_ok=True)
+    try:
+        temporary.hardlink_to(source)
+    except OSError:
+        temporary.write_bytes(source.read_bytes())
+        _sync(temporary)
+    temporary.replace(target)
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,97 @@
+"""What one optimizer step adds up to: exact losses, tokens and time, whatever the accumulation and the ranks."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from tunesmith.data.batch import Batch
+from tunesmith.data.encoded import Unit
+from tunesmith.errors import RecipeError
+from tunesmith.training.forward import Term
+
+
+def count(batch: Batch, unit: Unit) -> int:
+    """Number of a unit in one micro-batch, for averages outside training."""
+    if unit == "token":
+        return int(batch.loss_weights.count_nonzero())
+    if unit == "pair":
+        return int((batch.sequence_example.bincount() == 2).sum())
+    return 1 if unit == "step" else len(batch.examples)
+
+
+class Ledger:
+    """Adds up the terms of a window's micro-batches.
+
+    Args:
+        names: Names of all terms, in an order that all ranks share.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self._sums: dict[str, Tensor] = {}
+        self._units: dict[str, Unit] = {}
+        self._batches: list[tuple[Batch, Tensor]] = []
+        self._tokens = 0
+        self._clock = time.perf_counter()
+
+    @property
+    def open(self) -> bool:
+        """Whether micro-batches wait for their optimizer step."""
+        return bool(self._batches)
+
+    def restart_clock(self) -> None:
+        """Begin to measure speed anew, after something that is no training."""
+        self._clock = time.perf_counter()
+
+    def add(self, batch: Batch, terms: Mapping[str, Term]) -> None:
+        """Note the terms of one micro-batch; a ghost's rows count elsewhere."""
+        if batch.ghost:
+            return
+        for name, term in terms.items():
+            total = term.sum.detach().double()
+            self._sums[name] = self._sums[name] + total if name in self._sums else total
+            self._units[name] = term.unit
+        self._batches.append((batch, terms["loss"].sum.detach()))
+        self._tokens += len(batch.input_ids)
+
+    def close(
+        self, counts: Mapping[str, int], reduce: Callable[[Tensor], Tensor], device: torch.device
+    ) -> dict[str, float]:
+        """Return each term's mean over the window and all ranks, and tokens a second; begin the next window.
+
+        Args:
+            counts: The window's counts on all ranks.
+            reduce: Sums a tensor over all ranks.
+            device: Where the sums lie.
+        """
+        zero = torch.zeros((), dtype=torch.float64, device=device)
+        sums = [self._sums.get(name, zero) for name in self.names]
+        seen = [zero + 1 if name in self._sums else zero for name in self.names]
+        row = torch.stack([*sums, *seen, zero + self._tokens])
+        *values, tokens = reduce(row).tolist()
+        half = len(self.names)
+        means = {
+            name: value / max(1, counts[self._units.get(name, "token")])
+            for name, value, present in zip(self.names, values[:half], values[half:], strict=True)
+            if present
+        }
+        now = time.perf_counter()
+        means["tokens/s"] = tokens / max(now - self._clock, 1e-9)
+        self._clock, self._sums, self._tokens = now, {}, 0
+        return means
+
+    def clear(self) -> None:
+        """Forget the window's micro-batches once their step is safe."""
+        self._batches = []
+
+    def refuse(self, what: str, step: int) -> RecipeError:
+        """Make the error for a loss or gradient that is no number, naming the rows that it came from."""
+        bad = [batch for batch, loss in self._batches if not math.isfinite(float(loss))]
+        rows = [example.id for batch in bad or [b for b, _ in self._batches] for example in batch.examples]
+        shown = ", ".join(rows[:16]) + (f" and {len(rows) - 16} more" if len(rows) > 16 else "")
+        where = f"on rows {shown}" if rows else "on rows of another process"
+        advice = "lower model.optimizer's lr, set trainer.gradient_clip_val, or look at these rows"
+        return RecipeError(f"{what} at step {step} {where}\nno weight was changed by it; {advice}")

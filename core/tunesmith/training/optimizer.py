@@ -1,0 +1,67 @@
+"""From trained parameters to an optimizer and its learning rates."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from tunesmith.errors import RecipeError
+from tunesmith.training.schedule import Schedule
+
+
+def parameter_groups(
+    trained: Sequence[nn.Parameter], own: Iterable[dict[str, Any]] | None = None
+) -> list[dict[str, Any]]:
+    """Split parameters so that weight decay falls on matrices only, never on norms and biases.
+
+    Args:
+        trained: All parameters that train.
+        own: Groups that the adapter made (`params`, and `lr_scale` of the learning rate); the rest follows them.
+
+    Raises:
+        RecipeError: Nothing trains.
+    """
+    if not trained:
+        msg = "model.adapter leaves no parameter to train; check its targets"
+        raise RecipeError(msg)
+    groups = [dict(group) for group in own or ()]
+    grouped = {id(parameter) for group in groups for parameter in group["params"]}
+    rest = [parameter for parameter in trained if id(parameter) not in grouped]
+    split = []
+    for group in [*groups, {"params": rest}]:
+        matrices = [parameter for parameter in group["params"] if parameter.ndim > 1]
+        vectors = [parameter for parameter in group["params"] if parameter.ndim <= 1]
+        split += [{**group, "params": matrices}, {**group, "params": vectors, "weight_decay": 0.0}]
+    return [group for group in split if group["params"]]
+
+
+def build(make: Callable[[Iterable[Any]], Optimizer], groups: Sequence[dict[str, Any]]) -> Optimizer:
+    """Make the recipe's optimizer and apply the groups' `lr_scale`."""
+    scales = [group.get("lr_scale", 1.0) for group in groups]
+    optimizer = make([{key: value for key, value in group.items() if key != "lr_scale"} for group in groups])
+    for group, scale in zip(optimizer.param_groups, scales, strict=True):
+        group["lr"] *= scale
+    return optimizer
+
+
+def scheduler(optimizer: Optimizer, schedule: Schedule, total: float) -> LambdaLR:
+    """Learning rates by optimizer step.
+
+    Args:
+        optimizer: Its groups' rates are the peaks.
+        schedule: The recipe's.
+        total: Optimizer steps of the whole run.
+
+    Raises:
+        RecipeError: The run has no end that a schedule could be laid over.
+    """
+    if math.isinf(total) and (schedule.name != "constant" or 0 < schedule.warmup < 1):
+        msg = f"model.schedule {schedule.name} needs to know the run's length: set trainer.max_epochs or max_steps"
+        raise RecipeError(msg)
+    steps = 0 if math.isinf(total) else int(total)
+    if math.isinf(total):
+        return LambdaLR(optimizer, lambda step: schedule.factor(step, max(step, round(schedule.warmup)) + 1))
+    return LambdaLR(optimizer, lambda step: schedule.factor(step, steps))

@@ -1,0 +1,151 @@
+"""Passes of the model over micro-batches: hidden states first, the head only where a token is learned."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+
+from tunesmith.data.batch import Batch
+from tunesmith.plugins.interfaces import Adapter, Regularizer
+from tunesmith.training.forward import Chunk, Forward
+from tunesmith.training.heads import Head
+from tunesmith.training.layouts import LAYOUTS, Layout
+from tunesmith.training.modes import evaluating
+from tunesmith.training.perturb import perturbing
+
+LOGITS_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """How to run a model: everything that stays the same from batch to batch.
+
+    Args:
+        network: What the adapter attached.
+        model: transformers' model inside it.
+        layout: ragged or padded, as the probe found.
+        head: From hidden states to logits.
+        adapter: Switches itself off for the baseline.
+        autocast: Makes the context in which forward passes run.
+        perturbations: Regularizers that change input embeddings in training.
+        base: Gives passes of a copy of the base, for adapters that cannot be switched off.
+        logits_bytes: Bound of one chunk's logits in fp32.
+    """
+
+    network: nn.Module
+    model: PreTrainedModel
+    layout: Layout
+    head: Head
+    adapter: Adapter
+    autocast: Callable[[], AbstractContextManager[None]]
+    perturbations: tuple[Regularizer, ...] = ()
+    base: "Callable[[], Passes] | None" = None
+    logits_bytes: int = LOGITS_BYTES
+
+    def __call__(self, batch: Batch, plan: "Supervision | None" = None, perturbed: bool = True) -> "ModelForward":
+        """Run the model over one micro-batch."""
+        with self.autocast():
+            if perturbed and self.perturbations and self.network.training:
+                with perturbing(self.model, self.perturbations, batch):
+                    hidden = LAYOUTS[self.layout](self.model.base_model, batch)
+            else:
+                hidden = LAYOUTS[self.layout](self.model.base_model, batch)
+        return ModelForward(self, batch, hidden, plan or Supervision.of(batch))
+
+    def baseline(self, batch: Batch, plan: "Supervision") -> "ModelForward":
+        """Run the base over one micro-batch, in evaluation mode and without gradients."""
+        if self.base is not None:
+            with torch.no_grad():
+                return self.base()(batch, plan, perturbed=False)
+        with torch.no_grad(), evaluating(self.network), self.adapter.without(self.network):
+            forward = self(batch, plan, perturbed=False)
+        return _Baseline(self, batch, forward.hidden, plan)
+
+    @property
+    def chunk_size(self) -> int:
+        """Positions whose logits fit into the bound, at least one."""
+        return max(1, self.logits_bytes // (4 * int(self.model.config.get_text_config().vocab_size)))
+
+
+@dataclass(frozen=True, slots=True)
+class Supervision:
+    """Where a batch is supervised; computed once for all passes over it.
+
+    Args:
+        positions: Positions whose next token has a loss weight, `[S]`. A document's first token has none, so that no
+            position predicts across documents (trap 9).
+        targets: The next tokens, `[S]`.
+        weights: Their weights, `[S]`.
+        sequence: Index of the document, `[S]`.
+    """
+
+    positions: Tensor
+    targets: Tensor
+    weights: Tensor
+    sequence: Tensor
+
+    @classmethod
+    def of(cls, batch: Batch) -> "Supervision":
+        """Shift weights to the positions that predict (trap 34)."""
+        learned = batch.loss_weights.nonzero()[:, 0]
+        return cls(learned - 1, batch.input_ids[learned], batch.loss_weights[learned], batch.sequence[learned])
+
+
+class ModelForward(Forward):
+    """A pass that has run; see `Forward`."""
+
+    def __init__(self, passes: Passes, batch: Batch, hidden: Tensor, plan: Supervision) -> None:
+        self.batch = batch
+        self.hidden = hidden
+        self.supervised = plan.positions
+        self.targets = plan.targets
+        self.weights = plan.weights
+        self._passes = passes
+        self._plan = plan
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits of hidden states: `[c, width]` to `[c, vocabulary]`, in the model's precision."""
+        with self._passes.autocast():
+            return self._passes.head(hidden)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Supervised positions in pieces small enough that their logits fit into memory, in order."""
+        hidden, size = self.hidden.index_select(0, self.supervised), self._passes.chunk_size
+        plan = self._plan
+        if len(hidden) <= size:
+            yield Chunk(hidden, plan.targets, plan.weights, plan.sequence)
+            return
+        parts = (torch.split(part, size) for part in (hidden, plan.targets, plan.weights, plan.sequence))
+        yield from (Chunk(*pieces) for pieces in zip(*parts, strict=True))
+
+    def total(self, term: Callable[..., Tensor], *others: Forward) -> Tensor:
+        """Sum `term` over all chunks; several chunks are computed again in backward instead of kept."""
+        one = len(self.supervised) <= self._passes.chunk_size or not torch.is_grad_enabled()
+        run = term if one else partial(checkpoint, term, use_reentrant=False)
+        pieces = zip(self.chunks(), *(other.chunks() for other in others), strict=True)
+        return torch.stack([run(*piece) for piece in pieces]).sum()
+
+    def again(self) -> Forward:
+        """A second pass over the same batch, with fresh dropout (R-Drop)."""
+        return self._passes(self.batch, self._plan)
+
+    def baseline(self) -> Forward:
+        """A pass of the model without the adapter, in evaluation mode and without gradients."""
+        return self._passes.baseline(self.batch, self._plan)
+
+
+class _Baseline(ModelForward):
+    """A pass without the adapter: its head leaves the adapter out as well."""
+
+    def head(self, hidden: Tensor) -> Tensor:
+        network = self._passes.network
+        with torch.no_grad(), evaluating(network), self._passes.adapter.without(network):
+            return super().head(hidden)
+
+    def again(self) -> Forward:
+        return self.baseline()

@@ -1,0 +1,105 @@
+"""Which layout a model can be trust with, found by trying (traps 8, 44)."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from tunesmith.data.batch import Batch
+from tunesmith.errors import DataError
+from tunesmith.training.attention import RAGGED, language_model, plain_attention
+from tunesmith.training.heads import Head, find_head, relative_error
+from tunesmith.training.layouts import LAYOUTS, Layout
+from tunesmith.training.modes import evaluating
+
+_LONGEST_WINDOW = 256
+# norm of the difference over the norm; a family that mixes documents is off by 0.1 or more
+_TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
+_TOLERANCE_16_BIT = 2e-2
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a model can do: its layout, the reason in one sentence, and its head."""
+
+    layout: Layout
+    reason: str
+    head: Head
+
+
+@torch.no_grad()
+def probe(network: nn.Module, allowed: Layout = "ragged") -> Probe:
+    """Try two short documents together and one by one, and choose the layout; sets the attention that it needs.
+
+    Args:
+        network: The model with its adapter; its modes and the random state stay as they were.
+        allowed: `padded` where the adapter cannot run on ragged batches.
+
+    Raises:
+        DataError: Documents influence each other in both layouts.
+    """
+    model = language_model(network)
+    tolerance = _TOLERANCE.get(model.dtype, _TOLERANCE_16_BIT)
+    if getattr(model, "is_quantized", False):
+        tolerance = max(tolerance, 1e-3)
+    name = type(model).__name__
+    batch = _two_documents(model)
+    with evaluating(network):
+        with plain_attention(model):
+            head = find_head(model, tolerance)
+            alone = _one_by_one(model.base_model, batch)
+        reason = "the adapter needs it"
+        if allowed == "ragged":
+            reason = _try_ragged(model, batch, alone, tolerance)
+            if not reason:
+                return Probe("ragged", f"{name} keeps packed documents apart", head)
+        error = relative_error(LAYOUTS["padded"](model.base_model, batch), alone)
+    if error > tolerance:
+        msg = f"model.base: documents influence each other in {name}, packed and padded: it cannot be trained here"
+        raise DataError(msg)
+    return Probe("padded", reason, head)
+
+
+def _try_ragged(model: PreTrainedModel, batch: Batch, alone: Tensor, tolerance: float) -> str:
+    """Set the ragged attention and keep it if it is right; returns the reason where it is not."""
+    name, before = type(model).__name__, model.config._attn_implementation
+    try:
+        if not model._can_set_attn_implementation():
+            return f"{name} does not use transformers' attention interface"
+        model.set_attn_implementation(RAGGED)
+        error = relative_error(LAYOUTS["ragged"](model.base_model, batch), alone)
+    except (RuntimeError, TypeError, ValueError, KeyError, NotImplementedError) as failure:
+        reason = f"{name} does not run packed documents ({str(failure).splitlines()[0][:120]})"
+    else:
+        if error <= tolerance:
+            return ""
+        reason = f"{name} lets packed documents influence each other (hidden states off by {error:.1g})"
+    model.set_attn_implementation(before)
+    return reason
+
+
+def _one_by_one(body: nn.Module, batch: Batch) -> Tensor:
+    limits = batch.cu_seqlens.tolist()
+    rows = [batch.input_ids[start:end][None] for start, end in pairwise(limits)]
+    return torch.cat([body(input_ids=row, use_cache=False).last_hidden_state[0] for row in rows])
+
+
+def _two_documents(model: PreTrainedModel) -> Batch:
+    """Two documents of different lengths, the second longer than a short sliding window."""
+    config = model.config.get_text_config()
+    window = getattr(config, "sliding_window", None) or 0
+    lengths = [5, window + 4 if window <= _LONGEST_WINDOW else 9]
+    lengths[1] = max(lengths[1], 9)
+    total = sum(lengths)
+    limits = torch.tensor([0, lengths[0], total], dtype=torch.int32)
+    return Batch(
+        input_ids=(torch.arange(total) * 7 + 3) % config.vocab_size,
+        position_ids=torch.cat([torch.arange(n) for n in lengths]),
+        cu_seqlens=limits,
+        loss_weights=torch.zeros(total),
+        sequence_example=torch.zeros(2, dtype=torch.long),
+        examples=(),
+        max_seqlen=max(lengths),
+    ).to(model.device)

@@ -1,0 +1,342 @@
+"""The LightningModule: a base model with an adapter, an objective and regularizers."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from tunesmith.data.batch import Batch, Window
+from tunesmith.data.render import ChatRenderer
+from tunesmith.errors import RecipeError
+from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer
+from tunesmith.training import content
+from tunesmith.training.attach import Attached, attach
+from tunesmith.training.forward import Forward, Term
+from tunesmith.training.ledger import Ledger, count
+from tunesmith.training.optimizer import build, parameter_groups, scheduler
+from tunesmith.training.passes import Passes
+from tunesmith.training.precision import Precision, autocast, resolve, storage
+from tunesmith.training.randomness import Stream, gather
+from tunesmith.training.schedule import Schedule
+
+
+class _Untouched(Adapter):
+    """Nothing trains: a second copy of the base."""
+
+    def attach(self, model: nn.Module) -> nn.Module:
+        return model.requires_grad_(False)
+
+    def save(self, model: nn.Module, directory: Path) -> None:
+        raise NotImplementedError
+
+    def load(self, model: nn.Module, directory: Path) -> None:
+        raise NotImplementedError
+
+
+class Specialist(LightningModule):
+    """Turns a base model into a specialist.
+
+    Args:
+        base: A hub id, a path, or `package://import_name/path` of a directory or a GGUF file.
+        objective: How examples become sequences, and the loss.
+        adapter: Which parameters train.
+        regularizers: Further terms of the loss, by the name under which they are logged.
+        optimizer: Makes the optimizer from parameter groups; weight decay falls on matrices only.
+        schedule: Learning rates by optimizer step.
+        precision: fp32; bf16 (frozen weights and matrix products, trained weights stay fp32); auto takes bf16 on a GPU.
+        template: A chat template (Jinja) where the base has none or another is wanted.
+        from_scratch: Start from random weights; the base gives configuration and tokenizer.
+        gradient_checkpointing: Compute activations again in backward: a third slower, much less memory.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        objective: Objective,
+        adapter: Adapter,
+        regularizers: dict[str, Regularizer] = {},  # noqa: B006
+        optimizer: Callable[[Iterable[Any]], Optimizer] = AdamW,
+        schedule: Schedule = Schedule(),  # noqa: B008
+        precision: Precision = "auto",
+        template: str | None = None,
+        from_scratch: bool = False,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.base = base
+        self.objective = objective
+        self.adapter = adapter
+        self.regularizers = dict(regularizers)
+        self.optimizer_factory = optimizer
+        self.schedule = schedule
+        self.precision = precision
+        self.template = template
+        self.from_scratch = from_scratch
+        self.gradient_checkpointing = gradient_checkpointing
+        self.validation_loss = float("nan")
+        self.trained_names: list[str] = []
+        self.attached: Attached | None = None
+        self.ledger = Ledger(["loss", *(f"reg/{name}" for name in self.regularizers)])
+        self.stream: Stream | None = None
+        self._randomness: list[dict[str, Any]] | None = None
+        self._baseline: Attached | None = None
+        self._window: Window | None = None
+
+    # ---- loading
+
+    def load(self) -> None:
+        """Load tokenizer and base, attach the adapter, and find the layout; does nothing the second time.
+
+        Raises:
+            DataError: The base cannot be loaded or cannot be trained here.
+            RecipeError: The method does not fit the base.
+        """
+        if self.attached is not None:
+            return
+        self.schedule.check()
+        self.attached = self._attach(self.adapter, self.regularizers)
+        self.network = self.attached.network
+        self.tokenizer = self.attached.tokenizer
+        self.renderer = ChatRenderer(self.tokenizer, self.template)
+        self.layout, self.layout_reason = self.attached.probe.layout, self.attached.probe.reason
+        self.extras = self.attached.extras
+        self.passes = self._passes(self.attached, self.adapter, None if self.adapter.switchable else self._base_passes)
+        for regularizer in self.regularizers.values():
+            regularizer.setup(self.network)
+        self.trained_names = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+        self.trained_names += [f"extras.{name}" for name, _ in self.extras.named_buffers()]
+        self.train()
+
+    def load_baseline(self) -> nn.Module:
+        """An untouched copy of the base, loaded when first asked for; for adapters that cannot be switched off."""
+        if self._baseline is None:
+            self._baseline = self._attach(_Untouched(), {})
+            self._baseline.network.eval()
+        return self._baseline.network.to(self.device)
+
+    def _base_passes(self) -> Passes:
+        self.load_baseline()
+        assert self._baseline is not None
+        return self._passes(self._baseline, _Untouched(), None)
+
+    def _attach(self, adapter: Adapter, regularizers: Mapping[str, Regularizer]) -> Attached:
+        return attach(
+            self.base,
+            self.objective,
+            adapter,
+            regularizers,
+            dtype=storage(self.precision),
+            from_scratch=self.from_scratch,
+            gradient_checkpointing=self.gradient_checkpointing,
+        )
+
+    def _passes(self, attached: Attached, adapter: Adapter, base: Callable[[], Passes] | None) -> Passes:
+        perturbing = (r for r in self.regularizers.values() if type(r).perturb is not Regularizer.perturb)
+        return Passes(
+            network=attached.network,
+            model=attached.model,
+            layout=attached.probe.layout,
+            head=attached.probe.head,
+            adapter=adapter,
+            autocast=self.autocast,
+            perturbations=tuple(perturbing),
+            base=base,
+        )
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Context of every forward pass, generation included."""
+        return autocast(self.precision, self.device)
+
+    def describe(self) -> str:
+        """The adapter and the share of the parameters that it trains."""
+        assert self.attached is not None
+        trained, total = self.attached.sizes()
+        return f"{type(self.adapter).__name__}: {trained:,} of {total:,} parameters ({trained / total:.2%})"
+
+    def describe_precision(self) -> str:
+        """Number formats of frozen weights, trained weights and products."""
+        assert self.attached is not None
+        chosen = resolve(self.precision)
+        why = " (chosen: no GPU with bf16)" if chosen == "fp32" else " (chosen: the GPU has it)"
+        return f"{chosen}{why if self.precision == 'auto' else ''}{self.attached.quantization()}"
+
+    # ---- training
+
+    def terms(self, forward: Forward) -> dict[str, Term]:
+        """The loss and the regularizers' penalties of one pass, as sums with their units."""
+        terms = {"loss": self.objective.loss(forward)}
+        for name, regularizer in self.regularizers.items():
+            if (penalty := regularizer.penalty(forward)) is not None:
+                terms[f"reg/{name}"] = penalty
+        return terms
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Return what makes the window's gradient the exact mean over its tokens on all ranks."""
+        assert self.stream is not None
+        assert batch.window is not None
+        with self.stream.running():
+            terms = self.terms(self.passes(batch))
+        self.ledger.add(batch, terms)
+        # traps 1, 2, 4: by the window's counts on all ranks, never a mean of means
+        return torch.stack([batch.window.scale(term.sum, term.unit) for term in terms.values()]).sum()
+
+    def on_train_start(self) -> None:
+        """Take up the random state of the checkpoint, or begin one that depends on seed and rank alone."""
+        self.stream = Stream(torch.initial_seed() + self.global_rank)
+        if self._randomness is not None:
+            self.stream.restore(self._randomness[self.global_rank])
+            self._randomness = None
+        elif preparing := [r for r in self.regularizers.values() if type(r).prepare is not Regularizer.prepare]:
+            for regularizer in preparing:
+                regularizer.prepare(self._training_forwards())
+        self.ledger.restart_clock()
+
+    def on_train_epoch_start(self) -> None:
+        """Leave the time between epochs out of the speed."""
+        self.ledger.restart_clock()
+
+    def on_validation_end(self) -> None:
+        """Leave validation out of the speed."""
+        self.ledger.restart_clock()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Remember the window that is running."""
+        self._window = batch.window
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Log the window, and stop before a loss that is no number reaches the weights.
+
+        Raises:
+            RecipeError: Loss or gradient is NaN or infinite; names the rows.
+        """
+        assert self._window is not None
+        step = self.global_step + 1
+        values = self.ledger.close(self._window.counts, self._sum_over_ranks, self.device)
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = float(torch.nn.utils.get_total_norm(gradients))
+        for name, value in {**values, "gradient norm": norm}.items():
+            if not torch.isfinite(torch.tensor(value)):
+                what = f"{name} is {value}"
+                raise self.ledger.refuse(what, step)
+        self.ledger.clear()
+        values |= {"lr": optimizer.param_groups[0]["lr"], "grad_norm": norm}
+        for name, value in values.items():
+            self.log(name, value, on_step=True, on_epoch=False, prog_bar=name in {"loss", "tokens/s"}, batch_size=1)
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Step, and let the adapter follow (AdaLoRA prunes ranks)."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.adapter.after_step(self.network, self.global_step + 1)
+
+    def configure_optimizers(self) -> Any:
+        """Optimizer over the trained parameters, learning rate by optimizer step."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer = build(self.optimizer_factory, parameter_groups(trained, self.adapter.groups(self.network)))
+        total = self.trainer.estimated_stepping_batches
+        return [optimizer], [{"scheduler": scheduler(optimizer, self.schedule, total), "interval": "step"}]
+
+    def _training_forwards(self) -> Iterator[Forward]:
+        loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+        for batch in loader:
+            if not batch.ghost:
+                yield self.passes(batch.to(self.device), perturbed=False)
+
+    def _sum_over_ranks(self, values: Tensor) -> Tensor:
+        total = self.trainer.strategy.reduce(values, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return total
+
+    # ---- validation
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to add up."""
+        self._validation = torch.zeros(2, dtype=torch.float64, device=self.device)
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Add up the objective's sum and count; means are taken once, at the end (trap 31)."""
+        if batch.ghost:
+            return
+        term = self.objective.loss(self.passes(batch))
+        self._validation[0] += term.sum.double()
+        self._validation[1] += count(batch, term.unit)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the loss over the whole split and all ranks."""
+        total, units = self._sum_over_ranks(self._validation).tolist()
+        self.validation_loss = total / units if units else float("nan")
+        self.log("val/loss", self.validation_loss, prog_bar=True, batch_size=1, sync_dist=True)
+
+    # ---- what is kept
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:  # type: ignore[override]
+        """The trained tensors only; a frozen base is never copied, nor unpacked by reading it (trap 43)."""
+        return {name: tensor.detach() for name, tensor in self._trained().items()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
+        """Restore exactly the trained tensors; see `restore_trained`."""
+        self.restore_trained(state_dict)
+
+    def restore_trained(self, state: Mapping[str, Tensor]) -> None:
+        """Copy the trained tensors of a checkpoint into the model.
+
+        Raises:
+            RecipeError: The checkpoint's names or shapes are not this model's.
+        """
+        content.restore(state, self._trained(), "the checkpoint")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the random state of every rank; refuse to save accumulated gradients away.
+
+        Raises:
+            RecipeError: A callback saves between two optimizer steps.
+        """
+        if self.ledger.open:
+            msg = (
+                "a checkpoint inside an accumulation window loses gradients; let trainer.callbacks save at optimizer "
+                "steps (every_n_train_steps, or the default checkpoints)"
+            )
+            raise RecipeError(msg)
+        if self.stream is not None:
+            checkpoint["randomness"] = gather(self.stream.state())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the random state for the first step; everything before it draws freely.
+
+        Raises:
+            RecipeError: The checkpoint was made by another number of processes.
+        """
+        saved = checkpoint.get("randomness")
+        if saved is not None and len(saved) != self.trainer.world_size:
+            world = self.trainer.world_size
+            msg = f"the checkpoint was made by {len(saved)} processes, this run has {world}; set trainer.devices"
+            raise RecipeError(msg)
+        self._randomness = saved
+
+    def save_adapter(self, directory: Path) -> None:
+        """Write the adapter in its own format, with tokenizer and chat template beside it."""
+        if self._trainer is not None and not self.trainer.is_global_zero:
+            return
+        directory.mkdir(parents=True, exist_ok=True)
+        self.adapter.save(self.network, directory)
+        self.tokenizer.save_pretrained(directory)
+
+    def load_adapter(self, directory: Path) -> None:
+        """Read what `save_adapter` wrote."""
+        self.load()
+        self.adapter.load(self.network, directory)
+
+    def _trained(self) -> dict[str, Tensor]:
+        tensors: dict[str, Tensor] = dict(self.named_parameters())
+        tensors |= {f"extras.{name}": buffer for name, buffer in self.extras.named_buffers()}
+        return {name: tensors[name] for name in self.trained_names}

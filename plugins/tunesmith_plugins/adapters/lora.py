@@ -1,0 +1,125 @@
+"""Low-rank adapters (Hu et al. 2021), by peft."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tunesmith import Adapter, RecipeError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class LoRA(Adapter):
+    """Trains a low-rank update of each targeted matrix; saved in peft's format.
+
+    Args:
+        rank: Rank of the updates.
+        alpha: The updates are scaled by `alpha / rank`.
+        dropout: Dropout on the updates' input while training.
+        targets: Names of the linear layers to update (`q_proj`, ...), or `all-linear`: all but the head.
+    """
+
+    def __init__(
+        self,
+        rank: int = 16,
+        alpha: int = 32,
+        dropout: float = 0.0,
+        targets: list[str] | Literal["all-linear"] = "all-linear",
+    ) -> None:
+        self.rank = rank
+        self.alpha = alpha
+        self.dropout = dropout
+        self.targets = targets
+
+    def attach(self, model: "nn.Module") -> "nn.Module":
+        """Freeze the base and add the updates, zero at the start.
+
+        Raises:
+            RecipeError: A target is no linear layer of this model.
+        """
+        from peft import LoraConfig, TaskType, get_peft_model
+
+        config = LoraConfig(
+            r=self.rank,
+            lora_alpha=self.alpha,
+            lora_dropout=self.dropout,
+            target_modules=self.targets,
+            task_type=TaskType.CAUSAL_LM,
+        )
+        self._check(model)
+        with warnings.catch_warnings():
+            # peft asks transformers by a name that is going to be removed; nothing that a user could change
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            return get_peft_model(model, config)
+
+    def save(self, model: "nn.Module", directory: Path) -> None:
+        """Write `adapter_model.safetensors` and `adapter_config.json`."""
+        model.save_pretrained(directory, save_embedding_layers=False)  # type: ignore[operator]
+
+    def load(self, model: "nn.Module", directory: Path) -> None:
+        """Read the updates back, name by name."""
+        import torch
+        from peft import get_peft_model_state_dict
+        from safetensors.torch import load_file
+
+        path = directory / "adapter_model.safetensors"
+        if not path.is_file():
+            msg = f"{directory} holds no adapter_model.safetensors"
+            raise RecipeError(msg)
+        saved = load_file(path)
+        own = get_peft_model_state_dict(model, save_embedding_layers=False)
+        different = sorted(set(saved) ^ set(own)) or sorted(n for n in own if own[n].shape != saved[n].shape)
+        if different:
+            msg = f"{path} does not fit: {len(different)} tensors differ in name or shape, first {different[0]}"
+            raise RecipeError(msg)
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(saved[name])
+
+    def merge(self, model: "nn.Module") -> "nn.Module":
+        """Fold the updates into the base's own weights; `model` is used up.
+
+        Raises:
+            RecipeError: The base is quantised: its grid would swallow the updates.
+        """
+        if getattr(model.get_base_model(), "is_quantized", False):  # type: ignore[operator]
+            msg = "the base is quantised: folding the updates into its weights would round them away; keep the adapter"
+            raise RecipeError(msg)
+        merged: nn.Module = model.merge_and_unload(safe_merge=True)  # type: ignore[operator]
+        return merged
+
+    @contextmanager
+    def without(self, model: "nn.Module") -> Iterator[None]:
+        """Context in which the updates are left out; peft's own switches `requires_grad` on afterwards (trap 45)."""
+        trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+        model.base_model.disable_adapter_layers()  # type: ignore[union-attr, operator]
+        try:
+            yield
+        finally:
+            model.base_model.enable_adapter_layers()  # type: ignore[union-attr, operator]
+            for parameter, flag in trained:
+                parameter.requires_grad_(flag)
+
+    def _check(self, model: "nn.Module") -> None:
+        if self.rank < 1:
+            msg = f"model.adapter.init_args.rank is {self.rank}; it must be 1 or more"
+            raise RecipeError(msg)
+        if self.targets == "all-linear":
+            return
+        names = {
+            name.rsplit(".", 1)[-1]
+            for name, module in model.named_modules()
+            if getattr(module, "weight", None) is not None and module.weight.ndim == 2
+        }
+        unknown = [target for target in self.targets if target.rsplit(".", 1)[-1] not in names]
+        if unknown or not self.targets:
+            from difflib import get_close_matches
+
+            near = get_close_matches(unknown[0], names, 1) if unknown else []
+            said = f"{unknown[0]} is no layer of this base" if unknown else "names no layer"
+            hint = f"; did you mean {near[0]}?" if near else ""
+            msg = f"model.adapter.init_args.targets: {said}{hint}\nit has {', '.join(sorted(names))}, or say all-linear"
+            raise RecipeError(msg)

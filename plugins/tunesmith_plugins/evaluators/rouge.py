@@ -1,0 +1,36 @@
+"""ROUGE: how many words and word pairs output and reference share, and their longest common subsequence."""
+
+import math
+from collections.abc import Sequence
+
+from tunesmith import Evaluator, Measure, Sample
+
+_NAMES = ("rouge1", "rouge2", "rougeL")
+
+
+class ROUGE(Evaluator):
+    """F1 of ROUGE-1, ROUGE-2 and ROUGE-L (Lin, 2004) by Google's `rouge-score`, in [0, 1]; higher is better.
+
+    Measures `rouge1`, `rouge2`, `rougeL`. Words are runs of a to z and 0 to 9 in lower case, as in the original: a
+    reference without any (empty, or in another script) is left out and not scored as 0.
+
+    Args:
+        stem: Compare word stems (Porter) of words longer than three letters.
+    """
+
+    def __init__(self, stem: bool = False) -> None:
+        self.stem = stem
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        """Scores of each output against its reference; nan for a reference without words."""
+        from rouge_score.rouge_scorer import RougeScorer
+        from rouge_score.tokenizers import DefaultTokenizer
+
+        tokenizer = DefaultTokenizer(self.stem)
+        scorer = RougeScorer(list(_NAMES), tokenizer=tokenizer)
+        values: dict[str, list[float]] = {name: [] for name in _NAMES}
+        for sample in samples:
+            scores = scorer.score(sample.reference, sample.output) if tokenizer.tokenize(sample.reference) else None
+            for name in _NAMES:
+                values[name].append(float(scores[name].fmeasure) if scores else math.nan)
+        return [Measure(name, values[name], higher_is_better=True) for name in _NAMES]

@@ -1,0 +1,94 @@
+"""What the formatters share: a column's value as text, and refusals that name the columns that are there."""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tunesmith import RowError
+
+_LISTED = 20
+# Rows of other kinds that would be misread as text: refused by name where the column holds what those kinds hold.
+_OTHER_KINDS = {
+    "images": "images",
+    "videos": "videos",
+    "audios": "sound",
+    "objects": "boxes of a grounding task",
+    "positive_messages": "an embedding or reranker pair",
+    "negative_messages": "an embedding or reranker pair",
+}
+
+
+def column(row: Mapping[str, Any], name: str) -> Any:
+    """The value of a column.
+
+    Raises:
+        RowError: There is no such column; names the nearest and those that are there.
+    """
+    if name in row:
+        return row[name]
+    close = difflib.get_close_matches(name, list(row), n=1)
+    listed = ", ".join(list(row)[:_LISTED]) + (", ..." if len(row) > _LISTED else "")
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise RowError(name, f"is not a column{hint}; columns: {listed}")
+
+
+def optional_text(row: Mapping[str, Any], name: str) -> str:
+    """A column as text; empty where the column is missing or null."""
+    return as_text(row[name], name) if name in row else ""
+
+
+def as_text(value: Any, name: str) -> str:
+    """A value as text: numbers and booleans as JSON spells them, null as nothing.
+
+    Raises:
+        RowError: It is a list or a map.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    raise RowError(name, f"is {kind(value)}; text is wanted")
+
+
+def filled(text: str, name: str) -> str:
+    """The text, unless it is empty or blank.
+
+    Raises:
+        RowError: It is.
+    """
+    if not text.strip():
+        raise RowError(name, "is empty")
+    return text
+
+
+def kind(value: Any) -> str:
+    """What a value is, in a user's words."""
+    if isinstance(value, Mapping):
+        return "a map"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "a number"
+    return "null" if value is None else "text" if isinstance(value, str) else type(value).__name__
+
+
+def others(row: Mapping[str, Any], consumed: Iterable[str]) -> dict[str, Any]:
+    """The columns that a formatter did not consume, for `Example.extras`."""
+    gone = set(consumed)
+    return {name: value for name, value in row.items() if name not in gone}
+
+
+def refuse_other_kinds(row: Mapping[str, Any]) -> None:
+    """Refuse rows that hold more than text, instead of training on half of them.
+
+    Raises:
+        RowError: A column of images, sound, boxes or pairs is filled.
+    """
+    for name, what in _OTHER_KINDS.items():
+        if isinstance(row.get(name), list | Mapping) and row[name]:
+            raise RowError(name, f"holds {what}; only text is read")

@@ -1,0 +1,54 @@
+"""PromptCompletion: a column that asks and a column that answers."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tunesmith import Example, Formatter, Message, RowError
+from tunesmith_plugins.formatters.columns import as_text, column, filled, others, refuse_other_kinds
+from tunesmith_plugins.formatters.turns import turns
+
+
+class PromptCompletion(Formatter):
+    """A prompt and a completion, each as text or as a list of messages; only the completion is trained on.
+
+    Args:
+        prompt: Column of the prompt.
+        completion: Column of the completion.
+        system: Column of the system turn, which may be empty in a row.
+    """
+
+    def __init__(self, prompt: str = "prompt", completion: str = "completion", system: str | None = None) -> None:
+        self.prompt = prompt
+        self.completion = completion
+        self.system = system
+
+    def format(self, row: Mapping[str, Any]) -> Example:
+        """Make a conversation of the two columns.
+
+        Raises:
+            RowError: A column is missing, empty, or neither text nor messages.
+        """
+        refuse_other_kinds(row)
+        prompt = self._turns(row, self.prompt, "user")
+        completion = self._turns(row, self.completion, "assistant")
+        if completion[-1].role != "assistant":
+            raise RowError(self.completion, "does not end with an assistant's turn")
+        # The assistant's turns of a prompt are context here.
+        messages = [replace(m, weight=0.0) if m.role == "assistant" and m.weight is None else m for m in prompt]
+        consumed = [self.prompt, self.completion]
+        if self.system is not None:
+            consumed.append(self.system)
+            said = as_text(column(row, self.system), self.system)
+            if said.strip() and messages[0].role == "system":
+                raise RowError(self.system, f"is filled, and {self.prompt} begins with a system turn too")
+            if said.strip():
+                messages.insert(0, Message("system", said))
+        return Example(messages=(*messages, *completion), extras=others(row, consumed))
+
+    def _turns(self, row: Mapping[str, Any], name: str, role: str) -> tuple[Message, ...]:
+        value = column(row, name)
+        if isinstance(value, list):
+            return turns(value, name)
+        text = filled(as_text(value, name), name)
+        return (Message("user" if role == "user" else "assistant", text),)

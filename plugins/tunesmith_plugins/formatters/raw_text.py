@@ -1,0 +1,27 @@
+"""RawText: documents without a template, for training on all of their text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith import Example, Formatter, Segment
+from tunesmith_plugins.formatters.columns import as_text, column, filled, others
+
+
+class RawText(Formatter):
+    """A document a row, trained on whole, without a chat template.
+
+    Args:
+        column: Column of the text; lines of a `.txt` file are rows with the column `text`.
+    """
+
+    def __init__(self, column: str = "text") -> None:
+        self.column = column
+
+    def format(self, row: Mapping[str, Any]) -> Example:
+        """Read the document.
+
+        Raises:
+            RowError: The column is missing, empty or no text.
+        """
+        text = filled(as_text(column(row, self.column), self.column), self.column)
+        return Example(segments=(Segment(text),), extras=others(row, (self.column,)))

@@ -1,0 +1,76 @@
+"""Template: a prompt and a completion as text with columns in it."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from tunesmith import Example, Formatter, Message, RecipeError, RowError
+from tunesmith_plugins.formatters.columns import as_text, column, filled
+
+# Not str.format: a recipe is not trusted, and `{row.__class__}` would walk objects.
+_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+class Template(Formatter):
+    r"""A prompt and a completion, written as text in which `{column}` stands for a column's value.
+
+    A column without a value stands for nothing; `{{` and `}}` stand for braces. Every column stays in the example's
+    extras.
+
+    Args:
+        prompt: What the model is asked, such as `"Summarise:\n{dialogue}"`.
+        completion: What it should answer, such as `"{summary}"`.
+        system: A system turn before it; left out of rows that have no value for any of its columns.
+    """
+
+    def __init__(self, prompt: str, completion: str, system: str | None = None) -> None:
+        self.prompt = prompt
+        self.completion = completion
+        self.system = system
+
+    def format(self, row: Mapping[str, Any]) -> Example:
+        """Fill the texts.
+
+        Raises:
+            RowError: A column is missing or is no text, or nothing is left of the prompt or the completion.
+            RecipeError: A text has a brace without its partner.
+        """
+        asked, answered = self._fill("prompt", self.prompt, row), self._fill("completion", self.completion, row)
+        system = self._fill("system", self.system, row, optional=True) if self.system is not None else ""
+        messages = [Message("system", system)] if system else []
+        messages += [Message("user", asked), Message("assistant", answered)]
+        return Example(messages=tuple(messages), extras=dict(row))
+
+    def _fill(self, option: str, template: str, row: Mapping[str, Any], optional: bool = False) -> str:
+        pieces = _pieces(option, template)
+        values = {name: as_text(column(row, name), name) for name, is_column in pieces if is_column}
+        # What is said around the columns is no prompt where all of them are empty.
+        if values and not "".join(values.values()).strip():
+            if optional:
+                return ""
+            raise RowError(" and ".join(values), "is empty" if len(values) == 1 else "are empty")
+        text = "".join(values[piece] if is_column else piece for piece, is_column in pieces)
+        return "" if optional and not text.strip() else filled(text, option)
+
+
+@lru_cache(maxsize=64)
+def _pieces(option: str, template: str) -> tuple[tuple[str, bool], ...]:
+    """The template's pieces, each with whether it is a column's name."""
+    pieces: list[tuple[str, bool]] = []
+    end = 0
+    for match in _PIECE.finditer(template):
+        pieces.append((template[end : match.start()], False))
+        end = match.end()
+        if match.group(1) is not None:
+            pieces.append((match.group(1), True))
+        elif len(match.group()) == 2:
+            pieces.append((match.group()[0], False))
+        else:
+            msg = (
+                f"Template.{option} has a {match.group()} without its partner at character {match.start() + 1}; "
+                "{column} stands for a column, {{ and }} for braces"
+            )
+            raise RecipeError(msg)
+    pieces.append((template[end:], False))
+    return tuple(pieces)

@@ -1,0 +1,137 @@
+"""OpenAI-style messages to turns, and nothing lost on the way."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from tunesmith import Message, RowError
+from tunesmith_plugins.formatters.columns import kind
+
+Role = Literal["system", "user", "assistant", "tool"]
+ROLES: dict[Any, Role] = {"system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+# Deeper JSON text is no tool's schema, and would end in a RecursionError somewhere later.
+_DEEPEST = 32
+# axolotl says train, OpenAI weight, ms-swift loss and loss_scale; where several stand, all count.
+_SWITCHES = ("train", "loss")
+_SCALES = ("weight", "loss_scale")
+_CONSUMED = {"role", "content", *_SWITCHES, *_SCALES}
+
+
+def turns(value: Any, name: str) -> tuple[Message, ...]:
+    """Read a list of messages.
+
+    Args:
+        value: `[{"role", "content", ...}, ...]`. Content is text, a list of text parts, or null beside tool calls. The
+            loss weight of a turn is the product of its `train`, `loss` (booleans), `weight` and `loss_scale` (numbers).
+        name: The column, for messages.
+
+    Raises:
+        RowError: It is no such list; says which message and which key.
+    """
+    if not isinstance(value, list) or not value:
+        raise RowError(
+            name, "is empty" if value in (None, [], "") else f"is {kind(value)}; a list of messages is wanted"
+        )
+    return tuple(_turn(item, f"{name}[{index}]") for index, item in enumerate(value))
+
+
+def _turn(item: Any, name: str) -> Message:
+    if not isinstance(item, Mapping):
+        raise RowError(name, f"is {kind(item)}; a message with role and content is wanted")
+    if "role" not in item:
+        hint = "; from and value are ShareGPT's keys" if "from" in item else ""
+        raise RowError(field=f"{name}.role", reason=f"is missing{hint}")
+    role = ROLES.get(item["role"]) if isinstance(item["role"], str) else None
+    if role is None:
+        raise RowError(field=f"{name}.role", reason=f"is none of {', '.join(ROLES)}")
+    if item.get("train_detail"):
+        raise RowError(field=f"{name}.train_detail", reason="is not read; give a turn one weight")
+    fields = {str(key): v for key, v in item.items() if key not in _CONSUMED and v is not None}
+    if "tool_calls" in fields:
+        fields["tool_calls"] = _calls(fields["tool_calls"], f"{name}.tool_calls")
+    content = _content(item.get("content"), f"{name}.content")
+    # A system turn may say nothing, and a tool may answer nothing.
+    if role in ("user", "assistant") and not content.strip() and not fields.get("tool_calls"):
+        raise RowError(field=f"{name}.content", reason="is empty")
+    return Message(role, content, _weight(item, name), fields)
+
+
+def _content(value: Any, name: str) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if not isinstance(value, list):
+        raise RowError(name, f"is {kind(value)}; text is wanted")
+    texts = []
+    for part in value:
+        text = part.get("text") if isinstance(part, Mapping) and part.get("type", "text") == "text" else part
+        if not isinstance(text, str):
+            raise RowError(name, "has a part that is no text; only text is read")
+        texts.append(text)
+    return "".join(texts)
+
+
+def _weight(item: Mapping[str, Any], name: str) -> float | None:
+    given = [key for key in (*_SWITCHES, *_SCALES) if item.get(key) is not None]
+    weight = 1.0
+    for key in given:
+        value = item[key]
+        if key in _SWITCHES and not isinstance(value, bool):
+            raise RowError(field=f"{name}.{key}", reason=f"is {kind(value)}; true or false is wanted")
+        if not isinstance(value, bool | int | float):
+            raise RowError(field=f"{name}.{key}", reason=f"is {kind(value)}; a number is wanted")
+        if not 0 <= value <= 1e6:
+            raise RowError(field=f"{name}.{key}", reason="is out of bounds; a weight lies between 0 and a million")
+        weight *= value
+    return weight if given else None
+
+
+def _calls(value: Any, name: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        raise RowError(name, f"is {kind(value)}; a list of calls is wanted")
+    return [_call(item, f"{name}[{index}]") for index, item in enumerate(value)]
+
+
+def _call(item: Any, name: str) -> dict[str, Any]:
+    function = item.get("function") if isinstance(item, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise RowError(name, 'is no call; {"function": {"name", "arguments"}} is wanted')
+    arguments = json_value(function.get("arguments") or {}, f"{name}.function.arguments")
+    if not isinstance(arguments, Mapping):
+        raise RowError(field=f"{name}.function.arguments", reason=f"is {kind(arguments)}; a map is wanted")
+    # Templates write arguments as JSON themselves: kept as text they would be quoted twice.
+    return {"type": "function", **item, "function": {**function, "arguments": dict(arguments)}}
+
+
+def json_value(value: Any, name: str) -> Any:
+    """A value that may be written as JSON text, as tables and older data sets keep lists and maps.
+
+    Raises:
+        RowError: It is text but no JSON.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        found = json.loads(value, parse_constant=_refuse_constant)
+        _check(found, 0)
+    except (ValueError, RecursionError):
+        raise RowError(name, "is text that is no JSON, or not finite, or nested too deep") from None
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _check(value: Any, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise RecursionError
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise ValueError
+        value.encode()  # half a surrogate pair is a UnicodeEncodeError, which is a ValueError
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError
+    elif isinstance(value, list | dict):
+        for item in value if isinstance(value, list) else [*value, *value.values()]:
+            _check(item, depth + 1)

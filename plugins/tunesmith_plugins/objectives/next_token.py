@@ -1,0 +1,49 @@
+"""Next-token prediction: the objective of supervised fine-tuning and of continued pre-training."""
+
+from typing import TYPE_CHECKING, Literal
+
+from tunesmith import Chunk, Encoded, Example, Forward, Objective, Renderer, RowError, Term
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class NextToken(Objective):
+    """Cross-entropy of each next token, summed over the supervised ones; unit: token.
+
+    Conversations are rendered with the base's chat template, texts as they are. A turn's or segment's own loss weight
+    always holds; what says none is supervised as `supervise` asks.
+
+    Args:
+        supervise: `completions` learns what the assistant says, `all` every token but the first.
+        label_smoothing: Share of each target that is spread evenly over the vocabulary (Szegedy et al. 2016), 0 to 1.
+    """
+
+    def __init__(self, supervise: Literal["completions", "all"] = "completions", label_smoothing: float = 0.0) -> None:
+        self.supervise = supervise
+        self.label_smoothing = label_smoothing
+
+    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
+        """One sequence of a conversation or a text."""
+        if example.segments:
+            return [renderer.text([(piece.text, piece.weight) for piece in example.segments])]
+        messages = example.messages or example.chosen
+        if not messages:
+            field = "messages"
+            raise RowError(field, "the example has neither messages nor text")
+        encoded = renderer.conversation(messages, example.tools)
+        if self.supervise == "all" and all(message.weight is None for message in messages):
+            weights = (0.0, *(1.0 for _ in encoded.ids[1:]))
+            encoded = Encoded(encoded.ids, weights, encoded.truncated)
+        return [encoded]
+
+    def loss(self, forward: Forward) -> Term:
+        """Sum of weight times cross-entropy, in fp32."""
+        import torch.nn.functional as F
+
+        def term(chunk: Chunk) -> "Tensor":
+            logits = forward.head(chunk.hidden).float()
+            losses = F.cross_entropy(logits, chunk.targets, reduction="none", label_smoothing=self.label_smoothing)
+            return losses @ chunk.weights
+
+        return Term(forward.total(term), "token")

@@ -1,0 +1,107 @@
+"""The verb `plugins`, on a catalog made by hand."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tunesmith import Evaluator, Measure, Sample
+from tunesmith.cli.main import main
+from tunesmith.plugins.catalog import Catalog, Entry
+from tunesmith.plugins.installed import Absent
+
+
+class Words(Evaluator):
+    """Counts words in [0, 1]; :smile: is no emoji here.
+
+    Args:
+        most: The most words that count, however long the answer is.
+        stop: Words that do not count.
+    """
+
+    def __init__(self, most: int, stop: Sequence[str] = ("the", "a")) -> None:
+        self.most, self.stop = most, stop
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        return [Measure("words", [])]
+
+
+Twin = type("Words", (Words,), {"__module__": "acme.deep", "__doc__": "Counts otherwise."})
+
+
+@pytest.fixture(autouse=True)
+def catalog(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Catalog(
+        [Entry("evaluator", Words, "tunesmith", "0.1.0"), Entry("evaluator", Twin, "acme", "1.0")],
+        [Absent("acme-broken", "0.1", "broken", "ImportError: no such thing")],
+        [Absent("acme-shy", "2.0", "shy", "blocked by TUNESMITH_BLOCK")],
+        ["acme-gone"],
+    )
+    monkeypatch.setattr(Catalog, "load", lambda **_: made)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_list_is_grouped_and_ends_with_what_could_not_be_used(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plugins", "list"]) == 0
+    shown = lines(capsys)
+    assert max(map(len, shown)) <= 80
+    text = "\n".join(shown)
+    assert "evaluators\n  Words" in text
+    assert "Counts words in [0, 1]; :smile: is no emoji" in text
+    assert "built-in" in text
+    assert "acme 1.0" in text
+    assert "acme.deep.Words" in text
+    assert "formatters\n  none" in text
+    after = text[text.index("failed to load") :]
+    assert "acme-broken 0.1: ImportError: no such thing" in after
+    assert "acme-shy 2.0: blocked by TUNESMITH_BLOCK" in after
+    assert "TUNESMITH_BLOCK names what is not installed: acme-gone" in after
+
+
+def test_the_list_as_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plugins", "list", "--json", "--kind", "evaluator"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert [(p["name"], p["package"], p["needs_path"]) for p in data["plugins"]] == [
+        ("Words", "tunesmith", False),
+        ("Words", "acme", True),
+    ]
+    assert data["broken"][0]["reason"] == "ImportError: no such thing"
+    assert main(["plugins", "list", "--json", "--kind", "audit"]) == 0
+    assert json.loads(capsys.readouterr().out)["plugins"] == []
+
+
+def test_a_description_shows_options_with_type_default_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plugins", "describe", "Words"]) == 0
+    shown = lines(capsys)
+    assert max(map(len, shown)) <= 80
+    text = "\n".join(shown)
+    assert shown[0] == "Words  evaluator"
+    assert "tunesmith 0.1.0 (built-in)" in text
+    assert Path(__file__).name in "".join(line.strip() for line in shown)
+    (most,) = [line for line in shown if line.lstrip().startswith("most ")]
+    assert most.split()[1:3] == ["int", "required"]
+    assert "('the', 'a')" in text
+
+
+def test_a_description_as_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plugins", "describe", "acme.deep.Words", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data["package"], data["summary"]) == ("acme", "Counts otherwise.")
+    assert [(o["name"], o["required"]) for o in data["options"]] == [("most", True), ("stop", False)]
+
+
+def test_an_unknown_name_gets_the_nearest_and_the_broken_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plugins", "describe", "Wrods"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("there is no plugin Wrods; did you mean Words?\n")
+    assert "acme-broken 0.1 failed to load: ImportError: no such thing" in said
+
+
+def test_an_unknown_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plugins", "list", "--kind", "evalator"]) == 2
+    assert "evaluator" in capsys.readouterr().err

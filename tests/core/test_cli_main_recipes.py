@@ -1,0 +1,336 @@
+"""The verb `recipes`: what comes along, copies that still run, and recipes drafted for a data file."""
+
+import json
+import os
+import subprocess
+import sys
+import types
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tunesmith.cli.main import main
+from tunesmith.plugins.catalog import Catalog
+from tunesmith.recipe import shipped
+from tunesmith.recipe.columns import Columns, choose
+from tunesmith.recipe.compose import compose
+from tunesmith.recipe.draft import draft
+from tunesmith.recipe.relocate import quoted, relocate
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "80")
+    return folder
+
+
+def rows(path: Path, *records: dict[str, Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    return path
+
+
+def failure(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(["recipes", *words]) == 2
+    return capsys.readouterr().err
+
+
+# What comes along, and where it lies.
+
+
+def test_an_editable_install_takes_the_recipes_of_the_checkout() -> None:
+    assert shipped.folder() == CHECKOUT / "recipes"
+
+
+def test_a_packaged_copy_is_taken_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packaged = tmp_path / "site" / "tunesmith_plugins" / "recipes"
+    packaged.mkdir(parents=True)
+    (packaged.parent / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.delitem(sys.modules, "tunesmith_plugins", raising=False)
+    assert shipped.folder() == packaged
+
+
+def test_the_list_shows_recipes_overlays_and_those_of_this_folder(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "mine.yaml").write_text("# Of my own.\nmodel: {}\ndata: {sources: {a: {}}}\n")
+    (here / "docker-compose.yaml").write_text("services: {}\n")
+    (here / "torn.yaml").write_text("model: {")
+    assert main(["recipes", "ls"]) == 0
+    said = capsys.readouterr().out
+    recipes, overlays = said.index("recipes that come along"), said.index("overlays that come along")
+    mine = said.index("in this folder")
+    assert recipes < said.index("  medsync  ") < overlays < said.index("  bases/mistral-7b  ") < mine
+    assert said.index("  mine ") > mine
+    assert "Of my own." in said
+    assert "docker" not in said
+    assert "torn" not in said
+    assert max(len(line.rstrip()) for line in said.splitlines()) <= 80
+
+
+def test_every_shipped_recipe_says_in_its_first_line_what_it_is() -> None:
+    assert all(listed.summary for listed in shipped.shipped())
+
+
+@pytest.mark.slow
+def test_a_wheel_carries_the_recipes_and_finds_them(tmp_path: Path) -> None:
+    command = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "-w"]
+    subprocess.run([sys.executable, "-m", "pip", *command, tmp_path, CHECKOUT], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("tunesmith-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+        names = archive.namelist()
+    assert "tunesmith/py.typed" in names
+    assert "tunesmith_plugins/recipes/medsync.yaml" in names
+    assert "tunesmith_plugins/recipes/bases/mistral-7b.yaml" in names
+    assert "tunesmith_plugins/recipes/data/medsync.jsonl" in names
+    assert not [name for name in names if "__pycache__" in name or "/runs/" in name]
+    code = (
+        "import json, sys; from tunesmith.recipe.shipped import folder, shipped; from tunesmith.cli.main import main; "
+        "code = main(['recipes', 'cp', 'medsync']); print(folder()); print([r.name for r in shipped()]); sys.exit(code)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    packaged = tmp_path / "site" / "tunesmith_plugins" / "recipes"
+    assert str(packaged) in ran.stdout.splitlines()
+    assert "'medsync'" in ran.stdout
+    copied = yaml.safe_load((tmp_path / "medsync.yaml").read_text())
+    assert copied["data"]["sources"]["intake"]["path"] == str(packaged / "data" / "medsync.jsonl")
+
+
+# Copies.
+
+
+@pytest.mark.parametrize("name", [listed.name for listed in shipped.shipped()])
+def test_a_copy_of_any_shipped_recipe_means_the_same(name: str, here: Path) -> None:
+    assert main(["recipes", "cp", name, "copies/mine.yaml"]) == 0
+    original = shipped.find(name).path
+    assert compose(["copies/mine.yaml"]).data == compose([str(original)]).data
+    comments = [line for line in original.read_text().splitlines() if "#" in line]
+    copied = [line for line in (here / "copies/mine.yaml").read_text().splitlines() if "#" in line]
+    assert len(copied) == len(comments)
+
+
+def test_the_commands_in_a_copys_comments_can_be_typed(here: Path) -> None:
+    assert main(["recipes", "cp", "recipes/medsync.yaml"]) == 0
+    text = (here / "medsync.yaml").read_text()
+    overlay = CHECKOUT / "recipes" / "bases" / "mistral-7b.yaml"
+    assert f"fit --config medsync.yaml --config {overlay}" in text
+    assert "recipes/medsync.yaml" not in text
+
+
+def test_a_copy_never_overwrites_unless_told_to(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "medsync.yaml").write_text("precious")
+    assert "medsync.yaml is there already" in failure(capsys, "cp", "medsync")
+    assert (here / "medsync.yaml").read_text() == "precious"
+    assert main(["recipes", "cp", "medsync", "--force"]) == 0
+    assert (here / "medsync.yaml").read_text() != "precious"
+
+
+def test_a_copy_into_a_folder_keeps_its_name(here: Path) -> None:
+    assert main(["recipes", "cp", "medsync", "sub/"]) == 0
+    assert (here / "sub" / "medsync.yaml").is_file()
+
+
+def test_an_unknown_recipe_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no recipe called medsinc comes along; did you mean medsync?" in failure(capsys, "cp", "medsinc")
+
+
+def test_a_copy_within_one_tree_stays_relative(tmp_path: Path) -> None:
+    source = tmp_path / "top" / "recipes" / "a.yaml"
+    target = tmp_path / "top" / "mine" / "b.yaml"
+    source.parent.mkdir(parents=True)
+    target.parent.mkdir()
+    (source.parent / "words.txt").touch()
+    text = (
+        "model:\n  base: ../bases/own   # here\n  template: x.jinja\ndata:\n  sources:\n"
+        "    one: &one {path: ['data/a.jsonl', package://p/b.jsonl, ~/c.jsonl, /d.jsonl], formatter: F}\n"
+        '    two: {<<: *one, path: "data/o\'hara.csv"}\n'
+        "audits: {a: {class_path: B, init_args: {lexicon: ./words.txt, name: not/a/file}}}\n"
+    )
+    assert yaml.safe_load(relocate(text, source, target)) == {
+        "model": {"base": "../bases/own", "template": "../recipes/x.jinja"},
+        "data": {
+            "sources": {
+                "one": {
+                    "path": ["../recipes/data/a.jsonl", "package://p/b.jsonl", "~/c.jsonl", "/d.jsonl"],
+                    "formatter": "F",
+                },
+                "two": {"path": "../recipes/data/o'hara.csv", "formatter": "F"},
+            }
+        },
+        "audits": {"a": {"class_path": "B", "init_args": {"lexicon": "../recipes/words.txt", "name": "not/a/file"}}},
+    }
+    assert "   # here\n" in relocate(text, source, target)
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1)
+
+
+@given(TEXT)
+def test_a_quoted_value_reads_back_as_it_was(value: str) -> None:
+    assert yaml.safe_load(f"a: {{b: {quoted(value)}}}   # comment") == {"a": {"b": value}}
+
+
+# Drafts.
+
+
+@pytest.mark.parametrize(
+    ("row", "formatter"),
+    [
+        ({"prompt": "a b", "completion": "c d", "id": "1"}, "PromptCompletion"),
+        ({"instruction": "a", "input": "", "output": "b"}, "Instruction"),
+        ({"instruction": "a", "response": "b"}, "Instruction"),
+        ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "Messages"),
+        ({"text": "a", "source_id": "x"}, "RawText"),
+        ({"ticket": "my printer burns", "team": "hardware"}, "Template"),
+        ({"number": 3, "question": "a", "answer": 42, "topic": "maths"}, "Template"),
+        ({"text": "a", "label": "b"}, "Template"),
+    ],
+)
+def test_a_drafted_recipe_reads_its_rows(row: dict[str, Any], formatter: str, here: Path) -> None:
+    rows(here / "data" / "rows.jsonl", *[row] * 3)
+    assert main(["recipes", "new", "sub/mine.yaml", "--data", "data/rows.jsonl"]) == 0
+    written = yaml.safe_load((here / "sub" / "mine.yaml").read_text())
+    source = written["data"]["sources"]["rows"]
+    assert source["path"] == "../data/rows.jsonl"
+    spec = source["formatter"] if isinstance(source["formatter"], dict) else {"class_path": source["formatter"]}
+    assert spec["class_path"] == formatter
+    cls: Any = Catalog.load().find("formatter", formatter)
+    example = cls(**spec.get("init_args", {})).format(row)
+    assert example.reference or example.segments
+    evaluators = {name.partition("/")[0] for name in written["success"]}
+    assert evaluators <= written["evaluators"].keys()
+
+
+def test_a_draft_says_what_to_do_next(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows(here / "rows.jsonl", {"prompt": "a", "completion": "b", "patient": "p1"})
+    assert main(["recipes", "new", "mine.yaml", "--data", "rows.jsonl"]) == 0
+    said = capsys.readouterr().out
+    for verb in ("preview", "fit", "test"):
+        assert f"\n  lightning-cli {verb} --config mine.yaml\n" in said
+    text = (here / "mine.yaml").read_text()
+    assert "columns that are not trained on: patient" in text
+    assert all(len(line) <= 120 for line in text.splitlines())
+
+
+def test_a_draft_takes_the_columns_that_are_named(here: Path) -> None:
+    (here / "rows.csv").write_text("number,note,short,long\n1,n,s,l\n")
+    words = ["--prompt-column", "note", "--completion-column", "long", "--base", "./models/own"]
+    assert main(["recipes", "new", "sub/mine.yaml", "--data", "rows.csv", *words]) == 0
+    written = yaml.safe_load((here / "sub" / "mine.yaml").read_text())
+    options = written["data"]["sources"]["rows"]["formatter"]["init_args"]
+    assert options == {"prompt": "{note}", "completion": "{long}"}
+    assert written["model"]["base"] == "../models/own"
+    assert written["model"]["optimizer"]["init_args"]["lr"] == 2e-4
+
+
+def test_a_draft_reads_parquet(here: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"question": ["a", "b"], "answer": ["c", "d"]}), here / "rows.parquet")
+    assert main(["recipes", "new", "mine.yaml", "--data", "rows.parquet"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "words", "expected"),
+    [
+        ({"a": "x", "b": "y", "c": "z"}, [], "which is the prompt and which the answer: a (text), b (text), c (text)"),
+        ({"a": "x", "n": 3}, [], "say it: --prompt-column NAME --completion-column NAME"),
+        ({"a": "x", "b": "y"}, ["--prompt-column", "a"], "--prompt-column is given without --completion-column"),
+        (
+            {"alpha": "x", "b": "y"},
+            ["--prompt-column", "alhpa", "--completion-column", "b"],
+            "has no such column; did you mean alpha?",
+        ),
+        ({"a": "x", "b": "y"}, ["--prompt-column", "a", "--completion-column", "a"], "are both a"),
+        ({"a{": "x", "b": "y"}, [], "has a brace in its name"),
+    ],
+)
+def test_columns_that_do_not_say_what_they_are_are_asked_for(
+    row: dict[str, Any], words: list[str], expected: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows(here / "rows.jsonl", row)
+    assert expected in failure(capsys, "new", "mine.yaml", "--data", "rows.jsonl", *words)
+    assert not (here / "mine.yaml").exists()
+
+
+def test_a_draft_is_refused_where_the_file_is_missing_empty_or_the_name_taken(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows(here / "rows.jsonl", {"prompt": "a", "completion": "b"})
+    rows(here / "none.jsonl")
+    (here / "taken.yaml").touch()
+    assert "did you mean rows.jsonl?" in failure(capsys, "new", "mine.yaml", "--data", "row.jsonl")
+    assert "no row could be read" in failure(capsys, "new", "mine.yaml", "--data", "none.jsonl")
+    assert "is there already" in failure(capsys, "new", "taken.yaml", "--data", "rows.jsonl")
+    assert "ends in .yaml" in failure(capsys, "new", "mine", "--data", "rows.jsonl")
+    assert "--data" in failure(capsys, "new", "mine.yaml")
+
+
+@settings(max_examples=50)
+@given(TEXT, TEXT)
+def test_any_two_column_names_make_a_recipe_that_reads_back(ask: str, answer: str) -> None:
+    if ask == answer or {"{", "}"} & {*ask, *answer}:
+        return
+    columns = Columns(Path("a b") / "rows.csv", ({ask: "x", answer: "y" * 100},), (ask, answer), (ask, answer))
+    written = yaml.safe_load(draft(columns, choose(columns, ask, answer), Path("sub/mine.yaml"), None))
+    spec = written["data"]["sources"]["rows"]["formatter"]
+    if (ask, answer) != ("prompt", "completion"):
+        assert spec["init_args"] == {"prompt": f"{{{ask}}}", "completion": f"{{{answer}}}"}
+    assert written["data"]["sources"]["rows"]["path"] == "../a b/rows.csv"
+    assert written["generation"]["max_new_tokens"] == 48
+
+
+# Checks.
+
+
+class Toy:
+    def __init__(self, max_epochs: int, name: str = "") -> None:
+        self.max_epochs, self.name = max_epochs, name
+
+
+@pytest.fixture
+def sections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real check against a recipe with one section, so that no test here loads torch."""
+    module = types.ModuleType("tunesmith.cli.trainer_cli")
+    module.sections = lambda: {"trainer": Toy, "plugins": list[str]}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tunesmith.cli.trainer_cli", module)
+
+
+@pytest.mark.usefixtures("sections")
+def test_each_recipe_is_checked_and_one_that_is_wrong_stops_no_other(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "good.yaml").write_text("trainer: {max_epochs: 1}\n")
+    (here / "typo.yaml").write_text("trainer: {max_epoch: 1}\n")
+    (here / "absent_package.yaml").write_text("trainer: {max_epochs: 1}\nplugins: [acme-gone]\n")
+    assert main(["recipes", "check", "typo.yaml", "good.yaml", "gone.yaml", "absent_package.yaml"]) == 2
+    said = capsys.readouterr().out
+    assert "typo.yaml: wrong\n  " in said
+    assert "did you mean max_epochs?" in said
+    assert "\ngood.yaml: good\n" in said
+    assert "\ngone.yaml: wrong\n  gone.yaml does not exist" in said
+    assert "no plugin package acme-gone is installed" in said
+    assert main(["recipes", "check", "good.yaml"]) == 0
+
+
+@pytest.mark.usefixtures("sections")
+def test_an_overlay_is_checked_over_its_recipe(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "good.yaml").write_text("trainer: {max_epochs: 1}\n")
+    (here / "over.yaml").write_text("trainer: {name: 3}\n")
+    assert main(["recipes", "check", "good.yaml", "--overlay", "over.yaml"]) == 2
+    assert "over.yaml" in capsys.readouterr().out.partition("good.yaml: wrong")[2]

@@ -1,0 +1,169 @@
+"""The paired comparison against scipy, exhaustive enumeration and hand-made cases."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunesmith import Measure
+from tunesmith.evaluation.compare import ENOUGH, bootstrap, compare, sign_flip
+
+NAN = math.nan
+
+
+def noisy(n: int, shift: float, seed: int = 0) -> tuple[Measure, Measure]:
+    draw = np.random.default_rng(seed)
+    base = draw.random(n)
+    return Measure("m", list(base + shift + draw.normal(0, 0.2, n))), Measure("m", list(base))
+
+
+@pytest.mark.parametrize("n", [3, 8, 13])
+def test_the_p_value_of_few_pairs_is_scipys_exact_one(n: int) -> None:
+    tuned, base = noisy(n, 0.15, seed=n)
+    mine, theirs = np.array(tuned.values), np.array(base.values)
+    exact = scipy.stats.permutation_test(
+        (mine, theirs), lambda x, y: np.mean(x) - np.mean(y), permutation_type="samples", n_resamples=np.inf
+    )
+    assert sign_flip(mine - theirs, seed=0) == pytest.approx(exact.pvalue)
+
+
+def test_the_p_value_by_hand() -> None:
+    # of the 8 sign patterns of (1, 2, 3) only +++ and --- sum to 6 in size
+    assert sign_flip(np.array([1.0, 2.0, 3.0]), seed=0) == 2 / 8
+    assert sign_flip(np.array([1.0, 0.0, 2.0, 3.0, 0.0]), seed=0) == 2 / 8
+    assert sign_flip(np.array([0.1, 0.1, 0.1, -0.1]), seed=0) == 10 / 16
+
+
+def test_drawn_flips_agree_with_scipys() -> None:
+    tuned, base = noisy(60, 0.05, seed=4)
+    mine, theirs = np.array(tuned.values), np.array(base.values)
+    drawn = scipy.stats.permutation_test(
+        (mine, theirs),
+        lambda x, y, axis: np.mean(x - y, axis=axis),
+        permutation_type="samples",
+        n_resamples=20_000,
+        vectorized=True,
+        rng=np.random.default_rng(1),
+    )
+    assert 0.01 < drawn.pvalue < 0.9
+    assert sign_flip(mine - theirs, seed=0) == pytest.approx(drawn.pvalue, abs=0.02)
+
+
+def test_drawn_flips_of_all_equal_differences_are_rare() -> None:
+    assert sign_flip(np.ones(40), seed=0) == pytest.approx(1 / 10_001)
+
+
+@given(st.lists(st.floats(-5, 5).map(lambda x: round(x, 1)), max_size=9))
+def test_the_p_value_is_symmetric_and_never_zero(differences: list[float]) -> None:
+    d = np.array(differences, dtype=float)
+    p = sign_flip(d, seed=0)
+    assert 0 < p <= 1
+    assert p == sign_flip(-d, seed=0)
+    moved = d[d != 0]
+    sums = [abs(np.dot(s, moved)) for s in itertools.product([1, -1], repeat=len(moved))]
+    assert p == pytest.approx(np.mean([s >= abs(moved.sum()) - 1e-7 for s in sums]))
+
+
+def test_the_interval_is_close_to_scipys_percentile_bootstrap() -> None:
+    tuned, base = noisy(80, 0.1, seed=2)
+    got = compare("m", tuned, base, seed=0)
+    wanted = scipy.stats.bootstrap(
+        (np.array(tuned.values), np.array(base.values)),
+        lambda x, y, axis: np.mean(x, axis=axis) - np.mean(y, axis=axis),
+        paired=True,
+        method="percentile",
+        n_resamples=20_000,
+        vectorized=True,
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    assert got.interval == pytest.approx((wanted.low, wanted.high), abs=0.006)
+    assert got.difference == pytest.approx(np.mean(tuned.values) - np.mean(base.values))
+    assert (got.n, got.change, got.note) == (80, "better", "")
+
+
+def test_a_clear_loss_is_worse_and_direction_counts() -> None:
+    tuned, base = noisy(50, 0.5)
+    assert compare("m", tuned, base, 0).change == "better"
+    errors = [Measure("e", m.values, higher_is_better=False) for m in (tuned, base)]
+    assert compare("e", errors[0], errors[1], 0).change == "worse"
+    assert compare("e", errors[1], errors[0], 0).change == "better"
+
+
+def test_few_rows_are_undecided_and_have_no_interval() -> None:
+    tuned, base = noisy(ENOUGH - 1, 5.0)
+    got = compare("m", tuned, base, 0)
+    assert got.interval is None
+    assert got.change == "undecided"
+    assert got.note == "undecided: 19 rows are too few, 20 give an interval"
+    assert compare("m", *noisy(ENOUGH, 5.0), 0).interval is not None
+
+
+def test_equal_models_are_the_same() -> None:
+    _, base = noisy(30, 0)
+    got = compare("m", base, base, 0)
+    assert (got.change, got.interval, got.p_value) == ("same", (0, 0), 1)
+
+
+def test_rows_that_do_not_apply_leave_the_rest() -> None:
+    base = Measure("m", [0.0, NAN, 1.0] * 10)
+    tuned = Measure("m", [1.0, NAN, NAN] * 10)
+    got = compare("m", tuned, base, 0)
+    assert (got.tuned, got.base, got.n) == (1, 0.5, 10)
+    assert got.note.startswith("10 rows apply to one model only; undecided: 10 rows")
+    assert got.p_value == pytest.approx(2 / 2**10)
+
+
+def test_a_metric_that_applies_to_no_row_has_no_numbers() -> None:
+    empty = Measure("m", [NAN] * 25)
+    got = compare("m", empty, empty, 0)
+    assert math.isnan(got.difference)
+    assert (got.interval, got.p_value, got.n, got.change) == (None, None, 0, "undecided")
+
+
+def test_a_corpus_metric_is_computed_anew_on_each_resample() -> None:
+    draw = np.random.default_rng(3)
+    tokens = draw.integers(1, 50, 60)
+
+    def perplexity(nats: np.ndarray) -> Measure:
+        def together(rows: object) -> float:
+            rows = np.asarray(rows)
+            return math.exp(nats[rows].sum() / tokens[rows].sum())
+
+        return Measure("ppl", list(np.exp(nats / tokens)), higher_is_better=False, corpus=together)
+
+    worse = tokens * draw.normal(2.0, 0.3, 60)
+    tuned, base = perplexity(worse * 0.8), perplexity(worse)
+    got = compare("ppl", tuned, base, seed=5)
+    resampled = np.random.default_rng(5)
+    differences = [
+        math.exp(0.8 * worse[r].sum() / tokens[r].sum()) - math.exp(worse[r].sum() / tokens[r].sum())
+        for r in resampled.integers(0, 60, size=(2_000, 60))
+    ]
+    assert got.interval == pytest.approx(tuple(np.quantile(differences, [0.025, 0.975])))
+    assert got.p_value == pytest.approx(2 / 2_001)
+    assert got.change == "better"
+    assert compare("ppl", base, base, 0).p_value == 1
+
+
+def test_resamples_are_seeded_and_paired() -> None:
+    tuned, base = noisy(40, 0.1)
+    first = bootstrap(tuned, base, seed=1)
+    assert (first == bootstrap(tuned, base, seed=1)).all()
+    assert not (first == bootstrap(tuned, base, seed=2)).all()
+    shifted = Measure("m", [v + 0.25 for v in base.values])
+    assert bootstrap(shifted, base, seed=1) == pytest.approx(np.full(2_000, 0.25))
+
+
+def test_without_a_base_there_is_only_a_value() -> None:
+    got = compare("m", Measure("m", [1.0, NAN, 0.0]), None, 0)
+    assert (got.tuned, got.n, got.interval, got.p_value) == (0.5, 2, None, None)
+    assert math.isnan(got.base)
+
+
+def test_models_measured_on_other_rows_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="2 rows of the tuned model, 1 of the base"):
+        compare("m", Measure("m", [1.0, 2.0]), Measure("m", [1.0]), 0)

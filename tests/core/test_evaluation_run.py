@@ -1,0 +1,386 @@
+"""An evaluation from examples to verdicts, files and tables, with models that say what they are told to."""
+
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from rich.console import Console
+
+from tunesmith import (
+    Audit,
+    DataError,
+    Evaluator,
+    Example,
+    Findings,
+    Measure,
+    Message,
+    Origin,
+    RecipeError,
+    Sample,
+    Segment,
+    Subject,
+    Table,
+)
+from tunesmith.evaluation.collect import collect
+from tunesmith.evaluation.decoding import Answer
+from tunesmith.evaluation.records import plain, prediction_records, write_evaluation
+from tunesmith.evaluation.run_test import Evaluation, audits_of, evaluate, examine
+from tunesmith.evaluation.subject import AuditSubject
+from tunesmith.evaluation.success import Threshold
+from tunesmith.evaluation.tables import show_evaluation, show_findings
+
+
+@dataclass
+class Scripted:
+    """Answers by a function of the last turn; counts what it was asked for."""
+
+    say: Callable[[str], str]
+    logprob_of: float = -1.0
+    stopped: bool = True
+    asked: list[str] = field(default_factory=list)
+    tools: list[Any] = field(default_factory=list)
+    scored: list[Any] = field(default_factory=list)
+
+    def answers(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Any] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Answer]:
+        self.asked += [prompt[-1].content for prompt in prompts]
+        self.tools += tools or []
+        if progress is not None:
+            progress(len(prompts), len(prompts))
+        return [Answer(self.say(prompt[-1].content), self.stopped, 3) for prompt in prompts]
+
+    def generate(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
+        return [answer.text for answer in self.answers(prompts)]
+
+    def logprob(self, conversations: Sequence[Any], tools: Any = None, progress: Any = None) -> list[tuple[float, int]]:
+        self.tools += tools or []
+        self.scored += conversations
+        return [(self.logprob_of, 2)] * len(conversations)
+
+    def classify(self, prompts: Any, labels: Any) -> Any:
+        raise NotImplementedError
+
+    def embed(self, texts: Any) -> Any:
+        raise NotImplementedError
+
+    def baseline(self, name: str = "base") -> "Scripted":
+        return self
+
+
+class Equal(Evaluator):
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        return [Measure("share", [float(s.output == s.reference) for s in samples])]
+
+
+class Surprise(Evaluator):
+    needs: ClassVar[frozenset[Any]] = frozenset({"logprob"})
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        return [Measure("nats", [-s.logprob for s in samples], higher_is_better=False, unit="nats")]
+
+
+class Gold(Evaluator):
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        if any("gold" not in s.extras for s in samples):
+            msg = "no column gold"
+            raise RecipeError(msg)
+        return [Measure("hit", [float(s.output == s.extras["gold"]) for s in samples])]
+
+
+class Length(Audit):
+    """Mean length of outputs."""
+
+    needs: ClassVar[frozenset[Any]] = frozenset({"outputs"})
+
+    def produces(self) -> list[Measure]:
+        return [Measure("mean", [], higher_is_better=False)]
+
+    def examine(self, subject: Subject) -> Findings:
+        lengths = [len(s.output) for s in subject.outputs or ()]
+        mean = sum(lengths) / len(lengths) if lengths else math.nan
+        table = Table("lengths", ("length", "rows"), tuple((n, lengths.count(n)) for n in sorted(set(lengths))))
+        return Findings("Outputs have lengths.", "low", {"mean": mean}, (table,), ("e1", "e2"), "write less")
+
+
+class Rows(Audit):
+    """Number of examples."""
+
+    def produces(self) -> list[Measure]:
+        return [Measure("count", [])]
+
+    def examine(self, subject: Subject) -> Findings:
+        return Findings("Rows.", "none", {"count": float(sum(map(len, subject.examples.values())))})
+
+
+def examples(count: int) -> list[Example]:
+    return [
+        Example(
+            messages=(Message("system", "be brief"), Message("user", f"q{i}"), Message("assistant", f"a{i}")),
+            id=f"e{i}",
+            origin=Origin("intake", "rows.jsonl", i + 1),
+            extras={"gold": f"a{i}"},
+        )
+        for i in range(count)
+    ]
+
+
+def right(prompt: str) -> str:
+    return prompt.replace("q", "a")
+
+
+def run(count: int = 30, success: Mapping[str, Threshold] | None = None, **rest: Any) -> Evaluation:
+    tuned, base = (
+        Scripted(right, -1.0),
+        Scripted(lambda p: right(p) if int(p[1:]) % 3 == 0 else "?", -4.0, stopped=False),
+    )
+    options = {"evaluators": {"same": Equal(), "nll": Surprise()}} | rest
+    return evaluate(tuned, base, examples(count), success=success or {}, **options)
+
+
+# ---- collecting
+
+
+def test_only_what_is_needed_is_computed() -> None:
+    model = Scripted(right)
+    [sample] = collect(model, examples(1), {"output"})
+    assert (sample.output, sample.reference, sample.stopped, model.scored) == ("a0", "a0", True, [])
+    assert math.isnan(sample.logprob)
+    model = Scripted(right)
+    [sample] = collect(model, examples(1), {"logprob"})
+    assert (sample.output, sample.logprob, sample.tokens, model.asked) == ("", -1.0, 2, [])
+
+
+def test_only_the_reference_is_scored() -> None:
+    turns = (Message("user", "a"), Message("assistant", "b"), Message("user", "c"), Message("assistant", "d"))
+    model = Scripted(right)
+    collect(model, [Example(messages=turns, id="x"), Example(segments=(Segment("t"),), id="y")], {"logprob"})
+    assert [turn.weight for turn in model.scored[0]] == [0, 0, 0, 1]
+    assert model.scored[1] == (Segment("t"),)
+
+
+def test_tools_of_an_example_reach_the_prompt() -> None:
+    model = Scripted(right)
+    collect(model, [examples(1)[0].with_(tools=({"name": "f"},))], {"output", "logprob"})
+    assert model.tools == [({"name": "f"},)] * 2
+
+
+def test_an_example_that_cannot_be_asked_or_scored_is_named() -> None:
+    text = Example(segments=(Segment("t"),), id="raw", origin=Origin("s", "f.txt", 4))
+    with pytest.raises(DataError, match=r"1 of 2 examples have no prompt to answer, first raw \(f\.txt:4\)"):
+        collect(Scripted(right), [*examples(1), text], {"output"})
+    question = Example(messages=(Message("user", "q1"),), id="open")
+    with pytest.raises(DataError, match="have no reference to score, first open"):
+        collect(Scripted(right), [question], {"logprob"})
+    assert collect(Scripted(right), [question], {"output"})[0].output == "a1"
+
+
+# ---- the whole way
+
+
+def test_an_evaluation_compares_row_by_row_and_decides() -> None:
+    success = {"same/share": Threshold(at_least=0.9), "nll/nats": Threshold(at_most=0.2, of="base")}
+    found = run(success=success)
+    share = found.comparisons["same/share"]
+    assert (share.tuned, share.base, share.n, share.change) == (1, pytest.approx(1 / 3), 30, "better")
+    assert found.comparisons["nll/nats"].difference == -3
+    assert [(v.key, v.met) for v in found.verdicts] == [("same/share", True), ("nll/nats", False)]
+    assert not found.met
+    assert run(success={"same/share": Threshold(at_least=0.9)}).met
+    assert [s.id for s in found.tuned] == [f"e{i}" for i in range(30)]
+
+
+def test_thresholds_are_checked_before_a_model_runs() -> None:
+    model = Scripted(right)
+    with pytest.raises(RecipeError, match="did you mean same/share"):
+        evaluate(model, None, examples(3), {"same": Equal()}, {"same/shar": Threshold(at_least=1)})
+    assert model.asked == []
+
+
+def test_gold_columns_are_checked_before_a_model_runs_for_each_source() -> None:
+    other = [e.with_(id="o" + e.id, origin=Origin("other", "o.csv", 1), extras={}) for e in examples(2)]
+    model = Scripted(right)
+    with pytest.raises(RecipeError, match="no column gold"):
+        evaluate(model, None, [*examples(3), *other], {"gold": Gold()}, {})
+    assert model.asked == []
+
+
+def test_without_examples_nothing_is_claimed() -> None:
+    with pytest.raises(DataError, match="no examples to measure: the split is empty"):
+        run(0)
+
+
+def test_one_value_a_sample_is_enforced() -> None:
+    class Short(Evaluator):
+        def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+            return [Measure("m", [1.0])]
+
+    with pytest.raises(ValueError, match="short/m: 1 values for 30 samples"):
+        run(evaluators={"short": Short()})
+
+
+def test_progress_names_model_and_work() -> None:
+    told: list[tuple[str, int, int]] = []
+    run(5, progress=lambda *step: told.append(step))
+    assert ("base answers", 5, 5) in told
+    assert ("tuned answers", 5, 5) in told
+
+
+def test_audits_share_the_name_space_of_success() -> None:
+    success = {"size/mean": Threshold(at_most=1.5, of="base"), "data/count": Threshold(at_least=7)}
+    audits = {"size": Length(), "data": Rows(), "other": Rows()}
+    named = audits_of(success, audits)
+    assert list(named) == ["size", "data"]
+    splits = {"train": examples(5), "test": examples(4)}
+    found = run(4, success=success, audits=named, splits=splits)
+    assert [(v.key, v.value, v.met) for v in found.verdicts] == [("size/mean", 2, True), ("data/count", 9, True)]
+    assert found.verdicts[0].base == pytest.approx((2 + 1 + 1 + 2) / 4)
+
+
+def test_audits_of_outputs_make_the_models_answer() -> None:
+    found = run(3, evaluators={"nll": Surprise()}, audits={"size": Length()})
+    assert [s.output for s in found.tuned] == ["a0", "a1", "a2"]
+
+
+@pytest.mark.parametrize(
+    ("key", "message"), [("data/count", "audits the data, which is the same for both"), ("same/share", "no base is")]
+)
+def test_a_multiple_of_a_base_that_is_not_measured_is_refused(key: str, message: str) -> None:
+    base = Scripted(right) if key == "data/count" else None
+    success = {key: Threshold(at_least=1, of="base")}
+    with pytest.raises(RecipeError, match=message):
+        evaluate(Scripted(right), base, examples(2), {"same": Equal()}, success, audits={"data": Rows()})
+
+
+def test_an_audit_that_measures_more_than_it_says_is_refused() -> None:
+    class Chatty(Rows):
+        def produces(self) -> list[Measure]:
+            return []
+
+    with pytest.raises(ValueError, match=r"audits\.data: Chatty\.produces\(\) does not say that it measures count"):
+        examine({"data": Chatty()}, AuditSubject({"train": []}))
+
+
+# ---- files
+
+
+def test_metrics_and_predictions_are_plain_json(tmp_path: Path) -> None:
+    found = run(4, success={"same/share": Threshold(at_least=0.9, because="it must")}, audits={"size": Length()})
+    write_evaluation(found, tmp_path / "test")
+    metrics = json.loads((tmp_path / "test" / "metrics.json").read_text(encoding="utf-8"))
+    assert (metrics["n"], metrics["met"]) == (4, True)
+    share = metrics["metrics"]["same/share"]
+    assert (share["tuned"], share["base"], share["interval"], share["n"]) == (1, 0.5, None, 4)
+    assert share["higher_is_better"] is True
+    assert share["note"].startswith("undecided")
+    [verdict] = metrics["verdicts"]
+    assert (verdict["key"], verdict["met"], verdict["because"], verdict["high"]) == (
+        "same/share",
+        True,
+        "it must",
+        None,
+    )
+    lines = (tmp_path / "test" / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 4
+    row = json.loads(lines[1])
+    assert row["origin"] == {"source": "intake", "file": "rows.jsonl", "line": 2}
+    assert row["prompt"] == [{"role": "system", "content": "be brief"}, {"role": "user", "content": "q1"}]
+    assert (row["id"], row["reference"], row["base"]["output"], row["tuned"]["output"]) == ("e1", "a1", "?", "a1")
+    assert row["tuned"]["measures"] == {"same/share": 1, "nll/nats": 1}
+    assert (row["tuned"]["stopped"], row["base"]["stopped"]) == (True, False)
+    findings = json.loads((tmp_path / "test" / "findings.json").read_text(encoding="utf-8"))
+    assert findings["size"]["metrics"] == {"mean": 2}
+    assert findings["size"]["tables"][0]["rows"] == [[2, 4]]
+
+
+def test_what_json_cannot_say_is_null() -> None:
+    assert plain({"a": (math.nan, math.inf, 1.5), "b": {"c": -math.inf}}) == {"a": [None, None, 1.5], "b": {"c": None}}
+
+
+def test_predictions_without_a_base_or_measures() -> None:
+    rows = examples(2)
+    [first, _] = prediction_records(rows, collect(Scripted(right), rows, {"output"}), None)
+    assert "base" not in first
+    assert first["tuned"] == {"output": "a0", "stopped": True, "measures": {}}
+
+
+# ---- tables
+
+
+def shown(show: Callable[[Console], None], width: int = 80, encoding: str = "utf-8") -> str:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    show(Console(file=stream, width=width, force_terminal=False))
+    stream.flush()
+    text = stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    assert all(len(line) <= width for line in text.splitlines())
+    return text
+
+
+def test_the_table_shows_base_tuned_interval_and_verdict_in_80_columns() -> None:
+    because = "forty per cent fewer critical errors than the base, as the clinic asked of us in the first meeting"
+    success = {"same/share": Threshold(at_least=0.9), "nll/nats": Threshold(at_most=0.2, of="base", because=because)}
+    found = run(success=success, audits={"size": Length()})
+    text = shown(lambda console: show_evaluation(found, console, samples=1))
+    assert "30 examples" in text
+    share = next(line for line in text.splitlines() if line.strip().startswith("same/share"))
+    assert "0.333" in share
+    assert "1.000" in share
+    assert "+0.667 ▲" in share
+    assert "..+0." in share
+    assert "success: 1 of 2 not met" in text
+    assert "✓" in text
+    assert "✗" in text
+    assert "because: forty per cent" in text
+    assert "30 of 30 answers of base were cut at generation.max_new_tokens" in text
+    assert "[cut]" in text
+    assert "audit size: severity low" in text
+    assert "advice: write less" in text
+
+
+def test_the_table_needs_no_unicode() -> None:
+    found = run(success={"same/share": Threshold(at_least=0.9), "nll/nats": Threshold(at_most=0.1)})
+    text = shown(lambda console: show_evaluation(found, console), encoding="ascii")
+    assert "+0.667 +" in text
+    assert ">= 0.9" in text
+    assert "NO" in text
+
+
+def test_long_names_and_markup_in_outputs_survive() -> None:
+    class Long(Equal):
+        def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+            return [Measure("unreadable_rate_of_all_critical_fields", [0.5 for _ in samples])]
+
+    model = Scripted(lambda p: "[bold]x[/] :smile:")
+    found = evaluate(model, None, examples(3), {"a_rather_long_name": Long()}, {})
+    text = shown(lambda console: show_evaluation(found, console, samples=2))
+    assert "[bold]x[/] :smile:" in text
+    assert "0.500" in text
+
+
+def test_few_rows_are_said_to_be_undecided() -> None:
+    text = shown(lambda console: show_evaluation(run(5), console))
+    assert "undecided: 5 rows are too few, 20 give an interval: same/share, nll/nats" in " ".join(text.split())
+
+
+def test_findings_show_tables_advice_and_evidence() -> None:
+    found = Findings(
+        "Two groups differ.",
+        "high",
+        {"gap": 0.25, "none": math.nan},
+        (Table("groups", ("group", "share"), (("a", 0.5), ("b", 0.25))),),
+        tuple(f"r{i}" for i in range(8)),
+        "balance them",
+    )
+    text = shown(lambda console: show_findings({"balance": found}, console))
+    assert "severity high" in text
+    assert "0.250" in text
+    assert "metrics: balance/gap 0.250\n" in text
+    assert "evidence: rows r0, r1, r2, r3, r4 and 3 more" in text

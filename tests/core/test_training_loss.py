@@ -1,0 +1,465 @@
+"""The loss of an optimizer step is the mean over all its tokens, however they are cut into micro-batches and ranks."""
+
+import itertools
+import json
+import math
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from lightning.pytorch import Callback, Trainer, seed_everything
+from torch import Tensor, nn
+
+from tunesmith import Adapter, Encoded, Example, Forward, Objective, RecipeError, Regularizer, Term
+from tunesmith.data.encode import EncodedRow
+from tunesmith.data.loader import PlanLoader
+from tunesmith.data.plan import Plan
+from tunesmith.training.schedule import Schedule
+from tunesmith.training.specialist import Specialist
+
+TOKENIZER = Path(__file__).parents[2] / "plugins/tunesmith_plugins/bases/tiny-mistral"
+SUPERVISED = (64, 60, 4, 6, 50, 5, 3, 62)
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*have no `val_dataloader`.*"),
+    pytest.mark.filterwarnings("ignore:.*smaller than the logging interval.*"),
+    pytest.mark.filterwarnings("ignore:.*GPU available but not used.*"),
+]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    directory = tmp_path_factory.mktemp("base")
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=4096,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(directory)
+    transformers.AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(directory)
+    return str(directory)
+
+
+class CrossEntropy(Objective):
+    """Next-token cross-entropy of rows that are encoded already."""
+
+    def encode(self, example: Example, renderer: Any) -> list[Encoded]:
+        raise NotImplementedError
+
+    def loss(self, forward: Forward) -> Term:
+        def term(chunk: Any) -> Tensor:
+            losses = nn.functional.cross_entropy(forward.head(chunk.hidden).float(), chunk.targets, reduction="none")
+            return losses @ chunk.weights
+
+        return Term(forward.total(term), "token")
+
+
+class Everything(Adapter):
+    """All weights train."""
+
+    switchable = False
+
+    def attach(self, model: nn.Module) -> nn.Module:
+        return model
+
+    def save(self, model: nn.Module, directory: Path) -> None:
+        raise NotImplementedError
+
+    def load(self, model: nn.Module, directory: Path) -> None:
+        raise NotImplementedError
+
+
+class Anchor(Regularizer):
+    """Mean square of the hidden states: one value an example, or a term of the parameters once a step."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+
+    def penalty(self, forward: Forward) -> Term:
+        if self.unit == "step":
+            weight = forward._passes.model.get_output_embeddings().weight  # type: ignore[attr-defined]
+            return Term(weight.square().sum(), "step")
+        sequences = len(forward.batch.cu_seqlens) - 1
+        means = torch.zeros(sequences).index_add(0, forward.batch.sequence, forward.hidden.square().mean(1))
+        return Term(means.sum() if self.unit == "token" else (means / forward.batch.cu_seqlens.diff()).sum(), self.unit)  # type: ignore[arg-type]
+
+
+class Gradients(Callback):
+    """Keeps the gradients, weights and logged values of every optimizer step."""
+
+    def __init__(self) -> None:
+        self.gradients: list[dict[str, Tensor]] = []
+        self.logged: list[dict[str, float]] = []
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
+        named = pl_module.named_parameters()
+        self.gradients.append({n: p.grad.clone() for n, p in named if p.grad is not None})
+
+    def on_before_zero_grad(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
+        if values := {k: float(v) for k, v in trainer.callback_metrics.items()}:
+            self.logged.append(values)
+
+    on_train_end = lambda self, trainer, pl_module: self.on_before_zero_grad(trainer, pl_module, None)  # noqa: E731
+
+
+def row(index: int, supervised: int, prompt: int = 3) -> EncodedRow:
+    generator = torch.Generator().manual_seed(index)
+    ids = torch.randint(10, 4000, (prompt + supervised,), generator=generator).tolist()
+    encoded = Encoded(tuple(ids), (0.0,) * prompt + (1.0,) * supervised)
+    return EncodedRow(Example(id=f"row-{index}"), (encoded,))
+
+
+def loader(rows: list[EncodedRow], **options: Any) -> PlanLoader:
+    units: dict[Any, list[int]] = {unit: [r.units[unit] for r in rows] for unit in ("token", "example")}
+    return PlanLoader(rows, Plan([r.length for r in rows], units, **{"shuffle": False, **options}))
+
+
+def sgd(lr: float) -> Callable[[Iterable[Any]], torch.optim.Optimizer]:
+    return lambda groups: torch.optim.SGD(groups, lr=lr)
+
+
+def specialist(base: str, **options: Any) -> Specialist:
+    seed_everything(1, verbose=False)
+    arguments: dict[str, Any] = {
+        "objective": CrossEntropy(),
+        "adapter": Everything(),
+        "optimizer": sgd(0.1),
+        "schedule": Schedule("constant", warmup=0),
+        "precision": "fp32",
+    }
+    module = Specialist(base, **{**arguments, **options})
+    module.load()
+    return module
+
+
+def train(module: Specialist, data: Any, *callbacks: Callback, **options: Any) -> Trainer:
+    arguments: dict[str, Any] = {
+        "max_epochs": 1,
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "use_distributed_sampler": False,
+        "log_every_n_steps": 1,
+    }
+    trainer = Trainer(**{**arguments, **options}, callbacks=list(callbacks))
+    trainer.fit(module, data)
+    return trainer
+
+
+def plain_loop(base: str, rows: list[EncodedRow]) -> tuple[float, dict[str, Tensor]]:
+    """Loss and gradients by transformers alone, one example after the other, without any of our code."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).train()
+    total, tokens = 0.0, 0
+    for encoded in (r.sequences[0] for r in rows):
+        ids = torch.tensor([encoded.ids])
+        logits = model(input_ids=ids).logits[0, :-1]
+        weights = torch.tensor(encoded.weights)[1:]
+        total = total + (nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none") * weights).sum()
+        tokens += int(weights.sum())
+    loss = total / tokens
+    loss.backward()
+    return float(loss.detach()), {f"network.{n}": p.grad for n, p in model.named_parameters() if p.grad is not None}
+
+
+def difference(got: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
+    assert got.keys() == expected.keys()
+    a = torch.cat([got[n].flatten() for n in sorted(got)]).double()
+    b = torch.cat([expected[n].flatten() for n in sorted(got)]).double()
+    return float((a - b).norm() / b.norm())
+
+
+@pytest.mark.parametrize(("batch_size", "accumulate"), [(8, 1), (4, 2), (2, 4), (1, 8)])
+def test_trap_01_gradients_equal_a_plain_loop_however_the_window_is_cut(
+    base: str, batch_size: int, accumulate: int
+) -> None:
+    rows = [row(i, n) for i, n in enumerate(SUPERVISED)]
+    loss, expected = plain_loop(base, rows)
+    kept = Gradients()
+    data = loader(rows, batch_size=batch_size, accumulate=accumulate)
+    train(specialist(base), data, kept, accumulate_grad_batches=accumulate)
+    assert len(kept.gradients) == 1
+    assert difference(kept.gradients[0], expected) < 1e-5
+    assert kept.logged[-1]["loss"] == pytest.approx(loss, rel=1e-6)
+
+
+def test_trap_01_the_mean_of_means_would_fail_this_test(base: str) -> None:
+    rows = [row(i, n) for i, n in enumerate(SUPERVISED)]
+    _, expected = plain_loop(base, rows)
+    parts = [plain_loop(base, [r])[1] for r in rows]
+    mean_of_means = {n: torch.stack([part[n] for part in parts]).mean(0) for n in expected}
+    assert difference(mean_of_means, expected) > 0.1
+
+
+def test_trap_03_the_reported_loss_does_not_depend_on_accumulation(base: str) -> None:
+    rows = [row(i % 8, n) for i, n in enumerate(SUPERVISED * 2)]
+    curves = []
+    for accumulate in (1, 2, 4, 8):
+        kept = Gradients()
+        data = loader(rows, batch_size=8 // accumulate, accumulate=accumulate)
+        train(specialist(base), data, kept, accumulate_grad_batches=accumulate)
+        curves.append([values["loss"] for values in kept.logged])
+    assert all(len(curve) == 2 for curve in curves)
+    for curve in curves[1:]:
+        assert curve == pytest.approx(curves[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("unit", ["token", "example", "step"])
+def test_trap_04_each_term_is_divided_by_its_own_unit(base: str, unit: str) -> None:
+    rows = [row(i, n) for i, n in enumerate(SUPERVISED)]
+    gradients, logged = [], []
+    for accumulate in (1, 4):
+        kept = Gradients()
+        module = specialist(base, regularizers={"anchor": Anchor(unit)})
+        train(
+            module,
+            loader(rows, batch_size=8 // accumulate, accumulate=accumulate),
+            kept,
+            accumulate_grad_batches=accumulate,
+        )
+        gradients.append(kept.gradients[0])
+        logged.append(kept.logged[-1]["reg/anchor"])
+    assert difference(gradients[1], gradients[0]) < 1e-5
+    assert logged[1] == pytest.approx(logged[0], rel=1e-5)
+    if unit == "step":
+        weight = transformers.AutoModelForCausalLM.from_pretrained(base).lm_head.weight
+        assert logged[0] == pytest.approx(float(weight.square().sum().detach()), rel=1e-5)
+
+
+def test_trap_05_trap_06_trap_46_a_partial_last_window_counts_its_own_tokens(base: str) -> None:
+    rows = [row(i, SUPERVISED[i % 8]) for i in range(10)]
+    kept = Gradients()
+    module = specialist(base, optimizer=sgd(0.0))
+    train(module, loader(rows, batch_size=1, accumulate=4), kept, accumulate_grad_batches=4)
+    assert len(kept.gradients) == 3
+    for start, got in zip((0, 4, 8), kept.gradients, strict=True):
+        assert difference(got, plain_loop(base, rows[start : start + 4])[1]) < 1e-5
+
+
+def test_trap_30_the_rate_follows_optimizer_steps_not_micro_batches(base: str) -> None:
+    rows = [row(i, 4) for i in range(32)]
+    rates = []
+    for accumulate in (1, 4):
+        kept = Gradients()
+        module = specialist(base, schedule=Schedule("cosine", warmup=2, floor=0.1))
+        data = loader(rows, batch_size=4 // accumulate, accumulate=accumulate)
+        train(module, data, kept, accumulate_grad_batches=accumulate)
+        rates.append([values["lr"] for values in kept.logged])
+    assert rates[0] == rates[1]
+    expected = [0.1 * Schedule("cosine", 2, 0.1).factor(step, 8) for step in range(8)]
+    assert rates[0] == pytest.approx(expected)
+    assert rates[0][:2] == pytest.approx([0.05, 0.1])
+
+
+def test_trap_42_speed_counts_each_token_once(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [row(i, n) for i, n in enumerate(SUPERVISED)]
+    speeds = []
+    for accumulate in (1, 4):
+        ticks = itertools.count()
+        module = specialist(base)
+        monkeypatch.setattr("tunesmith.training.ledger.time.perf_counter", lambda ticks=ticks: float(next(ticks)))
+        kept = Gradients()
+        data = loader(rows, batch_size=8 // accumulate, accumulate=accumulate)
+        train(module, data, kept, accumulate_grad_batches=accumulate)
+        speeds.append(kept.logged[-1]["tokens/s"])
+    assert speeds == [sum(r.length for r in rows)] * 2
+
+
+def test_trap_31_validation_loss_does_not_depend_on_how_rows_are_batched(base: str) -> None:
+    rows = [row(i, n) for i, n in enumerate(SUPERVISED)]
+    expected, _ = plain_loop(base, rows)
+    losses = []
+    for batch_size, order in ((8, 1), (3, 1), (1, -1)):
+        module = specialist(base)
+        validation = PlanLoader(
+            rows[::order], Plan([r.length for r in rows[::order]], batch_size=batch_size, shuffle=False)
+        )
+        trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+        trainer.validate(module, validation, verbose=False)
+        losses.append(module.validation_loss)
+        assert float(trainer.callback_metrics["val/loss"]) == pytest.approx(expected, rel=1e-6)
+    assert losses == pytest.approx([expected] * 3, rel=1e-6)
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_stops_before_the_weights_change_and_names_the_rows(base: str, poison: float) -> None:
+    class Poisoned(CrossEntropy):
+        def loss(self, forward: Forward) -> Term:
+            term = super().loss(forward)
+            bad = any(example.id == "row-2" for example in forward.batch.examples)
+            return Term(term.sum * poison if bad else term.sum, "token")
+
+    rows = [row(i, n) for i, n in enumerate(SUPERVISED)]
+    module = specialist(base, objective=Poisoned())
+    before = {n: p.detach().clone() for n, p in module.named_parameters()}
+    with pytest.raises(RecipeError, match=r"loss is (nan|inf) at step 1 on rows (row-2, row-\d|row-\d, row-2)\n"):
+        train(module, loader(rows, batch_size=2, accumulate=4), accumulate_grad_batches=4)
+    assert all(torch.equal(p, before[n]) for n, p in module.named_parameters())
+
+
+def test_clipping_sees_the_windows_exact_gradient(base: str) -> None:
+    rows = [row(i, n) for i, n in enumerate(SUPERVISED)]
+    results = []
+    for accumulate in (1, 4):
+        module = specialist(base)
+        data = loader(rows, batch_size=8 // accumulate, accumulate=accumulate)
+        train(module, data, accumulate_grad_batches=accumulate, gradient_clip_val=0.3)
+        results.append({n: p.detach().clone() for n, p in module.named_parameters()})
+    start = specialist(base)
+    moved = {n: p.detach() - results[0][n] for n, p in start.named_parameters()}
+    assert float(torch.cat([m.flatten() for m in moved.values()]).norm()) == pytest.approx(0.3 * 0.1, rel=1e-4)
+    for name, weight in results[0].items():
+        torch.testing.assert_close(results[1][name], weight, rtol=1e-5, atol=1e-7)
+
+
+def test_weight_decay_falls_on_matrices_only(base: str) -> None:
+    module = specialist(base, optimizer=lambda groups: torch.optim.AdamW(groups, lr=1e-3, weight_decay=0.5))
+    train(module, loader([row(0, 4)], batch_size=1))
+    groups = module.trainer.optimizers[0].param_groups
+    assert [(g["weight_decay"], {p.ndim for p in g["params"]}) for g in groups] == [(0.5, {2}), (0.0, {1})]
+
+
+def test_perturbations_act_in_training_and_never_in_evaluation(base: str) -> None:
+    class Noise(Regularizer):
+        def __init__(self) -> None:
+            self.shapes: list[tuple[int, ...]] = []
+
+        def perturb(self, embeddings: Tensor, batch: Any) -> Tensor:
+            self.shapes.append(tuple(embeddings.shape))
+            return embeddings + torch.randn_like(embeddings)
+
+    noise = Noise()
+    module = specialist(base, regularizers={"noise": noise})
+    rows = [row(i, n) for i, n in enumerate((3, 5))]
+    batch = next(iter(loader(rows, batch_size=2)))
+    module.eval()
+    assert torch.equal(module.passes(batch).hidden, module.passes(batch).hidden)  # trap 36
+    assert noise.shapes == []
+    module.train()
+    clean, first, second = module.passes(batch, perturbed=False), module.passes(batch), module.passes(batch)
+    assert noise.shapes == [(len(batch.input_ids), 64)] * 2
+    assert not torch.equal(first.hidden, clean.hidden)
+    assert not torch.equal(first.hidden, second.hidden)
+
+
+def test_regularizers_are_set_up_and_prepared_once_and_their_modules_train(base: str) -> None:
+    class Fisher(Regularizer):
+        def __init__(self) -> None:
+            self.calls: list[str] = []
+            self.head = nn.Linear(64, 1)
+
+        def setup(self, model: nn.Module) -> None:
+            self.calls.append("setup")
+
+        def prepare(self, forwards: Any) -> None:
+            self.calls.append(f"prepare {sum(len(f.supervised) for f in forwards)}")
+
+        def module(self) -> nn.Module:
+            return self.head
+
+        def penalty(self, forward: Forward) -> Term:
+            return Term(self.head(forward.hidden).sum(), "token")
+
+    fisher = Fisher()
+    rows = [row(i, 4) for i in range(4)]
+    module = specialist(base, regularizers={"fisher": fisher})
+    from lightning.pytorch import LightningDataModule
+
+    class Data(LightningDataModule):
+        def train_dataloader(self) -> Any:
+            return loader(rows, batch_size=2)
+
+    before = fisher.head.weight.detach().clone()
+    train(module, Data())
+    assert fisher.calls == ["setup", "prepare 16"]
+    assert not torch.equal(fisher.head.weight, before)
+    assert {"extras.reg-fisher.weight", "extras.reg-fisher.bias"} < set(module.trained_names)
+
+
+@pytest.mark.slow
+def test_trap_02_two_processes_step_like_one(base: str, tmp_path: Path) -> None:
+    script = tmp_path / "ranks.py"
+    script.write_text(
+        textwrap.dedent("""
+        import importlib.util, sys
+        spec = importlib.util.spec_from_file_location("kit", sys.argv[1])
+        kit = importlib.util.module_from_spec(spec)
+        sys.modules["kit"] = kit
+        spec.loader.exec_module(kit)
+        kit.run_rank(sys.argv[2], int(sys.argv[3]), sys.argv[4])
+        """)
+    )
+    out = tmp_path / "two.json"
+    command = [sys.executable, str(script), __file__, base, "2", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    two = json.loads(out.read_text())
+    run_rank(base, 1, str(tmp_path / "one.json"))
+    one = json.loads((tmp_path / "one.json").read_text())
+    assert one["loss"] == pytest.approx(two["loss"], rel=1e-5)
+    assert one["anchor"] == pytest.approx(two["anchor"], rel=1e-5)
+    assert one["lr"] == two["lr"]
+    assert one["validation"] == pytest.approx(two["validation"], rel=1e-6)
+    assert torch.tensor(two["weights"]) == pytest.approx(torch.tensor(one["weights"]), rel=1e-4, abs=1e-6)
+
+
+def run_rank(base: str, world: int, out: str) -> None:
+    """One process of the two-process test; the same rows and windows for any number of processes."""
+    from lightning.pytorch import LightningDataModule
+
+    rows = [row(i, n) for i, n in enumerate(SUPERVISED)]
+
+    class Data(LightningDataModule):
+        def _loader(self, size: int, accumulate: int, training: bool) -> PlanLoader:
+            units: dict[Any, list[int]] = {u: [r.units[u] for r in rows] for u in ("token", "example")}
+            plan = Plan(
+                [r.length for r in rows],
+                units if training else None,
+                batch_size=size,
+                accumulate=accumulate,
+                world=world,
+                shuffle=training,
+            )
+            return PlanLoader(rows, plan, self.trainer.global_rank)
+
+        def train_dataloader(self) -> PlanLoader:
+            return self._loader(2 // world, 2, training=True)
+
+        def val_dataloader(self) -> PlanLoader:
+            return self._loader(3, 1, training=False)
+
+    kept = Gradients()
+    schedule = Schedule("linear", warmup=1)
+    module = specialist(base, regularizers={"anchor": Anchor("example")}, schedule=schedule)
+    trainer = train(
+        module,
+        Data(),
+        kept,
+        devices=world,
+        strategy="ddp" if world > 1 else "auto",
+        max_epochs=2,
+        accumulate_grad_batches=2,
+        gradient_clip_val=0.5,
+    )
+    if trainer.is_global_zero:
+        weights = torch.cat([p.detach().flatten() for p in module.parameters()])
+        content = {
+            "loss": [values["loss"] for values in kept.logged if "loss" in values],
+            "anchor": [values["reg/anchor"] for values in kept.logged if "loss" in values],
+            "lr": [values["lr"] for values in kept.logged if "loss" in values],
+            "validation": module.validation_loss,
+            "weights": weights[::997].tolist(),
+        }
+        Path(out).write_text(json.dumps(content))

@@ -1,0 +1,384 @@
+"""Documents in one ragged batch never see each other, in every family; where a family cannot, another path is taken."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from tunesmith import Adapter, DataError
+from tunesmith.data.batch import Batch
+from tunesmith.training.attention import RAGGED, language_model, plain_attention, ragged_attention
+from tunesmith.training.heads import find_head, own_head, plain_head
+from tunesmith.training.layouts import padded, ragged
+from tunesmith.training.passes import Passes
+from tunesmith.training.probe import probe
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 96,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+GPT2 = {
+    "vocab_size": 96,
+    "n_embd": 64,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": 128,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("LlamaConfig", SMALL),
+    "mistral": ("MistralConfig", SMALL | {"sliding_window": 6}),
+    "mixtral": ("MixtralConfig", SMALL | {"num_local_experts": 4}),
+    "qwen2": ("Qwen2Config", SMALL),
+    "qwen3": ("Qwen3Config", SMALL | {"head_dim": 16}),
+    "gemma2": ("Gemma2Config", SMALL | {"head_dim": 16, "sliding_window": 6, "query_pre_attn_scalar": 16}),
+    "gemma3": ("Gemma3TextConfig", SMALL | {"head_dim": 16, "sliding_window": 6, "query_pre_attn_scalar": 16}),
+    "phi3": ("Phi3Config", SMALL),
+    "gpt2": ("GPT2Config", GPT2),
+    "granite": ("GraniteConfig", SMALL | {"logits_scaling": 8.0, "attention_multiplier": 0.2}),
+    "cohere": ("CohereConfig", SMALL | {"logit_scale": 0.25}),
+    "smollm3": ("SmolLM3Config", SMALL),
+    "gpt_oss": ("GptOssConfig", SMALL | {"head_dim": 16, "sliding_window": 6, "num_local_experts": 4}),
+}
+PADDED: dict[str, tuple[str, dict[str, Any]]] = {
+    "falcon": ("FalconConfig", {**SMALL, "alibi": False, "new_decoder_architecture": True, "num_kv_heads": 2}),
+    "stablelm": ("StableLmConfig", SMALL),
+    "bloom": ("BloomConfig", {"vocab_size": 96, "hidden_size": 64, "n_layer": 2, "n_head": 4}),
+}
+
+
+def make(name: str) -> transformers.PreTrainedModel:
+    config_class, options = (FAMILIES | PADDED)[name]
+    torch.manual_seed(0)
+    config = getattr(transformers, config_class)(**options)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():  # at their own scale, random weights leave soft-caps and windows without effect
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.2)
+    return model
+
+
+def batch_of(documents: Sequence[Sequence[int]], learned: Sequence[Sequence[float]] | None = None) -> Batch:
+    lengths = [len(document) for document in documents]
+    weights = learned or [[0.0] + [1.0] * (n - 1) for n in lengths]
+    return Batch(
+        input_ids=torch.tensor([token for document in documents for token in document]),
+        position_ids=torch.cat([torch.arange(n) for n in lengths]),
+        cu_seqlens=torch.tensor([0, *itertools.accumulate(lengths)], dtype=torch.int32),
+        loss_weights=torch.tensor([w for row in weights for w in row], dtype=torch.float32),
+        sequence_example=torch.arange(len(documents)),
+        examples=(),
+        max_seqlen=max(lengths),
+    )
+
+
+def documents(seed: int, *lengths: int) -> list[list[int]]:
+    generator = np.random.default_rng(seed)
+    return [[int(token) for token in generator.integers(3, 96, n)] for n in lengths]
+
+
+def alone(model: transformers.PreTrainedModel, rows: list[list[int]]) -> Tensor:
+    with plain_attention(model):
+        return torch.cat([model(input_ids=torch.tensor([row]), use_cache=False).logits[0] for row in rows])
+
+
+class Nothing(Adapter):
+    """Trains nothing and can be switched off: a model as it is."""
+
+    def attach(self, model: nn.Module) -> nn.Module:
+        return model
+
+    def save(self, model: nn.Module, directory: Any) -> None:
+        raise NotImplementedError
+
+    def load(self, model: nn.Module, directory: Any) -> None:
+        raise NotImplementedError
+
+
+def passes(model: transformers.PreTrainedModel, **changes: Any) -> Passes:
+    from contextlib import nullcontext
+
+    found = probe(model)
+    options = {"network": model, "model": model, "layout": found.layout, "head": found.head, "adapter": Nothing()}
+    return Passes(**{**options, "autocast": nullcontext, **changes})
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@torch.no_grad()
+def test_trap_07_no_document_sees_another(name: str) -> None:
+    model = make(name)
+    run = passes(model)
+    assert run.layout == "ragged", run
+    first, second, third = documents(1, 9, 17, 4)
+    together = run(batch_of([first, second, third]))
+    logits = together.head(together.hidden)
+    torch.testing.assert_close(logits, alone(model, [first, second, third]), rtol=2e-4, atol=2e-5)
+    first[3] = (first[3] + 5) % 90 + 3
+    changed = run(batch_of([first, second, third]))
+    assert torch.equal(changed.hidden[9:], together.hidden[9:])
+    assert not torch.equal(changed.hidden[:9], together.hidden[:9])
+
+
+@pytest.mark.parametrize("name", PADDED)
+@torch.no_grad()
+def test_trap_44_a_family_that_ignores_the_interface_is_padded(name: str) -> None:
+    model = make(name)
+    found = probe(model)
+    assert found.layout == "padded"
+    assert type(model).__name__ in found.reason
+    rows = documents(2, 9, 17, 4)
+    together = passes(model)(batch_of(rows))
+    torch.testing.assert_close(together.head(together.hidden), alone(model, rows), rtol=2e-4, atol=2e-5)
+
+
+@torch.no_grad()
+def test_trap_08_a_recurrent_model_is_padded_or_refused_never_packed() -> None:
+    config = transformers.MambaConfig(
+        vocab_size=96, hidden_size=64, num_hidden_layers=2, state_size=8, time_step_rank=4, pad_token_id=0
+    )
+    torch.manual_seed(0)
+    model = transformers.MambaForCausalLM(config).eval()
+    try:
+        found = probe(model)
+    except DataError as error:
+        assert "Mamba" in str(error)
+        return
+    assert found.layout == "padded"
+    rows = documents(2, 9, 17, 4)
+    together = passes(model)(batch_of(rows))
+    torch.testing.assert_close(together.head(together.hidden), alone(model, rows), rtol=2e-4, atol=2e-5)
+
+
+def test_a_model_that_mixes_documents_in_both_layouts_is_refused() -> None:
+    model = make("llama")
+
+    def mix(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state + output.last_hidden_state.mean((0, 1), keepdim=True)
+        return output
+
+    model.model.register_forward_hook(mix)
+    with pytest.raises(DataError, match="LlamaForCausalLM.*cannot be trained"):
+        probe(model)
+
+
+def test_the_probe_leaves_random_state_modes_and_gradients_as_they_were() -> None:
+    model = make("gpt2").train()
+    model.transformer.wte.eval()
+    torch.manual_seed(5)
+    state, modes = torch.get_rng_state(), [m.training for m in model.modules()]
+    probe(model)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [m.training for m in model.modules()] == modes
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_an_adapter_may_ask_for_the_padded_layout() -> None:
+    found = probe(make("llama"), "padded")
+    assert (found.layout, found.reason) == ("padded", "the adapter needs it")
+
+
+def test_ragged_attention_refuses_a_batch_without_limits() -> None:
+    model = make("llama")
+    model.set_attn_implementation(RAGGED)
+    with pytest.raises(RuntimeError, match="no document limits"):
+        model(input_ids=torch.tensor([[3, 4, 5]]))
+
+
+def test_plain_attention_is_in_force_inside_the_context_only() -> None:
+    for name, plain in (("llama", "sdpa"), ("gemma2", "eager")):
+        model = make(name)
+        probe(model)
+        with plain_attention(model):
+            assert model.config._attn_implementation == plain
+        assert model.config._attn_implementation == RAGGED
+
+
+def softmax_reference(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, window: int | None, cap: float | None, sinks: Any
+) -> np.ndarray:
+    heads, length, _ = q.shape
+    out = np.zeros((length, heads, v.shape[-1]))
+    for h, i in itertools.product(range(heads), range(length)):
+        kv = h // (heads // k.shape[0])
+        visible = [j for j in range(i + 1) if window is None or i - j < window]
+        scores = np.array([q[h, i] @ k[kv, j] * scale for j in visible])
+        scores = cap * np.tanh(scores / cap) if cap is not None else scores
+        powers = np.exp(scores)
+        total = powers.sum() + (np.exp(sinks[h]) if sinks is not None else 0.0)
+        out[i, h] = sum(p * v[kv, j] for p, j in zip(powers, visible, strict=True)) / total
+    return out
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    window=st.none() | st.integers(1, 8),
+    cap=st.none() | st.just(2.0),
+    with_sinks=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_trap_35_windows_caps_and_sinks_equal_the_definition(
+    lengths: list[int], window: int | None, cap: float | None, with_sinks: bool, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    total = sum(lengths)
+    q, k, v = (torch.randn(1, h, total, 8, generator=generator, dtype=torch.float64) for h in (4, 2, 2))
+    sinks = torch.randn(4, generator=generator, dtype=torch.float64) if with_sinks else None
+    limits = torch.tensor([0, *itertools.accumulate(lengths)], dtype=torch.int32)
+    got, _ = ragged_attention(
+        nn.Identity(),
+        q,
+        k,
+        v,
+        None,
+        scaling=0.3,
+        sliding_window=window,
+        softcap=cap,
+        s_aux=sinks,
+        cu_seq_lens_q=limits,
+        max_length_q=max(lengths),
+    )
+    sunk = None if sinks is None else sinks.numpy()
+    parts = [
+        softmax_reference(q[0, :, a:b].numpy(), k[0, :, a:b].numpy(), v[0, :, a:b].numpy(), 0.3, window, cap, sunk)
+        for a, b in itertools.pairwise(limits.tolist())
+    ]
+    np.testing.assert_allclose(got[0].numpy(), np.concatenate(parts), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"softcap": 20.0}])
+def test_attention_dropout_is_applied_when_asked(options: dict[str, float]) -> None:
+    torch.manual_seed(0)
+    q = k = v = torch.randn(1, 2, 12, 8)
+    limits = torch.tensor([0, 5, 12], dtype=torch.int32)
+
+    def run(dropout: float) -> Tensor:
+        arguments: dict[str, Any] = {"cu_seq_lens_q": limits, "max_length_q": 7, **options}
+        return ragged_attention(nn.Identity(), q, k, v, None, dropout, **arguments)[0]
+
+    assert torch.equal(run(0.0), run(0.0))
+    mean = torch.stack([run(0.5) for _ in range(600)]).mean(0)
+    assert not torch.equal(run(0.5), run(0.5))
+    torch.testing.assert_close(mean, run(0.0), atol=0.25, rtol=0.1)
+
+
+@pytest.mark.parametrize("name", ["gemma2", "granite", "cohere", "llama"])
+def test_the_head_gives_the_models_own_logits(name: str) -> None:
+    model = make(name)
+    ids = torch.tensor([documents(3, 8)[0]])
+    hidden = model.base_model(input_ids=ids).last_hidden_state[0]
+    expected = model(input_ids=ids).logits[0]
+    torch.testing.assert_close(find_head(model, 1e-5)(hidden), expected)
+    plain = plain_head(model)(hidden)
+    assert torch.allclose(plain, expected) == (name == "llama")
+    kept = own_head(model, type(model.base_model(input_ids=ids)))(hidden[2:4])
+    torch.testing.assert_close(kept, model(input_ids=ids, logits_to_keep=torch.tensor([2, 3])).logits[0])
+    torch.testing.assert_close(model(input_ids=ids).logits[0], expected)
+
+
+def test_trap_09_trap_34_no_position_predicts_across_documents_and_the_shift_is_one() -> None:
+    rows = [[10, 11, 12], [20, 21], [30]]
+    forward = passes(make("llama"))(batch_of(rows, [[0, 0, 1], [0, 2], [0]]))
+    assert forward.supervised.tolist() == [1, 3]
+    assert forward.targets.tolist() == [12, 21]
+    assert forward.weights.tolist() == [1, 2]
+    (chunk,) = forward.chunks()
+    assert chunk.sequence.tolist() == [0, 1]
+    assert torch.equal(chunk.hidden, forward.hidden[[1, 3]])
+
+
+def negative_log_likelihood(forward: Any) -> Callable[[Any], Tensor]:
+    def term(chunk: Any) -> Tensor:
+        losses = nn.functional.cross_entropy(forward.head(chunk.hidden).float(), chunk.targets, reduction="none")
+        return losses @ chunk.weights
+
+    return term
+
+
+def test_chunked_loss_and_gradients_equal_the_whole_and_hold_one_chunk() -> None:
+    rows = documents(4, 20, 7, 13)
+    results = []
+    for size in (10**9, 4 * 96 * 5):
+        model = make("gemma2").train()
+        run = passes(model, logits_bytes=size)
+        forward = run(batch_of(rows))
+        seen: list[int] = []
+        term = negative_log_likelihood(forward)
+
+        def spy(chunk: Any, term: Any = term, seen: list[int] = seen) -> Tensor:
+            seen.append(len(chunk.targets))
+            return term(chunk)
+
+        loss = forward.total(spy)
+        forward_calls = len(seen)
+        loss.backward()
+        results.append((loss, {n: p.grad for n, p in model.named_parameters()}))
+        assert max(seen) <= max(1, size // (4 * 96))
+        # several chunks are computed once more in backward, so that their logits need not be kept
+        assert len(seen) == (1 if forward_calls == 1 else 2 * forward_calls)
+    torch.testing.assert_close(results[0][0], results[1][0])
+    for name, gradient in results[0][1].items():
+        torch.testing.assert_close(gradient, results[1][1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_trap_33_evaluation_never_holds_more_logits_than_the_bound() -> None:
+    model = make("llama")
+    run = passes(model, logits_bytes=4 * 96 * 8)
+    largest = []
+    model.get_output_embeddings().register_forward_hook(lambda _m, _i, out: largest.append(out.shape[0]))
+    with torch.no_grad():
+        for length in (10, 40, 110):
+            forward = run(batch_of(documents(1, length, length)))
+            total = forward.total(negative_log_likelihood(forward))
+            assert math.isfinite(float(total.detach()))
+    assert max(largest) == 8
+
+
+def test_a_batch_without_supervised_tokens_has_loss_zero_and_finite_gradients() -> None:
+    model = make("llama").train()
+    forward = passes(model)(batch_of([[5, 6, 7]], [[0, 0, 0]]))
+    loss = forward.total(negative_log_likelihood(forward))
+    loss.backward()
+    assert float(loss.detach()) == 0.0
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("layout", [ragged, padded])
+def test_gradient_checkpointing_recomputes_with_the_limits_of_its_own_batch(layout: Any) -> None:
+    gradients = []
+    for checkpointing in (False, True):
+        model = make("llama").train()
+        if layout is ragged:
+            model.set_attn_implementation(RAGGED)
+        if checkpointing:
+            model.activation_checkpointing_enable({"use_reentrant": False})
+        hidden = layout(model.base_model, batch_of(documents(1, 9, 5)))
+        layout(model.base_model, batch_of(documents(2, 3, 11)))  # another batch between forward and backward
+        hidden.square().sum().backward()
+        gradients.append([p.grad for p in model.base_model.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_language_model_finds_the_model_inside_an_adapter() -> None:
+    model = make("llama")
+    assert language_model(nn.Sequential(nn.Linear(2, 2), model)) is model

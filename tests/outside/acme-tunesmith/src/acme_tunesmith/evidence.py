@@ -1,0 +1,62 @@
+"""What is measured."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from tunesmith import Audit, Evaluator, Findings, Measure, Sample, Subject, Table
+
+Severity = Literal["none", "low", "medium"]
+
+
+class AnswerLength(Evaluator):
+    """Number of words an answer; lower is better.
+
+    Args:
+        limit: Longer answers count as this many words.
+    """
+
+    def __init__(self, limit: int = 1000) -> None:
+        self.limit = limit
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        """Count words."""
+        words = [float(min(self.limit, len(s.output.split()))) for s in samples]
+        return [Measure("words", words, higher_is_better=False, unit="words")]
+
+
+class ExactMatch(Evaluator):
+    """Share of answers that equal the reference letter by letter: stricter than the built-in of the same name."""
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        """Compare."""
+        return [Measure("exact_match", [float(s.output == s.reference) for s in samples])]
+
+
+class LengthGap(Audit):
+    """How much longer the references of one group are than those of another.
+
+    Args:
+        column: The column that names the group.
+    """
+
+    def __init__(self, column: str = "group") -> None:
+        self.column = column
+
+    def examine(self, subject: Subject) -> Findings:
+        """Compare the groups' mean number of words."""
+        words: dict[str, list[int]] = {}
+        for examples in subject.examples.values():
+            for example in examples:
+                words.setdefault(str(example.extras.get(self.column, "none")), []).append(
+                    len(example.reference.split())
+                )
+        means = {group: sum(counts) / len(counts) for group, counts in sorted(words.items())}
+        gap = max(means.values(), default=0.0) - min(means.values(), default=0.0)
+        table = Table("words a reference", ("group", "mean"), tuple(means.items()))
+        severity: Severity = "none" if gap < 1 else "low" if gap < 10 else "medium"
+        summary = f"references of groups differ by {gap:.1f} words on average"
+        return Findings(summary, severity, metrics={"gap": gap}, tables=(table,))
+
+    def produces(self) -> list[Measure]:
+        """The gap."""
+        return [Measure("gap", [], higher_is_better=False, unit="words")]

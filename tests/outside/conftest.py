@@ -1,0 +1,49 @@
+"""Installs the packages of this folder as a user would, and runs the real command beside them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("acme-tunesmith", "broken-tunesmith", "misspelt-tunesmith")
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One folder a package, built and installed by pip without a network."""
+    found = {}
+    for package in PACKAGES:
+        found[package] = tmp_path_factory.mktemp(package)
+        options = [
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+            "--disable-pip-version-check",
+            "--no-warn-conflicts",
+        ]
+        words = ["install", *options, "--target", str(found[package]), str(Path(__file__).parent / package)]
+        ran = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    return found
+
+
+@pytest.fixture
+def command(sites: dict[str, Path], tmp_path: Path) -> Command:
+    """Runs `lightning-cli` in a fresh folder with some of the packages installed."""
+
+    def run(*words: str, packages: tuple[str, ...] = PACKAGES, **environment: str) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join(str(sites[package]) for package in packages)
+        inherited = {k: v for k, v in os.environ.items() if k != "TUNESMITH_BLOCK"}
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("lightning-cli")), *words],
+            env=inherited | {"PYTHONPATH": path, "COLUMNS": "80"} | environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    return run

@@ -1,0 +1,85 @@
+"""Real third-party packages, a good one and two bad ones, seen through the real command."""
+
+import json
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+NAMES = {
+    "formatter": "Ticket",
+    "curator": "Shortest",
+    "objective": "SmoothedNextToken",
+    "adapter": "LastLayers",
+    "regularizer": "StayClose",
+    "audit": "LengthGap",
+    "evaluator": "AnswerLength",
+}
+
+
+def listed(ran: subprocess.CompletedProcess[str]) -> dict[str, list[dict[str, str]]]:
+    assert (ran.returncode, ran.stderr) == (0, "")
+    data: dict[str, list[dict[str, str]]] = json.loads(ran.stdout)
+    return data
+
+
+def test_an_installed_package_brings_one_plugin_of_each_kind(command: Command) -> None:
+    plugins = listed(command("plugins", "list", "--json"))["plugins"]
+    acme = {p["kind"]: p["name"] for p in plugins if p["package"] == "acme-tunesmith" and not p["needs_path"]}
+    assert acme == NAMES
+    assert {p["version"] for p in plugins if p["package"] == "acme-tunesmith"} == {"1.2.0"}
+    assert all(p["summary"] for p in plugins)
+
+
+def test_trap_41_broken_packages_are_shown_with_the_reason_and_stop_nobody(command: Command) -> None:
+    data = listed(command("plugins", "list", "--json"))
+    reasons = {b["package"]: b["reason"] for b in data["broken"]}
+    assert reasons == {
+        "broken-tunesmith": "ModuleNotFoundError: No module named 'a_library_that_is_not_installed'",
+        "misspelt-tunesmith": (
+            "tunesmith_register_evaluator is not a hook; did you mean tunesmith_register_evaluators?"
+        ),
+    }
+    shown = command("plugins", "list").stdout
+    assert shown.index("failed to load") > shown.index("AnswerLength")
+    assert "broken-tunesmith 0.3.1: ModuleNotFoundError" in shown
+
+
+def test_a_missing_class_names_the_package_that_may_have_brought_it(command: Command) -> None:
+    ran = command("plugins", "describe", "Shouting")
+    assert ran.returncode == 2
+    assert "misspelt-tunesmith 2.0.0 failed to load: tunesmith_register_evaluator is not a hook" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_the_bare_name_of_a_builtin_stays_the_builtins(command: Command) -> None:
+    bare = json.loads(command("plugins", "describe", "ExactMatch", "--json").stdout)
+    dotted = json.loads(command("plugins", "describe", "acme_tunesmith.ExactMatch", "--json").stdout)
+    assert (bare["package"], dotted["package"]) == ("tunesmith", "acme-tunesmith")
+    assert dotted["path"] == "acme_tunesmith.evidence.ExactMatch"
+    shown = " ".join(command("plugins", "list", "--kind", "evaluator").stdout.split())
+    assert "acme_tunesmith.evidence.ExactMatch" in shown
+
+
+def test_a_blocked_package_is_shown_as_such(command: Command) -> None:
+    data = listed(command("plugins", "list", "--json", TUNESMITH_BLOCK="acme-tunesmith,broken"))
+    assert {b["package"]: b["reason"] for b in data["blocked"]} == {
+        "acme-tunesmith": "blocked by TUNESMITH_BLOCK",
+        "broken-tunesmith": "blocked by TUNESMITH_BLOCK",
+    }
+    assert not [p for p in data["plugins"] if p["package"] == "acme-tunesmith"]
+    assert [b["package"] for b in data["broken"]] == ["misspelt-tunesmith"]
+
+
+def test_a_description_of_an_outside_class_says_where_it_comes_from(command: Command) -> None:
+    shown = command("plugins", "describe", "LastLayers").stdout
+    assert shown.startswith("LastLayers  adapter\n")
+    assert "acme-tunesmith 1.2.0" in shown
+    assert "How many layers train, counted from the end." in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("kind", sorted(NAMES))
+def test_each_kind_can_be_described(command: Command, kind: str) -> None:
+    ran = command("plugins", "describe", NAMES[kind], "--kind", kind, packages=("acme-tunesmith",))
+    assert ran.returncode == 0, ran.stderr

@@ -1,0 +1,251 @@
+"""Built-in evaluators against values computed by hand or by plain reimplementations."""
+
+import math
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunesmith import RecipeError, Sample
+from tunesmith_plugins.evaluators.critical_errors import CriticalErrors, count_items, read_fields
+from tunesmith_plugins.evaluators.exact_match import ExactMatch
+from tunesmith_plugins.evaluators.perplexity import Perplexity
+from tunesmith_plugins.evaluators.rouge import ROUGE
+
+
+def sample(output: str, reference: str = "", **rest: Any) -> Sample:
+    return Sample(rest.pop("id", "r1"), (), reference, output, **rest)
+
+
+def values(evaluator: Any, samples: Sequence[Sample]) -> dict[str, list[float]]:
+    return {m.name: list(m.values) for m in evaluator.measure(samples)}
+
+
+@pytest.mark.parametrize("evaluator", [ExactMatch(), ROUGE(), Perplexity(), CriticalErrors(["allergies"])])
+def test_names_are_the_same_for_no_samples_as_for_some(evaluator: Any) -> None:
+    some = evaluator.measure([sample("a", "b", extras={"allergies": []})])
+    none = evaluator.produces()
+    assert [(m.name, m.higher_is_better, m.unit) for m in none] == [(m.name, m.higher_is_better, m.unit) for m in some]
+    assert all(math.isnan(m.value) for m in none)
+
+
+# ---- exact match
+
+
+def test_exact_match_counts_outputs_that_equal_their_reference() -> None:
+    [measure] = ExactMatch().measure([sample(" a  b\n", "a b"), sample("A b", "a b"), sample("a", "a b")])
+    assert (measure.name, list(measure.values), measure.higher_is_better) == ("exact_match", [1, 0, 0], True)
+
+
+def test_exact_match_can_mind_space_and_not_case() -> None:
+    assert values(ExactMatch(ignore_case=True), [sample("A b", "a B")])["exact_match"] == [1]
+    assert values(ExactMatch(ignore_space=False), [sample("a  b", "a b")])["exact_match"] == [0]
+
+
+# ---- ROUGE
+
+
+def f1(shared: float, reference: int, output: int) -> float:
+    if not shared:
+        return 0.0
+    precision, recall = shared / output, shared / reference
+    return 2 * precision * recall / (precision + recall)
+
+
+def longest_common(left: Sequence[str], right: Sequence[str]) -> int:
+    table = np.zeros((len(left) + 1, len(right) + 1), dtype=int)
+    for i, a in enumerate(left):
+        for j, b in enumerate(right):
+            table[i + 1, j + 1] = table[i, j] + 1 if a == b else max(table[i, j + 1], table[i + 1, j])
+    return int(table[-1, -1])
+
+
+def shared_grams(reference: Sequence[str], output: Sequence[str], n: int) -> tuple[int, int, int]:
+    left, right = ([tuple(w[i : i + n]) for i in range(len(w) - n + 1)] for w in (reference, output))
+    return sum(min(left.count(g), right.count(g)) for g in set(left)), len(left), len(right)
+
+
+def test_rouge_equals_its_definition_on_random_words() -> None:
+    draw = random.Random(5)
+    pairs = [[draw.choices("abcdefg", k=draw.randint(1, 25)) for _ in range(2)] for _ in range(60)]
+    got = values(ROUGE(), [sample(" ".join(output), " ".join(reference)) for reference, output in pairs])
+    for k, (reference, output) in enumerate(pairs):
+        assert got["rouge1"][k] == pytest.approx(f1(*shared_grams(reference, output, 1)))
+        assert got["rouge2"][k] == pytest.approx(f1(*shared_grams(reference, output, 2)))
+        assert got["rougeL"][k] == pytest.approx(f1(longest_common(reference, output), len(reference), len(output)))
+
+
+def test_rouge_by_hand() -> None:
+    got = values(ROUGE(), [sample("The cat sat.", "the cat lay"), sample("", "x"), sample("one", "one")])
+    assert got["rouge1"] == pytest.approx([2 / 3, 0, 1])
+    assert got["rouge2"] == pytest.approx([1 / 2, 0, 0])
+    assert got["rougeL"] == pytest.approx([2 / 3, 0, 1])
+
+
+def test_rouge_stems_only_when_asked() -> None:
+    pair = [sample("walking dogs", "walked dog")]
+    assert values(ROUGE(), pair)["rouge1"] == [0]
+    assert values(ROUGE(stem=True), pair)["rouge1"] == [1]
+
+
+def test_rouge_does_not_apply_to_a_reference_without_words() -> None:
+    [measure, *_] = ROUGE().measure([sample("words", ""), sample("слово", "слово"), sample("a", "a")])
+    assert math.isnan(measure.values[0])
+    assert math.isnan(measure.values[1])
+    assert measure.value == 1
+
+
+# ---- perplexity
+
+
+def test_perplexity_weighs_tokens_and_not_rows() -> None:
+    rows = [sample("", logprob=-6.0, tokens=3), sample("", logprob=-1.0, tokens=5), sample("")]
+    [measure] = Perplexity().measure(rows)
+    assert measure.value == pytest.approx(math.exp(7 / 8))
+    assert measure.at([0, 0, 1]) == pytest.approx(math.exp(13 / 11))
+    assert measure.at(np.array([1, 1])) == pytest.approx(math.exp(0.2))
+    assert list(measure.values[:2]) == pytest.approx([math.exp(2), math.exp(0.2)])
+    assert math.isnan(measure.values[2])
+    assert math.isnan(measure.at([2]))
+    assert not measure.higher_is_better
+
+
+def test_perplexity_asks_for_no_output() -> None:
+    assert Perplexity.needs == {"logprob"}
+
+
+def test_perplexity_of_the_impossible_is_infinite() -> None:
+    [measure] = Perplexity().measure([sample("", logprob=-1e6, tokens=1)])
+    assert measure.value == math.inf
+
+
+# ---- critical errors
+
+FIELDS = ["allergies", "conflicts"]
+
+
+def rates(output: str, allergies: Any, conflicts: Any, **options: Any) -> dict[str, float]:
+    row = sample(output, extras={"allergies": allergies, "conflicts": conflicts})
+    return {name: v[0] for name, v in values(CriticalErrors(FIELDS, **options), [row]).items()}
+
+
+def test_a_right_output_has_no_errors() -> None:
+    got = rates("Summary: fine\nAllergies: Latex,  penicillin\nConflicts: none", ["penicillin", "latex"], [])
+    assert got == dict.fromkeys(("error_rate", "missed_rate", "wrong_rate", "invented_rate", "unreadable_rate"), 0)
+
+
+def test_missed_wrong_and_invented_by_hand() -> None:
+    # allergies: latex matched, one of nuts/eggs replaced by soy, the other missed; conflicts: one invented
+    got = rates("Allergies: latex, soy\nConflicts: a + b", "latex; nuts, eggs", "")
+    assert got["error_rate"] == 1
+    assert got["missed_rate"] == pytest.approx(1 / 3)
+    assert got["wrong_rate"] == pytest.approx(1 / 3)
+    assert got["invented_rate"] == 1 / 2
+    assert got["unreadable_rate"] == 0
+
+
+def test_what_cannot_be_read_is_all_missed() -> None:
+    got = rates("The patient is allergic to latex.", ["latex", "nuts"], ["a + b"])
+    assert got == {"error_rate": 1, "missed_rate": 1, "wrong_rate": 0, "invented_rate": 0, "unreadable_rate": 1}
+
+
+def test_an_unreadable_field_is_an_error_even_with_nothing_to_state() -> None:
+    got = rates("Allergies: latex", ["latex"], [])
+    assert got["error_rate"] == 1 / 2
+    assert got["unreadable_rate"] == 1 / 2
+    assert got["missed_rate"] == 0
+
+
+def test_rates_of_gold_items_do_not_apply_where_there_are_none() -> None:
+    got = rates("Allergies: none\nConflicts: nil", [], None)
+    assert math.isnan(got["missed_rate"])
+    assert math.isnan(got["wrong_rate"])
+    assert got["error_rate"] == got["invented_rate"] == 0
+
+
+def test_the_order_within_a_pair_does_not_matter_unless_said() -> None:
+    output = "Allergies: none\nConflicts: Ibuprofen+ warfarin"
+    assert rates(output, [], ["warfarin + ibuprofen"])["error_rate"] == 0
+    assert rates(output, [], ["warfarin + ibuprofen"], pair="")["error_rate"] == 1 / 2
+    assert rates("Allergies: none\nConflicts: b/a", [], ["a / b"], pair="/")["error_rate"] == 0
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        '{"Allergies": ["latex", "nuts"], "conflicts": "a + b"}',
+        'Here it is:\n```json\n{"allergies": "latex; nuts", "conflicts": ["b + a"]}\n```',
+        "- **Allergies:** nuts, latex.\n- **Conflicts**: a + b",
+        "  ALLERGIES : latex, nuts\n* conflicts: a + b\n",
+        "Allergies: latex\nConflicts: a + b\nAllergies: nuts",
+    ],
+)
+def test_fields_are_read_from_json_and_from_labelled_lines(output: str) -> None:
+    assert rates(output, ["latex", "nuts"], ["a + b"])["error_rate"] == 0
+
+
+def test_an_underscore_in_a_field_may_be_written_as_a_space() -> None:
+    assert read_fields("Drug conflicts: a", ["drug_conflicts"]) == {"drug_conflicts": ["a"]}
+    assert read_fields('{"drug-conflicts": null}', ["drug_conflicts"]) == {"drug_conflicts": []}
+
+
+@pytest.mark.parametrize("said", ["none", "None.", "NIL", "n/a", "-", ""])
+def test_nothing_can_be_stated_in_several_ways(said: str) -> None:
+    assert read_fields(f"Allergies: {said}\nSummary: x", ["allergies"]) == {"allergies": []}
+
+
+def test_a_label_in_the_middle_of_a_line_is_not_one() -> None:
+    assert read_fields("No known allergies: none", ["allergies"]) == {"allergies": None}
+
+
+def test_a_missing_gold_column_is_named_with_the_nearest_one() -> None:
+    row = sample("Allergies: x", id="p7", extras={"allergy": [], "age": 3})
+    with pytest.raises(
+        RecipeError, match=r"row p7 has no column 'allergies'.* did you mean allergy\? \(columns: allergy, age"
+    ):
+        CriticalErrors(["allergies"]).measure([row])
+
+
+def test_no_fields_are_refused_before_anything_runs() -> None:
+    with pytest.raises(RecipeError, match=r"CriticalErrors\.fields is empty"):
+        CriticalErrors([]).produces()
+
+
+words = st.text("abcdefghij", min_size=1, max_size=5).filter(lambda w: w not in {"nil", "none"})
+item_lists = st.lists(words, max_size=6)
+
+
+@given(item_lists, item_lists)
+def test_counts_add_up(gold: list[str], stated: list[str]) -> None:
+    counts = count_items(gold, stated)
+    assert min(counts) >= 0
+    assert counts.matched + counts.wrong + counts.missed == len(set(gold))
+    assert counts.matched + counts.wrong + counts.invented == len(set(stated))
+    assert counts.missed == 0 or counts.invented == 0
+
+
+@given(item_lists, item_lists, st.randoms(use_true_random=False))
+def test_the_order_of_items_and_lines_does_not_matter(gold: list[str], stated: list[str], draw: random.Random) -> None:
+    mixed_gold, mixed = draw.sample(gold, len(gold)), draw.sample(stated, len(stated))
+    one = rates(f"Allergies: {', '.join(stated)}\nConflicts: none", gold, [])
+    other = rates(f"Conflicts: none\nAllergies: {'; '.join(mixed)}", mixed_gold, [])
+    assert one == other or all(
+        a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(one.values(), other.values(), strict=True)
+    )
+
+
+@given(item_lists, item_lists)
+def test_an_output_that_states_the_gold_items_has_no_errors(allergies: list[str], conflicts: list[str]) -> None:
+    output = f"Allergies: {', '.join(allergies) or 'none'}\nConflicts: {', '.join(conflicts) or 'none'}"
+    assert rates(output, allergies, conflicts)["error_rate"] == 0
+
+
+@given(st.text(max_size=80), item_lists)
+def test_any_output_gets_rates_between_0_and_1(output: str, gold: list[str]) -> None:
+    got = rates(output, gold, gold)
+    assert all(0 <= v <= 1 for name, v in got.items() if not math.isnan(v))
+    assert math.isnan(got["missed_rate"]) == (not gold)
