@@ -9,7 +9,17 @@ SECTIONS = ["model", "data", "trainer", "seed_everything"]
 
 
 def test_options_flags_and_overrides_are_told_apart() -> None:
-    words = ["-c", "a.yaml", "--config=b.yaml", "--data.batch_size", "4", "--seed_everything=3", "--ckpt_path", "last", "--relock"]
+    words = [
+        "-c",
+        "a.yaml",
+        "--config=b.yaml",
+        "--data.batch_size",
+        "4",
+        "--seed_everything=3",
+        "--ckpt_path",
+        "last",
+        "--relock",
+    ]
     parsed = parse("fit", words, SECTIONS)
     assert parsed.repeated["config"] == ["a.yaml", "b.yaml"]
     assert parsed.overrides == ["--data.batch_size=4", "--seed_everything=3"]

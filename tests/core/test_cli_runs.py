@@ -7,10 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.cli.runs import Run, differences, digest, find_run, method, new_run, write_json
+from tunesmith.cli.runs import Run, chosen_run, differences, digest, find_run, method, new_run, write_json
 from tunesmith.errors import RecipeError
 
-CONFIG: dict[str, Any] = {"seed_everything": 1, "model": {"base": "x"}, "data": {"batch_size": 8}, "trainer": {"max_epochs": 1}}
+CONFIG: dict[str, Any] = {
+    "seed_everything": 1,
+    "model": {"base": "x"},
+    "data": {"batch_size": 8},
+    "trainer": {"max_epochs": 1},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -32,30 +37,30 @@ def test_the_newest_complete_run_of_the_same_method_is_taken(tmp_path: Path) -> 
     newer = finished(tmp_path, CONFIG)
     finished(tmp_path, CONFIG, complete=False)
     finished(tmp_path, {**CONFIG, "seed_everything": 2})
-    assert find_run(tmp_path, "r", CONFIG, None).path == newer.path
+    assert find_run(tmp_path, "r", CONFIG).path == newer.path
 
 
 def test_evaluators_thresholds_and_progress_bars_do_not_change_the_run(tmp_path: Path) -> None:
     run = finished(tmp_path, CONFIG)
     watched = {**CONFIG, "success": {"a/b": 1}, "trainer": {"max_epochs": 1, "enable_progress_bar": False}}
-    assert find_run(tmp_path, "r", watched, None).path == run.path
+    assert find_run(tmp_path, "r", watched).path == run.path
 
 
 def test_without_a_match_the_nearest_run_and_the_first_differing_key_are_named(tmp_path: Path) -> None:
     run = finished(tmp_path, CONFIG)
-    with pytest.raises(RecipeError, match=r"model\.base is 'x', now 'y'") as caught:
-        find_run(tmp_path, "r", {**CONFIG, "model": {"base": "y"}}, None)
+    with pytest.raises(RecipeError, match=r"model\.base was x there and is y now") as caught:
+        find_run(tmp_path, "r", {**CONFIG, "model": {"base": "y"}})
     assert str(run.path) in str(caught.value)
 
 
 def test_without_any_run_the_way_to_one_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="train it first"):
-        find_run(tmp_path, "r", CONFIG, None)
+        find_run(tmp_path, "r", CONFIG)
 
 
 def test_a_chosen_directory_must_be_a_run(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="not a run directory"):
-        find_run(tmp_path, "r", CONFIG, str(tmp_path))
+        chosen_run(str(tmp_path))
 
 
 def test_two_runs_in_the_same_second_get_two_directories(tmp_path: Path) -> None:
@@ -69,7 +74,9 @@ def test_ranks_that_were_started_by_a_run_use_its_directory(tmp_path: Path, monk
 
 
 NESTED = st.recursive(
-    st.integers(0, 3), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, min_size=1, max_size=3), max_leaves=8
+    st.integers(0, 3),
+    lambda inner: st.dictionaries(st.sampled_from("abc"), inner, min_size=1, max_size=3),
+    max_leaves=8,
 )
 
 

@@ -62,6 +62,23 @@ def test_a_wrong_path_is_refused_before_anything_is_read(folder: Path, path: str
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("path", ["aa.txt", "none/a.txt", "*.jsonl"])
+def test_absent_rows_say_where_they_come_from(folder: Path, path: str) -> None:
+    about = "Ward notes, CC BY 4.0: example.org/notes"
+    with pytest.raises(DataError) as caught:
+        Opened("notes", Source(str(folder / path), RawText(), about=f"{about}\n"))
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("data.sources.notes.path: ")
+    assert lines[1:] == [about]
+
+
+def test_rows_that_are_there_need_no_word_about_them(folder: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        opened(str(folder / "aa.txt"))
+    assert "\n" not in str(caught.value)
+    assert texts(Opened("notes", Source(str(folder / "a.txt"), RawText(), about="somewhere"))) == ["a1", "a2"]
+
+
 def test_other_schemes_and_files_named_twice_are_refused(folder: Path) -> None:
     with pytest.raises(DataError, match="s3:// is not read"):
         opened("s3://bucket/a.jsonl")

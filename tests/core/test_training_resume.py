@@ -14,9 +14,6 @@ import torch
 import transformers
 from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
-from tunesmith_plugins.adapters.lora import LoRA
-from tunesmith_plugins.objectives.next_token import NextToken
-from tunesmith_plugins.regularizers.kl_to_base import KLToBase
 
 from tunesmith import Encoded, Example, RecipeError
 from tunesmith.data.encode import EncodedRow
@@ -25,6 +22,9 @@ from tunesmith.data.plan import Plan
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.specialist import Specialist
+from tunesmith_plugins.adapters.lora import LoRA
+from tunesmith_plugins.objectives.next_token import NextToken
+from tunesmith_plugins.regularizers.kl_to_base import KLToBase
 
 TOKENIZER = Path(__file__).parents[2] / "plugins/tunesmith_plugins/bases/tiny-mistral"
 pytestmark = [
@@ -58,13 +58,19 @@ class Rows(LightningDataModule):
     """Training rows shuffled by epoch, and validation in every epoch."""
 
     def train_dataloader(self) -> PlanLoader:
+        assert self.trainer is not None
+        world = self.trainer.world_size
         rows = [_row(i) for i in range(STEPS_AN_EPOCH * ACCUMULATE * 2)]
         units: dict[Any, list[int]] = {u: [r.units[u] for r in rows] for u in ("token", "example")}
-        return PlanLoader(rows, Plan([r.length for r in rows], units, batch_size=2, accumulate=ACCUMULATE, seed=3))
+        lengths = [r.length for r in rows]
+        plan = Plan(lengths, units, batch_size=2 // world, accumulate=ACCUMULATE, world=world, seed=3)
+        return PlanLoader(rows, plan, self.trainer.global_rank)
 
     def val_dataloader(self) -> PlanLoader:
+        assert self.trainer is not None
         rows = [_row(i) for i in range(100, 104)]
-        return PlanLoader(rows, Plan([r.length for r in rows], batch_size=2, shuffle=False))
+        plan = Plan([r.length for r in rows], batch_size=1, shuffle=False, world=self.trainer.world_size)
+        return PlanLoader(rows, plan, self.trainer.global_rank)
 
 
 def _row(index: int) -> EncodedRow:
@@ -128,18 +134,17 @@ def fit(
     keep = (
         [] if options.pop("own_checkpoints", False) else [StepCheckpoint(directory, every_steps=5, every_minutes=None)]
     )
-    trainer = Trainer(
-        max_epochs=EPOCHS,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        accumulate_grad_batches=ACCUMULATE,
-        callbacks=[losses, *callbacks, *keep],
-        log_every_n_steps=1,
-        **options,
-    )
+    arguments: dict[str, Any] = {
+        "max_epochs": EPOCHS,
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "use_distributed_sampler": False,
+        "accumulate_grad_batches": ACCUMULATE,
+        "log_every_n_steps": 1,
+    }
+    trainer = Trainer(**{**arguments, **options}, callbacks=[losses, *callbacks, *keep])
     path = directory / "last.ckpt" if resume else None
     trainer.fit(module, Rows(), ckpt_path=path, weights_only=True)
     return losses, {name: tensor.clone() for name, tensor in module.state_dict().items()}
@@ -292,34 +297,41 @@ def test_validation_between_optimizer_steps_is_refused(base: str, tmp_path: Path
         fit(base, tmp_path, val_check_interval=3)
 
 
+def process(directory: Path, function: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a function of this file in a process of its own."""
+    script = directory / "run.py"
+    script.write_text(
+        textwrap.dedent("""
+        import importlib.util, sys
+        spec = importlib.util.spec_from_file_location("kit", sys.argv[1])
+        kit = importlib.util.module_from_spec(spec)
+        sys.modules["kit"] = kit
+        spec.loader.exec_module(kit)
+        getattr(kit, sys.argv[2])(*sys.argv[3:])
+        """)
+    )
+    command = [sys.executable, str(script), __file__, function, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("when", ["mid-epoch", "half a file", "before the move"])
 def test_trap_29_a_killed_run_resumes_from_a_whole_checkpoint(
     base: str, whole: tuple[Losses, dict[str, torch.Tensor]], tmp_path: Path, when: str
 ) -> None:
-    script = tmp_path / "killed.py"
-    script.write_text(
-        textwrap.dedent("""
-        import importlib.util, pathlib, sys
-        spec = importlib.util.spec_from_file_location("kit", sys.argv[1])
-        kit = importlib.util.module_from_spec(spec)
-        sys.modules["kit"] = kit
-        spec.loader.exec_module(kit)
-        kit.run_until_killed(sys.argv[2], pathlib.Path(sys.argv[3]), sys.argv[4])
-        """)
-    )
     directory = tmp_path / "checkpoints"
-    command = [sys.executable, str(script), __file__, base, str(directory), when]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    done = process(tmp_path, "run_until_killed", base, str(directory), when)
     assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
     step = torch.load(directory / "last.ckpt", weights_only=True)["global_step"]
     assert step == {"mid-epoch": 10, "half a file": 7, "before the move": 7}[when]
     same(whole, fit(base, directory, resume=True), step)
 
 
-def run_until_killed(base: str, directory: Path, when: str) -> None:
-    """A process that kills itself: after step 11, or while it saves step 10 (10 is the second save)."""
+def run_until_killed(base: str, place: str, when: str) -> None:
+    """A process that kills itself: after step 11, or while it saves step 10 (10 is the third save)."""
     from tunesmith.training import checkpoint
+
+    directory = Path(place)
 
     def kill() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -337,3 +349,35 @@ def run_until_killed(base: str, directory: Path, when: str) -> None:
         checkpoint._sync = at_sync
 
     fit(base, directory, At(10, arm))
+
+
+@pytest.mark.slow
+def test_trap_27_two_processes_resume_exactly_each_with_its_own_random_state(base: str, tmp_path: Path) -> None:
+    done = process(tmp_path, "run_two", base, str(tmp_path))
+    assert done.returncode == 0, done.stderr[-3000:]
+    whole, resumed = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("whole", "resumed"))
+    assert {s: loss for s, loss in whole["steps"].items() if s > 10} == {
+        s: loss for s, loss in resumed["steps"].items() if s > 10
+    }
+    assert all(torch.equal(tensor, resumed["weights"][name]) for name, tensor in whole["weights"].items())
+    first, second = torch.load(tmp_path / "resumed" / "last.ckpt", weights_only=True)["randomness"]
+    assert not torch.equal(first["stream"][0], second["stream"][0])
+    with pytest.raises(RecipeError, match="made by 2 processes, this run has 1"):
+        fit(base, tmp_path / "resumed", resume=True)
+
+
+def run_two(base: str, place: str) -> None:
+    """Two processes: 14 steps at once, and 10 with 4 after them."""
+    directory = Path(place)
+    options: dict[str, Any] = {"devices": 2, "strategy": "ddp"}
+
+    def run(name: str, steps: int, resume: bool = False) -> None:
+        module = make(base)
+        module.schedule = Schedule("constant", warmup=3)
+        losses, weights = fit(base, directory / name, resume=resume, module=module, max_steps=steps, **options)
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            torch.save({"steps": losses.steps, "weights": weights}, directory / f"{name}.pt")
+
+    run("whole", 14)
+    run("resumed", 10)
+    run("resumed", 14, resume=True)

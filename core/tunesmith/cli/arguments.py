@@ -1,5 +1,6 @@
 """What a verb's command line says: recipes, options of the verb, and overrides of the recipe."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ OPTIONS: dict[str, tuple[bool, tuple[str, ...], str]] = {
     "outputs": (True, ("audit",), "a predictions.jsonl whose logged answers the audits examine"),
 }
 _REPEATED = ("config", "plugin", "trust")
+_WIDTH, _INDENT = 80, 25
 _SHORT = {"-c": "--config"}
 
 
@@ -100,23 +102,23 @@ def _unknown(verb: str, name: str, sections: Sequence[str]) -> str:
     near = nearest(name.split(".")[0], [*known, *sections])
     hint = f"; did you mean --{'.'.join([near[0], *name.split('.')[1:]])}?" if near else ""
     options = ", ".join(f"--{o}" for o in known)
-    return f"--{name} is not an option of {verb}{hint}\n{verb} takes: {options}; and any key of the recipe (--data.batch_size=4)"
+    takes = f"{verb} takes: {options}; and any key of the recipe (--data.batch_size=4)"
+    return f"--{name} is not an option of {verb}{hint}\n{takes}"
 
 
 def help_page(verb: str, summary: str, sections: Sequence[str]) -> str:
-    """The help text of a verb."""
+    """The help text of a verb, 80 columns wide."""
     lines = [
-        f"lightning-cli {verb} --config RECIPE [--config OVERLAY ...] [options] [--KEY=VALUE ...]",
+        f"lightning-cli {verb} --config RECIPE [options] [--KEY=VALUE ...]",
         "",
-        summary,
+        *textwrap.wrap(summary, _WIDTH),
         "",
     ]
     for name, (takes_value, verbs, text) in OPTIONS.items():
         if verb in verbs:
-            lines.append(f"  --{name + (' VALUE' if takes_value else ''):<22} {text}")
-    lines += [
-        "",
-        f"Any key of the recipe may be overridden: --data.batch_size=4 (top-level keys: {', '.join(sections)}).",
-    ]
-    lines += ["Options of plugins: lightning-cli plugins describe NAME"]
-    return "\n".join(lines)
+            option = f"  --{name}{' VALUE' if takes_value else ''}"
+            lines += textwrap.wrap(text, _WIDTH, initial_indent=f"{option:<{_INDENT}}", subsequent_indent=" " * _INDENT)
+    rest = f"Any key of the recipe may be changed: --data.batch_size=4 (top-level keys: {', '.join(sections)})."
+    return "\n".join(
+        [*lines, "", *textwrap.wrap(rest, _WIDTH), "Options of plugins: lightning-cli plugins describe NAME"]
+    )

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tunesmith.cli.evaluate import MISSED, Bar, load_run, open_run
+from tunesmith.cli.evaluate import MISSED, load_models, load_rows, open_run
 from tunesmith.cli.fit import prepare_data
-from tunesmith.cli.screen import console, say
+from tunesmith.cli.progress import Bar
+from tunesmith.cli.screen import console, fact
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.example import Message
 from tunesmith.data.pipeline import Curated
@@ -34,7 +35,7 @@ def audit(session: Session) -> int:
     verdicts: list[Verdict] = decide(bounds, audit_metrics(findings), {})
     if verdicts:
         console.print(verdict_table(verdicts))
-    say(f"findings: {directory / 'findings.json'}")
+    fact("findings", f"{directory / 'findings.json'}")
     return 0 if all(v.met for v in verdicts) else MISSED
 
 
@@ -44,14 +45,13 @@ def _subject(session: Session) -> tuple[AuditSubject, Path]:
     needs = {need for audit in session.audits.values() for need in audit.needs}
     if logged is None and needs <= {"examples"}:
         directory = session.root / session.name / "audit"
-        curated = prepare_data(session, directory.parent)
+        curated = prepare_data(session, None)
         return AuditSubject(curated.splits), directory
     run = open_run(session)
+    curated = load_rows(session, run)
     model: AnsweringModel | None = None
-    if logged is not None and "model" not in needs:
-        curated = prepare_data(session, run.path)
-    else:
-        model, _, curated = load_run(session, run)
+    if logged is None or "model" in needs:
+        model, _ = load_models(session, run)
     outputs = _logged(Path(logged)) if logged is not None else _answers(model, curated, needs)
     return AuditSubject(curated.splits, model, outputs), run.path / "audit"
 

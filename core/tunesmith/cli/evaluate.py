@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import torch
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from tunesmith.cli.device import device
 from tunesmith.cli.fit import prepare_data
-from tunesmith.cli.runs import Run, digest, find_run
-from tunesmith.cli.screen import console, say, stderr, warn
+from tunesmith.cli.progress import Bar
+from tunesmith.cli.runs import Run, chosen_run, digest, find_run
+from tunesmith.cli.screen import console, fact, say, warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
 from tunesmith.data.sources import SplitName
@@ -22,36 +22,10 @@ from tunesmith.evaluation.tables import show_evaluation
 MISSED = 3
 
 
-class Bar:
-    """Progress on standard error, gone when it is done; silent where nobody watches."""
-
-    def __init__(self) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total}"),
-            TimeRemainingColumn(),
-        )
-        self._progress = Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> "Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Show that `done` of `total` of `what` is done."""
-        if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=total)
-        self._progress.update(self._tasks[what], completed=done, total=total)
-
-
 def open_run(session: Session) -> Run:
     """The run that the verb reads; its path is the first line printed."""
-    run = find_run(session.root, session.name, session.config, session.arguments.options.get("run"))
+    chosen = session.arguments.options.get("run")
+    run = chosen_run(chosen) if chosen else find_run(session.root, session.name, session.config, session.home)
     say(f"run {run.path}", style="bold")
     then, now = run.lock.get("thresholds"), digest(session.config.get("success") or {})
     if then is not None and then != now:
@@ -59,35 +33,43 @@ def open_run(session: Session) -> Run:
     return run
 
 
-def load_run(session: Session, run: Run) -> tuple[TransformersModel, TransformersModel, Curated]:
-    """The tuned model and its base, on the device, and the curated rows.
+def load_rows(session: Session, run: Run) -> Curated:
+    """The curated rows, with a word where they are not those that the run was trained on."""
+    curated = prepare_data(session, None)
+    then = run.lock.get("data") or {}
+    changed = [name for name, value in curated.hashes.items() if then.get(name) != value]
+    if changed:
+        told = "changed since this run was trained; rows that were there keep their split"
+        warn(f"data source {', '.join(changed)} {told}")
+    return curated
+
+
+def load_models(session: Session, run: Run) -> tuple[TransformersModel, TransformersModel]:
+    """The tuned model and its base, on the device.
 
     Raises:
         RecipeError: `--ckpt_path` names no checkpoint.
+        DataError: The base cannot be loaded.
     """
-    curated = prepare_data(session, run.path)
-    changed = [name for name, value in curated.hashes.items() if (run.lock.get("data") or {}).get(name) != value]
-    if changed:
-        warn(
-            f"data source {', '.join(changed)} changed since this run was trained; rows keep their split, new ones join"
-        )
     checkpoint = session.arguments.options.get("ckpt_path")
-    if checkpoint is None:
+    path = _checkpoint(run, checkpoint) if checkpoint is not None else None
+    session.model.load()
+    if path is None:
         session.model.load_adapter(run.adapter)
     else:
-        content = torch.load(_checkpoint(run, checkpoint), map_location="cpu", weights_only=True)
-        session.model.restore_trained(content["state_dict"])
+        session.model.restore_trained(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
     session.model.to(device(session.trainer_options))
     session.model.eval()
     tuned = TransformersModel(session.model, session.generation, session.seed)
-    return tuned, tuned.baseline("base"), curated
+    return tuned, tuned.baseline("base")
 
 
 def _checkpoint(run: Run, wanted: str) -> Path:
     if wanted == "last" and run.last_checkpoint is not None:
         return run.last_checkpoint
-    if Path(wanted).is_file():
-        return Path(wanted)
+    for path in (Path(wanted), run.path / "checkpoints" / wanted):
+        if path.is_file():
+            return path
     there = ", ".join(sorted(p.name for p in (run.path / "checkpoints").glob("*.ckpt"))) or "none"
     msg = f"--ckpt_path {wanted} is no checkpoint; {run.path / 'checkpoints'} holds: {there}"
     raise RecipeError(msg)
@@ -114,8 +96,9 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
     check_names(session.success, produced(session.evaluators, session.audits))
     session.generation.check()
     run = open_run(session)
-    tuned, base, curated = load_run(session, run)
+    curated = load_rows(session, run)
     examples = curated.need(split)
+    tuned, base = load_models(session, run)
     with Bar() as bar:
         found = evaluate(
             tuned,
@@ -128,10 +111,11 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
             audits=audits,
             splits=curated.splits,
         )
-    directory = run.path / ("test" if split == "test" else split)
+    directory = run.path / ("test" if split == "test" else "validate")
     write_evaluation(found, directory)
     show_evaluation(found, console, samples=1)
-    say(f"all rows side by side: {directory / 'predictions.jsonl'}; all numbers: {directory / 'metrics.json'}")
+    fact("rows", f"{directory / 'predictions.jsonl'}")
+    fact("numbers", f"{directory / 'metrics.json'}")
     if decide and not session.success:
         say("the recipe states no `success`, so nothing was decided")
     return found

@@ -1,51 +1,75 @@
 """The verb `predict`: answers to one prompt or to a file of rows, base and tuned side by side."""
 
-import copy
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from tunesmith.cli.evaluate import Bar, load_run, open_run
-from tunesmith.cli.screen import console, say
+from tunesmith.cli.evaluate import load_models, open_run
+from tunesmith.cli.progress import Bar
+from tunesmith.cli.runs import Run
+from tunesmith.cli.screen import console, fact, warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.example import Example, Message
+from tunesmith.data.intake import rename
 from tunesmith.data.pipeline import curate
 from tunesmith.data.split import Split
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.collect import collect
 from tunesmith.evaluation.records import prediction_records, write_predictions
 from tunesmith.evaluation.tables import show_samples
+from tunesmith.plugins.interfaces import Formatter
+
+_SHOWN = 3
+
+
+class _Asking(Formatter):
+    """Reads rows by another formatter's `question`; columns that `map` renames may be absent with the answer."""
+
+    def __init__(self, formatter: Formatter, names: Mapping[str, str]) -> None:
+        self.formatter = formatter
+        self.names = names
+
+    def format(self, row: Mapping[str, Any]) -> Example:
+        there = {wanted: column for wanted, column in self.names.items() if column in row}
+        return self.formatter.question(rename(row, there))
 
 
 def predict(session: Session) -> int:
     """Answer; exit code 0."""
     options = session.arguments.options
     if ("prompt" in options) == ("input" in options):
-        msg = 'predict needs one of --prompt "..." and --input FILE (rows as the recipe\'s first source has them)'
+        msg = 'predict takes one of --prompt "..." and --input FILE (rows as the recipe\'s first source has them)'
         raise RecipeError(msg)
     session.generation.check()
     run = open_run(session)
-    tuned, base, _ = load_run(session, run)
-    examples = [_asked(options["prompt"])] if "prompt" in options else _rows(session, options["input"], run.path)
+    examples = [_asked(options["prompt"])] if "prompt" in options else _rows(session, options["input"], run)
+    tuned, base = load_models(session, run)
     with Bar() as bar:
         theirs = collect(base, examples, {"output"}, bar, "base")
         mine = collect(tuned, examples, {"output"}, bar, "tuned")
-    show_samples(mine, theirs, console, limit=1 if "prompt" in options else 3)
+    show_samples(mine, theirs, console, limit=_SHOWN)
     if "input" in options or "output" in options:
         path = Path(options.get("output", run.path / "predictions.jsonl"))
         path.parent.mkdir(parents=True, exist_ok=True)
         write_predictions(prediction_records(examples, mine, theirs), path)
-        say(f"{len(examples)} answers: {path}")
+        fact("answers", f"{path} ({len(examples)} rows)")
     return 0
 
 
 def _asked(prompt: str) -> Example:
+    if not prompt.strip():
+        msg = "--prompt is empty; nothing to answer"
+        raise RecipeError(msg)
     return Example(messages=(Message("user", prompt),), id="prompt")
 
 
-def _rows(session: Session, file: str, directory: Path) -> list[Example]:
+def _rows(session: Session, file: str, run: Run) -> list[Example]:
     """The file's rows, read and formatted as the recipe's first source, without its curators."""
     name, first = next(iter(session.data.sources.items()))
-    source = copy.copy(first)
-    source.path, source.split = str(Path(file).absolute()), "test"
+    asking = _Asking(first.formatter, first.map or {})
+    source = replace(first, path=str(Path(file).absolute()), formatter=asking, map=None, split="test")
+    rejected = run.path / "rejected-predict.jsonl"
     read = curate(
         {name: source},
         {},
@@ -53,6 +77,8 @@ def _rows(session: Session, file: str, directory: Path) -> list[Example]:
         seed=session.seed,
         reject_limit=session.data.reject_limit,
         keep_rejected=session.data.keep_rejected,
-        rejected_file=directory / "rejected-predict.jsonl",
+        rejected_file=rejected,
     )
+    if bad := read.counts["sources"][name]["rejected"]:
+        warn(f"{bad} rows of {file} cannot be read and are not answered, see {rejected}")
     return read.need("test")

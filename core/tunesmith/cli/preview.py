@@ -1,14 +1,19 @@
 """The verbs `preview` and `prepare`: what would be trained, before anything is."""
 
+import json
 import resource
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.text import Text
 
 from tunesmith.cli.device import device
-from tunesmith.cli.fit import data_lines, prepare_data
+from tunesmith.cli.fit import check_length, prepare_data
+from tunesmith.cli.opening import show_data, show_method
+from tunesmith.cli.progress import clock
 from tunesmith.cli.runs import write_json
 from tunesmith.cli.screen import console, fact, say
 from tunesmith.cli.trainer_cli import Session
@@ -24,23 +29,22 @@ _OPEN, _CLOSE = "⟦", "⟧"
 
 def preview(session: Session) -> int:
     """Show examples token by token, counts, steps, and what a step costs; exit code 0."""
+    check_length(session)
     shown = _number(session.arguments.options.get("examples", "2"))
-    curated = prepare_data(session, session.root / session.name)
+    curated = prepare_data(session, None)
     curated.need("train")
     rows = session.data.encoded("train").rows
     for row in rows[:shown]:
         _show(session, row)
     say(f"preview {session.name}", style="bold")
-    for number, line in enumerate(data_lines(session)):
-        fact("" if number else "data", line)
+    show_data(session)
     for split, sources in curated.counts["splits"].items():
         fact(
             "" if split != "train" else "sources",
             f"{split}: {', '.join(f'{n} {k}' for k, n in sources.items()) or 'none'}",
         )
     fact("template", session.model.renderer.template_source)
-    fact("trains", session.model.describe())
-    fact("layout", f"{session.model.layout}: {session.model.layout_reason}")
+    show_method(session)
     _cost(session, rows)
     return 0
 
@@ -63,15 +67,12 @@ def prepare(session: Session) -> int:
         _write_lines(directory / f"{split}.jsonl", [{k: v for k, v in line.items() if v} for line in lines])
     write_json(directory / "counts.json", curated.counts)
     say(f"prepare {session.name}", style="bold")
-    for number, line in enumerate(data_lines(session)):
-        fact("" if number else "data", line)
+    show_data(session)
     fact("written", f"{directory} (train, validation, test, rejected .jsonl; counts.json)")
     return 0
 
 
 def _write_lines(path: Path, lines: list[dict[str, object]]) -> None:
-    import json
-
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(plain(line), ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
 
@@ -94,7 +95,7 @@ def _show(session: Session, row: EncodedRow) -> None:
             if trained != inside and not colour:
                 line.append(_OPEN if trained else _CLOSE)
             inside = trained
-            text = session.model.tokenizer.decode([token]).replace("\n", "⏎\n")
+            text = str(session.model.tokenizer.decode([token])).replace("\n", "⏎\n")
             line.append(text, style="bold green" if trained else "dim")
             line.append("|" if not text.endswith("\n") else "", style="dim")
         if inside and not colour:
@@ -110,22 +111,28 @@ def _cost(session: Session, rows: list[EncodedRow]) -> None:
     """Optimizer steps, and time and memory from one measured pass over the largest micro-batch."""
     options = session.trainer_options
     accumulate = int(options.get("accumulate_grad_batches") or 1)
-    plan = session.data.plan("train", accumulate=accumulate)
-    epochs = options.get("max_epochs") or 1
-    steps = -(-len(plan) // accumulate) * max(1, epochs)
-    if (options.get("max_steps") or -1) > 0:
-        steps = min(steps, options["max_steps"])
-    fact("steps", f"{steps} optimizer steps: {len(plan)} micro-batches an epoch, {accumulate} a step, {epochs} epochs")
+    plan = session.data.plan("train", accumulate=accumulate, limit=options.get("limit_train_batches"))
+    an_epoch = -(-len(plan) // accumulate)
+    steps = _steps(options, an_epoch)
+    each = f"{len(plan)} micro-batches an epoch, {accumulate} a step"
+    fact("steps", f"{f'{steps:,}' if steps else 'until max_time, an unknown number of'} optimizer steps: {each}")
     seconds, tokens, peak = _measure(session, plan, rows)
     trained = sum(p.numel() for p in session.model.parameters() if p.requires_grad)
     memory = peak + trained * _OPTIMIZER_BYTES
-    total = sum(session.data.encoded("train").lengths) * max(1, epochs)
     where = "on the GPU" if session.model.device.type == "cuda" else "of the process"
-    fact("memory", f"about {memory / 2**30:.1f} GiB {where} (largest micro-batch measured: {tokens} tokens)")
-    fact(
-        "time",
-        f"about {total / tokens * seconds / 60:.1f} min of training at {tokens / seconds:,.0f} tokens/s, measured once",
-    )
+    fact("memory", f"about {memory / 2**30:.1f} GiB {where} (largest micro-batch: {tokens} tokens)")
+    whole = sum(session.data.encoded("train").lengths) * len(plan) / plan.whole
+    left = f"about {clock(whole * steps / an_epoch / tokens * seconds)} of training at " if steps else ""
+    fact("time", f"{left}{tokens / seconds:,.0f} tokens/s, measured once")
+
+
+def _steps(options: Mapping[str, Any], an_epoch: int) -> int | None:
+    """Optimizer steps of the whole run; None where only the clock ends it."""
+    if options.get("fast_dev_run"):
+        return int(options["fast_dev_run"])
+    epochs, most = options.get("max_epochs"), options.get("max_steps") or -1
+    limits = [an_epoch * epochs] if epochs is not None and epochs >= 0 else []
+    return min([*limits, *([most] if most > 0 else [])], default=None)
 
 
 def _measure(session: Session, plan: Plan, rows: list[EncodedRow]) -> tuple[float, int, int]:
@@ -137,7 +144,7 @@ def _measure(session: Session, plan: Plan, rows: list[EncodedRow]) -> tuple[floa
     for _ in range(2):  # the first pass pays for lazy initialisation
         begin = time.perf_counter()
         terms = model.terms(model.passes(batch))
-        torch.stack([t.sum for t in terms.values()]).sum().backward()
+        torch.stack([t.sum for t in terms.values()]).sum().backward()  # type: ignore[no-untyped-call]
         if on_gpu:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - begin

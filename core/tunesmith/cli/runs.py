@@ -22,6 +22,7 @@ _WATCHING = (
     "default_root_dir",
     "profiler",
 )
+_LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,34 +113,64 @@ def runs_of(root: Path, recipe: str) -> list[Run]:
     return [Run(p) for p in sorted(folder.iterdir(), key=lambda p: p.name, reverse=True) if (p / "lock.json").is_file()]
 
 
-def find_run(root: Path, recipe: str, config: Mapping[str, Any], chosen: str | None, complete: bool = True) -> Run:
-    """The newest complete run that the recipe, as it is now, describes; or the one that `--run` names.
+def run_of(config: Path) -> Run | None:
+    """The run that a `config.yaml` lies in, if it does."""
+    run = Run(config.parent)
+    return run if config.name == "config.yaml" and run.lock.get("recipe") else None
+
+
+def chosen_run(path: str) -> Run:
+    """The run that `--run` names.
+
+    Raises:
+        RecipeError: It is none.
+    """
+    run = Run(Path(path))
+    if not (run.path / "lock.json").is_file():
+        inside = [p.parent for p in sorted(run.path.glob("*/lock.json"))] if run.path.is_dir() else []
+        hint = f"; did you mean {inside[-1]}?" if inside else ""
+        msg = f"--run {path} is not a run directory: it has no lock.json{hint}\nruns lie in runs/RECIPE/TIME"
+        raise RecipeError(msg)
+    return run
+
+
+def find_run(
+    root: Path, recipe: str, config: Mapping[str, Any], first: Run | None = None, *, complete: bool = True
+) -> Run:
+    """The newest run that the recipe, as it is now, describes.
+
+    Args:
+        root: The folder of all runs.
+        recipe: Its name.
+        config: The resolved recipe.
+        first: The run that the recipe's file lies in, which is taken if it fits.
+        complete: Whether it must have ended.
 
     Raises:
         RecipeError: There is none; names the nearest run and the first key that differs.
     """
-    if chosen is not None:
-        run = Run(Path(chosen))
-        if not (run.path / "lock.json").is_file():
-            msg = f"--run {chosen} is not a run directory: it has no lock.json\nruns lie below {root / recipe}"
-            raise RecipeError(msg)
-        return run
     wanted = method(config)
-    others = [r for r in runs_of(root, recipe) if r.complete or not complete]
+    candidates = [*([first] if first is not None else []), *runs_of(root, recipe)]
+    others = [run for run in candidates if run.complete or not complete]
     for run in others:
         if run.lock.get("fingerprint") == digest(wanted):
             return run
-    fit = "lightning-cli fit --config ..."
     if not others:
-        msg = f"no {'complete ' if complete else ''}run of {recipe} below {root}; train it first: {fit}"
+        begun = ", only some that did not end; go on with --ckpt_path last" if candidates else "; train it first"
+        msg = f"there is no {'complete ' if complete else ''}run of {recipe} below {root}{begun}: lightning-cli fit ..."
         raise RecipeError(msg)
-    nearest = min(others, key=lambda r: len(list(differences(r.lock.get("method", {}), wanted))))
-    key, then, now = next(differences(nearest.lock.get("method", {}), wanted), ("version", "", ""))
+    nearest = min(others, key=lambda run: len(list(differences(run.lock.get("method", {}), wanted))))
+    key, then, now = next(differences(nearest.lock.get("method", {}), wanted), ("version", None, None))
     msg = (
-        f"no run of {recipe} was made by this recipe; the nearest is {nearest.path}, where {key} is {then!r}, now {now!r}\n"
-        f"give the same --config overlays and overrides as for `fit`, or choose it with --run {nearest.path}"
+        f"no run of {recipe} was made by this recipe; the nearest is {nearest.path}: {key} was {_said(then)} there "
+        f"and is {_said(now)} now\ngive the same --config and changes as for `fit`, or --run {nearest.path}"
     )
     raise RecipeError(msg)
+
+
+def _said(value: Any) -> str:
+    text = "not set" if value is None else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def differences(one: Any, other: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -5,9 +5,7 @@ LightningCLI parses and instantiates (`run=False`); the verbs are functions over
 """
 
 import json
-import logging
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +15,11 @@ import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from transformers.utils.logging import disable_progress_bar
 
 from tunesmith.cli.arguments import Arguments, help_page, parse
 from tunesmith.cli.errors import explain
+from tunesmith.cli.quiet import quieten
+from tunesmith.cli.runs import Run, run_of
 from tunesmith.cli.screen import say
 from tunesmith.data.module import RecipeData
 from tunesmith.errors import RecipeError
@@ -75,6 +74,8 @@ class Session:
     generation: Generation
     trainer_options: dict[str, Any]
     catalog: Catalog
+    home: Run | None
+    """The run that the recipe's file lies in, where it is a `config.yaml` that `fit` wrote."""
 
     @property
     def seed(self) -> int:
@@ -158,12 +159,12 @@ def open_session(arguments: Arguments) -> Session:
 
 def _session(arguments: Arguments, recipe: Recipe, command: Command, catalog: Catalog) -> Session:
     init: Namespace = command.config_init
-    skip = {"config"}
-    dump = command.parser.dump(command.config.clone(), skip_none=True, format="yaml")
-    config = {k: v for k, v in yaml.safe_load(dump).items() if k not in skip}
+    home = run_of(recipe.paths[0])
+    dump = command.parser.dump(command.config.clone(), skip_unset=True, format="yaml")
+    config = {key: value for key, value in yaml.safe_load(dump).items() if key != "config"}
     return Session(
         arguments=arguments,
-        name=recipe.name,
+        name=home.lock["recipe"] if home is not None else recipe.name,
         config=config,
         dump=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         model=command.model,
@@ -174,6 +175,7 @@ def _session(arguments: Arguments, recipe: Recipe, command: Command, catalog: Ca
         generation=init["generation"],
         trainer_options=dict(init["trainer"]),
         catalog=catalog,
+        home=home,
     )
 
 
@@ -210,20 +212,3 @@ def _verbs() -> Mapping[str, Callable[[Session], int]]:
         "preview": preview,
         "prepare": prepare,
     }
-
-
-def quieten() -> None:
-    """Silence what Lightning and transformers print about themselves; their errors stay."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for text in (
-        ".*does not have many workers.*",
-        ".*LightningCLI's args parameter is intended.*",
-        ".*Checkpoint directory .* exists and is not empty.*",
-        ".*The number of training batches .* is smaller than the logging interval.*",
-        ".*is used in a distributed.*",
-        ".*GPU available but not used.*",
-        ".*is_gradient_checkpointing.*",  # peft asks transformers in the old way
-    ):
-        warnings.filterwarnings("ignore", message=text)
-    disable_progress_bar()

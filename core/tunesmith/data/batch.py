@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,7 +67,7 @@ class Batch:
         """Return a copy in page-locked memory, for asynchronous copies to a GPU."""
         return replace(self, **{k: v.pin_memory() for k, v in self._tensors().items()})
 
-    def _tensors(self) -> dict[str, Tensor]:
+    def _tensors(self) -> dict[str, Any]:
         return {f.name: v for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
 
     @property

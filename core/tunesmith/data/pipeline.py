@@ -13,8 +13,8 @@ from tunesmith.data.rejected import Rejected
 from tunesmith.data.sources import Source, SplitName
 from tunesmith.data.split import SAME_CONTENT, Place, Split, group_of, leaked, place, settle
 from tunesmith.errors import DataError, RecipeError
-from tunesmith.plugins.interfaces import Curator
 from tunesmith.nearest import did_you_mean
+from tunesmith.plugins.interfaces import Curator
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from tunesmith.data.hub import HUB, Hub
 from tunesmith.data.read import Read, endings, file_ending, read_file
 from tunesmith.data.rows import Row, canonical
 from tunesmith.errors import DataError
-from tunesmith.plugins.interfaces import Formatter
 from tunesmith.nearest import did_you_mean
+from tunesmith.plugins.interfaces import Formatter
 
 PACKAGE = "package://"
 SplitName = Literal["train", "validation", "test"]
@@ -31,6 +31,7 @@ class Source:
         map: Columns under the names that the formatter wants: `{prompt: question}` reads column `question` as `prompt`.
         split: All its rows belong to this split; without it they are split as `data.split` says.
         task: Name of the task, for mixtures and for metrics by task.
+        about: Where the rows come from and under which licence; said where a file of theirs is not there.
     """
 
     path: str | list[str]
@@ -38,6 +39,7 @@ class Source:
     map: dict[str, str] | None = None
     split: SplitName | None = None
     task: str = ""
+    about: str = ""
 
 
 class Opened:
@@ -54,6 +56,7 @@ class Opened:
     def __init__(self, name: str, source: Source) -> None:
         self.name = name
         self.key = f"data.sources.{name}.path"
+        self.about = f"\n{source.about.strip()}" if source.about.strip() else ""
         self.parts: list[Path | Hub] = []
         for path in [source.path] if isinstance(source.path, str) else source.path:
             if path.startswith(HUB):
@@ -101,7 +104,7 @@ class Opened:
         elif glob.has_magic(str(found)):
             files = [p for p in map(Path, sorted(glob.glob(str(found), recursive=True))) if p.is_file()]  # noqa: PTH207  absolute patterns
             if not files:
-                msg = f"{self.key}: no file matches {found}"
+                msg = f"{self.key}: no file matches {found}{self.about}"
                 raise DataError(msg)
         else:
             raise DataError(self._missing(found))
@@ -124,9 +127,9 @@ class Opened:
     def _missing(self, path: Path) -> str:
         folder = path.parent
         if not folder.is_dir():
-            return f"{self.key}: {path} does not exist, nor does the folder {folder}"
+            return f"{self.key}: {path} does not exist, nor does the folder {folder}{self.about}"
         names = [p.name for p in folder.iterdir() if p.is_file()]
-        return f"{self.key}: {path} does not exist{did_you_mean(path.name, names)}"
+        return f"{self.key}: {path} does not exist{did_you_mean(path.name, names)}{self.about}"
 
     def _check_ending(self, file: Path) -> None:
         ending = file_ending(file)

@@ -7,8 +7,8 @@ from typing import Literal
 
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.measure import Measure
-from tunesmith.plugins.interfaces import Audit, Evaluator
 from tunesmith.nearest import nearest, one_of
+from tunesmith.plugins.interfaces import Audit, Evaluator
 
 
 @dataclass

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.errors import RecipeError
+from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.installed import BUILTIN, Absent, block_list, installed, refuse_uninstalled
 from tunesmith.plugins.interfaces import Plugin
 from tunesmith.plugins.load import BASES, classes, classes_of_file, guarded
-from tunesmith.nearest import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

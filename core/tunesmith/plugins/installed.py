@@ -8,9 +8,9 @@ from importlib import metadata
 from typing import Any
 
 from tunesmith.errors import RecipeError
+from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.hookspecs import PROJECT
 from tunesmith.plugins.load import short
-from tunesmith.nearest import did_you_mean
 
 GROUP = PROJECT
 BUILTIN = PROJECT

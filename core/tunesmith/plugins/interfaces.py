@@ -43,6 +43,14 @@ class Formatter(Plugin):
             RowError: The row cannot be read; names the field and the columns that are there.
         """
 
+    def question(self, row: Mapping[str, Any]) -> Example:
+        """Read a row that is to be answered, so that its own answer may be absent; as `format` if it is there. Pure.
+
+        Raises:
+            RowError: As `format`.
+        """
+        return self.format(row)
+
 
 class Record(Protocol):
     """Where a curator says what it did; the core counts by reason.

@@ -14,9 +14,9 @@ from typing import Any, TypeVar, cast
 
 import pluggy
 
+from tunesmith.nearest import did_you_mean
 from tunesmith.plugins import hookspecs
 from tunesmith.plugins.interfaces import Adapter, Audit, Curator, Evaluator, Formatter, Objective, Plugin, Regularizer
-from tunesmith.nearest import did_you_mean
 
 BASES: dict[str, type[Plugin]] = {
     base.kind: base for base in (Formatter, Curator, Objective, Adapter, Regularizer, Audit, Evaluator)

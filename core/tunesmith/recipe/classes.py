@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tunesmith.errors import RecipeError
+from tunesmith.nearest import nearest
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.plugins.interfaces import Plugin
 from tunesmith.recipe.compose import Recipe
 from tunesmith.recipe.kinds import shown, takes, union_of
-from tunesmith.nearest import nearest
 from tunesmith.recipe.places import Places
 from tunesmith.recipe.problem import KeyPath, Problem, names
 from tunesmith.recipe.signature import MISSING, Option, options

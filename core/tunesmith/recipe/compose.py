@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import RecipeError
-from tunesmith.recipe.merge import merge
 from tunesmith.nearest import did_you_mean
+from tunesmith.recipe.merge import merge
 from tunesmith.recipe.overrides import override
 from tunesmith.recipe.package_fs import PROTOCOL, installed
 from tunesmith.recipe.paths import anchor

@@ -8,8 +8,8 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal, NewType, Union
 
-from tunesmith.plugins.interfaces import Plugin
 from tunesmith.nearest import one_of
+from tunesmith.plugins.interfaces import Plugin
 
 _SCALARS = (str, bool, int, float, complex, types.NoneType)
 _SHOWN = 60

@@ -35,7 +35,7 @@ def installed(url: str) -> Path:
     roots = _roots(name)
     if not roots:
         known = sorted({m.name for m in pkgutil.iter_modules() if m.ispkg and not m.name.startswith("_")})
-        msg = f"{url}: no package {name} is installed{did_you_mean(name, known)}"
+        msg = f"{url}: no package {name} is installed{did_you_mean(name, known) or _advice(name)}"
         raise RecipeError(msg)
     for root in roots:
         if (found := root.joinpath(*parts)).exists():
@@ -113,6 +113,13 @@ def _roots(name: str) -> list[Path]:
     except (ImportError, ValueError):
         return []
     return [p for p in map(Path, (spec and spec.submodule_search_locations) or ()) if p.is_dir()]
+
+
+def _advice(name: str) -> str:
+    # An import name is not a distribution's name, so that this is a likely one, for the reader to judge.
+    likely = name.replace("_", "-")
+    command = f"often called {likely} (pip install {likely})"
+    return f"\ninstall the distribution that brings it, {command}; see the recipe's header"
 
 
 def _existing(base: str) -> Path:

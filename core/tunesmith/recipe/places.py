@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Any, get_args
 
 from tunesmith.errors import RecipeError
+from tunesmith.nearest import nearest, one_of
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.plugins.interfaces import Plugin
 from tunesmith.recipe.kinds import is_code, is_map, is_scalar, union_of
-from tunesmith.nearest import nearest, one_of
 from tunesmith.recipe.problem import KeyPath
 from tunesmith.recipe.signature import options
 from tunesmith.recipe.trust import Trust, family

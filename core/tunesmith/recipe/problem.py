@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from tunesmith.recipe.compose import Recipe
 from tunesmith.nearest import nearest
+from tunesmith.recipe.compose import Recipe
 from tunesmith.recipe.read_yaml import RecipeLoader
 
 KeyPath = tuple[str, ...]

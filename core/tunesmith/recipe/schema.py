@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.errors import RecipeError
+from tunesmith.nearest import nearest
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.recipe.classes import Result
 from tunesmith.recipe.compose import Recipe
 from tunesmith.recipe.kinds import is_scalar
-from tunesmith.nearest import nearest
 from tunesmith.recipe.places import Places
 from tunesmith.recipe.problem import KeyPath, Problem, names, report
 from tunesmith.recipe.signature import options

@@ -1,9 +1,11 @@
 """What a class takes, read from its constructor, as jsonargparse will read it later."""
 
+import ast
 import dataclasses
 import functools
 import inspect
 import sys
+import textwrap
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -37,13 +39,15 @@ class Option:
 def options(cls: type, skip: int = 0) -> Mapping[str, Option]:
     """The options of a class by name, in order.
 
-    A constructor with `**kwargs` is taken to pass them on to the next class's.
+    A constructor with `**kwargs` is taken to pass them on to the next class's; what it gives to that one itself is not
+    the recipe's to give.
 
     Args:
         cls: The class.
         skip: How many leading parameters are not the recipe's to give (an optimizer's `params`).
     """
     found: dict[str, Option] = {}
+    given: set[str] = set()
     for owner in cls.__mro__:
         if owner is object or "__init__" not in vars(owner):
             continue
@@ -54,12 +58,23 @@ def options(cls: type, skip: int = 0) -> Mapping[str, Option]:
         except (TypeError, ValueError):  # written in C, without a signature
             continue
         for parameter in parameters:
-            if parameter.kind in _NAMED:
+            if parameter.kind in _NAMED and parameter.name not in given:
                 hint = hints.get(parameter.name, _guess(parameter))
                 found.setdefault(parameter.name, Option(parameter.name, hint, parameter.default))
         if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in parameters):
             break
+        given |= _given(init)
     return dict(list(found.items())[skip:])
+
+
+def _given(init: Callable[..., Any]) -> set[str]:
+    """Names that a constructor passes by keyword to the next class's: `super().__init__(root_dir=save_dir, **kwargs)`."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
+    except (OSError, TypeError, SyntaxError):  # no source at hand
+        return set()
+    calls = (n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "super().__init__")
+    return {keyword.arg for call in calls for keyword in call.keywords if keyword.arg is not None}
 
 
 def _hints(owner: type, init: Callable[..., Any]) -> dict[str, Any]:

@@ -5,13 +5,13 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
+from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.plugins.interfaces import Plugin
 from tunesmith.recipe import kinds
 from tunesmith.recipe.classes import Classes, Result
 from tunesmith.recipe.compose import Recipe
 from tunesmith.recipe.merge import CLASS_KEYS
-from tunesmith.nearest import did_you_mean
 from tunesmith.recipe.paths import absolute
 from tunesmith.recipe.places import Places
 from tunesmith.recipe.problem import KeyPath, Problem, hides_class, with_class_paths

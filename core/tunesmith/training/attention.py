@@ -160,6 +160,11 @@ def language_model(network: nn.Module) -> PreTrainedModel:
     return next(module for module in network.modules() if isinstance(module, PreTrainedModel))
 
 
+def plain_name(model: PreTrainedModel) -> str:
+    """The attention that transformers itself would choose."""
+    return "sdpa" if model._supports_sdpa else "eager"
+
+
 @contextmanager
 def plain_attention(network: nn.Module) -> Iterator[None]:
     """Context in which the model uses transformers' own attention, for generation and padded batches.
@@ -170,7 +175,7 @@ def plain_attention(network: nn.Module) -> Iterator[None]:
     if model.config._attn_implementation != RAGGED:
         yield
         return
-    model.set_attn_implementation("sdpa" if model._supports_sdpa else "eager")
+    model.set_attn_implementation(plain_name(model))
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import transformers
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -27,6 +28,7 @@ _CLASSES: dict[ModelClass, Any] = {
     "masked": AutoModelForMaskedLM,
     "classification": AutoModelForSequenceClassification,
 }
+GgufConfig = getattr(transformers, "GgufConfig", None)
 _FORMS = "a hub id, a path that begins with ./ ../ / or ~, or package://import_name/path (a directory or a GGUF file)"
 
 
@@ -91,8 +93,7 @@ def _locate(base: str, found: Path | str) -> tuple[str, dict[str, Any]]:
     if found.is_file() and found.suffix == ".gguf":
         return str(found.parent), _gguf(base, found.name)
     if not found.is_dir():
-        what = "is a file, but no GGUF file" if found.is_file() else "is not there"
-        msg = f"model.base: {base} {what} ({found})\nuse {_FORMS}"
+        msg = f"model.base: {base} is a file, but no GGUF file ({found})\nuse {_FORMS}"
         raise DataError(msg)
     if (found / "config.json").is_file():
         return str(found), {"local_files_only": True}
@@ -117,13 +118,14 @@ def _from_gguf(place: str, files: dict[str, Any], arguments: dict[str, Any], mod
         msg = "model.adapter: a GGUF base cannot be quantised while it loads; use LoRA, or a base in safetensors"
         raise RecipeError(msg)
     arguments = {key: value for key, value in arguments.items() if key != "use_safetensors"}
+    if GgufConfig is not None:
+        # newer versions may keep the weights packed, in layers that no adapter knows
+        arguments["quantization_config"] = GgufConfig(dequantize=True)
     model = _CLASSES[model_class].from_pretrained(place, trust_remote_code=False, **files, **arguments)
     # the weights are plain from here on; the note that they were GGUF would forbid to save them
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    for name in ("hf_quantizer", "quantization_method"):
-        if hasattr(model, name):
-            delattr(model, name)
+    for owner, name in ((model.config, "quantization_config"), (model, "hf_quantizer"), (model, "quantization_method")):
+        if hasattr(owner, name):
+            delattr(owner, name)
     model.is_quantized = False
     return model.to(arguments["dtype"])
 

@@ -76,7 +76,7 @@ class Forward(ABC):
 
         Args:
             term: Gets one `Chunk` of this pass, and of each of `others` at the same positions; returns a scalar. Where
-                there are several chunks it runs once more in backward.
+                there are several chunks it may run once more in backward.
             others: Passes over the same batch.
         """
 

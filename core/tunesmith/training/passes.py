@@ -3,15 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from tunesmith.data.batch import Batch
 from tunesmith.plugins.interfaces import Adapter, Regularizer
+from tunesmith.training.chunked import chunked_sum
 from tunesmith.training.forward import Chunk, Forward
 from tunesmith.training.heads import Head
 from tunesmith.training.layouts import LAYOUTS, Layout
@@ -115,20 +114,26 @@ class ModelForward(Forward):
 
     def chunks(self) -> Iterator[Chunk]:
         """Supervised positions in pieces small enough that their logits fit into memory, in order."""
-        hidden, size = self.hidden.index_select(0, self.supervised), self._passes.chunk_size
-        plan = self._plan
+        return self._cut(self._inputs())
+
+    def total(self, term: Callable[..., Tensor], *others: Forward) -> Tensor:
+        """Sum `term` over all chunks, with one chunk's logits in memory at a time."""
+        hidden = self._inputs()
+        pieces = zip(self._cut(hidden), *(other.chunks() for other in others), strict=True)
+        if len(hidden) > self._passes.chunk_size and torch.is_grad_enabled():
+            return chunked_sum(term, hidden, list(pieces))
+        return torch.stack([term(*piece) for piece in pieces]).sum()
+
+    def _inputs(self) -> Tensor:
+        return self.hidden.index_select(0, self.supervised)
+
+    def _cut(self, hidden: Tensor) -> Iterator[Chunk]:
+        size, plan = self._passes.chunk_size, self._plan
         if len(hidden) <= size:
             yield Chunk(hidden, plan.targets, plan.weights, plan.sequence)
             return
         parts = (torch.split(part, size) for part in (hidden, plan.targets, plan.weights, plan.sequence))
         yield from (Chunk(*pieces) for pieces in zip(*parts, strict=True))
-
-    def total(self, term: Callable[..., Tensor], *others: Forward) -> Tensor:
-        """Sum `term` over all chunks; several chunks are computed again in backward instead of kept."""
-        one = len(self.supervised) <= self._passes.chunk_size or not torch.is_grad_enabled()
-        run = term if one else partial(checkpoint, term, use_reentrant=False)
-        pieces = zip(self.chunks(), *(other.chunks() for other in others), strict=True)
-        return torch.stack([run(*piece) for piece in pieces]).sum()
 
     def again(self) -> Forward:
         """A second pass over the same batch, with fresh dropout (R-Drop)."""

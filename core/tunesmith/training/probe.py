@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from tunesmith.data.batch import Batch
 from tunesmith.errors import DataError
-from tunesmith.training.attention import RAGGED, language_model, plain_attention
+from tunesmith.training.attention import RAGGED, language_model, plain_attention, plain_name
 from tunesmith.training.heads import Head, find_head, relative_error
 from tunesmith.training.layouts import LAYOUTS, Layout
 from tunesmith.training.modes import evaluating
@@ -65,6 +65,8 @@ def probe(network: nn.Module, allowed: Layout = "ragged") -> Probe:
 def _try_ragged(model: PreTrainedModel, batch: Batch, alone: Tensor, tolerance: float) -> str:
     """Set the ragged attention and keep it if it is right; returns the reason where it is not."""
     name, before = type(model).__name__, model.config._attn_implementation
+    if before == RAGGED:  # an earlier probe, on another device
+        before = plain_name(model)
     try:
         if not model._can_set_attn_implementation():
             return f"{name} does not use transformers' attention interface"

@@ -17,7 +17,7 @@ class Stream:
     """A random state that is only in force inside `with stream.running():`."""
 
     def __init__(self, seed: int) -> None:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        with torch.random.fork_rng(devices=_devices()):
             torch.manual_seed(seed)
             self._state = _read()
 
@@ -52,15 +52,20 @@ class Stream:
         np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
 
 
-def _read() -> list[torch.Tensor]:
+def _devices() -> list[int]:
+    """The GPU of this process, if it uses one; asking others for their state would open them."""
     on_gpu = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if on_gpu else [])]
+    return [torch.cuda.current_device()] if on_gpu else []
+
+
+def _read() -> list[torch.Tensor]:
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in _devices())]
 
 
 def _write(states: list[torch.Tensor]) -> None:
     torch.set_rng_state(states[0])
-    for index, state in enumerate(states[1:]):
-        torch.cuda.set_rng_state(state, index)
+    for device, state in zip(_devices(), states[1:], strict=False):
+        torch.cuda.set_rng_state(state, device)
 
 
 def gather(state: dict[str, Any]) -> list[dict[str, Any]]:
@@ -75,6 +80,6 @@ def gather(state: dict[str, Any]) -> list[dict[str, Any]]:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Context in which torch draws as after `manual_seed(seed)`, for weights that depend on the seed alone."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with torch.random.fork_rng(devices=_devices()):
         torch.manual_seed(seed)
         yield

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
@@ -21,8 +23,11 @@ from tunesmith.training.ledger import Ledger, count
 from tunesmith.training.optimizer import build, parameter_groups, scheduler
 from tunesmith.training.passes import Passes
 from tunesmith.training.precision import Precision, autocast, resolve, storage
+from tunesmith.training.probe import probe
 from tunesmith.training.randomness import Stream, gather
 from tunesmith.training.schedule import Schedule
+
+EXTRAS = "extras.safetensors"
 
 
 class _Untouched(Adapter):
@@ -103,14 +108,19 @@ class Specialist(LightningModule):
         self.network = self.attached.network
         self.tokenizer = self.attached.tokenizer
         self.renderer = ChatRenderer(self.tokenizer, self.template)
-        self.layout, self.layout_reason = self.attached.probe.layout, self.attached.probe.reason
         self.extras = self.attached.extras
-        self.passes = self._passes(self.attached, self.adapter, None if self.adapter.switchable else self._base_passes)
+        self._settle(self.attached)
         for regularizer in self.regularizers.values():
             regularizer.setup(self.network)
         self.trained_names = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
         self.trained_names += [f"extras.{name}" for name, _ in self.extras.named_buffers()]
         self.train()
+
+    def _settle(self, attached: Attached) -> None:
+        """Run as the probe found."""
+        self.attached = attached
+        self.layout, self.layout_reason = attached.probe.layout, attached.probe.reason
+        self.passes = self._passes(attached, self.adapter, None if self.adapter.switchable else self._base_passes)
 
     def load_baseline(self) -> nn.Module:
         """An untouched copy of the base, loaded when first asked for; for adapters that cannot be switched off."""
@@ -185,8 +195,16 @@ class Specialist(LightningModule):
         # traps 1, 2, 4: by the window's counts on all ranks, never a mean of means
         return torch.stack([batch.window.scale(term.sum, term.unit) for term in terms.values()]).sum()
 
+    def on_fit_start(self) -> None:
+        """Probe again where the model has moved: another device has another attention kernel."""
+        assert self.attached is not None
+        if self.device.type != "cpu":
+            self._settle(replace(self.attached, probe=probe(self.network, self.adapter.layout)))
+
     def on_train_start(self) -> None:
         """Take up the random state of the checkpoint, or begin one that depends on seed and rank alone."""
+        # asking for the number of steps set the loader up before Lightning had its position to load (trap 26)
+        self.trainer.fit_loop._load_combined_loader_states()
         self.stream = Stream(torch.initial_seed() + self.global_rank)
         if self._randomness is not None:
             self.stream.restore(self._randomness[self.global_rank])
@@ -205,8 +223,17 @@ class Specialist(LightningModule):
         self.ledger.restart_clock()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Remember the window that is running."""
+        """Remember the window that is running, and see that it is the one whose turn it is.
+
+        Raises:
+            RuntimeError: Loader and Trainer disagree: a window's counts would be another window's.
+        """
         self._window = batch.window
+        expected = batch_idx // self.trainer.accumulate_grad_batches
+        if batch.window is None or batch.window.index != expected:
+            found = "none" if batch.window is None else batch.window.index
+            msg = f"the loader is at window {found}, the Trainer at {expected} of the epoch"
+            raise RuntimeError(msg)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Log the window, and stop before a loss that is no number reaches the weights.
@@ -324,17 +351,23 @@ class Specialist(LightningModule):
         self._randomness = saved
 
     def save_adapter(self, directory: Path) -> None:
-        """Write the adapter in its own format, with tokenizer and chat template beside it."""
+        """Write the adapter in its own format; tokenizer, chat template and modules of plugins beside it."""
         if self._trainer is not None and not self.trainer.is_global_zero:
             return
         directory.mkdir(parents=True, exist_ok=True)
         self.adapter.save(self.network, directory)
         self.tokenizer.save_pretrained(directory)
+        if state := self.extras.state_dict():
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, directory / EXTRAS)
 
     def load_adapter(self, directory: Path) -> None:
         """Read what `save_adapter` wrote."""
         self.load()
         self.adapter.load(self.network, directory)
+        if state := self.extras.state_dict():
+            path = directory / EXTRAS
+            saved = load_file(path) if path.is_file() else {}
+            content.restore({name: saved[name] for name in sorted(saved)}, dict(sorted(state.items())), str(path))
 
     def _trained(self) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = dict(self.named_parameters())

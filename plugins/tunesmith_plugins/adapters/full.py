@@ -35,18 +35,25 @@ class Full(Adapter):
         model.save_pretrained(directory)  # type: ignore[operator]
 
     def load(self, model: "nn.Module", directory: Path) -> None:
-        """Read the weights back."""
+        """Read the weights back, name by name; a tied weight is stored once.
+
+        Raises:
+            RecipeError: The files' names or shapes are not this model's.
+        """
         import torch
-        from safetensors.torch import load_model
+        from safetensors.torch import load_file
 
-        before = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-        files = sorted(directory.glob("*.safetensors"))
-        if len(files) != 1:
-            from transformers import AutoModelForCausalLM
-
-            state = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).state_dict()
-            model.load_state_dict(state)
-        else:
-            load_model(model, files[0])
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(before[name])
+        saved: dict[str, torch.Tensor] = {}
+        for path in sorted(directory.glob("*.safetensors")):
+            if path.name != "extras.safetensors":
+                saved |= load_file(path)
+        own = model.state_dict()
+        held = {own[name].data_ptr() for name in saved if name in own}
+        different = [name for name in saved if name not in own or own[name].shape != saved[name].shape]
+        different += [name for name in own if name not in saved and own[name].data_ptr() not in held]
+        if different:
+            msg = f"{directory} does not fit: {len(different)} tensors differ in name or shape, first {different[0]}"
+            raise RecipeError(msg)
+        with torch.no_grad():
+            for name, tensor in saved.items():
+                own[name].copy_(tensor)

@@ -29,7 +29,7 @@ class Category:
     compared: Sequence[str]
 
 
-def read_lexicon(owner: str, own: str | None, categories: Sequence[str] | None) -> list[Category]:
+def read_lexicon(owner: str, own: str | Path | None, categories: Sequence[str] | None) -> list[Category]:
     """Read the built-in lexicon, with the categories of `own` added or in place of its own.
 
     Args:

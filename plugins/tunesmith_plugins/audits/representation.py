@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from tunesmith import Audit, Example, Findings, Measure, RecipeError, Subject, Table
@@ -60,7 +61,7 @@ class Representation(Audit):
         self,
         categories: list[str] | None = None,
         label: str | None = None,
-        lexicon: str | None = None,
+        lexicon: Path | None = None,
         min_examples: int = 20,
     ) -> None:
         self.categories = categories

@@ -64,6 +64,12 @@ def filled(text: str, name: str) -> str:
     return text
 
 
+def absent(row: Mapping[str, Any], name: str) -> bool:
+    """Whether a column is missing, null, blank or an empty list."""
+    value = row.get(name)
+    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+
+
 def kind(value: Any) -> str:
     """What a value is, in a user's words."""
     if isinstance(value, Mapping):

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith import Example, Formatter, Message, RowError
-from tunesmith_plugins.formatters.columns import column, filled, kind, optional_text, others, refuse_other_kinds
+from tunesmith_plugins.formatters.columns import (
+    absent,
+    column,
+    filled,
+    kind,
+    optional_text,
+    others,
+    refuse_other_kinds,
+)
 from tunesmith_plugins.formatters.turns import json_value
 
 _CONSUMED = ("instruction", "input", "output", "response", "system", "history")
@@ -23,14 +31,27 @@ class Instruction(Formatter):
         Raises:
             RowError: A column is missing, empty, or of the wrong kind.
         """
-        refuse_other_kinds(row)
-        column(row, "instruction")
-        asked = [t for name in ("instruction", "input") if (t := optional_text(row, name)).strip()]
-        messages = [Message("system", t) for t in [optional_text(row, "system")] if t.strip()]
-        messages += _history(row)
-        messages.append(Message("user", filled("\n".join(asked), "instruction")))
-        messages.append(Message("assistant", _answer(row)))
+        messages = [*_asked(row), Message("assistant", _answer(row))]
         return Example(messages=tuple(messages), extras=others(row, _CONSUMED))
+
+    def question(self, row: Mapping[str, Any]) -> Example:
+        """The turns before the answer alone where the row has none.
+
+        Raises:
+            RowError: As `format`.
+        """
+        if not (absent(row, "output") and absent(row, "response")):
+            return self.format(row)
+        return Example(messages=tuple(_asked(row)), extras=others(row, _CONSUMED))
+
+
+def _asked(row: Mapping[str, Any]) -> list[Message]:
+    refuse_other_kinds(row)
+    column(row, "instruction")
+    asked = [t for name in ("instruction", "input") if (t := optional_text(row, name)).strip()]
+    messages = [Message("system", t) for t in [optional_text(row, "system")] if t.strip()]
+    messages += _history(row)
+    return [*messages, Message("user", filled("\n".join(asked), "instruction"))]
 
 
 def _answer(row: Mapping[str, Any]) -> str:

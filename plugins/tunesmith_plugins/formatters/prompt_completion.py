@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from tunesmith import Example, Formatter, Message, RowError
-from tunesmith_plugins.formatters.columns import as_text, column, filled, others, refuse_other_kinds
+from tunesmith_plugins.formatters.columns import absent, as_text, column, filled, others, refuse_other_kinds
 from tunesmith_plugins.formatters.turns import turns
 
 
@@ -29,11 +29,27 @@ class PromptCompletion(Formatter):
         Raises:
             RowError: A column is missing, empty, or neither text nor messages.
         """
-        refuse_other_kinds(row)
-        prompt = self._turns(row, self.prompt, "user")
+        messages, consumed = self._asked(row)
         completion = self._turns(row, self.completion, "assistant")
         if completion[-1].role != "assistant":
             raise RowError(self.completion, "does not end with an assistant's turn")
+        return Example(messages=(*messages, *completion), extras=others(row, consumed))
+
+    def question(self, row: Mapping[str, Any]) -> Example:
+        """The prompt alone where the row has no completion.
+
+        Raises:
+            RowError: As `format`.
+        """
+        if not absent(row, self.completion):
+            return self.format(row)
+        messages, consumed = self._asked(row)
+        return Example(messages=tuple(messages), extras=others(row, consumed))
+
+    def _asked(self, row: Mapping[str, Any]) -> tuple[list[Message], list[str]]:
+        """The turns before the completion, and the columns that are consumed."""
+        refuse_other_kinds(row)
+        prompt = self._turns(row, self.prompt, "user")
         # The assistant's turns of a prompt are context here.
         messages = [replace(m, weight=0.0) if m.role == "assistant" and m.weight is None else m for m in prompt]
         consumed = [self.prompt, self.completion]
@@ -44,7 +60,7 @@ class PromptCompletion(Formatter):
                 raise RowError(self.system, f"is filled, and {self.prompt} begins with a system turn too")
             if said.strip():
                 messages.insert(0, Message("system", said))
-        return Example(messages=(*messages, *completion), extras=others(row, consumed))
+        return messages, consumed
 
     def _turns(self, row: Mapping[str, Any], name: str, role: str) -> tuple[Message, ...]:
         value = column(row, name)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from tunesmith import Example, Formatter, Message, RecipeError, RowError
-from tunesmith_plugins.formatters.columns import as_text, column, filled
+from tunesmith_plugins.formatters.columns import absent, as_text, column, filled
 
 # Not str.format: a recipe is not trusted, and `{row.__class__}` would walk objects.
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -36,11 +36,25 @@ class Template(Formatter):
             RowError: A column is missing or is no text, or nothing is left of the prompt or the completion.
             RecipeError: A text has a brace without its partner.
         """
-        asked, answered = self._fill("prompt", self.prompt, row), self._fill("completion", self.completion, row)
+        answered = self._fill("completion", self.completion, row)
+        return Example(messages=(*self._asked(row), Message("assistant", answered)), extras=dict(row))
+
+    def question(self, row: Mapping[str, Any]) -> Example:
+        """The prompt alone where the row has no value for any column of the completion.
+
+        Raises:
+            RowError: As `format`.
+            RecipeError: As `format`.
+        """
+        names = [name for name, is_column in _pieces("completion", self.completion) if is_column]
+        if not names or not all(absent(row, name) for name in names):
+            return self.format(row)
+        return Example(messages=tuple(self._asked(row)), extras=dict(row))
+
+    def _asked(self, row: Mapping[str, Any]) -> list[Message]:
+        asked = self._fill("prompt", self.prompt, row)
         system = self._fill("system", self.system, row, optional=True) if self.system is not None else ""
-        messages = [Message("system", system)] if system else []
-        messages += [Message("user", asked), Message("assistant", answered)]
-        return Example(messages=tuple(messages), extras=dict(row))
+        return [*([Message("system", system)] if system else []), Message("user", asked)]
 
     def _fill(self, option: str, template: str, row: Mapping[str, Any], optional: bool = False) -> str:
         pieces = _pieces(option, template)

@@ -67,8 +67,8 @@ def write(path: Path, rows: Iterator[Row]) -> None:
 def main() -> None:
     """Read the command line and do the work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--texts", type=int, default=10_000, help="rows of text.jsonl")
-    parser.add_argument("--tasks", type=int, default=60_000, help="rows of tasks.jsonl")
+    parser.add_argument("--texts", type=int, default=7_000, help="rows of text.jsonl")
+    parser.add_argument("--tasks", type=int, default=42_000, help="rows of tasks.jsonl")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     arguments = parser.parse_args()

@@ -2,9 +2,10 @@
 
     python recipes/data/tiny_mistral/initial.py --base FOLDER_WITH_CONFIG_AND_TOKENIZER --out FOLDER
 
-A small transformer finds out only after many millions of tokens that it can look back: find where the current piece
-stood before, and say what came next. Two cores have no time for that. So the first two layers start with a sketch of
-this circuit, drawn from nothing but random projections. It knows no word, and training changes every weight of it.
+A small transformer needs long to find out that it can look back: find where the current piece stood before, and say
+what came next. After half a million tokens, ours had not begun, and two cores have little time. So the first
+two layers start with a sketch of this circuit, drawn from nothing but random projections. It knows
+no word, and training changes every weight of it.
 
 Layer 0 tells each position which pieces stood one and two places before. Layer 1 compares: where was the piece that I
 hold now the previous one? It then adds what it finds there, and takes away the piece that it holds already.
@@ -114,7 +115,7 @@ def initialise(base: Path, target: Path, seed: int) -> None:
         wire(model, generator)
     target.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(target)
-    for file in base.iterdir():
+    for file in base.iterdir() if base.resolve() != target.resolve() else ():
         if file.name not in ("model.safetensors", "config.json") and file.is_file():
             shutil.copy(file, target / file.name)
 

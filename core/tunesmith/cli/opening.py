@@ -1,0 +1,89 @@
+"""What `fit` says before and after, and `preview` and `prepare` about the rows."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+
+from tunesmith.cli.curve import Curve
+from tunesmith.cli.runs import Run
+from tunesmith.cli.screen import fact, say, warn
+from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.sources import SplitName
+
+_SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+_FEW = 20
+
+
+def data_lines(session: Session) -> list[str]:
+    """How many rows and tokens each split holds, and what was left out and why."""
+    lines = []
+    where = "listed by `prepare`" if session.arguments.verb == "preview" else "see rejected.jsonl"
+    curated = session.data.prepare_rows()
+    for split in _SPLITS:
+        if not curated.splits[split]:
+            lines.append(f"{split} no rows")
+            continue
+        counts = session.data.encoded(split).counts
+        cut = f", {counts['truncated']} truncated" if counts["truncated"] else ""
+        gone = "".join(f", {n} dropped ({why})" for why, n in counts["dropped"].items())
+        told = f"{counts['rows']:,} rows, {counts['tokens']:,} tokens, {counts['supervised']:,} trained"
+        lines.append(f"{split} {told}{cut}{gone}")
+    for name, counts in curated.counts["sources"].items():
+        if counts["rejected"]:
+            lines.append(f"{name}: {counts['rejected']} of {counts['read']} rows set aside, {where}")
+    for name, counts in curated.counts["curators"].items():
+        told = ", ".join(
+            f"{n} {what} ({why})" for what in ("drops", "changes", "additions") for why, n in counts[what].items()
+        )
+        if told:
+            lines.append(f"{name}: {told}")
+    lost = curated.counts["split"]["drops"]
+    lines += [f"{n} dropped by the split ({why})" for why, n in lost.items()]
+    return lines
+
+
+def show_data(session: Session) -> None:
+    """Print them as facts."""
+    for number, line in enumerate(data_lines(session)):
+        fact("" if number else "data", line)
+
+
+def show_method(session: Session) -> None:
+    """Print what trains and in which layout, with reasons."""
+    model = session.model
+    fact("trains", model.describe())
+    fact("layout", f"{model.layout}: {model.layout_reason}")
+
+
+def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None) -> None:
+    """What was chosen and why, before the first step."""
+    model = session.model
+    say(f"fit {session.name}", style="bold")
+    fact("base", f"{model.base}{' (from scratch)' if model.from_scratch else ''}")
+    show_data(session)
+    show_method(session)
+    fact("precision", model.describe_precision())
+    kind, threads = trainer.strategy.root_device.type, torch.get_num_threads()
+    on_cpu = f", {threads} thread{'s' if threads > 1 else ''}" if kind == "cpu" else ""
+    fact("device", f"{trainer.world_size} x {kind}{on_cpu}")
+    fact("run", f"{run.path}{f', resumed from {Path(checkpoint).name}' if checkpoint else ''}")
+    rows = len(session.data.prepare_rows().splits["test"])
+    if session.success and rows < _FEW:
+        warn(f"{rows} test rows are too few to tell a difference from chance")
+
+
+def closing(session: Session, run: Run, curve: Curve, result: dict[str, Any]) -> None:
+    """How it went, where the adapter is, and what to do next."""
+    say(curve.sentence())
+    say(f"adapter saved in {run.adapter} ({result['seconds']:.0f} s)")
+    say(f"next: {command(session, 'test')}")
+
+
+def command(session: Session, verb: str, *more: str) -> str:
+    """The command line of another verb on the same recipe, as a shell takes it."""
+    given = session.arguments.repeated
+    named = [word for name in ("config", "plugin", "trust") for value in given[name] for word in (f"--{name}", value)]
+    return shlex.join(["lightning-cli", verb, *named, *session.arguments.overrides, *more])

@@ -1,0 +1,35 @@
+"""Silences what libraries say about themselves; what they say about a user's run stays."""
+
+import logging
+import warnings
+
+from transformers.utils import logging as transformers_logging
+
+# Advice that does not apply here, or that nobody who runs a recipe could follow.
+_NOISE = (
+    r".*LightningCLI's args parameter is intended.*",
+    r".*does not have many workers.*",
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*The number of training batches .* is smaller than the logging interval.*",
+    r".*GPU available but not used.*",
+    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning 2.6 asks torch 2.13 in the old way
+    r".*is_gradient_checkpointing.*",  # so does peft transformers
+    r".*`tensorboardX` has been removed.*",
+    r".*You defined a `validation_step` but have no `val_dataloader`.*",
+    r".*Total length of `.*` across ranks is zero.*",  # a recipe without validation rows is allowed, and told so
+    r".*`trainer\.fit` .* mid-epoch checkpoint.*",
+    r".*You're resuming from a checkpoint that ended before the epoch ended.*",  # our loader resumes exactly
+    r".*The dirpath has changed from.*",
+)
+
+
+def quieten() -> None:
+    """Silence banners, tips and progress bars of Lightning and transformers; their errors stay."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+        for handler in logger.handlers:
+            handler.setLevel(logging.WARNING)
+    for text in _NOISE:
+        warnings.filterwarnings("ignore", message=text)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

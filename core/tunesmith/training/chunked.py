@@ -1,0 +1,79 @@
+"""Sums over pieces of a batch whose logits would not fit into memory together."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from tunesmith.training.forward import Chunk
+
+Piece = tuple[Chunk, ...]
+
+
+def chunked_sum(term: Callable[..., Tensor], hidden: Tensor, pieces: Sequence[Piece]) -> Tensor:
+    """Sum `term(*piece)` over the pieces with the logits of one piece in memory at a time.
+
+    Where a term depends on nothing that trains but its piece of `hidden` (a frozen head), its gradient is taken at once
+    and kept instead of the logits; else the term is computed again in backward.
+
+    Args:
+        term: Scalar of one piece.
+        hidden: Inputs of the head at all positions, `[S, width]`, which the first chunk of each piece is a part of.
+        pieces: The chunks of one pass, and of others at the same positions.
+    """
+    part = pieces[0][0].hidden.detach().requires_grad_()
+    first = term(pieces[0][0]._replace(hidden=part), *pieces[0][1:])
+    if _ends_in(first, part) and not any(chunk.hidden.requires_grad for piece in pieces for chunk in piece[1:]):
+        total: Tensor = _AtOnce.apply(hidden, term, (first, part), pieces)  # type: ignore[no-untyped-call]
+        return total
+    del first
+    return torch.stack([checkpoint(term, *piece, use_reentrant=False) for piece in pieces]).sum()
+
+
+class _AtOnce(torch.autograd.Function):
+    """Takes each piece's gradient in forward; backward only scales it."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, term: Callable[..., Tensor], first: tuple[Tensor, Tensor], pieces: Sequence[Piece]
+    ) -> Tensor:
+        # a tuple hides the first piece's graph from autograd, which would walk it again in backward
+        value, part = first
+        values, gradients = [value.detach()], [_gradient(value, part)]
+        for chunk, *others in pieces[1:]:
+            with torch.enable_grad():
+                part = chunk.hidden.detach().requires_grad_()
+                value = term(chunk._replace(hidden=part), *others)
+            gradients.append(_gradient(value, part))
+            values.append(value.detach())
+        ctx.save_for_backward(torch.cat(gradients))
+        return torch.stack(values).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * outer[0].to(gradient.dtype), None, None, None
+
+
+def _gradient(value: Tensor, part: Tensor) -> Tensor:
+    if not value.requires_grad:
+        return torch.zeros_like(part)
+    (gradient,) = torch.autograd.grad(value, part, allow_unused=True)
+    return torch.zeros_like(part) if gradient is None else gradient
+
+
+def _ends_in(value: Tensor, leaf: Tensor) -> bool:
+    """Whether `leaf` is all that the value's graph leads back to."""
+    seen, todo = set(), [value.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        variable = getattr(node, "variable", None)
+        if variable is not None and variable is not leaf:
+            return False
+        todo += [following for following, _ in node.next_functions]
+    return True

@@ -1,0 +1,215 @@
+"""`test`, `validate`, `predict` and `audit`, through the command."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONFIG = ("--config", "tiny.yaml")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_verdict_is_the_exit_code(trained: Any) -> None:
+    bound = "--success.perplexity/perplexity.at_most"
+    met = trained.done("test", *CONFIG, f"{bound}=1e9")
+    assert "success: all 1 met" in met.out
+    missed = trained.done("test", *CONFIG, f"{bound}=1", code=3)
+    assert "success: 1 of 1 not met" in missed.out
+    record = json.loads((trained.runs()[0] / "test/metrics.json").read_text())
+    assert record["met"] is False
+    assert record["verdicts"][0]["key"] == "perplexity/perplexity"
+
+
+def test_a_threshold_of_base_is_a_share_of_the_bases_own_value(trained: Any) -> None:
+    bound = "--success.perplexity/perplexity"
+    trained.done("test", *CONFIG, f"{bound}.at_most=0.95", f"{bound}.of=base")
+    record = json.loads((trained.runs()[0] / "test/metrics.json").read_text())["metrics"]["perplexity/perplexity"]
+    assert record["tuned"] < 0.95 * record["base"]
+    share = 0.5 * record["tuned"] / record["base"]
+    trained.done("test", *CONFIG, f"{bound}.at_most={share}", f"{bound}.of=base", code=3)
+
+
+def test_the_table_shows_base_beside_tuned_within_80_columns(trained: Any) -> None:
+    ran = trained.done("test", *CONFIG)
+    shown = ran.out.splitlines()
+    assert shown[0] == f"run {trained.runs()[0].relative_to(trained.folder)}"
+    (heading,) = [line.split() for line in shown if line.split()[:3] == ["metric", "base", "tuned"]]
+    assert heading[3] == "difference"
+    assert any(line.split()[:1] == ["perplexity/perplexity"] for line in shown)
+    assert max(len(line.rstrip()) for line in shown) <= 80
+    assert "the recipe states no `success`, so nothing was decided" in ran.out
+    assert ran.err == ""
+
+
+def test_predictions_hold_every_row_side_by_side(trained: Any) -> None:
+    trained.done("test", *CONFIG)
+    rows = lines(trained.runs()[0] / "test/predictions.jsonl")
+    assert len(rows) == json.loads((trained.runs()[0] / "test/metrics.json").read_text())["n"]
+    assert len({row["id"] for row in rows}) == len(rows)
+    for row in rows:
+        assert row["base"]["output"] is not None
+        assert row["tuned"]["measures"].keys() == row["base"]["measures"].keys()
+        assert row["reference"]
+        assert row["prompt"][-1]["role"] == "user"
+
+
+def test_validate_measures_the_validation_split_and_decides_nothing(trained: Any) -> None:
+    ran = trained.done("validate", *CONFIG, "--success.perplexity/perplexity.at_most=1")
+    assert "success" not in ran.out
+    run = trained.runs()[0]
+    asked = {row["id"] for row in lines(run / "validate/predictions.jsonl")}
+    trained.done("test", *CONFIG)
+    assert asked.isdisjoint({row["id"] for row in lines(run / "test/predictions.jsonl")})
+
+
+def test_a_chosen_checkpoint_is_measured(trained: Any) -> None:
+    trained.done("test", *CONFIG)
+    record = trained.runs()[0] / "test/metrics.json"
+    best = json.loads(record.read_text())["metrics"]
+    trained.done("test", *CONFIG, "--ckpt_path", "last")
+    assert json.loads(record.read_text())["metrics"] == best
+    wrong = trained.done("test", *CONFIG, "--ckpt_path", "worst.ckpt", code=2)
+    assert "holds: best.ckpt, last.ckpt" in wrong.err
+
+
+def test_predict_answers_a_prompt_with_base_and_tuned(trained: Any) -> None:
+    ran = trained.done("predict", *CONFIG, "--prompt", "Report 5: the door is on.")
+    labels = [line.split()[0] for line in ran.out.splitlines() if line.startswith(" ") and line.split()]
+    assert labels[:3] == ["prompt", "base", "tuned"]
+
+
+def test_predict_answers_rows_that_have_no_answer(trained: Any) -> None:
+    asked = trained.folder / "asked.jsonl"
+    asked.write_text("".join(json.dumps({"prompt": f"Report {i}: the fan is on."}) + "\n" for i in range(5)))
+    ran = trained.done("predict", *CONFIG, "--input", "asked.jsonl", "--output", "out/answers.jsonl")
+    answers = lines(trained.folder / "out/answers.jsonl")
+    assert [row["prompt"][-1]["content"] for row in answers] == [f"Report {i}: the fan is on." for i in range(5)]
+    assert all(row["reference"] == "" and "output" in row["tuned"] for row in answers)
+    assert "out/answers.jsonl (5 rows)" in ran.out
+
+
+def test_predict_says_which_rows_it_does_not_answer(trained: Any) -> None:
+    rows = [{"prompt": f"Report {i}"} for i in range(29)] + [{"question": "?"}]
+    (trained.folder / "mixed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ran = trained.done("predict", *CONFIG, "--input", "mixed.jsonl", "--output", "mixed-answers.jsonl")
+    assert "1 rows of mixed.jsonl cannot be read" in ran.err
+    assert len(lines(trained.folder / "mixed-answers.jsonl")) == 29
+
+
+def test_predict_needs_no_training_data(trained: Any) -> None:
+    rows = trained.folder / "rows.jsonl"
+    rows.rename(trained.folder / "elsewhere.jsonl")
+    try:
+        trained.done("predict", *CONFIG, "--prompt", "Report 5: the door is on.")
+    finally:
+        (trained.folder / "elsewhere.jsonl").rename(rows)
+
+
+@pytest.mark.parametrize("words", [[], ["--prompt", "a", "--input", "b"], ["--prompt", " "], ["--input", "none.jsonl"]])
+def test_predict_without_a_question_is_a_mistake(words: list[str], trained: Any) -> None:
+    ran = trained.done("predict", *CONFIG, *words, code=2)
+    assert "Traceback" not in ran.err
+    assert len(ran.err.splitlines()) <= 2
+
+
+INDOOR, OUTDOOR = ["lamp", "door", "fan", "bell"], ["gate", "pump", "valve", "belt"]
+
+
+def audited(bench: Any, **more: Any) -> None:
+    """A recipe in a folder of its own, with a lexicon beside it."""
+    place = {"groups": {"indoor": INDOOR, "outdoor": OUTDOOR}, "compared": ["indoor", "outdoor"]}
+    folder = bench.folder / "deep"
+    folder.mkdir(exist_ok=True)
+    (folder / "words.json").write_text(json.dumps({"categories": {"place": place}}))
+    init = {"lexicon": "words.json", "categories": ["place"], "min_examples": 5}
+    source = {"notes": {"path": "../rows.jsonl"}}
+    audit = {"class_path": "Representation", "init_args": init}
+    bench.write("deep/audited.yaml", audits={"balance": audit}, data={"sources": source}, **more)
+
+
+def test_an_audit_of_the_data_needs_no_run(bench: Any) -> None:
+    audited(bench)
+    ran = bench.done("audit", "--config", "deep/audited.yaml")
+    assert "audit balance: severity" in ran.out
+    assert "indoor" in ran.out
+    found = json.loads((bench.folder / "runs/audited/audit/findings.json").read_text())
+    assert 0 <= found["balance"]["metrics"]["imbalance"] < 0.99
+
+
+def test_a_missed_threshold_of_an_audit_is_exit_3(bench: Any) -> None:
+    audited(bench)
+    audited(bench, success={"balance/imbalance": {"between": [0.99, 1.0]}})
+    ran = bench.done("audit", "--config", "deep/audited.yaml", code=3)
+    assert "success: 1 of 1 not met" in ran.out
+
+
+def test_logged_outputs_are_audited_without_a_model(trained: Any) -> None:
+    plugin = trained.folder / "shout.py"
+    plugin.write_text(
+        '''"""An audit of outputs."""
+
+from tunesmith import Audit, Findings, Measure, hookimpl
+
+
+class Shout(Audit):
+    """Counts outputs in capitals."""
+
+    needs = frozenset({"outputs"})
+
+    def examine(self, subject):
+        loud = [s.id for s in subject.outputs or () if s.output.isupper()]
+        return Findings(f"{len(loud)} loud", "low" if loud else "none", metrics={"loud": len(loud)}, evidence=loud)
+
+    def produces(self):
+        return [Measure("loud", [], higher_is_better=False)]
+
+
+@hookimpl
+def tunesmith_register_audits():
+    return [Shout]
+'''
+    )
+    logged = trained.folder / "logged.jsonl"
+    rows = [
+        {"id": str(i), "prompt": [{"role": "user", "content": "?"}], "reference": "", "tuned": {"output": said}}
+        for i, said in enumerate(["QUIET", "no", "LOUD"])
+    ]
+    logged.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    trained.write(audits={"shout": "Shout"})
+    try:
+        words = (*CONFIG, "--plugin", "shout.py", "--outputs", "logged.jsonl")
+        ran = trained.done("audit", *words, "--success.shout/loud.at_most=1", code=3)
+        assert "2 loud" in ran.out
+        generated = trained.done("audit", *CONFIG, "--plugin", "shout.py")
+        assert " loud" in generated.out
+        logged.write_text('{"id": 1}\n')
+        wrong = trained.done("audit", *words, code=2)
+        assert "logged.jsonl:1 is not a line of a predictions.jsonl" in wrong.err
+    finally:
+        trained.write()
+
+
+def test_preview_marks_the_trained_tokens_and_counts_the_steps(bench: Any) -> None:
+    ran = bench.done("preview", *CONFIG, "--examples=1", "--trainer.max_steps=25")
+    opened, closed = ran.out.index("⟦"), ran.out.index("⟧")
+    assert ran.out[opened + 1 : closed].endswith("|<|end|>|")
+    assert ran.out.count("ids ") == 1
+    assert "train 37 rows" in ran.out
+    assert "25 optimizer steps: 10 micro-batches an epoch, 1 a step" in ran.out
+    assert "GiB" in ran.out
+    assert ran.err == ""
+    assert not (bench.folder / "runs").exists()
+
+
+def test_prepare_writes_every_row_with_its_split(bench: Any) -> None:
+    bench.done("prepare", *CONFIG)
+    folder = bench.folder / "runs/tiny/data"
+    split = {name: lines(folder / f"{name}.jsonl") for name in ("train", "validation", "test")}
+    assert sum(map(len, split.values())) == 60
+    assert split["train"][0]["messages"][-1]["role"] == "assistant"
+    counts = json.loads((folder / "counts.json").read_text())
+    assert counts["sources"]["notes"]["read"] == 60

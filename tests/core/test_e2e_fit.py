@@ -1,0 +1,242 @@
+"""`fit`, through the command: what it says, what it leaves behind, and which of Lightning's options it honours."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+
+def metrics(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def result(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "result.json").read_text())
+    return found
+
+
+def test_a_fit_opens_with_what_was_chosen_and_ends_with_how_it_went(bench: Any) -> None:
+    ran = bench.done("fit", "--config", "tiny.yaml")
+    lines = ran.out.splitlines()
+    assert lines[0] == "fit tiny"
+    facts = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
+    assert facts == ["base", "data", "trains", "layout", "precision", "device", "run"]
+    assert "train 37 rows" in ran.out
+    assert "LoRA: 8,192 of 606,528 parameters (1.35%)" in ran.out
+    assert any(line.startswith("validation loss ") and "step 4 is kept" in line for line in lines)
+    assert lines[-1] == "next: lightning-cli test --config tiny.yaml"
+    assert ran.err == ""
+
+
+def test_without_a_terminal_progress_is_about_ten_plain_lines(bench: Any) -> None:
+    ran = bench.done("fit", "--config", "tiny.yaml", "--trainer.max_steps=30")
+    shown = [line for line in ran.out.splitlines() if line.startswith("step ")]
+    assert 10 <= len(shown) <= 11
+    assert all("loss" in line and "tokens/s" in line for line in shown)
+    assert "left" in shown[0]
+    assert "\x1b" not in ran.out
+    assert max(map(len, shown)) <= 80
+
+
+def test_a_run_directory_holds_all_that_the_run_produced(trained: Any) -> None:
+    (run,) = trained.runs()
+    there = {p.name for p in run.iterdir()}
+    assert there >= {"config.yaml", "lock.json", "data.json", "result.json", "rejected.jsonl", "metrics.csv"}
+    assert {p.name for p in (run / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
+    names = {p.name for p in (run / "adapter").iterdir()}
+    assert {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "chat_template.jinja"} <= names
+    assert result(run)["complete"] is True
+    lock = json.loads((run / "lock.json").read_text())
+    assert lock["data"]["notes"].startswith("sha256:")
+    assert next(iter(lock["base"].values())).startswith("sha256:")
+    assert lock["plugins"].keys() == {"tunesmith"}
+    assert {"torch", "lightning", "transformers", "peft", "python"} <= lock["packages"].keys()
+    assert not list(trained.folder.glob("lightning_logs*"))
+
+
+@pytest.mark.slow
+def test_the_adapter_gives_the_same_logits_in_a_process_without_tunesmith(trained: Any, tmp_path: Path) -> None:
+    from tunesmith.cli.arguments import parse
+    from tunesmith.cli.evaluate import load_models
+    from tunesmith.cli.quiet import quieten
+    from tunesmith.cli.runs import Run
+    from tunesmith.cli.trainer_cli import open_session, sections
+    from tunesmith.training.attention import plain_attention
+
+    (run,) = trained.runs()
+    script = f"""
+import sys
+sys.modules["tunesmith"] = sys.modules["tunesmith_plugins"] = None
+import numpy, torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model = AutoModelForCausalLM.from_pretrained({trained.recipe["model"]["base"]!r})
+model = PeftModel.from_pretrained(model, {str(run / "adapter")!r}).eval()
+tokenizer = AutoTokenizer.from_pretrained({str(run / "adapter")!r})
+turns = [{{"role": "user", "content": "Report 1: the lamp is hot."}}]
+ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+ids = ids["input_ids"]
+numpy.savez({str(tmp_path / "theirs.npz")!r}, ids=ids.numpy(), logits=model(ids).logits.detach().numpy())
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    theirs = np.load(tmp_path / "theirs.npz")
+    quieten()
+    session = open_session(parse("test", ["--config", "tiny.yaml"], list(sections())))
+    load_models(session, Run(run))
+    ids = torch.from_numpy(theirs["ids"])
+    with plain_attention(session.model.network), torch.no_grad():
+        ours = session.model.network(input_ids=ids).logits.numpy()
+        with session.model.adapter.without(session.model.network):
+            base = session.model.network(input_ids=ids).logits.numpy()
+    np.testing.assert_allclose(ours, theirs["logits"], rtol=1e-5, atol=1e-5)
+    assert np.abs(base - ours).max() > 0.01
+
+
+def test_nan_stops_the_run_names_the_rows_and_leaves_no_complete_run(bench: Any) -> None:
+    ran = bench.done("fit", "--config", "tiny.yaml", "--model.optimizer.init_args.lr=1e30", code=2)
+    ids = {json.loads(line)["id"] for line in _prepared(bench)}
+    first, second = ran.err.strip().splitlines()
+    assert " at step " in first
+    assert any(row in first for row in ids)
+    assert "lower model.optimizer's lr" in second
+    assert "Traceback" not in ran.err
+    ran = bench.done("test", "--config", "tiny.yaml", "--model.optimizer.init_args.lr=1e30", code=2)
+    assert "did not end" in ran.err
+
+
+def _prepared(bench: Any) -> list[str]:
+    bench.done("prepare", "--config", "tiny.yaml")
+    return (bench.folder / "runs/tiny/data/train.jsonl").read_text().splitlines()
+
+
+def test_a_row_that_cannot_be_read_is_set_aside_counted_and_not_shown(bench: Any) -> None:
+    with (bench.folder / "rows.jsonl").open("a") as file:
+        file.write('{"prompt": "Secret of Ms Miller"}\n')
+    ran = bench.done("fit", "--config", "tiny.yaml")
+    assert "notes: 1 of 61 rows set aside, see rejected.jsonl" in ran.out
+    (run,) = bench.runs()
+    (line,) = (run / "rejected.jsonl").read_text().splitlines()
+    assert json.loads(line)["line"] == 61
+    assert json.loads(line)["field"] == "completion"
+    assert "Miller" not in line
+    bench.done("fit", "--config", "tiny.yaml", "--keep-rejected")
+    assert "Miller" in (bench.runs()[-1] / "rejected.jsonl").read_text()
+
+
+def test_early_stopping_ends_the_run_and_the_best_weights_are_saved(bench: Any) -> None:
+    bench.write(
+        trainer={
+            "max_steps": None,
+            "max_epochs": 30,
+            "callbacks": [{"class_path": "EarlyStopping", "init_args": {"monitor": "val/loss", "patience": 1}}],
+        },
+        model={"optimizer": {"init_args": {"lr": 0.1}}},
+    )
+    ran = bench.done("fit", "--config", "tiny.yaml")
+    (run,) = bench.runs()
+    losses = result(run)["validation_loss"]
+    assert result(run)["epochs"] < 30
+    best = min(losses[1:], key=lambda point: point[1])
+    assert best != losses[-1]
+    assert f"step {best[0]} is kept" in ran.out
+    kept = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
+    assert kept["global_step"] == best[0]
+    saved = load_file(run / "adapter/adapter_model.safetensors")
+    trained = {name.replace(".default.", ".").removeprefix("network."): t for name, t in kept["state_dict"].items()}
+    assert saved.keys() == trained.keys()
+    assert all(torch.equal(tensor, trained[name]) for name, tensor in saved.items())
+
+
+def test_a_logger_is_named_beside_metrics_csv(bench: Any) -> None:
+    pytest.importorskip("tensorboard")
+    bench.write(trainer={"logger": {"class_path": "TensorBoardLogger", "init_args": {"save_dir": "boards"}}})
+    bench.done("fit", "--config", "tiny.yaml")
+    assert list(bench.folder.glob("boards/**/events.out.tfevents.*"))
+    assert len(metrics(bench.runs()[0])) >= 4
+
+
+def test_without_a_logger_there_is_no_metrics_file(bench: Any) -> None:
+    bench.done("fit", "--config", "tiny.yaml", "--trainer.logger=false")
+    assert not (bench.runs()[0] / "metrics.csv").exists()
+
+
+def test_steps_are_optimizer_steps_whatever_the_accumulation(bench: Any) -> None:
+    bench.done("fit", "--config", "tiny.yaml", "--trainer.accumulate_grad_batches=2", "--trainer.max_steps=7")
+    run = bench.runs()[0]
+    assert result(run)["steps"] == 7
+    assert sum(row["loss"] != "" for row in metrics(run)) == 7
+    assert result(run)["validation_loss"][-1][0] == 7
+
+
+def test_the_loss_does_not_depend_on_how_a_step_is_cut(bench: Any) -> None:
+    bench.done("fit", "--config", "tiny.yaml", "--data.batch_size=8")
+    bench.done("fit", "--config", "tiny.yaml", "--data.batch_size=2", "--trainer.accumulate_grad_batches=4")
+    whole, cut = ([float(row["loss"]) for row in metrics(run) if row["loss"]] for run in sorted(bench.runs(), key=str))
+    np.testing.assert_allclose(whole, cut, rtol=1e-5)
+
+
+def test_a_fast_run_tries_everything_once(bench: Any) -> None:
+    bench.done("fit", "--config", "tiny.yaml", "--trainer.fast_dev_run=true")
+    assert result(bench.runs()[0])["steps"] == 1
+
+
+def test_a_recipes_own_checkpoint_callback_works_beside_ours(bench: Any) -> None:
+    own = {"dirpath": "mine", "every_n_train_steps": 2, "save_top_k": -1}
+    bench.write(trainer={"callbacks": [{"class_path": "ModelCheckpoint", "init_args": own}]})
+    bench.done("fit", "--config", "tiny.yaml")
+    assert len(list((bench.folder / "mine").glob("*.ckpt"))) == 2
+    assert {p.name for p in (bench.runs()[0] / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
+
+
+def test_full_training_is_compared_with_a_frozen_copy_of_the_base(bench: Any) -> None:
+    bench.write(model={"adapter": "Full", "optimizer": {"init_args": {"lr": 0.003}}})
+    ran = bench.done("fit", "--config", "tiny.yaml")
+    assert "Full: 598,336 of 598,336 parameters (100.00%)" in ran.out
+    bench.done("test", "--config", "tiny.yaml")
+    found = json.loads((bench.runs()[0] / "test/metrics.json").read_text())["metrics"]["perplexity/perplexity"]
+    assert found["tuned"] < 0.9 * found["base"]
+
+
+@pytest.mark.slow
+def test_trap_15_a_learning_rate_of_0_and_permuted_references_end_in_exit_3_and_training_in_0(bench: Any) -> None:
+    states = {"is on": "yes", "is off": "no", "is hot": "warm", "is cold": "chill"}
+    rows = [
+        {"prompt": f"the {thing} {state} {number}", "completion": states[state]}
+        for number in range(8)
+        for thing in ("lamp", "door", "pump", "fan", "gate")
+        for state in states
+    ]
+    answers = [row["completion"] for row in rows]
+    permuted = [{**row, "completion": answers[(7 * i + i // 4) % len(rows)]} for i, row in enumerate(rows)]
+    for name, content in (("rows", rows), ("permuted", permuted)):
+        (bench.folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
+    bench.write(
+        model={"adapter": "Full", "optimizer": {"init_args": {"lr": 0.003}}},
+        data={"batch_size": 16},
+        success={"exact/exact_match": {"at_least": 0.8}},
+        trainer={"max_steps": 60},
+    )
+    for change, code in (
+        ("--trainer.max_steps=60", 0),
+        ("--model.optimizer.init_args.lr=0", 3),
+        ("--data.sources.notes.path=permuted.jsonl", 3),
+    ):
+        bench.done("fit", "--config", "tiny.yaml", change)
+        ran = bench.done("test", "--config", "tiny.yaml", change, code=code)
+        assert ("success: all 1 met" if code == 0 else "success: 1 of 1 not met") in ran.out
+
+
+def test_the_written_config_is_the_resolved_recipe(trained: Any) -> None:
+    written = yaml.safe_load((trained.runs()[0] / "config.yaml").read_text())
+    assert written["model"]["adapter"]["init_args"]["rank"] == 4
+    assert written["data"]["sources"]["notes"]["path"] == str(trained.folder / "rows.jsonl")
+    assert "config" not in written

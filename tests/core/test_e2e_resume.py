@@ -1,0 +1,147 @@
+"""A `fit` that was stopped goes on as if nothing had happened; several processes train as one does."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+CONFIG = ("--config", "tiny.yaml")
+STEPS = 24
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """The real command in a process of its own."""
+    environment = {key: value for key, value in os.environ.items() if key != "TUNESMITH_RUN_DIRECTORY"}
+    return subprocess.Popen(
+        [str(Path(sys.executable).with_name("lightning-cli")), *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def curve(run: Path) -> list[dict[str, str]]:
+    """All of `metrics.csv` but the speed."""
+    with (run / "metrics.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if k != "tokens/s"} for row in csv.DictReader(file)]
+
+
+def adapter(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "adapter/adapter_model.safetensors")
+
+
+def assert_same(run: Path, other: Path) -> None:
+    assert curve(run) == curve(other)
+    one, two = adapter(run), adapter(other)
+    assert one.keys() == two.keys()
+    assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+    left, right = (json.loads((r / "result.json").read_text()) for r in (run, other))
+    assert {**left, "seconds": 0} == {**right, "seconds": 0}
+
+
+def slow_recipe(bench: Any, **trainer: Any) -> None:
+    """Validation, and with it a checkpoint, in mid-epoch; a penalty makes every step a little longer."""
+    bench.write(
+        model={"regularizers": {"anchor": {"class_path": "KLToBase", "init_args": {"weight": 0.1}}}},
+        trainer={"max_steps": STEPS, "val_check_interval": 3, **trainer},
+    )
+
+
+@pytest.mark.slow
+def test_trap_27_a_fit_killed_in_mid_epoch_resumes_to_the_same_curve_and_adapter(bench: Any) -> None:
+    slow_recipe(bench)
+    bench.done("fit", *CONFIG)
+    (whole,) = bench.runs()
+    process = start(bench.folder, "fit", *CONFIG)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if any((run / "checkpoints/last.ckpt").exists() for run in bench.runs() if run != whole):
+            break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    killed = next(run for run in bench.runs() if run != whole)
+    assert not (killed / "result.json").exists()
+    at = torch.load(killed / "checkpoints/last.ckpt", weights_only=True)["global_step"]
+    assert 0 < at < STEPS
+    ran = bench.done("fit", *CONFIG, "--ckpt_path", "last")
+    assert f"{killed.relative_to(bench.folder)}, resumed from last.ckpt" in ran.out
+    assert_same(killed, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_fit_saves_and_says_how_to_go_on(bench: Any, number: signal.Signals) -> None:
+    slow_recipe(bench, max_steps=4000)
+    process = start(bench.folder, "fit", *CONFIG)
+    deadline = time.monotonic() + 60
+    while (
+        time.monotonic() < deadline and process.poll() is None and not list(bench.folder.glob("runs/*/*/checkpoints/*"))
+    ):
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert f"stopped by {number.name} after step " in out
+    assert out.splitlines()[-1] == "go on with: lightning-cli fit --config tiny.yaml --ckpt_path last"
+    assert "Traceback" not in err
+    (run,) = bench.runs()
+    at = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"]
+    assert f"after step {at};" in out
+
+
+def test_a_finished_run_can_be_resumed_with_more_epochs(bench: Any) -> None:
+    bench.write(trainer={"max_steps": None, "max_epochs": 1})
+    bench.done("fit", *CONFIG)
+    (run,) = bench.runs()
+    before = curve(run)
+    ran = bench.done("fit", *CONFIG, "--run", str(run), "--ckpt_path", "last", "--trainer.max_epochs=2")
+    assert "warning: this run goes on with another recipe: trainer.max_epochs was 1, is 2" in ran.err
+    assert curve(run)[: len(before)] == before
+    assert json.loads((run / "result.json").read_text())["epochs"] == 2
+    bench.done("test", *CONFIG, "--trainer.max_epochs=2")
+
+
+def test_a_checkpoint_can_be_named(bench: Any) -> None:
+    slow_recipe(bench, max_steps=6)
+    bench.done("fit", *CONFIG)
+    (run,) = bench.runs()
+    ran = bench.done("fit", *CONFIG, "--ckpt_path", str(run / "checkpoints/best.ckpt"))
+    assert "resumed from best.ckpt" in ran.out
+    stray = bench.folder / "stray.ckpt"
+    stray.write_bytes(b"")
+    wrong = bench.done("fit", *CONFIG, "--ckpt_path", str(stray), code=2)
+    assert "does not lie in a run directory" in wrong.err
+
+
+@pytest.mark.slow
+def test_trap_2_two_processes_train_as_one_does(bench: Any) -> None:
+    pytest.importorskip("torch.distributed")
+    bench.done("fit", *CONFIG, "--data.batch_size=8", "--trainer.max_steps=8")
+    (one,) = bench.runs()
+    ranks = ("--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp")
+    words = ("fit", *CONFIG, "--data.batch_size=4", "--trainer.max_steps=8", *ranks)
+    process = start(bench.folder, *words)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    (two,) = (run for run in bench.runs() if run != one)
+    assert out.count("fit tiny\n") == 1
+    assert out.count("validation loss ") == 1
+    assert "2 x cpu" in out
+    theirs = adapter(two)
+    for name, tensor in adapter(one).items():
+        np.testing.assert_allclose(theirs[name], tensor, rtol=1e-5, atol=1e-7)
+    losses = [[float(row["loss"]) for row in curve(run) if row["loss"]] for run in (one, two)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)

@@ -1,0 +1,413 @@
+"""Adapters: what trains, what is saved, what a merge gives, and that the base comes back unchanged."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tunesmith import Example, Message, RecipeError
+from tunesmith.data.collate import collate
+from tunesmith.data.encode import EncodedRow
+from tunesmith.training.attention import language_model, plain_attention
+from tunesmith.training.specialist import Specialist
+from tunesmith_plugins.adapters.full import Full
+from tunesmith_plugins.adapters.lora import LoRA
+from tunesmith_plugins.adapters.qlora import QLoRA
+from tunesmith_plugins.objectives.next_token import NextToken
+
+TOKENIZER = Path(__file__).parents[2] / "plugins/tunesmith_plugins/bases/tiny-mistral"
+LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+ADAPTERS = {
+    "full": Full,
+    "lora": lambda: LoRA(rank=4, alpha=8),
+    "qlora": lambda: QLoRA(rank=4, alpha=8, merge_dtype="float32"),
+}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write(tmp_path_factory.mktemp("base"), 64))
+
+
+def write(directory: Path, width: int, **options: Any) -> Path:
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=4096,
+        hidden_size=width,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        **options,
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(directory)
+    transformers.AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(directory)
+    return directory
+
+
+def specialist(base: str, name: str, **options: Any) -> Specialist:
+    torch.manual_seed(3)
+    module = Specialist(base, NextToken(), ADAPTERS[name](), **{"precision": "fp32", **options})
+    module.load()
+    return module
+
+
+def batch(module: Specialist, *texts: str) -> Any:
+    rows = []
+    for text in texts or ("a patient with a cough", "the second note is longer than the first one"):
+        messages = (Message("user", text), Message("assistant", text[::-1]))
+        example = Example(messages=messages, id=text)
+        rows.append(EncodedRow(example, tuple(module.objective.encode(example, module.renderer))))
+    return collate(rows)
+
+
+def step(module: Specialist, lr: float = 0.05) -> dict[str, Tensor]:
+    """One step of plain gradient descent; returns the gradients."""
+    loss = module.objective.loss(module.passes(batch(module))).sum
+    loss.backward()
+    named = {n: p for n, p in module.network.named_parameters() if p.grad is not None}
+    gradients = {n: p.grad.clone() for n, p in named.items()}
+    with torch.no_grad():
+        for parameter in named.values():
+            parameter -= lr * parameter.grad
+            parameter.grad = None
+    return gradients
+
+
+@torch.no_grad()
+def logits(module_or_network: Any, ids: Tensor | None = None) -> Tensor:
+    network = getattr(module_or_network, "network", module_or_network)
+    modes = [m for m in network.modules() if m.training]
+    network.eval()
+    with plain_attention(network):
+        out: Tensor = network(input_ids=torch.arange(10, 30)[None] if ids is None else ids).logits
+    for m in modes:
+        m.training = True
+    return out
+
+
+@pytest.mark.parametrize("name", ["lora", "qlora"])
+def test_trap_25_every_update_gets_a_gradient_also_with_gradient_checkpointing(base: str, name: str) -> None:
+    plain, saving = (step(specialist(base, name, gradient_checkpointing=on)) for on in (False, True))
+    assert plain.keys() == saving.keys()
+    for parameter, gradient in plain.items():
+        torch.testing.assert_close(saving[parameter], gradient, rtol=1e-5, atol=1e-8)
+    ups = [n for n in plain if "lora_B" in n]
+    assert len(ups) == 2 * len(LINEAR)
+    assert all(plain[n].norm() > 0 for n in ups)
+
+
+def test_trap_25_the_number_of_trained_parameters_is_the_closed_form(base: str) -> None:
+    module = specialist(base, "lora")
+    shapes = [(64, 64)] * 4 + [(64, 128)] * 2 + [(128, 64)]
+    expected = 2 * sum(4 * (a + b) for a, b in shapes)
+    trained = [p for p in module.parameters() if p.requires_grad]
+    assert sum(p.numel() for p in trained) == expected
+    assert {p.dtype for p in trained} == {torch.float32}
+    total = sum(p.numel() for p in module.parameters())
+    assert module.describe() == f"LoRA: {expected:,} of {total:,} parameters ({expected / total:.2%})"
+    quantised = specialist(base, "qlora")
+    assert quantised.describe() == f"QLoRA: {expected:,} of {total:,} parameters ({expected / total:.2%})"
+
+
+def test_full_trains_everything_in_fp32_whatever_the_precision(base: str) -> None:
+    module = specialist(base, "full", precision="bf16")
+    assert all(p.requires_grad and p.dtype == torch.float32 for p in module.network.parameters())
+    assert specialist(base, "lora", precision="bf16").network.get_base_model().dtype == torch.bfloat16
+
+
+def test_lora_equals_low_rank_updates_written_out(base: str) -> None:
+    module = specialist(base, "lora")
+    step(module)
+    plain = transformers.AutoModelForCausalLM.from_pretrained(base)
+    state = {n: p for n, p in module.network.named_parameters() if "lora_" in n}
+    with torch.no_grad():
+        for name, layer in plain.named_modules():
+            if name.endswith(LINEAR):
+                prefix = f"base_model.model.{name}"
+                down, up = (state[f"{prefix}.lora_{x}.default.weight"] for x in "AB")
+                layer.weight += 8 / 4 * up @ down
+    torch.testing.assert_close(logits(module), logits(plain), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_trap_23_saved_names_are_the_trained_ones_and_load_back(base: str, name: str, tmp_path: Path) -> None:
+    module = specialist(base, name)
+    untrained = logits(module)
+    step(module)
+    trained = logits(module)
+    assert not torch.allclose(trained, untrained, atol=1e-4)
+    module.save_adapter(tmp_path)
+    fresh = specialist(base, name)
+    flags = {n: p.requires_grad for n, p in fresh.named_parameters()}
+    fresh.load_adapter(tmp_path)
+    assert torch.equal(logits(fresh), trained)
+    assert {n: p.requires_grad for n, p in fresh.named_parameters()} == flags
+    assert transformers.AutoTokenizer.from_pretrained(tmp_path).chat_template == module.tokenizer.chat_template
+
+
+def test_modules_of_plugins_are_saved_beside_the_adapter(base: str, tmp_path: Path) -> None:
+    class Probe(NextToken):
+        def module(self, config: Any) -> nn.Module:
+            return nn.Linear(config.hidden_size, 1)
+
+    def make() -> Specialist:
+        module = Specialist(base, Probe(), LoRA(rank=2), precision="fp32")
+        module.load()
+        return module
+
+    one, other = make(), make()
+    with torch.no_grad():
+        one.extras["objective"].weight += 1
+    one.save_adapter(tmp_path)
+    other.load_adapter(tmp_path)
+    assert torch.equal(one.extras["objective"].weight, other.extras["objective"].weight)
+    (tmp_path / "extras.safetensors").unlink()
+    with pytest.raises(RecipeError, match="lacks 2 of 2 trained tensors"):
+        other.load_adapter(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["missing", "shape", "absent"])
+def test_an_adapter_that_does_not_fit_is_refused(base: str, tmp_path: Path, change: str) -> None:
+    module = specialist(base, "lora")
+    module.save_adapter(tmp_path)
+    path = tmp_path / "adapter_model.safetensors"
+    state = load_file(path)
+    name = sorted(state)[0]
+    if change == "missing":
+        del state[name]
+    if change == "shape":
+        state[name] = state[name][:2].clone()
+    save_file(state, path)
+    if change == "absent":
+        path.unlink()
+    with pytest.raises(RecipeError, match=name.replace(".", r"\.") if change != "absent" else "holds no adapter"):
+        module.load_adapter(tmp_path)
+
+
+def test_full_weights_of_another_model_are_refused_and_nothing_is_changed(base: str, tmp_path: Path) -> None:
+    write(tmp_path, 128)
+    module = specialist(base, "full")
+    before = logits(module)
+    with pytest.raises(RecipeError, match="tensors differ in name or shape"):
+        module.load_adapter(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(RecipeError, match="21 tensors differ"):
+        module.load_adapter(tmp_path)
+    assert torch.equal(logits(module), before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lora", "qlora"])
+def test_plain_peft_in_a_process_without_tunesmith_gives_the_same_logits(base: str, tmp_path: Path, name: str) -> None:
+    module = specialist(base, name)
+    step(module)
+    module.save_adapter(tmp_path)
+    out = tmp_path / "logits.json"
+    script = tmp_path / "plain.py"
+    script.write_text(
+        textwrap.dedent("""
+        import json, sys
+        import torch
+        from peft import PeftModel
+        from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+        base, adapter, quantised, out = sys.argv[1:]
+        options = {}
+        if quantised == "qlora":
+            options["quantization_config"] = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
+                bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.float32)
+            options["device_map"] = {"": "cpu"}
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, **options)
+        for part in model.modules():
+            if hasattr(part, "support_avx512bf16_for_cpu"):
+                part.support_avx512bf16_for_cpu = False
+        model = PeftModel.from_pretrained(model, adapter).eval()
+        tokenizer = AutoTokenizer.from_pretrained(adapter)
+        ids = tokenizer.apply_chat_template([{"role": "user", "content": "hello"}], tokenize=True,
+            return_tensors="pt", add_generation_prompt=True, return_dict=True)["input_ids"]
+        with torch.no_grad():
+            logits = model(input_ids=ids).logits
+        assert not any(name.startswith("tunesmith") for name in sys.modules)
+        json.dump({"ids": ids[0].tolist(), "logits": logits[0].tolist()}, open(out, "w"))
+        """)
+    )
+    command = [sys.executable, "-W", "ignore", str(script), base, str(tmp_path), name, str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    got = json.loads(out.read_text())
+    assert tuple(got["ids"]) == module.renderer.prompt([Message("user", "hello")]).ids
+    expected = logits(module, torch.tensor([got["ids"]]))[0]
+    torch.testing.assert_close(torch.tensor(got["logits"]), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lora", "qlora"])
+def test_trap_45_without_gives_the_base_and_restores_what_trains(base: str, name: str) -> None:
+    module = specialist(base, name)
+    untouched = logits(module)
+    step(module)
+    for parameter_name, parameter in module.network.named_parameters():
+        if "lora_A" in parameter_name:
+            parameter.requires_grad_(False)
+    before = {n: p.requires_grad for n, p in module.network.named_parameters()}
+    with module.adapter.without(module.network):
+        assert torch.equal(logits(module), untouched)
+    assert not torch.equal(logits(module), untouched)
+    assert {n: p.requires_grad for n, p in module.network.named_parameters()} == before
+    with pytest.raises(ZeroDivisionError), module.adapter.without(module.network):
+        _ = 1 // 0
+    assert {n: p.requires_grad for n, p in module.network.named_parameters()} == before
+    assert not torch.equal(logits(module), untouched)
+
+
+def test_the_baseline_of_full_is_an_untouched_copy(base: str) -> None:
+    module = specialist(base, "full")
+    untouched = logits(module)
+    step(module)
+    copy = module.load_baseline()
+    assert torch.equal(logits(copy), untouched)
+    assert copy is module.load_baseline()
+    assert not any(p.requires_grad for p in copy.parameters())
+    assert not any("baseline" in name for name in module.trained_names)
+    forward = module.passes(batch(module))
+    assert torch.equal(forward.baseline().hidden, specialist(base, "full").eval().passes(batch(module)).hidden)
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_trap_22_a_merge_gives_the_same_logits_and_a_plain_model(base: str, name: str, tmp_path: Path) -> None:
+    module = specialist(base, name)
+    step(module)
+    trained = logits(module)
+    merged = module.adapter.merge(module.network)
+    torch.testing.assert_close(logits(merged), trained, rtol=1e-4, atol=1e-5)
+    language_model(merged).save_pretrained(tmp_path)
+    plain = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert not getattr(plain, "is_quantized", False)
+    torch.testing.assert_close(logits(plain), trained, rtol=1e-4, atol=1e-5)
+    original = transformers.AutoModelForCausalLM.from_pretrained(base)
+    state = plain.state_dict()
+    for weight_name, weight in original.state_dict().items():
+        if weight_name.removesuffix(".weight").endswith(LINEAR):
+            assert not torch.equal(weight, state[weight_name]), weight_name
+
+
+def test_trap_22_a_merge_into_quantised_weights_is_refused(base: str) -> None:
+    module = specialist(base, "qlora")
+    module.adapter.merge_dtype = None
+    with pytest.raises(RecipeError, match="name float32, bfloat16 or float16"):
+        module.adapter.merge(module.network)
+    with pytest.raises(RecipeError, match="base is quantised"):
+        LoRA.merge(LoRA(), module.network)
+
+
+def test_trap_43_evaluation_and_reading_weights_leave_qlora_gradients_bit_equal(base: str) -> None:
+    from bitsandbytes.nn.modules import Linear4bit
+
+    module = specialist(base, "qlora")
+    layers = [m for m in module.modules() if isinstance(m, Linear4bit)]
+    assert len(layers) == 2 * len(LINEAR)
+    before = step(module, lr=0.0)
+    logits(module)
+    with plain_attention(module.network), torch.no_grad():
+        module.network.eval().generate(input_ids=torch.arange(10, 15)[None], max_new_tokens=3, pad_token_id=0)
+    module.network.state_dict()
+    module.state_dict()
+    module.train()
+    after = step(module, lr=0.0)
+    assert all(torch.equal(gradient, after[n]) for n, gradient in before.items())
+    assert not any(layer.support_avx512bf16_for_cpu for layer in layers)
+
+
+def test_qlora_is_near_its_base_and_options_reach_the_weights(base: str) -> None:
+    from bitsandbytes.nn.modules import Linear4bit
+
+    plain = logits(transformers.AutoModelForCausalLM.from_pretrained(base))
+    errors = {}
+    for kind in ("nf4", "fp4"):
+        for double in (True, False):
+            adapter = QLoRA(rank=2, quantization=kind, double_quantization=double)  # type: ignore[arg-type]
+            module = Specialist(base, NextToken(), adapter, precision="fp32")
+            module.load()
+            layer: Any = next(m for m in module.modules() if isinstance(m, Linear4bit))
+            assert layer.weight.quant_state.quant_type == kind
+            assert layer.weight.quant_state.nested == double
+            assert layer.compute_dtype == torch.float32
+            errors[kind, double] = float((logits(module) - plain).norm() / plain.norm())
+    assert 0.001 < errors["nf4", True] < 0.25
+    assert errors["nf4", True] < errors["fp4", True]
+
+
+def test_qlora_computes_in_the_precision_of_the_run(base: str) -> None:
+    from bitsandbytes.nn.modules import Linear4bit
+
+    module = specialist(base, "qlora", precision="bf16")
+    layer: Any = next(m for m in module.modules() if isinstance(m, Linear4bit))
+    assert layer.compute_dtype == torch.bfloat16
+    assert module.describe_precision() == "bf16, base quantised to nf4"
+    gradients = step(module)
+    assert all(torch.isfinite(g).all() and g.dtype == torch.float32 for g in gradients.values())
+
+
+def test_widths_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
+    directory = write(tmp_path, 96)
+    with pytest.raises(RecipeError, match=r"multiples of 64; model\.layers\.0\.self_attn\.q_proj .* 96 x 96"):
+        specialist(str(directory), "qlora")
+
+
+def test_targets_are_checked_with_the_nearest_match(base: str) -> None:
+    for targets, message in (
+        (["q_prj"], "q_prj is no layer of this base; did you mean q_proj"),
+        ([], "names no layer"),
+    ):
+        module = Specialist(base, NextToken(), LoRA(targets=targets))
+        with pytest.raises(RecipeError, match=message):
+            module.load()
+    module = Specialist(base, NextToken(), LoRA(targets=["q_proj"]))
+    module.load()
+    assert {n.split(".")[-4] for n in module.trained_names} == {"q_proj"}
+    with pytest.raises(RecipeError, match="rank is 0"):
+        Specialist(base, NextToken(), LoRA(rank=0)).load()
+
+
+def test_combinations_that_make_no_sense_are_refused(base: str) -> None:
+    with pytest.raises(RecipeError, match="random weights cannot be quantised"):
+        specialist(base, "qlora", from_scratch=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    model.is_quantized = True
+    with pytest.raises(RecipeError, match="Full cannot train a quantised base"):
+        Full().attach(model)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_trap_24_a_tied_head_stays_tied_when_all_weights_train(tmp_path: Path, tied: bool) -> None:
+    directory = write(tmp_path / "base", 64, tie_word_embeddings=tied)
+    module = specialist(str(directory), "full")
+    step(module)
+    trained = logits(module)
+    module.save_adapter(tmp_path / "out")
+    again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    assert (again.lm_head.weight is again.model.embed_tokens.weight) == tied
+    assert torch.equal(logits(again), trained)
+    state = module.state_dict()
+    fresh = specialist(str(directory), "full")
+    fresh.restore_trained(state)
+    assert torch.equal(logits(fresh), trained)
+
+
+def test_dropout_is_off_outside_training(base: str) -> None:
+    module = Specialist(base, NextToken(), LoRA(rank=4, dropout=0.5), precision="fp32")
+    module.load()
+    step(module)
+    example = batch(module)
+    assert isinstance(module.network, nn.Module)
+    assert not torch.equal(module.passes(example).hidden, module.passes(example).hidden)
+    module.eval()
+    assert torch.equal(module.passes(example).hidden, module.passes(example).hidden)  # trap 36
