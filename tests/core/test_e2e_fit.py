@@ -13,6 +13,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+CONFIG = ("--config", "tiny.yaml")
+
 
 def metrics(run: Path) -> list[dict[str, str]]:
     with (run / "metrics.csv").open(newline="") as file:
@@ -25,7 +27,7 @@ def result(run: Path) -> dict[str, Any]:
 
 
 def test_a_fit_opens_with_what_was_chosen_and_ends_with_how_it_went(bench: Any) -> None:
-    ran = bench.done("fit", "--config", "tiny.yaml")
+    ran = bench.done("fit", *CONFIG)
     lines = ran.out.splitlines()
     assert lines[0] == "fit tiny"
     facts = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
@@ -38,7 +40,7 @@ def test_a_fit_opens_with_what_was_chosen_and_ends_with_how_it_went(bench: Any) 
 
 
 def test_without_a_terminal_progress_is_about_ten_plain_lines(bench: Any) -> None:
-    ran = bench.done("fit", "--config", "tiny.yaml", "--trainer.max_steps=30")
+    ran = bench.done("fit", *CONFIG, "--trainer.max_steps=30")
     shown = [line for line in ran.out.splitlines() if line.startswith("step ")]
     assert 10 <= len(shown) <= 11
     assert all("loss" in line and "tokens/s" in line for line in shown)
@@ -90,7 +92,7 @@ numpy.savez({str(tmp_path / "theirs.npz")!r}, ids=ids.numpy(), logits=model(ids)
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
     theirs = np.load(tmp_path / "theirs.npz")
     quieten()
-    session = open_session(parse("test", ["--config", "tiny.yaml"], list(sections())))
+    session = open_session(parse("test", list(CONFIG), list(sections())))
     load_models(session, Run(run))
     ids = torch.from_numpy(theirs["ids"])
     with plain_attention(session.model.network), torch.no_grad():
@@ -102,33 +104,33 @@ numpy.savez({str(tmp_path / "theirs.npz")!r}, ids=ids.numpy(), logits=model(ids)
 
 
 def test_nan_stops_the_run_names_the_rows_and_leaves_no_complete_run(bench: Any) -> None:
-    ran = bench.done("fit", "--config", "tiny.yaml", "--model.optimizer.init_args.lr=1e30", code=2)
+    ran = bench.done("fit", *CONFIG, "--model.optimizer.init_args.lr=1e30", code=2)
     ids = {json.loads(line)["id"] for line in _prepared(bench)}
     first, second = ran.err.strip().splitlines()
     assert " at step " in first
     assert any(row in first for row in ids)
     assert "lower model.optimizer's lr" in second
     assert "Traceback" not in ran.err
-    ran = bench.done("test", "--config", "tiny.yaml", "--model.optimizer.init_args.lr=1e30", code=2)
+    ran = bench.done("test", *CONFIG, "--model.optimizer.init_args.lr=1e30", code=2)
     assert "did not end" in ran.err
 
 
 def _prepared(bench: Any) -> list[str]:
-    bench.done("prepare", "--config", "tiny.yaml")
+    bench.done("prepare", *CONFIG)
     return (bench.folder / "runs/tiny/data/train.jsonl").read_text().splitlines()
 
 
 def test_a_row_that_cannot_be_read_is_set_aside_counted_and_not_shown(bench: Any) -> None:
     with (bench.folder / "rows.jsonl").open("a") as file:
         file.write('{"prompt": "Secret of Ms Miller"}\n')
-    ran = bench.done("fit", "--config", "tiny.yaml")
+    ran = bench.done("fit", *CONFIG)
     assert "notes: 1 of 61 rows set aside, see rejected.jsonl" in ran.out
     (run,) = bench.runs()
     (line,) = (run / "rejected.jsonl").read_text().splitlines()
     assert json.loads(line)["line"] == 61
     assert json.loads(line)["field"] == "completion"
     assert "Miller" not in line
-    bench.done("fit", "--config", "tiny.yaml", "--keep-rejected")
+    bench.done("fit", *CONFIG, "--keep-rejected")
     assert "Miller" in (bench.runs()[-1] / "rejected.jsonl").read_text()
 
 
@@ -141,7 +143,7 @@ def test_early_stopping_ends_the_run_and_the_best_weights_are_saved(bench: Any) 
         },
         model={"optimizer": {"init_args": {"lr": 0.1}}},
     )
-    ran = bench.done("fit", "--config", "tiny.yaml")
+    ran = bench.done("fit", *CONFIG)
     (run,) = bench.runs()
     losses = result(run)["validation_loss"]
     assert result(run)["epochs"] < 30
@@ -159,18 +161,18 @@ def test_early_stopping_ends_the_run_and_the_best_weights_are_saved(bench: Any) 
 def test_a_logger_is_named_beside_metrics_csv(bench: Any) -> None:
     pytest.importorskip("tensorboard")
     bench.write(trainer={"logger": {"class_path": "TensorBoardLogger", "init_args": {"save_dir": "boards"}}})
-    bench.done("fit", "--config", "tiny.yaml")
+    bench.done("fit", *CONFIG)
     assert list(bench.folder.glob("boards/**/events.out.tfevents.*"))
     assert len(metrics(bench.runs()[0])) >= 4
 
 
 def test_without_a_logger_there_is_no_metrics_file(bench: Any) -> None:
-    bench.done("fit", "--config", "tiny.yaml", "--trainer.logger=false")
+    bench.done("fit", *CONFIG, "--trainer.logger=false")
     assert not (bench.runs()[0] / "metrics.csv").exists()
 
 
 def test_steps_are_optimizer_steps_whatever_the_accumulation(bench: Any) -> None:
-    bench.done("fit", "--config", "tiny.yaml", "--trainer.accumulate_grad_batches=2", "--trainer.max_steps=7")
+    bench.done("fit", *CONFIG, "--trainer.accumulate_grad_batches=2", "--trainer.max_steps=7")
     run = bench.runs()[0]
     assert result(run)["steps"] == 7
     assert sum(row["loss"] != "" for row in metrics(run)) == 7
@@ -178,30 +180,30 @@ def test_steps_are_optimizer_steps_whatever_the_accumulation(bench: Any) -> None
 
 
 def test_the_loss_does_not_depend_on_how_a_step_is_cut(bench: Any) -> None:
-    bench.done("fit", "--config", "tiny.yaml", "--data.batch_size=8")
-    bench.done("fit", "--config", "tiny.yaml", "--data.batch_size=2", "--trainer.accumulate_grad_batches=4")
+    bench.done("fit", *CONFIG, "--data.batch_size=8")
+    bench.done("fit", *CONFIG, "--data.batch_size=2", "--trainer.accumulate_grad_batches=4")
     whole, cut = ([float(row["loss"]) for row in metrics(run) if row["loss"]] for run in sorted(bench.runs(), key=str))
     np.testing.assert_allclose(whole, cut, rtol=1e-5)
 
 
 def test_a_fast_run_tries_everything_once(bench: Any) -> None:
-    bench.done("fit", "--config", "tiny.yaml", "--trainer.fast_dev_run=true")
+    bench.done("fit", *CONFIG, "--trainer.fast_dev_run=true")
     assert result(bench.runs()[0])["steps"] == 1
 
 
 def test_a_recipes_own_checkpoint_callback_works_beside_ours(bench: Any) -> None:
     own = {"dirpath": "mine", "every_n_train_steps": 2, "save_top_k": -1}
     bench.write(trainer={"callbacks": [{"class_path": "ModelCheckpoint", "init_args": own}]})
-    bench.done("fit", "--config", "tiny.yaml")
+    bench.done("fit", *CONFIG)
     assert len(list((bench.folder / "mine").glob("*.ckpt"))) == 2
     assert {p.name for p in (bench.runs()[0] / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
 
 
 def test_full_training_is_compared_with_a_frozen_copy_of_the_base(bench: Any) -> None:
     bench.write(model={"adapter": "Full", "optimizer": {"init_args": {"lr": 0.003}}})
-    ran = bench.done("fit", "--config", "tiny.yaml")
+    ran = bench.done("fit", *CONFIG)
     assert "Full: 598,336 of 598,336 parameters (100.00%)" in ran.out
-    bench.done("test", "--config", "tiny.yaml")
+    bench.done("test", *CONFIG)
     found = json.loads((bench.runs()[0] / "test/metrics.json").read_text())["metrics"]["perplexity/perplexity"]
     assert found["tuned"] < 0.9 * found["base"]
 
@@ -230,8 +232,8 @@ def test_trap_15_a_learning_rate_of_0_and_permuted_references_end_in_exit_3_and_
         ("--model.optimizer.init_args.lr=0", 3),
         ("--data.sources.notes.path=permuted.jsonl", 3),
     ):
-        bench.done("fit", "--config", "tiny.yaml", change)
-        ran = bench.done("test", "--config", "tiny.yaml", change, code=code)
+        bench.done("fit", *CONFIG, change)
+        ran = bench.done("test", *CONFIG, change, code=code)
         assert ("success: all 1 met" if code == 0 else "success: 1 of 1 not met") in ran.out
 
 
@@ -240,3 +242,13 @@ def test_the_written_config_is_the_resolved_recipe(trained: Any) -> None:
     assert written["model"]["adapter"]["init_args"]["rank"] == 4
     assert written["data"]["sources"]["notes"]["path"] == str(trained.folder / "rows.jsonl")
     assert "config" not in written
+
+
+def test_a_recipe_without_validation_rows_trains_and_says_so(bench: Any) -> None:
+    split = ("--data.split.validation=0", "--data.split.train=0.8")
+    ran = bench.done("fit", *CONFIG, *split)
+    assert "validation no rows" in ran.out
+    assert "no validation rows: whether the model overfits cannot be told" in ran.out
+    callback = "--trainer.callbacks=[{class_path: EarlyStopping, init_args: {monitor: val/loss}}]"
+    ran = bench.done("fit", *CONFIG, *split, callback, code=2)
+    assert "monitors val/loss, which is not logged: there are no validation rows" in ran.err

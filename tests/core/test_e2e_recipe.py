@@ -141,6 +141,12 @@ MISTAKES = {
     "unknown metric": (("--success.exact/exact_mach.at_least=1",), "did you mean exact/exact_match"),
     "wrong direction": (("--success.exact/exact_match.at_most=1",), "write at_least"),
     "no end": (("--trainer.max_steps=-1",), "trainer.max_epochs"),
+    "misspelt monitor": (
+        ("--trainer.callbacks=[{class_path: EarlyStopping, init_args: {monitor: val_loss}}]",),
+        "mean val/loss",
+    ),
+    "no such device": (("--trainer.accelerator=tpu",), "trainer: "),
+    "absent logger": (("--trainer.logger={class_path: MLFlowLogger}",), "mlflow"),
     "no recipe": (("--config=none.yaml",), "none.yaml does not exist"),
     "evil callback": (("--trainer.callbacks=[os.system]",), "os.system"),
     "too few rows": (("--data.split.train=0", "--data.split.test=0.8"), "the train split is empty"),

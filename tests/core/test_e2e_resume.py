@@ -145,3 +145,14 @@ def test_trap_2_two_processes_train_as_one_does(bench: Any) -> None:
         np.testing.assert_allclose(theirs[name], tensor, rtol=1e-5, atol=1e-7)
     losses = [[float(row["loss"]) for row in curve(run) if row["loss"]] for run in (one, two)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+def test_a_second_interrupt_stops_at_once_and_says_how_to_go_on(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lightning.pytorch import Trainer
+
+    def stopped(*_: Any, **__: Any) -> None:
+        sys.exit(1)  # as Lightning does after KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "fit", stopped)
+    ran = bench.done("fit", *CONFIG, code=130)
+    assert "lightning-cli fit --config tiny.yaml --ckpt_path=last" in ran.err

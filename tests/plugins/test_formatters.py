@@ -352,3 +352,32 @@ def test_a_refusal_never_quotes_the_row(formatter: Formatter, row: dict[str, Any
 def test_constructors_store_their_options_unchanged(formatter: Formatter) -> None:
     options = vars(formatter)
     assert vars(type(formatter)(**options)) == options
+
+
+# Questions: rows that are to be answered.
+
+QUESTIONS: list[tuple[Formatter, dict[str, Any], dict[str, Any]]] = [
+    (PromptCompletion(), {"prompt": "1 + 1?", "id": 7}, {"completion": "2"}),
+    (PromptCompletion(), {"prompt": [{"role": "user", "content": "1 + 1?"}]}, {"completion": "2"}),
+    (Template("{q}?", "{a}", system="Be brief."), {"q": "1 + 1"}, {"a": "2"}),
+    (Instruction(), {"instruction": "Add.", "input": "1 + 1"}, {"output": "2"}),
+    (Instruction(), {"instruction": "Add."}, {"response": "2"}),
+    (Messages(), {"messages": [{"role": "user", "content": "1 + 1?"}]}, {}),
+]
+
+
+@pytest.mark.parametrize(("formatter", "row", "answer"), QUESTIONS)
+def test_a_question_is_the_prompt_of_the_whole_row(
+    formatter: Formatter, row: dict[str, Any], answer: dict[str, Any]
+) -> None:
+    whole, asked = formatter.format({**row, **answer}), formatter.question(row)
+    assert [(m.role, m.content) for m in asked.prompt] == [(m.role, m.content) for m in whole.prompt]
+    assert asked.reference == ""
+    assert formatter.question({**row, **answer}) == whole
+    assert formatter.question({**row, **dict.fromkeys(answer)}).prompt == asked.prompt
+
+
+@pytest.mark.parametrize("formatter", [PromptCompletion(), Template("{q}?", "{a}"), Instruction()])
+def test_a_row_without_a_question_cannot_be_asked(formatter: Formatter) -> None:
+    with pytest.raises(RowError, match="is not a column"):
+        formatter.question({"other": "x"})

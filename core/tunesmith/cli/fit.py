@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 
@@ -20,6 +21,7 @@ from tunesmith.data.pipeline import Curated
 from tunesmith.data.sources import Opened
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.success import check_names, produced
+from tunesmith.nearest import did_you_mean
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
 
 
@@ -47,14 +49,15 @@ def fit(session: Session) -> int:
     lock = make_lock(session, curated)
     check_lock(session, resumed, lock)
     run = resumed or new_run(session.root, session.name)
-    if is_first_rank():
-        (session.root / session.name / "rejected.jsonl").replace(run.path / "rejected.jsonl")
-        if resumed is None:
-            (run.path / "config.yaml").write_text(session.dump)
-            write_json(run.path / "lock.json", lock)
-        write_json(run.path / "data.json", dict(curated.counts))
     curve, checkpoints = Curve(), StepCheckpoint(run.path / "checkpoints")
-    trainer = make_trainer(session, run, [curve, checkpoints], resumes=checkpoint is not None)
+    try:
+        trainer = make_trainer(session, run, [curve, checkpoints])
+    except RecipeError:
+        if resumed is None and is_first_rank():
+            run.path.rmdir()
+        raise
+    if is_first_rank():
+        _write_origin(session, run, lock if resumed is None else None, curated)
     opening(session, run, trainer, checkpoint)
     begin = time.monotonic()
     try:
@@ -62,6 +65,8 @@ def fit(session: Session) -> int:
     except StoppedError as stop:
         say(f"{stop}\ngo on with: {command(session, 'fit', '--ckpt_path', 'last')}")
         return stop.exit_code
+    except SystemExit:  # what Lightning makes of a second Ctrl-C
+        raise KeyboardInterrupt from None
     _restore_best(session, checkpoints)
     session.model.save_adapter(run.adapter)
     if is_first_rank():
@@ -69,6 +74,15 @@ def fit(session: Session) -> int:
         write_json(run.path / "result.json", result)
         closing(session, run, curve, result)
     return 0
+
+
+def _write_origin(session: Session, run: Run, lock: dict[str, Any] | None, curated: Curated) -> None:
+    """What the run is made from: recipe and lock where it is new, and what happened to the rows."""
+    (session.root / session.name / "rejected.jsonl").replace(run.path / "rejected.jsonl")
+    if lock is not None:
+        (run.path / "config.yaml").write_text(session.dump)
+        write_json(run.path / "lock.json", lock)
+    write_json(run.path / "data.json", dict(curated.counts))
 
 
 def check_length(session: Session) -> None:
@@ -84,18 +98,40 @@ def check_length(session: Session) -> None:
         raise RecipeError(msg)
 
 
-def make_trainer(session: Session, run: Run, own: list[Callback], *, resumes: bool) -> Trainer:
-    """The Trainer of a run: the recipe's options, the run's own logger and checkpoints beside the recipe's."""
+def make_trainer(session: Session, run: Run, own: list[Callback]) -> Trainer:
+    """The Trainer of a run: the recipe's options, the run's own logger and checkpoints beside the recipe's.
+
+    Raises:
+        RecipeError: Lightning refuses the options, or a callback watches a metric that is not logged.
+    """
     options = dict(session.trainer_options)
-    callbacks: list[Callback] = list(options.pop("callbacks", None) or [])
+    given = options.pop("callbacks", None) or []
+    callbacks: list[Callback] = list(given) if isinstance(given, list) else [given]
+    _check_monitors(session, callbacks)
     named = options.pop("logger", None)
     others = [] if named in (None, True, False) else (list(named) if isinstance(named, list) else [named])
     logger: Any = False if named is False else [MetricsFile(run.path), *others]
-    if resumes:
-        options["num_sanity_val_steps"] = 0  # the loss before the first step was measured by the first process
     if options.get("enable_progress_bar") is not False and not any(isinstance(c, ProgressBar) for c in callbacks):
         own = [*own, TrainingProgress()]
-    return Trainer(**options, callbacks=[*callbacks, *own], logger=logger)
+    try:
+        return Trainer(**options, callbacks=[*callbacks, *own], logger=logger)
+    except (MisconfigurationException, ImportError, ValueError, TypeError) as error:
+        msg = f"trainer: {' '.join(str(error).split())}"
+        raise RecipeError(msg) from error
+
+
+def _check_monitors(session: Session, callbacks: list[Callback]) -> None:
+    """Lightning would notice after the first epoch only."""
+    logged = ["loss", "lr", "grad_norm", "tokens/s", *(f"reg/{name}" for name in session.model.regularizers)]
+    if session.data.prepare_rows().splits["validation"]:
+        logged.insert(0, "val/loss")
+    for callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        if monitor is not None and monitor not in logged:
+            why = ": there are no validation rows" if monitor == "val/loss" else did_you_mean(monitor, logged)
+            name = type(callback).__name__
+            msg = f"trainer.callbacks: {name} monitors {monitor}, which is not logged{why}\nlogged: {', '.join(logged)}"
+            raise RecipeError(msg)
 
 
 def _restore_best(session: Session, checkpoints: StepCheckpoint) -> None:

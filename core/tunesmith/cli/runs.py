@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tunesmith.cli.screen import is_first_rank
 from tunesmith.errors import RecipeError
 
 _RUN_VARIABLE = "TUNESMITH_RUN_DIRECTORY"  # how the other ranks of a `fit` learn rank 0's directory
@@ -88,6 +89,8 @@ def new_run(root: Path, recipe: str) -> Run:
     if given and "LOCAL_RANK" in os.environ:
         return Run(Path(given))
     stamp = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+    if not is_first_rank():  # started by torchrun, not by rank 0; only rank 0 writes
+        return Run(root / recipe / stamp)
     for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
         path = root / recipe / f"{stamp}{suffix}"
         try:

@@ -152,7 +152,7 @@ def open_session(arguments: Arguments) -> Session:
     seal({e.cls.__module__.partition(".")[0] for e in catalog.entries}, trust)
     try:
         command = Command(json.dumps(checked))  # YAML's own dump leaves "1e5" bare, which is read back as a number
-    except (ArgumentError, TypeError, ValueError) as error:
+    except (ArgumentError, ImportError, TypeError, ValueError) as error:
         raise RecipeError(explain(error, recipe)) from error
     return _session(arguments, recipe, command, catalog)
 

@@ -52,12 +52,12 @@ class Example:
 
     Args:
         messages: A conversation; rendered with the base's chat template.
-        segments: Text that takes no template; tokenised whole, special tokens as the tokenizer adds them, closed by EOS.
+        segments: Text that takes no template; tokenised whole, closed by EOS.
         chosen: The preferred conversation of a pair; shares its first turns with `rejected`.
         rejected: The other one.
         label: A class name, class names, or a number, with `messages` or `segments` as the text.
         tools: JSON schemas of the tools that the conversation may call.
-        id: Unique within a run and stable: made from the content and the origin by the core where a formatter sets none.
+        id: Unique within a run and stable: made from the row by the core where a formatter sets none.
         origin: Where it was read; set by the core.
         task: Name of the task in a mixture; set by the core from `data.sources.<name>.task`.
         extras: The row's other columns (gold values, groups, keys that are kept together).

@@ -68,7 +68,7 @@ def options(cls: type, skip: int = 0) -> Mapping[str, Option]:
 
 
 def _given(init: Callable[..., Any]) -> set[str]:
-    """Names that a constructor passes by keyword to the next class's: `super().__init__(root_dir=save_dir, **kwargs)`."""
+    """Names that a constructor passes by keyword to the next one: `super().__init__(root_dir=save_dir, **kwargs)`."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
     except (OSError, TypeError, SyntaxError):  # no source at hand
