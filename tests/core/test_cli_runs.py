@@ -88,3 +88,9 @@ def test_differences_are_none_exactly_when_equal(one: Any, other: Any) -> None:
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
+
+
+def test_what_is_said_about_a_source_does_not_change_the_run() -> None:
+    one = {"data": {"sources": {"a": {"path": "x", "about": "old words"}}}}
+    assert method(one) == method({"data": {"sources": {"a": {"path": "x", "about": "new words"}}}})
+    assert method(one) != method({"data": {"sources": {"a": {"path": "y", "about": "old words"}}}})

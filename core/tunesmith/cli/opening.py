@@ -79,7 +79,9 @@ def closing(session: Session, run: Run, curve: Curve, result: dict[str, Any]) ->
     """How it went, where the adapter is, and what to do next."""
     say(curve.sentence())
     say(f"adapter saved in {run.adapter} ({result['seconds']:.0f} s)")
-    say(f"next: {command(session, 'test')}")
+    # a recipe may bring its own validation file and no test rows
+    verb = "test" if session.data.prepare_rows().splits["test"] else "validate"
+    say(f"next: {command(session, verb)}")
 
 
 def command(session: Session, verb: str, *more: str) -> str:

@@ -77,9 +77,13 @@ def digest(content: Any) -> str:
 
 def method(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved recipe that decides what is trained."""
-    part = {key: config.get(key) for key in _METHOD}
+    part: dict[str, Any] = {key: config.get(key) for key in _METHOD}
     part["trainer"] = {k: v for k, v in (config.get("trainer") or {}).items() if k not in _WATCHING}
-    part["data"] = {k: v for k, v in (config.get("data") or {}).items() if k not in ("workers", "keep_rejected")}
+    data = {k: v for k, v in (config.get("data") or {}).items() if k not in ("workers", "keep_rejected")}
+    if isinstance(sources := data.get("sources"), Mapping):
+        # what is said about a file is not what is in it
+        data["sources"] = {n: {k: v for k, v in s.items() if k != "about"} for n, s in sources.items()}
+    part["data"] = data
     return part
 
 

@@ -1,5 +1,6 @@
 """What plugins there are, and which class a name in a recipe means."""
 
+import hashlib
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ class Entry:
         kind: `formatter`, `curator`, `objective`, `adapter`, `regularizer`, `audit` or `evaluator`.
         cls: The class.
         package: The distribution that it came with, or the file of `--plugin`.
-        version: The distribution's version; empty for a file.
+        version: The distribution's version; for a file, a hash of its content, so that a run's lock notices a change.
     """
 
     kind: str
@@ -108,7 +109,8 @@ class Catalog:
             if error:
                 msg = f"--plugin {file}: {error}"
                 raise RecipeError(msg)
-            entries += [Entry(kind, found_class, str(file), "") for kind, found_class in found]
+            version = hashlib.sha256(file.expanduser().read_bytes()).hexdigest()[:12]
+            entries += [Entry(kind, found_class, str(file), version) for kind, found_class in found]
         unknown = [name for name in block if not any(p.is_any_of([name]) for p in packages)]
         return cls(entries, broken, blocked, unknown)
 
