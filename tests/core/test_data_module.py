@@ -169,6 +169,11 @@ def test_options_that_cannot_be_are_refused_by_their_key(tmp_path, option, value
         make_data(tmp_path, positions=64, **{option: value})
 
 
+def test_an_accumulation_of_no_batches_is_refused(tmp_path) -> None:
+    with pytest.raises(RecipeError, match=r"trainer\.accumulate_grad_batches is 0; it must be 1 or more"):
+        make_data(tmp_path).plan("train", accumulate=0)
+
+
 def test_rows_longer_than_the_bases_positions_are_truncated_and_counted(tmp_path) -> None:
     data = make_data(tmp_path, positions=16)
     counts = data.encoded("train").counts

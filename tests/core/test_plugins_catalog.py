@@ -216,6 +216,15 @@ def test_a_single_file_is_a_plugin_with_or_without_hooks(install: Install, tmp_p
     assert Catalog.load(extra_files=[without]).find("evaluator", "Bare") is catalog.find("evaluator", "Bare")
 
 
+def test_a_single_file_has_its_content_for_a_version_so_that_a_lock_notices_a_change(tmp_path: Path) -> None:
+    file = tmp_path / "my_locked.py"
+    file.write_text(textwrap.dedent(GOOD.format(name="Locked")))
+    before = Catalog.load(extra_files=[file]).entry("evaluator", "Locked").version
+    assert Catalog.load(extra_files=[file]).entry("evaluator", "Locked").version == before != ""
+    file.write_text(file.read_text() + "# changed\n")
+    assert Catalog.load(extra_files=[file]).entry("evaluator", "Locked").version != before
+
+
 @pytest.mark.parametrize(
     ("name", "code", "expected"),
     [

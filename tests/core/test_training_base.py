@@ -251,6 +251,14 @@ def test_groups_of_an_adapter_keep_their_rates() -> None:
         parameter_groups([])
 
 
+def test_an_optimizer_that_refuses_its_options_or_groups_is_the_recipes_mistake() -> None:
+    groups = parameter_groups([torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(2))])
+    with pytest.raises(RecipeError, match=r"^model\.optimizer cannot be used so: Invalid learning rate: -1"):
+        build(lambda g: torch.optim.AdamW(g, lr=-1), groups)
+    with pytest.raises(RecipeError, match=r"^model\.optimizer cannot be used so: LBFGS"):
+        build(lambda g: torch.optim.LBFGS(g), groups)
+
+
 def test_a_stream_goes_on_where_it_was_whatever_is_drawn_outside() -> None:
     import random
 

@@ -375,6 +375,11 @@ def test_targets_are_checked_with_the_nearest_match(base: str) -> None:
     assert {n.split(".")[-4] for n in module.trained_names} == {"q_proj"}
     with pytest.raises(RecipeError, match="rank is 0"):
         Specialist(base, NextToken(), LoRA(rank=0)).load()
+    with pytest.raises(RecipeError, match="alpha is 0"):
+        Specialist(base, NextToken(), LoRA(rank=2, alpha=0)).load()
+    for dropout in (-0.1, 1.0, 1.5):
+        with pytest.raises(RecipeError, match=f"dropout is {dropout}"):
+            Specialist(base, NextToken(), LoRA(rank=2, dropout=dropout)).load()
 
 
 def test_combinations_that_make_no_sense_are_refused(base: str) -> None:

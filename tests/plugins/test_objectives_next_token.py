@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tunesmith import Chunk, Encoded, Example, Forward, Message, RowError, Segment
+from tunesmith import Chunk, Encoded, Example, Forward, Message, RecipeError, RowError, Segment
 from tunesmith_plugins.objectives.next_token import NextToken
 
 
@@ -138,3 +138,9 @@ def test_16_bit_logits_are_summed_in_32_bit() -> None:
     term = NextToken().loss(Fixed(logits, torch.zeros(4096, dtype=torch.int64), torch.ones(4096), 4096))
     assert term.sum.dtype == torch.float32
     assert float(term.sum) == pytest.approx(4096 * np.log(5), rel=1e-5)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, 2])
+def test_a_smoothing_that_is_no_share_is_refused_before_a_row_is_encoded(share: float) -> None:
+    with pytest.raises(RecipeError, match=f"label_smoothing is {share}; a share lies between 0 and 1"):
+        NextToken(label_smoothing=share).encode(Example(segments=(Segment("a", 1.0),)), Renderer())

@@ -145,9 +145,11 @@ class RecipeData(lightning.LightningDataModule):
             limit: Micro-batches a rank and epoch at most, or a share of them if it is a float, as Lightning counts.
             shuffle: Whether training's rows are permuted in every epoch.
         """
+        if accumulate < 1:
+            msg = f"trainer.accumulate_grad_batches is {accumulate}; it must be 1 or more"
+            raise RecipeError(msg)
         rows = self.encoded(split)
         training = split == "train"
-
         whole = Plan(
             rows.lengths,
             rows.units if training else None,

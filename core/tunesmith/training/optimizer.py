@@ -39,9 +39,17 @@ def parameter_groups(
 
 
 def build(make: Callable[[Iterable[Any]], Optimizer], groups: Sequence[dict[str, Any]]) -> Optimizer:
-    """Make the recipe's optimizer and apply the groups' `lr_scale`."""
+    """Make the recipe's optimizer and apply the groups' `lr_scale`.
+
+    Raises:
+        RecipeError: It refuses an option (a negative rate), or groups of parameters (LBFGS), or vectors (Muon).
+    """
     scales = [group.get("lr_scale", 1.0) for group in groups]
-    optimizer = make([{key: value for key, value in group.items() if key != "lr_scale"} for group in groups])
+    try:
+        optimizer = make([{key: value for key, value in group.items() if key != "lr_scale"} for group in groups])
+    except (TypeError, ValueError) as error:
+        msg = f"model.optimizer cannot be used so: {' '.join(str(error).split())}"
+        raise RecipeError(msg) from error
     for group, scale in zip(optimizer.param_groups, scales, strict=True):
         group["lr"] *= scale
     return optimizer

@@ -107,6 +107,12 @@ class LoRA(Adapter):
         if self.rank < 1:
             msg = f"model.adapter.init_args.rank is {self.rank}; it must be 1 or more"
             raise RecipeError(msg)
+        if self.alpha < 1:
+            msg = f"model.adapter.init_args.alpha is {self.alpha}; it must be 1 or more, or the updates have no effect"
+            raise RecipeError(msg)
+        if not 0 <= self.dropout < 1:
+            msg = f"model.adapter.init_args.dropout is {self.dropout}; it must be 0 or more and below 1"
+            raise RecipeError(msg)
         if self.targets == "all-linear":
             return
         names = {

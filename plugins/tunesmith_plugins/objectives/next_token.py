@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from tunesmith import Chunk, Encoded, Example, Forward, Objective, Renderer, RowError, Term
+from tunesmith import Chunk, Encoded, Example, Forward, Objective, RecipeError, Renderer, RowError, Term
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +25,9 @@ class NextToken(Objective):
 
     def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
         """One sequence of a conversation or a text."""
+        if not 0 <= self.label_smoothing <= 1:
+            msg = f"model.objective.init_args.label_smoothing is {self.label_smoothing}; a share lies between 0 and 1"
+            raise RecipeError(msg)
         if example.segments:
             return [renderer.text([(piece.text, piece.weight) for piece in example.segments])]
         messages = example.messages or example.chosen
