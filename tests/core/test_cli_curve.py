@@ -28,7 +28,7 @@ def sentence(*losses: float) -> str:
 @pytest.mark.parametrize(
     ("losses", "said"),
     [
-        ((), "no validation rows"),
+        ((), "validation did not run: whether"),
         ((2.0,), "measured once only"),
         ((2.0, 2.0, 2.1), "it never fell below its start"),
         ((2.0, 1.0, 1.5), "lowest 1.000 at step 10: it rose after that (overfitting); step 10 is kept"),

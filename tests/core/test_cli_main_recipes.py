@@ -21,6 +21,7 @@ from tunesmith.recipe.columns import Columns, choose
 from tunesmith.recipe.compose import compose
 from tunesmith.recipe.draft import draft
 from tunesmith.recipe.relocate import quoted, relocate
+from tunesmith.recipe.schema import check
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -305,10 +306,17 @@ class Toy:
 
 @pytest.fixture
 def sections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real check against a recipe with one section, so that no test here loads torch."""
-    module = types.ModuleType("tunesmith.cli.trainer_cli")
-    module.sections = lambda: {"trainer": Toy, "plugins": list[str]}  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tunesmith.cli.trainer_cli", module)
+    """The real schema against a recipe with one section, so that no test here loads torch."""
+
+    def check_recipe(configs: list[str], plugins: list[str], trust: list[str]) -> list[str]:
+        recipe = compose(configs)
+        catalog = Catalog.load(recipe.data.get("plugins"), extra_files=[Path(p) for p in plugins])
+        check(recipe, catalog, {"trainer": Toy, "plugins": list[str]}, trust=trust)
+        return ["rows.jsonl does not exist"] if recipe.data["trainer"].get("name") == "absent" else []
+
+    module = types.ModuleType("tunesmith.cli.check")
+    module.check_recipe = check_recipe  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tunesmith.cli.check", module)
 
 
 @pytest.mark.usefixtures("sections")
@@ -334,3 +342,20 @@ def test_an_overlay_is_checked_over_its_recipe(here: Path, capsys: pytest.Captur
     (here / "over.yaml").write_text("trainer: {name: 3}\n")
     assert main(["recipes", "check", "good.yaml", "--overlay", "over.yaml"]) == 2
     assert "over.yaml" in capsys.readouterr().out.partition("good.yaml: wrong")[2]
+
+
+@pytest.mark.usefixtures("sections")
+def test_a_recipe_is_good_where_its_data_is_not_and_that_is_told(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "good.yaml").write_text("trainer: {max_epochs: 1, name: absent}\n")
+    assert main(["recipes", "check", "good.yaml"]) == 0
+    assert capsys.readouterr().out == "good.yaml: good\n  rows.jsonl does not exist\n"
+
+
+def test_a_copied_overlay_is_to_be_checked_over_a_recipe(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "over.yaml").write_text("trainer: {max_epochs: 1}\n")
+    (here / "mine.yaml").write_text("data: {sources: {}}\n")
+    for name, words in (("over", "check RECIPE.yaml --overlay copy/over.yaml\n"), ("mine", "check copy/mine.yaml\n")):
+        assert main(["recipes", "cp", f"{name}.yaml", f"copy/{name}.yaml"]) == 0
+        assert words in capsys.readouterr().out

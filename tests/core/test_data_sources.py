@@ -1,6 +1,8 @@
 """Sources: files found, refused with the nearest name, and identified by their content."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,24 @@ def test_a_hub_data_set_that_is_not_to_be_had_says_what_to_do() -> None:
     said = str(caught.value)
     assert said.startswith("data.sources.notes.path: hf://acme/notes?split=train cannot be loaded: ")
     assert "offline it must be in the cache" in said
+
+
+def test_a_hub_data_set_without_its_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunesmith.data.hub.find_spec", lambda name: None)
+    said = r'data\.sources\.notes\.path: hf://acme/notes needs .* datasets: pip install "tunesmith\[hub\]"$'
+    with pytest.raises(DataError, match=said):
+        opened("hf://acme/notes")
+
+
+def test_files_are_read_without_the_hubs_library(folder: Path) -> None:
+    program = (
+        "import sys; sys.modules['datasets'] = None\n"
+        "from tunesmith.data.sources import Opened, Source\n"
+        "from tunesmith_plugins.formatters.raw_text import RawText\n"
+        "print(len(list(Opened('notes', Source(sys.argv[1], RawText())).read())))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(folder / "a.txt")], capture_output=True, check=True)
+    assert done.stdout == b"2\n"
 
 
 def test_a_folder_of_files_is_read_as_the_hub_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,7 +127,7 @@ def test_a_checkpoint_can_be_named(bench: Any) -> None:
 
 
 @pytest.mark.slow
-def test_trap_2_two_processes_train_as_one_does(bench: Any) -> None:
+def test_trap_02_two_processes_train_as_one_does(bench: Any) -> None:
     pytest.importorskip("torch.distributed")
     bench.done("fit", *CONFIG, "--data.batch_size=8", "--trainer.max_steps=8")
     (one,) = bench.runs()

@@ -66,7 +66,7 @@ def test_an_address_cannot_leave_its_package(url: str) -> None:
 
 def test_a_missing_file_names_the_nearest(package: Path) -> None:
     assert refusal("package://acme_files/bases/tny") == (
-        f"package://acme_files/bases/tny: there is no tny in {package / 'bases'}; did you mean tiny?"
+        f"model.base: package://acme_files/bases/tny: there is no tny in {package / 'bases'}; did you mean tiny?"
     )
 
 
@@ -76,7 +76,7 @@ def test_a_missing_package_names_the_nearest() -> None:
 
 def test_a_missing_package_that_resembles_none_says_what_to_install() -> None:
     first, second = refusal("package://qqq_zzz_weights/x.gguf").splitlines()
-    assert first == "package://qqq_zzz_weights/x.gguf: no package qqq_zzz_weights is installed"
+    assert first == "model.base: package://qqq_zzz_weights/x.gguf: no package qqq_zzz_weights is installed"
     assert "often called qqq-zzz-weights (pip install qqq-zzz-weights)" in second
     assert "see the recipe's header" in second
 

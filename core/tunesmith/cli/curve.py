@@ -52,10 +52,14 @@ class Curve(Callback):
             "train_loss": None if math.isnan(self.training) else self.training,
         }
 
-    def sentence(self) -> str:
-        """Validation loss from start to end, and what it says about overfitting."""
+    def sentence(self, missing: str = "") -> str:
+        """Validation loss from start to end, and what it says about overfitting.
+
+        Args:
+            missing: Why there is none, where there is none.
+        """
         if not self.validation:
-            return "no validation rows: whether the model overfits cannot be told"
+            return f"{missing or 'validation did not run'}: whether the model overfits cannot be told"
         first, last = self.validation[0][1], self.validation[-1][1]
         text = f"validation loss {first:.3f} -> {last:.3f}"
         if len(self.validation) == 1:

@@ -11,8 +11,9 @@ from lightning.pytorch.callbacks import ProgressBar
 
 from tunesmith.cli.curve import Curve
 from tunesmith.cli.metrics_file import MetricsFile
-from tunesmith.cli.opening import closing, command, opening
+from tunesmith.cli.opening import closing, command, opening, why_no_validation
 from tunesmith.cli.progress import TrainingProgress
+from tunesmith.cli.refusals import refusals, refused
 from tunesmith.cli.resume import check_lock, find_resumed, make_lock
 from tunesmith.cli.runs import Run, new_run, write_json
 from tunesmith.cli.screen import is_first_rank, say
@@ -20,6 +21,7 @@ from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
 from tunesmith.data.sources import Opened
 from tunesmith.errors import RecipeError
+from tunesmith.evaluation.run_test import audits_of, check_bases, rehearse
 from tunesmith.evaluation.success import check_names, produced
 from tunesmith.nearest import did_you_mean
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
@@ -41,17 +43,24 @@ def prepare_data(session: Session, directory: Path | None) -> Curated:
 
 def fit(session: Session) -> int:
     """Train; exit code 0 when the adapter is saved. Thresholds are `test`'s business."""
-    check_names(session.success, produced(session.evaluators, session.audits))
     check_length(session)
+    check_judgement(session)
     resumed, checkpoint = find_resumed(session)
     curated = prepare_data(session, session.root / session.name)
     curated.need("train")
+    check_batches(session)
+    judged = curated.splits["test"] or curated.splits["validation"]
+    rehearse(session.evaluators, judged)  # what `test` would refuse is refused before hours of training
     lock = make_lock(session, curated)
     check_lock(session, resumed, lock)
+    if resumed is not None and resumed.complete and session.arguments.options.get("ckpt_path") == "last":
+        say(f"{resumed.path} is complete: nothing to do; to train it further, raise trainer.max_epochs or max_steps")
+        return 0
     run = resumed or new_run(session.root, session.name)
     curve, checkpoints = Curve(), StepCheckpoint(run.path / "checkpoints")
+    kept = [checkpoints] if session.trainer_options.get("enable_checkpointing") is not False else []
     try:
-        trainer = make_trainer(session, run, [curve, checkpoints])
+        trainer = make_trainer(session, run, [curve, *kept])
     except RecipeError:
         if resumed is None and is_first_rank():
             run.path.rmdir()
@@ -61,7 +70,8 @@ def fit(session: Session) -> int:
     opening(session, run, trainer, checkpoint)
     begin = time.monotonic()
     try:
-        trainer.fit(session.model, datamodule=session.data, ckpt_path=checkpoint, weights_only=True)
+        with refusals(session.trainer_options):
+            trainer.fit(session.model, datamodule=session.data, ckpt_path=checkpoint, weights_only=True)
     except StoppedError as stop:
         say(f"{stop}\ngo on with: {command(session, 'fit', '--ckpt_path', 'last')}")
         return stop.exit_code
@@ -71,14 +81,24 @@ def fit(session: Session) -> int:
     session.model.save_adapter(run.adapter)
     if is_first_rank():
         result = {"complete": True, "seconds": round(time.monotonic() - begin, 1), **curve.summary(trainer)}
-        write_json(run.path / "result.json", result)
+        write_json(run.result, result)
         closing(session, run, curve, result)
     return 0
 
 
+def check_judgement(session: Session) -> None:
+    """Find before training what `test` would refuse."""
+    check_names(session.success, produced(session.evaluators, session.audits))
+    check_bases(session.success, audits_of(session.success, session.audits), has_base=True)
+    session.generation.check()
+
+
 def _write_origin(session: Session, run: Run, lock: dict[str, Any] | None, curated: Curated) -> None:
     """What the run is made from: recipe and lock where it is new, and what happened to the rows."""
-    (session.root / session.name / "rejected.jsonl").replace(run.path / "rejected.jsonl")
+    curated.rejected.write(run.path / "rejected.jsonl")
+    # `prepare_rows` wrote them where no run directory was yet; another fit may have taken that file away
+    (session.root / session.name / "rejected.jsonl").unlink(missing_ok=True)
+    run.result.unlink(missing_ok=True)
     if lock is not None:
         (run.path / "config.yaml").write_text(session.dump)
         write_json(run.path / "lock.json", lock)
@@ -95,6 +115,23 @@ def check_length(session: Session) -> None:
         if session.trainer_options.get("fast_dev_run"):
             return
         msg = "trainer says no end; set trainer.max_epochs (3 is a common start), or max_steps, or max_time"
+        raise RecipeError(msg)
+
+
+def check_batches(session: Session) -> None:
+    """Insist on something to train on: Lightning would save an adapter that saw nothing.
+
+    Raises:
+        RecipeError: `trainer.limit_train_batches` leaves no micro-batch.
+    """
+    limit = session.trainer_options.get("limit_train_batches")
+    if limit is None:
+        return
+    there, left = len(session.data.plan("train")), len(session.data.plan("train", limit=limit))
+    if left == 0:
+        msg = (
+            f"trainer.limit_train_batches is {limit}, which leaves none of {there} micro-batches to train on; raise it"
+        )
         raise RecipeError(msg)
 
 
@@ -116,19 +153,19 @@ def make_trainer(session: Session, run: Run, own: list[Callback]) -> Trainer:
     try:
         return Trainer(**options, callbacks=[*callbacks, *own], logger=logger)
     except (MisconfigurationException, ImportError, ValueError, TypeError) as error:
-        msg = f"trainer: {' '.join(str(error).split())}"
-        raise RecipeError(msg) from error
+        raise RecipeError(refused(error, options)) from error
 
 
 def _check_monitors(session: Session, callbacks: list[Callback]) -> None:
     """Lightning would notice after the first epoch only."""
     logged = ["loss", "lr", "grad_norm", "tokens/s", *(f"reg/{name}" for name in session.model.regularizers)]
-    if session.data.prepare_rows().splits["validation"]:
+    without = why_no_validation(session)
+    if not without:
         logged.insert(0, "val/loss")
     for callback in callbacks:
         monitor = getattr(callback, "monitor", None)
         if monitor is not None and monitor not in logged:
-            why = ": there are no validation rows" if monitor == "val/loss" else did_you_mean(monitor, logged)
+            why = f": {without}" if monitor == "val/loss" else did_you_mean(monitor, logged)
             name = type(callback).__name__
             msg = f"trainer.callbacks: {name} monitors {monitor}, which is not logged{why}\nlogged: {', '.join(logged)}"
             raise RecipeError(msg)

@@ -77,11 +77,21 @@ def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None
 
 def closing(session: Session, run: Run, curve: Curve, result: dict[str, Any]) -> None:
     """How it went, where the adapter is, and what to do next."""
-    say(curve.sentence())
+    say(curve.sentence(why_no_validation(session)))
     say(f"adapter saved in {run.adapter} ({result['seconds']:.0f} s)")
     # a recipe may bring its own validation file and no test rows
     verb = "test" if session.data.prepare_rows().splits["test"] else "validate"
     say(f"next: {command(session, verb)}")
+
+
+def why_no_validation(session: Session) -> str:
+    """Why no validation loss is logged; empty where one is."""
+    options = session.trainer_options
+    if not session.data.prepare_rows().splits["validation"]:
+        return "there are no validation rows"
+    if options.get("limit_val_batches") == 0:
+        return "trainer.limit_val_batches is 0"
+    return ""
 
 
 def command(session: Session, verb: str, *more: str) -> str:

@@ -11,7 +11,7 @@ import torch
 from rich.text import Text
 
 from tunesmith.cli.device import device
-from tunesmith.cli.fit import check_length, prepare_data
+from tunesmith.cli.fit import check_batches, check_length, prepare_data
 from tunesmith.cli.opening import show_data, show_method
 from tunesmith.cli.progress import clock
 from tunesmith.cli.runs import write_json
@@ -33,6 +33,7 @@ def preview(session: Session) -> int:
     shown = _number(session.arguments.options.get("examples", "2"))
     curated = prepare_data(session, None)
     curated.need("train")
+    check_batches(session)
     rows = session.data.encoded("train").rows
     for row in rows[:shown]:
         _show(session, row)

@@ -12,9 +12,7 @@ from rich.text import Text
 
 from tunesmith.cli.options import Parser, choose
 from tunesmith.errors import RecipeError, TunesmithError
-from tunesmith.plugins.catalog import Catalog
-from tunesmith.recipe.compose import compose
-from tunesmith.recipe.shipped import Listed, find, local, shipped
+from tunesmith.recipe.shipped import Listed, find, local, look, shipped
 
 PROG = "lightning-cli recipes"
 _ENDINGS = (".yaml", ".yml")
@@ -47,7 +45,7 @@ def run(words: Sequence[str]) -> int:
     check = verbs.add_parser("check", help="read recipes without running them, and say what is wrong")
     check.add_argument("paths", metavar="PATH", nargs="+", help="recipes; each is checked by itself")
     check.add_argument("--overlay", action="append", default=[], metavar="PATH", help="lay this over each of them")
-    check.add_argument("--plugin", action="append", default=[], type=Path, metavar="FILE", help="a file of your own")
+    check.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a file of your own")
     check.add_argument("--trust", action="append", default=[], metavar="PREFIX", help="an import prefix to allow")
     check.set_defaults(action=_check, parser=check)
     choose(PROG, list(verbs.choices), words)
@@ -95,7 +93,10 @@ def _cp(arguments: Any) -> int:
         target /= source.name
     _write(target, relocate(source.read_text(encoding="utf-8"), source, target), arguments.force)
     print(f"copied {source} to {target}")
-    _next([f"lightning-cli recipes check {shlex.quote(str(target))}"])
+    copied = shlex.quote(str(target))
+    listed = look(target, target.parent)
+    overlay = listed is not None and listed.overlay  # which is no recipe by itself
+    _next([f"lightning-cli recipes check {f'RECIPE.yaml --overlay {copied}' if overlay else copied}"])
     return 0
 
 
@@ -118,22 +119,18 @@ def _new(arguments: Any) -> int:
 
 
 def _check(arguments: Any) -> int:
-    # Both load torch, which the other verbs do without.
-    from tunesmith.cli.trainer_cli import sections
-    from tunesmith.recipe.schema import check
+    # Loads torch, which the other verbs do without.
+    from tunesmith.cli.check import check_recipe
 
     wrong = 0
     for path in arguments.paths:
         try:
-            recipe = compose([path, *arguments.overlay])
-            allow = recipe.data.get("plugins")
-            catalog = Catalog.load(allow if isinstance(allow, list) else None, extra_files=arguments.plugin)
-            check(recipe, catalog, sections(), trust=arguments.trust)
+            absent = check_recipe([path, *arguments.overlay], arguments.plugin, arguments.trust)
         except TunesmithError as error:
             wrong += 1
             print(f"{path}: wrong\n  " + str(error).replace("\n", "\n  "))
         else:
-            print(f"{path}: good")
+            print("\n  ".join([f"{path}: good", *(line for text in absent for line in text.splitlines())]))
     return RecipeError.exit_code if wrong else 0
 
 

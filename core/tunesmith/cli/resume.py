@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith import __version__
+from tunesmith.cli.lean import lean
 from tunesmith.cli.runs import Run, announce, chosen_run, differences, digest, find_run, method, write_json
 from tunesmith.cli.screen import is_first_rank, warn
 from tunesmith.cli.trainer_cli import Session
@@ -20,7 +21,7 @@ def make_lock(session: Session, curated: Curated) -> dict[str, Any]:
     used = {(e.package, e.version) for e in session.catalog.entries if e.path in session.dump}
     return {
         "recipe": session.name,
-        "fingerprint": digest(method(session.config)),
+        "fingerprint": digest(lean(method(session.config))),
         "method": method(session.config),
         "data": dict(curated.hashes),
         "base": {session.model.base: base_revision(base, commit)},
@@ -76,10 +77,12 @@ def check_lock(session: Session, resumed: Run | None, lock: dict[str, Any]) -> N
     if resumed is not None:
         if not flag("relock"):
             compare(resumed.lock, lock, resumed.path / "lock.json")
-        changed = list(differences(resumed.lock.get("method", {}), lock["method"]))
+        changed = list(differences(lean(resumed.lock.get("method") or {}), lean(lock["method"])))
         if changed:
             key, then, now = changed[0]
             warn(f"this run goes on with another recipe: {key} was {then}, is {now}")
+        if is_first_rank() and changed:
+            resumed.result.unlink(missing_ok=True)  # what is complete is the recipe of before
         if is_first_rank() and (changed or flag("relock")):
             write_json(resumed.path / "lock.json", lock)
             (resumed.path / "config.yaml").write_text(session.dump)

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tunesmith.cli.lean import lean
 from tunesmith.cli.screen import is_first_rank
 from tunesmith.errors import RecipeError
 
@@ -40,7 +41,12 @@ class Run:
     @property
     def complete(self) -> bool:
         """Whether `fit` ended and saved its adapter."""
-        return _read(self.path / "result.json").get("complete") is True
+        return _read(self.result).get("complete") is True
+
+    @property
+    def result(self) -> Path:
+        """What `fit` writes last: how it went."""
+        return self.path / "result.json"
 
     @property
     def adapter(self) -> Path:
@@ -156,23 +162,27 @@ def find_run(
     Raises:
         RecipeError: There is none; names the nearest run and the first key that differs.
     """
-    wanted = method(config)
+    wanted = lean(method(config))
     candidates = [*([first] if first is not None else []), *runs_of(root, recipe)]
     others = [run for run in candidates if run.complete or not complete]
     for run in others:
-        if run.lock.get("fingerprint") == digest(wanted):
+        if digest(_made_by(run)) == digest(wanted):
             return run
     if not others:
         begun = ", only some that did not end; go on with --ckpt_path last" if candidates else "; train it first"
         msg = f"there is no {'complete ' if complete else ''}run of {recipe} below {root}{begun}: lightning-cli fit ..."
         raise RecipeError(msg)
-    nearest = min(others, key=lambda run: len(list(differences(run.lock.get("method", {}), wanted))))
-    key, then, now = next(differences(nearest.lock.get("method", {}), wanted), ("version", None, None))
+    nearest = min(others, key=lambda run: len(list(differences(_made_by(run), wanted))))
+    key, then, now = next(differences(_made_by(nearest), wanted), ("version", None, None))
     msg = (
         f"no run of {recipe} was made by this recipe; the nearest is {nearest.path}: {key} was {_said(then)} there "
         f"and is {_said(now)} now\ngive the same --config and changes as for `fit`, or --run {nearest.path}"
     )
     raise RecipeError(msg)
+
+
+def _made_by(run: Run) -> dict[str, Any]:
+    return lean(run.lock.get("method") or {})
 
 
 def _said(value: Any) -> str:

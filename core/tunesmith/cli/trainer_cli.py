@@ -19,6 +19,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from tunesmith.cli.arguments import Arguments, help_page, parse
 from tunesmith.cli.errors import explain
 from tunesmith.cli.quiet import quieten
+from tunesmith.cli.refusals import check_loggers, check_precision
 from tunesmith.cli.runs import Run, run_of
 from tunesmith.cli.screen import say
 from tunesmith.data.module import RecipeData
@@ -149,6 +150,8 @@ def open_session(arguments: Arguments) -> Session:
     )
     trust = arguments.repeated["trust"]
     checked = check(recipe, catalog, sections(), trust=trust)
+    check_loggers(checked, recipe)
+    check_precision(checked, recipe)
     seal({e.cls.__module__.partition(".")[0] for e in catalog.entries}, trust)
     try:
         command = Command(json.dumps(checked))  # YAML's own dump leaves "1e5" bare, which is read back as a number

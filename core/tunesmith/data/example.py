@@ -59,7 +59,7 @@ class Example:
         tools: JSON schemas of the tools that the conversation may call.
         id: Unique within a run and stable: made from the row by the core where a formatter sets none.
         origin: Where it was read; set by the core.
-        task: Name of the task in a mixture; set by the core from `data.sources.<name>.task`.
+        task: Name of its task; set by the core from `data.sources.<name>.task`.
         extras: The row's other columns (gold values, groups, keys that are kept together).
     """
 

@@ -1,7 +1,8 @@
-"""Data sets of the hub, through `datasets`."""
+"""Data sets of the hub, through `datasets`, which the extra `hub` installs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -36,7 +37,7 @@ class Hub:
         """Read a path; the hub's split is the one it names, else the source's own, else `train`.
 
         Raises:
-            DataError: No name, or an unknown option.
+            DataError: No name, an unknown option, or the package `datasets` is not installed.
         """
         name, _, query = path.removeprefix(HUB).partition("?")
         name = name.removeprefix("datasets/")
@@ -50,6 +51,9 @@ class Hub:
             raise DataError(msg)
         if not name:
             msg = f"{key}: {path} names no data set; wanted: {HUB}owner/name"
+            raise DataError(msg)
+        if find_spec("datasets") is None:
+            msg = f'{key}: {path} needs the package datasets: pip install "tunesmith[hub]"'
             raise DataError(msg)
         return cls(name, key, options.get("split") or split or "train", options.get("config"), options.get("revision"))
 

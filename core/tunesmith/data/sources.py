@@ -30,7 +30,7 @@ class Source:
         formatter: Turns its rows into examples.
         map: Columns under the names that the formatter wants: `{prompt: question}` reads column `question` as `prompt`.
         split: All its rows belong to this split; without it they are split as `data.split` says.
-        task: Name of the task, for mixtures and for metrics by task.
+        task: Name of the task of its rows, noted on each example and in the predictions that `test` writes.
         about: Where the rows come from and under which licence; said where a file of theirs is not there.
     """
 

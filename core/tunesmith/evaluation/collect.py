@@ -54,20 +54,30 @@ def collect(
     Raises:
         DataError: An example has no prompt to answer, or no reference to score.
     """
+    check_examples(examples, needs)
     samples = blank(examples)
     if "output" in needs and examples:
-        _require(examples, lambda e: bool(e.prompt), "prompt to answer", "evaluators that read outputs")
         told = _telling(progress, f"{name} answers")
         answers = model.answers([e.prompt for e in examples], [e.tools for e in examples], told)
         samples = [_with(s, output=a.text, stopped=a.stopped) for s, a in zip(samples, answers, strict=True)]
     if "logprob" in needs and examples:
-        _require(
-            examples, lambda e: bool(e.reference or e.segments), "reference to score", "evaluators such as Perplexity"
-        )
         told = _telling(progress, f"{name} scores references")
         scores = model.logprob([_scored(e) for e in examples], [e.tools for e in examples], told)
         samples = [_with(s, logprob=total, tokens=n) for s, (total, n) in zip(samples, scores, strict=True)]
     return samples
+
+
+def check_examples(examples: Sequence[Example], needs: Collection[Need]) -> None:
+    """Check that examples hold what they are needed for.
+
+    Raises:
+        DataError: One has no prompt to answer, or no reference to score.
+    """
+    if "output" in needs:
+        _require(examples, lambda e: bool(e.prompt), "prompt to answer", "evaluators that read outputs")
+    if "logprob" in needs:
+        who = "evaluators such as Perplexity"
+        _require(examples, lambda e: bool(e.reference or e.segments), "reference to score", who)
 
 
 def blank(examples: Sequence[Example]) -> list[Sample]:

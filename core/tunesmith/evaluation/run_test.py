@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tunesmith.data.example import Example
 from tunesmith.errors import DataError, RecipeError
-from tunesmith.evaluation.collect import AnsweringModel, Need, Progress, blank, collect
+from tunesmith.evaluation.collect import AnsweringModel, Need, Progress, blank, check_examples, collect
 from tunesmith.evaluation.compare import Comparison, compare_all
 from tunesmith.evaluation.measure import Findings, Measure, Sample
 from tunesmith.evaluation.subject import AuditSubject
@@ -75,11 +75,11 @@ def evaluate(
     """
     audits = audits or {}
     check_names(success, produced(evaluators, audits))
-    _check_bases(success, audits, has_base=baseline is not None)
+    check_bases(success, audits, has_base=baseline is not None)
     if not examples:
         msg = "no examples to measure: the split is empty; give it a share in data.split or a source of its own"
         raise DataError(msg)
-    _rehearse(evaluators, examples)
+    rehearse(evaluators, examples)
     needs = _needs(evaluators, audits)
     base = collect(baseline, examples, needs, progress, "base") if baseline is not None else None
     tuned = collect(model, examples, needs, progress, "tuned")
@@ -124,7 +124,12 @@ def audit_metrics(findings: Mapping[str, Findings]) -> dict[str, float]:
     return {f"{name}/{key}": value for name, found in findings.items() for key, value in found.metrics.items()}
 
 
-def _check_bases(success: Mapping[str, Threshold], audits: Mapping[str, Audit], *, has_base: bool) -> None:
+def check_bases(success: Mapping[str, Threshold], audits: Mapping[str, Audit], *, has_base: bool) -> None:
+    """Check thresholds that are relative to the base, before anything runs.
+
+    Raises:
+        RecipeError: There is no value of the base that one could be relative to.
+    """
     comparable = _comparable(audits)
     for key, threshold in success.items():
         name = key.split("/", 1)[0]
@@ -159,7 +164,13 @@ def _measure(evaluators: Mapping[str, Evaluator], samples: Sequence[Sample]) -> 
     return measures
 
 
-def _rehearse(evaluators: Mapping[str, Evaluator], examples: Sequence[Example]) -> None:
-    """Measure one empty answer a source, so that a missing gold column is found before minutes of generation."""
+def rehearse(evaluators: Mapping[str, Evaluator], examples: Sequence[Example]) -> None:
+    """Measure one empty answer a source, so that what a row lacks is found before minutes of generation.
+
+    Raises:
+        RecipeError: A column that an evaluator needs is not there.
+        DataError: An example lacks a prompt or a reference that an evaluator needs.
+    """
+    check_examples(examples, _needs(evaluators, {}))
     first = {example.origin.source: example for example in reversed(examples)}
     _measure(evaluators, blank(list(first.values())))

@@ -77,12 +77,10 @@ class Curator(Plugin):
     Attributes:
         scope: `all` runs before the split (clean, anonymise, deduplicate); `train` after it, on training rows only
             (augment, balance), so that no test row is ever made or changed.
-        by_row: Whether examples are independent of each other, so that parts may be processed apart.
     """
 
     kind = "curator"
     scope: ClassVar[Literal["all", "train"]] = "all"
-    by_row: ClassVar[bool] = False
 
     @abstractmethod
     def apply(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:
@@ -110,12 +108,10 @@ class Objective(Plugin):
 
     Attributes:
         model_class: Which head of transformers it needs.
-        causal: Whether attention looks back only.
     """
 
     kind = "objective"
     model_class: ClassVar[Literal["causal", "masked", "classification"]] = "causal"
-    causal: ClassVar[bool] = True
 
     @abstractmethod
     def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:

@@ -53,16 +53,22 @@ def resolve(base: str) -> Path | str:
     Raises:
         RecipeError: It is none of these, does not exist, or is a hub id that a local folder would hide.
     """
-    if base.startswith(PROTOCOL):
-        return installed(base)
-    if base in (".", "..") or base.startswith(("./", "../", "/", "~")):
-        return _existing(base)
+    try:
+        if base.startswith(PROTOCOL):
+            return installed(base)
+        if base in (".", "..") or base.startswith(("./", "../", "/", "~")):
+            return _existing(base)
+    except RecipeError as error:
+        msg = f"model.base: {error}"
+        raise RecipeError(msg) from error
     if not _HUB.fullmatch(base):
-        msg = f"base {base!r} is none of: {_FORMS}"
+        msg = f"model.base: {base!r} is none of: {_FORMS}"
         raise RecipeError(msg)
     if Path(base).exists():
         # transformers would take the folder silently.
-        msg = f"base {base} is a hub id, but a folder here has that name too; write ./{base}, or run it elsewhere"
+        msg = (
+            f"model.base: {base} is a hub id, but a folder here has that name too; write ./{base}, or run it elsewhere"
+        )
         raise RecipeError(msg)
     return base
 

@@ -68,9 +68,6 @@ def attach(
             f"model.objective: {type(objective).__name__} needs a {objective.model_class} model; only causal ones train"
         )
         raise RecipeError(msg)
-    if not objective.causal:
-        msg = f"model.objective: {type(objective).__name__} needs attention in both directions; only causal ones train"
-        raise RecipeError(msg)
     options = adapter.load_options()
     model, tokenizer = load_base(base, options=options, dtype=dtype, from_scratch=from_scratch)
     if gradient_checkpointing:

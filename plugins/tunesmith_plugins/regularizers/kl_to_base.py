@@ -1,11 +1,12 @@
 """Keeps the tuned model near its base, token by token."""
 
+import math
 from typing import TYPE_CHECKING
 
-from tunesmith import Chunk, Forward, Regularizer, Term
+from tunesmith import Chunk, Forward, RecipeError, Regularizer, Term
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 class KLToBase(Regularizer):
@@ -25,6 +26,16 @@ class KLToBase(Regularizer):
 
     def __init__(self, weight: float) -> None:
         self.weight = weight
+
+    def setup(self, model: "nn.Module") -> None:
+        """Check the weight: a negative one would drive the model away from its base.
+
+        Raises:
+            RecipeError: It is negative or no number.
+        """
+        if not 0 <= self.weight < math.inf:
+            msg = f"KLToBase.weight is {self.weight}; it must be 0 or more"
+            raise RecipeError(msg)
 
     def penalty(self, forward: Forward) -> Term:
         """Sum of the divergences at the supervised positions, times the weight."""

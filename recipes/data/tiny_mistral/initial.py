@@ -114,6 +114,7 @@ def initialise(base: Path, target: Path, seed: int) -> None:
                 weight.normal_(0.0, 0.005 if wired else 0.002 if writes else 0.04, generator=generator)
         wire(model, generator)
     target.mkdir(parents=True, exist_ok=True)
+    model.generation_config = GenerationConfig.from_pretrained(base)  # an answer ends at the turn's end as well
     model.save_pretrained(target)
     for file in base.iterdir() if base.resolve() != target.resolve() else ():
         if file.name not in ("model.safetensors", "config.json") and file.is_file():

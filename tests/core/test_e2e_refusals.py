@@ -1,0 +1,208 @@
+"""What is refused before it costs time: Lightning's complaints, and what `test` would say after the training."""
+
+import importlib.util
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunesmith.cli.lean import lean
+from tunesmith.cli.refusals import refusals
+from tunesmith.cli.runs import digest
+from tunesmith.errors import RecipeError
+
+CONFIG = ("--config", "tiny.yaml")
+GOLD = {"class_path": "CriticalErrors", "init_args": {"fields": ["allergies"]}}
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "precision of the trainer": ({"trainer": {"precision": "bf16-mixed"}}, "model.precision (auto, bf16 or fp32)"),
+    "no batch": ({"trainer": {"limit_train_batches": 0}}, "trainer.limit_train_batches is 0, which leaves none of 10"),
+    "part of a batch": ({"trainer": {"limit_train_batches": 0.001}}, "trainer.limit_train_batches is 0.001"),
+    "part of validation": ({"trainer": {"limit_val_batches": 0.001}}, "trainer.limit_val_batches: You requested"),
+    "no gold column": ({"evaluators": {"alerts": GOLD}}, "has no column 'allergies'"),
+    "generation": ({"generation": {"max_new_tokens": 0}}, "generation.max_new_tokens is 0"),
+    "negative penalty": (
+        {"model": {"regularizers": {"anchor": {"class_path": "KLToBase", "init_args": {"weight": -1.0}}}}},
+        "KLToBase.weight is -1.0",
+    ),
+    "missing base": ({"model": {"base": "./nowhere"}}, "model.base: "),
+    "missing package": ({"model": {"base": "package://no_such_package/base"}}, "model.base: "),
+    "unwatched metric": (
+        {
+            "trainer": {
+                "limit_val_batches": 0,
+                "callbacks": [{"class_path": "EarlyStopping", "init_args": {"monitor": "val/loss"}}],
+            }
+        },
+        "not logged: trainer.limit_val_batches is 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_what_cannot_work_is_refused_before_the_first_step(name: str, bench: Any) -> None:
+    changes, said = MISTAKES[name]
+    bench.write(**changes)
+    ran = bench.done("fit", *CONFIG, code=2)
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert len(ran.err.splitlines()) <= 2
+    assert not list(bench.folder.glob("runs/*/*/adapter"))
+
+
+def test_a_preview_of_nothing_is_a_message(bench: Any) -> None:
+    ran = bench.done("preview", *CONFIG, "--trainer.limit_train_batches=0", code=2)
+    assert ran.err.startswith("trainer.limit_train_batches is 0")
+
+
+@pytest.mark.parametrize(
+    ("logger", "extra"), [("WandbLogger", "wandb"), ("MLFlowLogger", "mlflow"), ("TensorBoardLogger", "tensorboard")]
+)
+def test_a_logger_without_its_package_names_the_extra(
+    logger: str, extra: str, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.cli import refusals as module
+
+    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    named = {"class_path": logger, "init_args": {"save_dir": "logs"}}
+    for value in (named, [named]):
+        bench.write(trainer={"logger": value})
+        ran = bench.done("fit", *CONFIG, code=2)
+        assert f'trainer.logger: {logger} needs {extra}: pip install "tunesmith[{extra}]"' in ran.err
+        assert len(ran.err.splitlines()) == 1
+
+
+def test_an_error_of_a_plugin_is_not_taken_for_lightnings() -> None:
+    def plugin() -> None:
+        msg = "from a plugin"
+        raise ValueError(msg)
+
+    with pytest.raises(ValueError, match="from a plugin"), refusals(["max_steps"]):
+        plugin()
+
+
+def test_an_error_of_lightning_names_the_option_that_it_is_about() -> None:
+    from lightning.pytorch import Trainer
+
+    with (
+        pytest.raises(RecipeError, match=r"^trainer\.check_val_every_n_epoch: "),
+        refusals(["check_val_every_n_epoch"]),
+    ):
+        Trainer(check_val_every_n_epoch=0.5, accelerator="cpu", logger=False)  # type: ignore[arg-type]
+
+
+def test_without_checkpoints_the_adapter_is_saved_all_the_same(bench: Any) -> None:
+    bench.done("fit", *CONFIG, "--trainer.enable_checkpointing=false")
+    (run,) = bench.runs()
+    assert (run / "adapter/adapter_model.safetensors").is_file()
+    assert not (run / "checkpoints").exists()
+
+
+def test_validation_that_is_switched_off_is_not_called_missing_rows(bench: Any) -> None:
+    ran = bench.done("fit", *CONFIG, "--trainer.limit_val_batches=0")
+    assert "trainer.limit_val_batches is 0: whether the model overfits cannot be told" in ran.out
+
+
+def test_a_complete_run_is_not_run_again(bench: Any) -> None:
+    bench.done("fit", *CONFIG)
+    (run,) = bench.runs()
+    before = (run / "result.json").read_bytes()
+    ran = bench.done("fit", *CONFIG, "--ckpt_path", "last")
+    assert "is complete: nothing to do" in ran.out
+    assert (run / "result.json").read_bytes() == before
+
+
+def test_a_run_that_goes_on_with_more_steps_is_not_complete_until_it_ends(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lightning.pytorch import Trainer
+
+    bench.done("fit", *CONFIG)
+    (run,) = bench.runs()
+    words = ("fit", *CONFIG, "--run", str(run), "--ckpt_path", "last", "--trainer.max_steps=6")
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "fit", lambda *_, **__: (_ for _ in ()).throw(SystemExit(1)))
+        bench.done(*words, code=130)
+    assert not (run / "result.json").exists()
+    bench.done(*words)
+    assert json.loads((run / "result.json").read_text())["steps"] == 6
+
+
+def test_rows_set_aside_lie_in_the_run_alone(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunesmith.cli import fit, resume
+
+    bench.done("fit", *CONFIG)
+    assert not (bench.folder / "runs/tiny/rejected.jsonl").exists()
+    original = resume.make_lock
+
+    def other_fit(*args: Any) -> Any:
+        (bench.folder / "runs/tiny/rejected.jsonl").unlink()  # as a fit that began at the same time
+        return original(*args)
+
+    monkeypatch.setattr(fit, "make_lock", other_fit)
+    bench.done("fit", *CONFIG)
+    assert all((run / "rejected.jsonl").is_file() for run in bench.runs())
+
+
+def test_a_run_of_a_release_with_fewer_options_is_found(bench: Any) -> None:
+    bench.done("fit", *CONFIG)
+    (run,) = bench.runs()
+    lock = json.loads((run / "lock.json").read_text())
+    del lock["method"]["trainer"]["detect_anomaly"]
+    del lock["method"]["model"]["gradient_checkpointing"]
+    del lock["method"]["model"]["adapter"]["init_args"]["dropout"]
+    (run / "lock.json").write_text(json.dumps({**lock, "fingerprint": "another"}))
+    bench.done("test", *CONFIG)
+    bench.done("test", "--config", str(run / "config.yaml"))
+    ran = bench.done("test", *CONFIG, "--model.adapter.init_args.dropout=0.1", code=2)
+    assert "model.adapter.init_args.dropout was not set there and is 0.1 now" in ran.err
+
+
+def test_defaults_are_left_out_at_every_depth_and_names_never_imported() -> None:
+    resolved = {
+        "model": {"precision": "auto", "schedule": {"name": "cosine", "warmup": 0.2}, "from_scratch": False},
+        "data": {"sources": {"a": {"path": "x", "task": ""}}, "split": {"train": 0.8}},
+        "trainer": {"max_steps": -1, "callbacks": [{"class_path": "no.such.Thing", "init_args": {"a": 1}}]},
+    }
+    slim = lean(resolved)
+    assert slim["data"] == {"sources": {"a": {"path": "x"}}}
+    assert slim["trainer"] == {"callbacks": [{"class_path": "no.such.Thing", "init_args": {"a": 1}}]}
+    assert slim["model"]["schedule"]["warmup"] == 0.2
+    assert "precision" not in slim["model"]
+    assert importlib.util.find_spec("no") is None
+
+
+@given(st.dictionaries(st.sampled_from(["max_steps", "max_epochs", "accelerator"]), st.integers() | st.text()))
+def test_to_leave_defaults_out_twice_is_to_do_it_once(trainer: dict[str, Any]) -> None:
+    once = lean({"trainer": trainer})
+    assert lean(once) == once
+    assert digest(once) == digest(lean({"trainer": {**trainer, "detect_anomaly": False}}))
+
+
+CHECKED: dict[str, tuple[dict[str, Any], str]] = {
+    "metric": ({"success": {"exact/exact_mach": {"at_least": 1}}}, "did you mean exact/exact_match"),
+    "bounds": ({"success": {"exact/exact_match": {"between": [1, 0]}}}, "the lowest first"),
+    "direction": ({"success": {"exact/exact_match": {"at_most": 1}}}, "write at_least"),
+    "split": ({"data": {"split": {"train": 0.9, "test": 0.9}}}, "data.split"),
+    "end": ({"trainer": {"max_steps": -1}}, "trainer.max_epochs"),
+    "generation": ({"generation": {"max_new_tokens": 0}}, "generation.max_new_tokens is 0"),
+}
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_a_check_finds_what_a_fit_would_refuse_before_it_reads_data(name: str, bench: Any) -> None:
+    changes, said = CHECKED[name]
+    bench.write(**changes)
+    ran = bench.done("recipes", "check", *CONFIG[1:], code=2)
+    assert ran.out.startswith("tiny.yaml: wrong\n  ")
+    assert said in ran.out
+
+
+def test_a_check_of_several_recipes_tells_which_data_is_not_there(bench: Any) -> None:
+    bench.write("other.yaml", data={"sources": {"notes": {"path": "none.jsonl"}}})
+    ran = bench.done("recipes", "check", "tiny.yaml", "other.yaml")
+    first, second, third = ran.out.splitlines()
+    assert (first, second) == ("tiny.yaml: good", "other.yaml: good")
+    assert "data.sources.notes.path" in third
+    assert "does not exist" in third
