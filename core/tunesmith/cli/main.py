@@ -16,7 +16,7 @@ TRAINER_VERBS = ("preview", "prepare", "fit", "validate", "test", "predict", "au
 VERBS = (*TRAINER_VERBS, "plugins", "recipes")
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
-# Threads that spin without end on a busy machine cost a factor of 50 (decision 11). A few microseconds of it before they
+# Threads that spin without end on a busy machine cost a factor of 50 (decision 11). Some microseconds of it before they
 # sleep are 1.6 times faster than none on an idle one (small models, 2 cores). Read when torch is imported.
 _ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000", "TOKENIZERS_PARALLELISM": "false"}
 

@@ -99,7 +99,7 @@ def wire(model: Any, generator: torch.Generator) -> None:
 
 def initialise(base: Path, target: Path, seed: int) -> None:
     """Draw all weights, wire the first two layers, and save a base that can be loaded."""
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)

@@ -1,6 +1,6 @@
 """Store the trained base in 16 bit where the package keeps it.
 
-python recipes/data/tiny_mistral/store.py --run runs/tiny-mistral/TIME --out plugins/tunesmith_plugins/bases/tiny-mistral
+python recipes/data/tiny_mistral/store.py --run RUN --out plugins/tunesmith_plugins/bases/tiny-mistral
 """
 
 import argparse
