@@ -18,7 +18,7 @@ _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 # Threads that spin without end on a busy machine cost a factor of 50 (decision 11). Some microseconds of it before they
 # sleep are 1.6 times faster than none on an idle one (small models, 2 cores). Read when torch is imported.
-_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000", "TOKENIZERS_PARALLELISM": "false"}
+_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "30000", "TOKENIZERS_PARALLELISM": "false"}
 
 HELP = """\
 lightning-cli VERB [--config RECIPE ...] [options]
