@@ -129,9 +129,8 @@ def check_batches(session: Session) -> None:
         return
     there, left = len(session.data.plan("train")), len(session.data.plan("train", limit=limit))
     if left == 0:
-        msg = (
-            f"trainer.limit_train_batches is {limit:g}, which leaves none of {there} micro-batches to train on; raise it"
-        )
+        said = f"trainer.limit_train_batches is {limit:g}"
+        msg = f"{said}, which leaves none of {there} micro-batches to train on; raise it"
         raise RecipeError(msg)
 
 
