@@ -7,6 +7,7 @@ from tunesmith.data.encoded import Encoded, Unit
 from tunesmith.data.example import Example, Message, Origin, Segment
 from tunesmith.errors import DataError, RecipeError, RowError, TunesmithError
 from tunesmith.evaluation.measure import Findings, Measure, Sample, Table
+from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.hookspecs import hookimpl
 from tunesmith.plugins.interfaces import (
     Adapter,
@@ -53,5 +54,6 @@ __all__ = [
     "Term",
     "TunesmithError",
     "Unit",
+    "did_you_mean",
     "hookimpl",
 ]

@@ -104,7 +104,8 @@ def test_predict_needs_no_training_data(trained: Any) -> None:
     rows = trained.folder / "rows.jsonl"
     rows.rename(trained.folder / "elsewhere.jsonl")
     try:
-        trained.done("predict", *CONFIG, "--prompt", "Report 5: the door is on.")
+        ran = trained.done("predict", *CONFIG, "--prompt", "Report 5: the door is on.")
+        assert "tuned" in ran.out
     finally:
         (trained.folder / "elsewhere.jsonl").rename(rows)
 

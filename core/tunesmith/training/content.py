@@ -1,12 +1,12 @@
 """What a checkpoint holds of the model: the trained tensors by name, and nothing that is code (traps 24, 28)."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 import torch
 from torch import Tensor
 
 from tunesmith.errors import RecipeError
+from tunesmith.nearest import nearest
 
 
 def compare_names(found: Sequence[str], expected: Sequence[str], what: str) -> None:
@@ -24,7 +24,7 @@ def compare_names(found: Sequence[str], expected: Sequence[str], what: str) -> N
         raise RecipeError(msg)
     parts = []
     if missing:
-        near = get_close_matches(missing[0], extra, 1)
+        near = nearest(missing[0], extra)
         parts.append(f"lacks {len(missing)} of {len(expected)} trained tensors, first {missing[0]}")
         parts += [f"nearest in it: {near[0]}"] if near else []
     if extra:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tunesmith import Adapter, RecipeError
+from tunesmith import Adapter, RecipeError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -122,10 +122,8 @@ class LoRA(Adapter):
         }
         unknown = [target for target in self.targets if target.rsplit(".", 1)[-1] not in names]
         if unknown or not self.targets:
-            from difflib import get_close_matches
-
-            near = get_close_matches(unknown[0], names, 1) if unknown else []
-            said = f"{unknown[0]} is no layer of this base" if unknown else "names no layer"
-            hint = f"; did you mean {near[0]}?" if near else ""
-            msg = f"model.adapter.init_args.targets: {said}{hint}\nit has {', '.join(sorted(names))}, or say all-linear"
+            said = "names no layer"
+            if unknown:
+                said = f"{unknown[0]} is no layer of this base{did_you_mean(unknown[0], names)}"
+            msg = f"model.adapter.init_args.targets: {said}\nit has {', '.join(sorted(names))}, or say all-linear"
             raise RecipeError(msg)

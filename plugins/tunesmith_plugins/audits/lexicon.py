@@ -1,6 +1,5 @@
 """The words that name demographic groups: `lexicon.json` beside this file, and lexicons of one's own."""
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tunesmith import DataError, RecipeError
+from tunesmith import DataError, RecipeError, did_you_mean
 
 _FORM = '{"categories": {"name": {"groups": {"group": ["word", ...]}, "compared": ["group", ...]}}}'
 
@@ -55,9 +54,7 @@ def read_lexicon(owner: str, own: str | Path | None, categories: Sequence[str] |
 def nearest(name: str, known: Iterable[str]) -> str:
     """End of a message about an unknown name: the nearest known one, and all of them."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{hint} (there are: {', '.join(names) or 'none'})"
+    return f"{did_you_mean(name, names)} (there are: {', '.join(names) or 'none'})"
 
 
 def _own_categories(key: str, path: Path) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """Critical errors: facts of an output that must be right, against gold columns of the row."""
 
-import difflib
 import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tunesmith import Evaluator, Measure, RecipeError, Sample
+from tunesmith import Evaluator, Measure, RecipeError, Sample, did_you_mean
 
 _NOTHING = frozenset({"", "-", "none", "nil", "n/a"})
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
@@ -90,8 +89,7 @@ class CriticalErrors(Evaluator):
     def _gold(self, sample: Sample, name: str) -> Any:
         if name in sample.extras:
             return sample.extras[name]
-        near = difflib.get_close_matches(name, list(sample.extras), n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(name, sample.extras)
         columns = ", ".join(sample.extras) or "none"
         msg = (
             f"CriticalErrors.fields: row {sample.id} has no column {name!r} with gold values{hint} (columns: {columns})"
