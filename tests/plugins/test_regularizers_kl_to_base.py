@@ -152,3 +152,32 @@ def test_a_second_pass_draws_fresh_dropout(base: str) -> None:
     forward = module.passes(batch)
     assert not torch.equal(forward.again().hidden, forward.hidden)
     assert torch.equal(forward.again().supervised, forward.supervised)
+
+
+def test_loss_and_penalty_share_one_run_of_the_head_and_their_gradients_add_up(base: str) -> None:
+    from dataclasses import replace
+
+    module, batch = moved(base, LoRA(rank=4))
+    runs: list[bool] = []
+
+    def head(hidden: torch.Tensor) -> torch.Tensor:
+        runs.append(hidden.requires_grad)
+        return module.passes.head(hidden)
+
+    def gradients(*terms: Any) -> list[torch.Tensor]:
+        module.zero_grad()
+        forward = replace(module.passes, head=head)(batch)
+        torch.stack([term(forward).sum for term in terms]).sum().backward()
+        return [p.grad.clone() for p in module.network.parameters() if p.grad is not None]
+
+    loss, penalty = module.objective.loss, KLToBase(0.5).penalty
+    alone = [a + b for a, b in zip(gradients(loss), gradients(penalty), strict=True)]
+    runs.clear()
+    together = gradients(loss, penalty)
+    assert sorted(runs) == [False, True]  # the base's, without a graph; the tuned model's, once
+    for got, expected in zip(together, alone, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-6)
+    forward = module.passes(batch)
+    with torch.no_grad():
+        loss(forward)
+    loss(forward).sum.backward()  # logits made without a graph are not taken for one who needs it

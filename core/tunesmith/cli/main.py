@@ -17,8 +17,14 @@ VERBS = (*TRAINER_VERBS, "plugins", "recipes")
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 # Threads that spin without end on a busy machine cost a factor of 50 (decision 11). Some microseconds of it before they
-# sleep are 1.6 times faster than none on an idle one (small models, 2 cores). Read when torch is imported.
-_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "30000", "TOKENIZERS_PARALLELISM": "false"}
+# sleep are 1.6 times faster than none on an idle one (small models, 2 cores). oneDNN keeps code for 1,024 shapes, about
+# a megabyte each, and nearly every ragged batch has a length of its own: a step needs some dozens. Read by torch.
+_ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "30000",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 
 HELP = """\
 lightning-cli VERB [--config RECIPE ...] [options]

@@ -106,9 +106,22 @@ class ModelForward(Forward):
         self.weights = plan.weights
         self._passes = passes
         self._plan = plan
+        self._selected: Tensor | None = None
+        self._logits: Tensor | None = None
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Logits of hidden states: `[c, width]` to `[c, vocabulary]`, in the model's precision."""
+        """Logits of hidden states: `[c, width]` to `[c, vocabulary]`, in the model's precision.
+
+        Kept where one chunk holds all supervised positions: loss and regularizers share them. Not to be written into.
+        """
+        if hidden is not self._selected or len(hidden) > self._passes.chunk_size:
+            return self._head(hidden)
+        # logits made without a graph do for nobody who needs one
+        if self._logits is None or (torch.is_grad_enabled() and not self._logits.requires_grad):
+            self._logits = self._head(hidden)
+        return self._logits
+
+    def _head(self, hidden: Tensor) -> Tensor:
         with self._passes.autocast():
             return self._passes.head(hidden)
 
@@ -125,7 +138,9 @@ class ModelForward(Forward):
         return torch.stack([term(*piece) for piece in pieces]).sum()
 
     def _inputs(self) -> Tensor:
-        return self.hidden.index_select(0, self.supervised)
+        if self._selected is None or (torch.is_grad_enabled() and not self._selected.requires_grad):
+            self._selected = self.hidden.index_select(0, self.supervised)
+        return self._selected
 
     def _cut(self, hidden: Tensor) -> Iterator[Chunk]:
         size, plan = self._passes.chunk_size, self._plan
@@ -147,10 +162,10 @@ class ModelForward(Forward):
 class _Baseline(ModelForward):
     """A pass without the adapter: its head leaves the adapter out as well."""
 
-    def head(self, hidden: Tensor) -> Tensor:
+    def _head(self, hidden: Tensor) -> Tensor:
         network = self._passes.network
         with torch.no_grad(), evaluating(network), self._passes.adapter.without(network):
-            return super().head(hidden)
+            return super()._head(hidden)
 
     def again(self) -> Forward:
         return self.baseline()
