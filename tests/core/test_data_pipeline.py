@@ -220,7 +220,22 @@ def test_rows_without_a_keep_together_value_are_counted(tmp_path: Path) -> None:
     assert run(write(tmp_path / "a.jsonl", rows), split=Split(keep_together="patient")).counts["split"] == {
         "drops": {},
         "without keep_together": 6,
+        "asked in training": {"validation": 0, "test": 0},
     }
+
+
+def test_held_out_rows_with_a_training_prompt_are_counted_and_can_be_kept_together(tmp_path: Path) -> None:
+    rows = [{"prompt": f"p{i % 5}", "completion": f"c{i}"} for i in range(200)]
+    path = write(tmp_path / "a.jsonl", rows)
+    split = Split(0.5, 0.25, 0.25)
+    curated = run(path, split=split)
+    assert curated.counts["split"]["drops"] == {}
+    assert curated.counts["split"]["asked in training"] == {
+        name: len(curated.splits[name]) for name in ("validation", "test")
+    }
+    assert min(len(kept) for kept in curated.splits.values()) > 25
+    together = run(path, split=Split(0.5, 0.25, 0.25, "prompt"))
+    assert together.counts["split"]["asked in training"] == {"validation": 0, "test": 0}
 
 
 def test_rejected_rows_are_written_without_their_text_unless_asked(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from tunesmith import Example, Message, RecipeError, Segment
 from tunesmith.data.split import (
     SAME_CONTENT,
     SAME_GROUP,
-    SAME_PROMPT,
     Split,
+    asked_in_training,
     group_of,
     leaked,
     place,
@@ -89,8 +89,6 @@ def test_trap_37_no_normalised_duplicate_and_no_group_in_two_splits(drawn: list[
         (prompt, completion, group, fixed), (prompt2, completion2, group2, fixed2) = drawn[int(one)], drawn[int(other)]
         assert (squeezed(prompt), squeezed(completion)) != (squeezed(prompt2), squeezed(completion2))
         assert group is None or group != group2
-        if fixed is None or fixed2 is None:
-            assert squeezed(prompt) != squeezed(prompt2)
 
 
 @given(rows)
@@ -105,18 +103,36 @@ def test_declared_test_rows_are_taken_as_they_are(drawn: list[Drawn]) -> None:
 
 
 def test_without_groups_nothing_is_ever_dropped() -> None:
-    drawn: list[Drawn] = [(f"prompt {i % 40}", f"answer {i}", None, None) for i in range(200)]
+    drawn: list[Drawn] = [(f"prompt {i % 40}", f"answer {i % 60}", None, None) for i in range(300)]
     at, gone = put(drawn)
     assert not gone
-    assert all(at[str(i)] == at[str(i % 40)] for i in range(200))
+    same = {(i, j) for i in range(300) for j in range(i) if drawn[i] == drawn[j]}
+    assert same
+    assert all(at[str(i)] == at[str(j)] for i, j in same)
+
+
+def test_one_prompt_for_all_rows_is_split_like_any_other_data() -> None:
+    at, gone = put([("Write a poem.", f"poem {i}", None, None) for i in range(600)])
+    assert not gone
+    for name in ("train", "validation", "test"):
+        assert list(at.values()).count(name) == pytest.approx(200, abs=50)
+
+
+def test_held_out_rows_that_ask_what_training_asks_are_counted() -> None:
+    splits = {
+        "train": [example("1", "P", "c"), example("2", "q", "d")],
+        "validation": [example("3", "p ", "e"), example("4", "r", "c")],
+        "test": [example("5", "p", "f", system="be kind"), example("6", "Q", "g"), example("7", "s", "h")],
+    }
+    assert asked_in_training(splits) == {"validation": 1, "test": 2}  # type: ignore[arg-type]
 
 
 def test_each_reason_for_a_drop_is_named() -> None:
     assert put([("p", "c", None, "train"), ("P", "c", None, "test")])[1] == {"0": SAME_CONTENT}
     assert put([("p", "c", None, "train"), ("P", "d", None, "test")])[1] == {}
     assert put([("p", "c", "7", "train"), ("q", "d", "7", "validation")])[1] == {"0": SAME_GROUP}
-    fixed_elsewhere = next(s for s in ("train", "test") if s != put([("p", "c", None, None)])[0]["0"])
-    assert put([("p", "d", None, None), ("p", "c", None, fixed_elsewhere)])[1] == {"0": SAME_PROMPT}
+    elsewhere = next(s for s in ("train", "test") if s != put([("p", "c", None, None)])[0]["0"])
+    assert put([("p", "c", None, None), ("p", "c", None, elsewhere)])[1] == {"0": SAME_CONTENT}
 
 
 def test_shares_come_out_as_asked() -> None:
@@ -168,7 +184,7 @@ def test_values_that_mean_the_same_group_are_one() -> None:
     assert group_of(["a", 1]) == group_of(["a", 1])
 
 
-def test_what_is_asked_decides_and_not_the_system_turn_or_the_answer() -> None:
+def test_a_prompt_is_known_by_what_is_asked_and_not_by_the_system_turn_or_the_answer() -> None:
     assert prompt_key(example("1", "Hello you", "yes")) == prompt_key(
         example("2", " hello  YOU", "no", system="Be kind")
     )

@@ -42,6 +42,12 @@ def data_lines(session: Session) -> list[str]:
             lines.append(f"{name}: {told}")
     lost = curated.counts["split"]["drops"]
     lines += [f"{n} dropped by the split ({why})" for why, n in lost.items()]
+    for split, n in curated.counts["split"]["asked in training"].items():
+        if n:
+            lines.append(
+                f"{n} of {len(curated.splits[split])} {split} rows have the prompt of a training row; "
+                "data.split.keep_together with the prompt's column parts them"
+            )
     return lines
 
 

@@ -11,7 +11,7 @@ from tunesmith.data.example import Example
 from tunesmith.data.intake import Intake, read_sources
 from tunesmith.data.rejected import Rejected
 from tunesmith.data.sources import Source, SplitName
-from tunesmith.data.split import SAME_CONTENT, Place, Split, group_of, leaked, place, settle
+from tunesmith.data.split import SAME_CONTENT, Place, Split, asked_in_training, group_of, leaked, place, settle
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.interfaces import Curator
@@ -24,8 +24,8 @@ class Curated:
     Args:
         splits: Examples of train, validation and test.
         counts: JSON-able. `sources`: by source, rows read, rejected and formatted; `curators`: by name, rows in and
-            out, drops, changes and additions by reason; `split`: drops by reason, and rows without a `keep_together`
-            value; `splits`: rows by split and source (empty name: made by a curator without an origin).
+            out, drops, changes and additions by reason; `split`: drops by reason, rows without a `keep_together`
+            value, and held-out rows whose prompt is in training too; `splits`: rows by split and source (empty name: made by a curator without an origin).
             read = rejected + drops - additions + rows in the splits (trap 38).
         hashes: By source, what identifies its content; for the lock.
         rejected: Rows that were set aside; `rejected.write(path)` writes them.
@@ -51,7 +51,7 @@ class Curated:
         msg = (
             f"the {name} split is empty: {sizes}{f', {lost} dropped for lying in two splits' if lost else ''}\n"
             f"raise data.split.{name} (now {getattr(self.split, name):g}), set another data.split.key, add rows, "
-            f"or give a source `split: {name}`; rows with one prompt or keep_together value share a split"
+            f"or give a source `split: {name}`; rows with one keep_together value share a split"
         )
         raise DataError(msg)
 
@@ -126,7 +126,11 @@ def _curate(
     counts = {
         "sources": intake.counts,
         "curators": {name: done[name] for name in curators},
-        "split": {"drops": dict(sorted(drops.items())), "without keep_together": alone},
+        "split": {
+            "drops": dict(sorted(drops.items())),
+            "without keep_together": alone,
+            "asked in training": asked_in_training(splits),
+        },
         "splits": {name: dict(Counter(e.origin.source for e in examples)) for name, examples in splits.items()},
     }
     return Curated({str(k): v for k, v in splits.items()}, counts, intake.hashes, intake.rejected, split)

@@ -4,15 +4,16 @@ The rule, in order:
 
 1. A row of a source that declares `split` belongs there.
 2. Any other row belongs where the keyed hash of its `keep_together` value says; without a value, where the hash of its
-   normalised prompt says. Nothing else decides: neither other rows, nor their number or order, nor the curators. So
-   rows that are appended, and curators that change, never move a row to another split; rows with one prompt stay
-   together.
-3. What still lies in two splits is dropped from one of them, and counted: a hashed row whose prompt, or `keep_together`
-   value, is in another split already (files that declare their split come first, then earlier rows before later ones),
-   and a declared row that is equal to one of another file, or shares its `keep_together` value with one, from train
-   before validation before test. Rows appended to the last source therefore change nothing for the rows before them;
-   appended to an earlier one, they can only push out duplicates. Uniting the groups that share a prompt would lose no
-   row, but move whole groups whenever a new row links two of them.
+   normalised content says, so that equal rows are never parted. Nothing else decides: neither other rows, nor their
+   number or order, nor the curators. Rows that are appended, and curators that change, never move a row.
+3. What still lies in two splits is dropped from one of them, and counted: a hashed row that is equal to one of another
+   split, or whose `keep_together` value is there (files that declare their split come first, then earlier rows before
+   later ones), and a declared row that is equal to one of another file, or shares its `keep_together` value with one,
+   from train before validation before test. Rows appended to the last source therefore change nothing for the rows
+   before them; appended to an earlier one, they can only push out duplicates.
+
+One question with another answer is another row: a data set may ask one thing of every row. Held-out rows that ask what
+a training row asks are counted, since they may flatter; `keep_together` with the prompt's column parts them.
 
 "Normalised" is Unicode NFKC, lower case, white space collapsed.
 """
@@ -33,7 +34,6 @@ SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 # Held-out rows claim first: a leak is mended by training on less, not by testing on less.
 _CLAIMS: tuple[SplitName, ...] = ("test", "validation", "train")
 
-SAME_PROMPT = "same prompt as a row of another split"
 SAME_GROUP = "same keep_together value as a row of another split"
 SAME_CONTENT = "equal to a row of another split"
 
@@ -140,7 +140,7 @@ def place(example: Example, split: Split, fixed: SplitName | None, group: str | 
     """Where an example belongs by rules 1 and 2: on its text as it was read, before any curator."""
     if fixed is not None:
         return Place(fixed, True, group)
-    return Place(split.of(f"group {group}" if group else f"prompt {prompt_key(example).hex()}"), False, group)
+    return Place(split.of(f"group {group}" if group else f"row {content_key(example).hex()}"), False, group)
 
 
 class _Claims:
@@ -168,22 +168,19 @@ def settle(
     Returns:
         The examples of each split, in order; and those that were dropped, each with the reason.
     """
-    prompts, contents, groups = _Claims(), _Claims(), _Claims()
+    contents, groups = _Claims(), _Claims()
     dropped: dict[str, tuple[Example, str]] = {}
     for example in _by_claim(examples, places):
         at = places[example.id]
-        prompt, content = prompt_key(example), content_key(example)
+        content = content_key(example)
         reason = ""
         if at.group is not None and groups.elsewhere(at.group, at.split):
             reason = SAME_GROUP
         elif contents.elsewhere(content, at.split):
             reason = SAME_CONTENT
-        elif not at.fixed and prompts.elsewhere(prompt, at.split):
-            reason = SAME_PROMPT
         if reason:
             dropped[example.id] = (example, reason)
             continue
-        prompts.claim(prompt, at.split)
         contents.claim(content, at.split)
         if at.group is not None:
             groups.claim(at.group, at.split)
@@ -198,6 +195,12 @@ def _by_claim(examples: Sequence[Example], places: Mapping[str, Place]) -> Itera
     for split in _CLAIMS:
         yield from (e for e in examples if places[e.id].fixed and places[e.id].split == split)
     yield from (e for e in examples if not places[e.id].fixed)
+
+
+def asked_in_training(splits: Mapping[SplitName, Sequence[Example]]) -> dict[SplitName, int]:
+    """Number of held-out examples whose prompt a training example has as well, with another answer."""
+    trained = {prompt_key(example) for example in splits["train"]}
+    return {name: sum(prompt_key(e) in trained for e in splits[name]) for name in SPLITS if name != "train"}
 
 
 def leaked(train: Sequence[Example], splits: Mapping[SplitName, Sequence[Example]]) -> list[Example]:
