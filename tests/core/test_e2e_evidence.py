@@ -21,6 +21,9 @@ def test_the_verdict_is_the_exit_code(trained: Any) -> None:
     assert "success: 1 of 1 not met" in missed.out
     record = json.loads((trained.runs()[0] / "test/metrics.json").read_text())
     assert record["met"] is False
+    about = {key: record[key] for key in ("recipe", "run", "split", "seed", "checkpoint")}
+    run = str(trained.runs()[0].relative_to(trained.folder))
+    assert about == {"recipe": "tiny", "run": run, "split": "test", "seed": 1, "checkpoint": None}
     assert record["verdicts"][0]["key"] == "perplexity/perplexity"
 
 
@@ -139,6 +142,14 @@ def test_an_audit_of_the_data_needs_no_run(bench: Any) -> None:
     assert "indoor" in ran.out
     found = json.loads((bench.folder / "runs/audited/audit/findings.json").read_text())
     assert 0 <= found["balance"]["metrics"]["imbalance"] < 0.99
+
+
+def test_outputs_that_no_audit_reads_are_refused(bench: Any) -> None:
+    audited(bench)
+    (bench.folder / "logged.jsonl").write_text("")
+    ran = bench.done("audit", "--config", "deep/audited.yaml", "--outputs", "logged.jsonl", code=2)
+    assert "--outputs logged.jsonl is read by no audit of this recipe: balance reads examples" in ran.err
+    assert len(ran.err.splitlines()) == 2
 
 
 def test_a_missed_threshold_of_an_audit_is_exit_3(bench: Any) -> None:

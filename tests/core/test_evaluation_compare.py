@@ -82,7 +82,7 @@ def test_the_interval_is_close_to_scipys_percentile_bootstrap() -> None:
     ).confidence_interval
     assert got.interval == pytest.approx((wanted.low, wanted.high), abs=0.006)
     assert got.difference == pytest.approx(np.mean(tuned.values) - np.mean(base.values))
-    assert (got.n, got.change, got.note) == (80, "better", "")
+    assert (got.n, got.change, got.notes) == (80, "better", ())
 
 
 def test_a_clear_loss_is_worse_and_direction_counts() -> None:
@@ -98,7 +98,7 @@ def test_few_rows_are_undecided_and_have_no_interval() -> None:
     got = compare("m", tuned, base, 0)
     assert got.interval is None
     assert got.change == "undecided"
-    assert got.note == "undecided: 19 rows are too few, 20 give an interval"
+    assert got.notes == ("undecided: fewer than 20 rows give no interval",)
     assert compare("m", *noisy(ENOUGH, 5.0), 0).interval is not None
 
 
@@ -113,7 +113,7 @@ def test_rows_that_do_not_apply_leave_the_rest() -> None:
     tuned = Measure("m", [1.0, NAN, NAN] * 10)
     got = compare("m", tuned, base, 0)
     assert (got.tuned, got.base, got.n) == (1, 0.5, 10)
-    assert got.note.startswith("10 rows apply to one model only; undecided: 10 rows")
+    assert got.notes == ("10 rows apply to one model only", "undecided: fewer than 20 rows give no interval")
     assert got.p_value == pytest.approx(2 / 2**10)
 
 
@@ -156,6 +156,24 @@ def test_resamples_are_seeded_and_paired() -> None:
     assert not (first == bootstrap(tuned, base, seed=2)).all()
     shifted = Measure("m", [v + 0.25 for v in base.values])
     assert bootstrap(shifted, base, seed=1) == pytest.approx(np.full(2_000, 0.25))
+
+
+def test_rows_without_a_value_for_either_model_change_nothing_but_the_interval() -> None:
+    tuned, base = noisy(60, 0.1)
+    some = [i % 3 > 0 for i in range(60)]
+    few = [Measure("m", [v if kept else NAN for v, kept in zip(m.values, some, strict=True)]) for m in (tuned, base)]
+    alone = [Measure("m", [v for v, kept in zip(m.values, some, strict=True) if kept]) for m in (tuned, base)]
+    got, wanted = compare("m", *few, seed=0), compare("m", *alone, seed=0)
+    assert (got.tuned, got.base, got.n, got.notes) == (wanted.tuned, wanted.base, 40, ())
+    assert got.p_value == wanted.p_value
+    assert got.interval == pytest.approx(wanted.interval, abs=0.02)
+
+
+def test_what_a_measure_says_of_its_values_is_told_with_its_model() -> None:
+    said, silent = Measure("m", [1.0] * 20, note="odd"), Measure("m", [0.0] * 20)
+    assert compare("m", silent, said, 0).notes == ("base: odd",)
+    assert compare("m", said, said, 0).notes == ("base: odd", "tuned: odd")
+    assert compare("m", said, None, 0).notes == ("odd",)
 
 
 def test_without_a_base_there_is_only_a_value() -> None:

@@ -1,5 +1,6 @@
 """An evaluation from examples to verdicts, files and tables, with models that say what they are told to."""
 
+import datetime
 import io
 import json
 import math
@@ -28,7 +29,7 @@ from tunesmith import (
 )
 from tunesmith.evaluation.collect import collect
 from tunesmith.evaluation.decoding import Answer
-from tunesmith.evaluation.records import plain, prediction_records, write_evaluation
+from tunesmith.evaluation.records import plain, prediction_records, write_evaluation, write_predictions
 from tunesmith.evaluation.run_test import Evaluation, audits_of, evaluate, examine
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.success import Threshold
@@ -94,6 +95,17 @@ class Gold(Evaluator):
             msg = "no column gold"
             raise RecipeError(msg)
         return [Measure("hit", [float(s.output == s.extras["gold"]) for s in samples])]
+
+    def columns(self) -> Sequence[str]:
+        return ["gold"]
+
+
+class Some(Evaluator):
+    """Two metrics of every other row, the second with a note."""
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        hits = [float(s.output == s.reference) if i % 2 else math.nan for i, s in enumerate(samples)]
+        return [Measure("hit", hits), Measure("miss", [1 - hit for hit in hits], higher_is_better=False, note="odd")]
 
 
 class Length(Audit):
@@ -213,6 +225,13 @@ def test_gold_columns_are_checked_before_a_model_runs_for_each_source() -> None:
     assert model.asked == []
 
 
+def test_a_gold_column_that_only_later_rows_lack_is_found_before_a_model_runs() -> None:
+    model = Scripted(right)
+    with pytest.raises(RecipeError, match="no column gold"):
+        evaluate(model, None, [*examples(3), examples(1)[0].with_(id="x", extras={})], {"gold": Gold()}, {})
+    assert model.asked == []
+
+
 def test_without_examples_nothing_is_claimed() -> None:
     with pytest.raises(DataError, match="no examples to measure: the split is empty"):
         run(0)
@@ -280,7 +299,7 @@ def test_metrics_and_predictions_are_plain_json(tmp_path: Path) -> None:
     share = metrics["metrics"]["same/share"]
     assert (share["tuned"], share["base"], share["interval"], share["n"]) == (1, 0.5, None, 4)
     assert share["higher_is_better"] is True
-    assert share["note"].startswith("undecided")
+    assert share["notes"] == ["undecided: fewer than 20 rows give no interval"]
     [verdict] = metrics["verdicts"]
     assert (verdict["key"], verdict["met"], verdict["because"], verdict["high"]) == (
         "same/share",
@@ -299,6 +318,29 @@ def test_metrics_and_predictions_are_plain_json(tmp_path: Path) -> None:
     findings = json.loads((tmp_path / "test" / "findings.json").read_text(encoding="utf-8"))
     assert findings["size"]["metrics"] == {"mean": 2}
     assert findings["size"]["tables"][0]["rows"] == [[2, 4]]
+
+
+def test_the_files_say_what_was_measured_and_which_columns_decided(tmp_path: Path) -> None:
+    found = run(4, evaluators={"gold": Gold(), "some": Some()})
+    write_evaluation(found, tmp_path, {"recipe": "tiny", "split": "test", "seed": 3})
+    metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    assert list(metrics)[:4] == ["recipe", "split", "seed", "n"]
+    assert metrics["metrics"]["some/hit"]["n"] == 2
+    first, second = map(json.loads, (tmp_path / "predictions.jsonl").read_text(encoding="utf-8").splitlines()[:2])
+    assert first["columns"] == {"gold": "a0"}
+    assert first["tuned"]["measures"] == {"gold/hit": 1, "some/hit": None, "some/miss": None}
+    assert second["tuned"]["measures"] == {"gold/hit": 1, "some/hit": 1, "some/miss": 0}
+
+
+def test_columns_of_any_kind_are_written(tmp_path: Path) -> None:
+    when, half = datetime.date(2020, 1, 2), "\ud800"
+    rows = [examples(1)[0].with_(extras={"when": when, "half": half, "unread": 1})]
+    samples = collect(Scripted(right), rows, {"output"})
+    write_predictions(prediction_records(rows, samples, None, columns=["when", "half", "gone"]), tmp_path / "p.jsonl")
+    assert json.loads((tmp_path / "p.jsonl").read_text(encoding="utf-8"))["columns"] == {
+        "when": "2020-01-02",
+        "half": half,
+    }
 
 
 def test_what_json_cannot_say_is_null() -> None:
@@ -367,7 +409,29 @@ def test_long_names_and_markup_in_outputs_survive() -> None:
 
 def test_few_rows_are_said_to_be_undecided() -> None:
     text = shown(lambda console: show_evaluation(run(5), console))
-    assert "undecided: 5 rows are too few, 20 give an interval: same/share, nll/nats" in " ".join(text.split())
+    assert "undecided: fewer than 20 rows give no interval: all metrics" in [x.strip() for x in text.splitlines()]
+
+
+def test_the_legend_has_every_sign_and_fits() -> None:
+    text = shown(lambda console: show_evaluation(run(), console))
+    legend = next(line for line in text.splitlines() if "better" in line)
+    for sign in ("\u25b2 better", "\u25bc worse", "~ the interval holds 0", "= no difference", "p: by chance alone"):
+        assert sign in legend
+
+
+def test_metrics_of_some_rows_say_how_many_and_notes_are_shown() -> None:
+    text = shown(lambda console: show_evaluation(run(60, evaluators={"same": Equal(), "some": Some()}), console))
+    notes = [line.strip() for line in text.splitlines()]
+    assert {"on fewer examples: 30 for some/*", "base: odd: some/miss", "tuned: odd: some/miss"} <= set(notes)
+    assert "undecided" not in text
+
+
+def test_a_note_on_one_metric_of_several_evaluators_is_short() -> None:
+    text = shown(
+        lambda console: show_evaluation(run(60, evaluators={n: Some() for n in "ab"} | {"c": Equal()}), console)
+    )
+    notes = [line.strip() for line in text.splitlines()]
+    assert {"on fewer examples: 30 for a/*, b/*", "base: odd: */miss"} <= set(notes)
 
 
 def test_findings_show_tables_advice_and_evidence() -> None:

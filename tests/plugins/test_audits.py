@@ -60,6 +60,33 @@ def test_words_match_whole_and_in_any_case(text: str) -> None:
     assert table(examine(of([text])))["female"]["examples"] == 1
 
 
+def age_groups(text: str) -> set[str]:
+    found = examine(of([text]), categories=["age"])
+    return {group for group, row in table(found).items() if row["examples"]} if found.tables else set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A 30-year-old woman",
+        "A 30 year old woman",
+        "a 30 years old man",
+        "a 30\u2011year\u2011old man",
+        "an age-old people",
+    ],
+)
+def test_the_old_of_an_age_is_no_group(text: str) -> None:
+    assert age_groups(text) == set()
+
+
+def test_phrases_are_found_with_a_space_or_a_hyphen_between_their_words() -> None:
+    assert age_groups("an old woman") == age_groups("Old-people's home") == {"older"}
+    assert age_groups("a 9-year-old girl") == {"child"}
+    found = table(examine(of(["African-American", "South-African", "Middle-Eastern"]), categories=["origin"]))
+    named = {group: row["examples"] for group, row in found.items() if row["examples"]}
+    assert named == {"african": 2, "north_american": 1, "middle_eastern": 1}
+
+
 @pytest.mark.parametrize("text", ["sheet", "there", "mishear", "the others", "_her_"])
 def test_parts_of_words_do_not_match(text: str) -> None:
     assert table(examine(of([text, "he"])))["female"]["examples"] == 0

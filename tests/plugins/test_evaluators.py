@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith import RecipeError, Sample
-from tunesmith_plugins.evaluators.critical_errors import CriticalErrors, count_items, read_fields
+from tunesmith_plugins.evaluators.critical_errors import CriticalErrors, count_items
 from tunesmith_plugins.evaluators.exact_match import ExactMatch
 from tunesmith_plugins.evaluators.perplexity import Perplexity
 from tunesmith_plugins.evaluators.rouge import ROUGE
+from tunesmith_plugins.evaluators.stated import read_fields
 
 
 def sample(output: str, reference: str = "", **rest: Any) -> Sample:
@@ -31,6 +32,31 @@ def test_names_are_the_same_for_no_samples_as_for_some(evaluator: Any) -> None:
     none = evaluator.produces()
     assert [(m.name, m.higher_is_better, m.unit) for m in none] == [(m.name, m.higher_is_better, m.unit) for m in some]
     assert all(math.isnan(m.value) for m in none)
+
+
+LOOPS = ["[" * 1100, '{"a":' * 1100, "{" * 1100, "allergies\n" * 400, "- " * 1100, "a, " * 400, "\x00\x1b[2J\r\u2028"]
+BUILT_IN = [ExactMatch(), ROUGE(stem=True), Perplexity(), CriticalErrors(["allergies"])]
+outputs = st.one_of(st.text(max_size=200), st.text('[]{}":,;-*#1. \naAlergis\x00\x1b', max_size=200))
+
+
+def check_measures(evaluator: Any, output: str, reference: str) -> None:
+    row = sample(output, reference, extras={"allergies": reference})
+    for measure in evaluator.measure([row, sample("", "", extras={"allergies": ""})]):
+        assert len(measure.values) == 2
+        assert math.isnan(measure.value) or 0 <= measure.value <= 1
+
+
+@pytest.mark.parametrize("evaluator", BUILT_IN)
+@settings(deadline=None, max_examples=60)
+@given(outputs, outputs)
+def test_any_text_is_measured(evaluator: Any, output: str, reference: str) -> None:
+    check_measures(evaluator, output, reference)
+
+
+@pytest.mark.parametrize("evaluator", BUILT_IN)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_loops_are_measured(evaluator: Any, loop: str) -> None:
+    check_measures(evaluator, loop, loop[:200])
 
 
 # ---- exact match
@@ -135,7 +161,9 @@ def rates(output: str, allergies: Any, conflicts: Any, **options: Any) -> dict[s
 
 def test_a_right_output_has_no_errors() -> None:
     got = rates("Summary: fine\nAllergies: Latex,  penicillin\nConflicts: none", ["penicillin", "latex"], [])
-    assert got == dict.fromkeys(("error_rate", "missed_rate", "wrong_rate", "invented_rate", "unreadable_rate"), 0)
+    assert got == dict.fromkeys(
+        ("error_rate", "any_error_rate", "missed_rate", "wrong_rate", "invented_rate", "unreadable_rate"), 0
+    )
 
 
 def test_missed_wrong_and_invented_by_hand() -> None:
@@ -150,12 +178,13 @@ def test_missed_wrong_and_invented_by_hand() -> None:
 
 def test_what_cannot_be_read_is_all_missed() -> None:
     got = rates("The patient is allergic to latex.", ["latex", "nuts"], ["a + b"])
-    assert got == {"error_rate": 1, "missed_rate": 1, "wrong_rate": 0, "invented_rate": 0, "unreadable_rate": 1}
+    ones = dict.fromkeys(("error_rate", "any_error_rate", "missed_rate", "unreadable_rate"), 1)
+    assert got == {**ones, "wrong_rate": 0, "invented_rate": 0}
 
 
 def test_an_unreadable_field_is_an_error_even_with_nothing_to_state() -> None:
     got = rates("Allergies: latex", ["latex"], [])
-    assert got["error_rate"] == 1 / 2
+    assert (got["error_rate"], got["any_error_rate"]) == (1 / 2, 1)
     assert got["unreadable_rate"] == 1 / 2
     assert got["missed_rate"] == 0
 
@@ -193,9 +222,145 @@ def test_an_underscore_in_a_field_may_be_written_as_a_space() -> None:
     assert read_fields('{"drug-conflicts": null}', ["drug_conflicts"]) == {"drug_conflicts": []}
 
 
-@pytest.mark.parametrize("said", ["none", "None.", "NIL", "n/a", "-", ""])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_looping_output_cannot_be_read(loop: str) -> None:
+    assert rates(loop, ["latex"], [])["error_rate"] == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "none",
+        "None.",
+        "NIL",
+        "n/a",
+        "-",
+        "",
+        "None known",
+        "no known  allergies.",
+        "NKDA",
+        "No known drug allergies",
+        "(none reported)",
+        "**none**",
+        "[]",
+    ],
+)
 def test_nothing_can_be_stated_in_several_ways(said: str) -> None:
     assert read_fields(f"Allergies: {said}\nSummary: x", ["allergies"]) == {"allergies": []}
+
+
+def test_what_says_nothing_can_be_chosen_and_knows_the_fields_name() -> None:
+    gold = {"allergies": "", "drug_conflicts": ""}
+    row = sample("Allergies: niente\nDrug conflicts: No known drug-conflicts", extras=gold)
+    fields = ["allergies", "drug_conflicts"]
+    assert values(CriticalErrors(fields, none=["Niente!", "no known drug-conflicts"]), [row])["error_rate"] == [0]
+    assert values(CriticalErrors(fields), [row])["invented_rate"] == [1 / 2]
+    assert read_fields("Drug conflicts: no drug conflicts", ["drug_conflicts"]) == {"drug_conflicts": []}
+
+
+@pytest.mark.parametrize(
+    ("output", "stated"),
+    [
+        ("Allergies:\n- penicillin\n- latex", ["penicillin", "latex"]),
+        ("Allergies:\n\n1. penicillin\n2) latex\n\n\u2022 nuts.\n\nHe smokes.", ["penicillin", "latex", "nuts"]),
+        ("- Allergies:\n  - penicillin, nuts\n  - latex\n- Plan: rest", ["penicillin", "nuts", "latex"]),
+        ("1. **Allergies**:\n- penicillin\n- latex\n2. Conflicts: none", ["penicillin", "latex"]),
+        ("## Allergies\n* penicillin\n## Plan\n* rest", ["penicillin"]),
+        ("Allergies:\n- none\n", []),
+        ("Allergies:\nConflicts: a", []),
+        ("- Allergies:\n- Conflicts: a", []),
+        ("Allergies:\n\n## Plan", []),
+        ("Allergies:", []),
+        ("Allergies:\npenicillin", None),
+        ("Allergies:\nThe patient is known to react to: penicillin", None),
+        ("- Allergies:\n- penicillin", None),
+        ("Allergies: latex\nAllergies:\npenicillin", None),
+    ],
+)
+def test_below_a_label_a_list_is_read_and_prose_is_not(output: str, stated: list[str] | None) -> None:
+    assert read_fields(output, ["allergies", "conflicts"])["allergies"] == stated
+
+
+def test_a_list_below_a_label_is_not_none() -> None:
+    got = rates("Allergies:\n- penicillin\n- latex\nConflicts: none", [], [])
+    assert (got["error_rate"], got["invented_rate"]) == (1 / 2, 1 / 2)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "## Allergies: x",
+        "**Allergies:** x",
+        "**Allergies: x**",
+        "__Allergies__: x",
+        "1. Allergies: x",
+        "> 2) *Allergies:* `x`",
+        'Sure, {here} it is: {"Allergies": "x"} Anything else?',
+        '```\n{"allergies": ["x"]}\n```',
+        '[{"allergies": ["x"]}]',
+        'Allergies: ["x"]',
+    ],
+)
+def test_labels_and_objects_are_read_in_the_forms_that_models_write(output: str) -> None:
+    assert read_fields(output, ["allergies"]) == {"allergies": ["x"]}
+
+
+def test_nested_values_are_unreadable_and_not_items() -> None:
+    assert read_fields('{"allergies": [{"name": "x"}]}', ["allergies"]) == {"allergies": None}
+    assert read_fields('{"allergies": false, "other": {"allergies": "x"}}', ["allergies"]) == {"allergies": []}
+
+
+def test_a_gold_cell_of_text_may_hold_a_json_list() -> None:
+    got = rates("Allergies: penicillin, latex\nConflicts: none", '["latex", "penicillin"]', "[]")
+    assert (got["error_rate"], got["missed_rate"]) == (0, 0)
+
+
+def test_a_gold_cell_that_states_no_items_is_named() -> None:
+    with pytest.raises(RecipeError, match=r"column 'allergies' of row r1 holds \{'a': 1\}, which states no items"):
+        rates("Allergies: none", {"a": 1}, [])
+
+
+# ---- critical errors on some rows
+
+
+def chosen(*columns: Any, name: str = "near_misses") -> list[Sample]:
+    return [sample("Allergies: x", extras={"allergies": ["y"], name: value}) for value in columns]
+
+
+def test_only_rows_whose_column_holds_something_get_values() -> None:
+    something = [["negated"], "stopped", 1, 0.5, True, '["a"]', {"a": 1}]
+    nothing = [[], "", None, 0, 0.0, False, math.nan, "false", "0", "no", "None", "[]", {}]
+    got = values(CriticalErrors(["allergies"], rows="near_misses"), chosen(*something, *nothing))
+    assert got["error_rate"][: len(something)] == [1] * len(something)
+    assert all(math.isnan(v) for rates_ in got.values() for v in rates_[len(something) :])
+
+
+def test_a_row_without_the_column_has_no_value_and_a_column_of_no_row_is_named() -> None:
+    rows = [*chosen(["a"]), *chosen(["a"], name="other")]
+    first, second = values(CriticalErrors(["allergies"], rows="near_misses"), rows)["error_rate"]
+    assert first == 1
+    assert math.isnan(second)
+    message = r"rows is 'near_mises', a column of no row; did you mean near_misses\? \(columns: allergies, near_m"
+    with pytest.raises(RecipeError, match=message):
+        CriticalErrors(["allergies"], rows="near_mises").measure(chosen(["a"]))
+
+
+def test_gold_columns_are_needed_in_rows_that_do_not_count_too() -> None:
+    with pytest.raises(RecipeError, match="has no column 'allergies'"):
+        CriticalErrors(["allergies"], rows="hard").measure([sample("", extras={"hard": []})])
+
+
+def test_the_columns_that_are_read_are_said() -> None:
+    assert CriticalErrors(["a", "b"], rows="c").columns() == ["a", "b", "c"]
+    assert list(ExactMatch().columns()) == []
+
+
+def test_rates_that_unreadable_fields_hide_say_so() -> None:
+    unread, read = sample("no idea", extras={"allergies": "x"}), sample("Allergies: x", extras={"allergies": "x"})
+    noted = {m.name for m in CriticalErrors(["allergies"]).measure([unread, read]) if m.note}
+    assert noted == {"wrong_rate", "invented_rate"}
+    assert not any(m.note for m in CriticalErrors(["allergies"]).measure([unread, read, read]))
+    assert not any(m.note for m in CriticalErrors(["allergies"]).produces())
 
 
 def test_a_label_in_the_middle_of_a_line_is_not_one() -> None:

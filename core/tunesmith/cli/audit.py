@@ -40,9 +40,20 @@ def audit(session: Session) -> int:
 
 
 def _subject(session: Session) -> tuple[AuditSubject, Path]:
-    """What the audits may look at. Audits of data need no trained run; the others do."""
+    """What the audits may look at. Audits of data need no trained run; the others do.
+
+    Raises:
+        RecipeError: `--outputs` is given, and no audit reads outputs.
+    """
     logged = session.arguments.options.get("outputs")
     needs = {need for audit in session.audits.values() for need in audit.needs}
+    if logged is not None and "outputs" not in needs:
+        read = ", ".join(f"{name} reads {' and '.join(sorted(a.needs))}" for name, a in session.audits.items())
+        msg = (
+            f"--outputs {logged} is read by no audit of this recipe: {read}\n"
+            "leave --outputs out, or name an audit that reads outputs"
+        )
+        raise RecipeError(msg)
     if logged is None and needs <= {"examples"}:
         directory = session.root / session.name / "audit"
         curated = prepare_data(session, None)

@@ -112,7 +112,14 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
             splits=curated.splits,
         )
     directory = run.path / ("test" if split == "test" else "validate")
-    write_evaluation(found, directory)
+    about = {
+        "recipe": session.name,
+        "run": str(run.path),
+        "split": split,
+        "seed": session.seed,
+        "checkpoint": session.arguments.options.get("ckpt_path"),
+    }
+    write_evaluation(found, directory, about)
     show_evaluation(found, console, samples=1)
     fact("rows", f"{directory / 'predictions.jsonl'}")
     fact("numbers", f"{directory / 'metrics.json'}")

@@ -33,7 +33,7 @@ class Comparison:
         n: Rows that the metric applies to for both models (for the tuned one, where there is no base).
         higher_is_better: Where an improvement lies.
         unit: What the metric is counted in.
-        note: What a reader must know; empty where all is well.
+        notes: What a reader must know; empty where all is well.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Comparison:
     n: int
     higher_is_better: bool
     unit: str = ""
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def change(self) -> str:
@@ -77,14 +77,15 @@ def compare(name: str, tuned: Measure, base: Measure | None, seed: int) -> Compa
     mine = np.asarray(tuned.values, dtype=np.float64)
     if base is None:
         n = int((~np.isnan(mine)).sum())
-        return Comparison(name, tuned.value, math.nan, math.nan, None, None, n, tuned.higher_is_better, tuned.unit)
+        direction, said = tuned.higher_is_better, tuple(filter(None, [tuned.note]))
+        return Comparison(name, tuned.value, math.nan, math.nan, None, None, n, direction, tuned.unit, said)
     theirs = np.asarray(base.values, dtype=np.float64)
     if len(mine) != len(theirs):
         msg = f"{name}: {len(mine)} rows of the tuned model, {len(theirs)} of the base"
         raise ValueError(msg)
     paired = ~(np.isnan(mine) | np.isnan(theirs))
     n = int(paired.sum())
-    notes = []
+    notes = [f"{model}: {measure.note}" for model, measure in (("base", base), ("tuned", tuned)) if measure.note]
     if unpaired := int((np.isnan(mine) != np.isnan(theirs)).sum()):
         notes.append(f"{unpaired} rows apply to one model only")
     interval: tuple[float, float] | None = None
@@ -93,7 +94,7 @@ def compare(name: str, tuned: Measure, base: Measure | None, seed: int) -> Compa
         differences = bootstrap(tuned, base, seed)
         interval = _percentiles(differences)
     else:
-        notes.append(f"undecided: {n} rows are too few, {ENOUGH} give an interval")
+        notes.append(f"undecided: fewer than {ENOUGH} rows give no interval")
     if tuned.corpus is None:
         p_value = sign_flip(mine[paired] - theirs[paired], seed) if n else None
     else:
@@ -109,7 +110,7 @@ def compare(name: str, tuned: Measure, base: Measure | None, seed: int) -> Compa
         n,
         tuned.higher_is_better,
         tuned.unit,
-        "; ".join(notes),
+        tuple(notes),
     )
 
 

@@ -46,6 +46,7 @@ class Measure:
         unit: What it is counted in, for tables ("%", "tokens", "grade"); empty for plain numbers and shares.
         corpus: For a metric that is no mean of per-sample values: recomputes it on the samples at the given indices
             (which may repeat, as in a bootstrap resample).
+        note: What a reader of these values must know; shown below the table. Empty where all is well.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Measure:
     higher_is_better: bool = True
     unit: str = ""
     corpus: Callable[[Sequence[int]], float] | None = None
+    note: str = ""
 
     @property
     def value(self) -> float:

@@ -14,16 +14,23 @@ from tunesmith.evaluation.run_test import Evaluation
 Json = Any
 
 
-def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
-    """Write `metrics.json` and `predictions.jsonl`, and `findings.json` where audits ran."""
+def write_evaluation(evaluation: Evaluation, directory: Path, about: Mapping[str, Json] | None = None) -> None:
+    """Write `metrics.json` and `predictions.jsonl`, and `findings.json` where audits ran.
+
+    Args:
+        evaluation: What was found.
+        directory: Where.
+        about: What was measured (recipe, run, split, seed), as `metrics.json` begins.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    _write(directory / "metrics.json", evaluation_record(evaluation))
+    _write(directory / "metrics.json", plain(about or {}) | evaluation_record(evaluation))
     rows = prediction_records(
         evaluation.examples,
         evaluation.tuned,
         evaluation.base,
         evaluation.tuned_measures,
         evaluation.base_measures or {},
+        evaluation.columns,
     )
     write_predictions(rows, directory / "predictions.jsonl")
     if evaluation.findings:
@@ -38,7 +45,8 @@ def write_findings(findings: Mapping[str, Findings], directory: Path) -> None:
 
 def write_predictions(rows: Iterator[dict[str, Json]], path: Path) -> None:
     """Write one line of JSON a row."""
-    with path.open("w", encoding="utf-8") as file:
+    # half of a surrogate pair, which JSON can say and UTF-8 cannot, is left as JSON's own escape
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
         for row in rows:
             file.write(json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n")
 
@@ -69,8 +77,18 @@ def prediction_records(
     base: Sequence[Sample] | None,
     tuned_measures: Mapping[str, Measure] | None = None,
     base_measures: Mapping[str, Measure] | None = None,
+    columns: Sequence[str] = (),
 ) -> Iterator[dict[str, Json]]:
-    """One record a row: what was asked, what was wanted, what each model said, and how each said it."""
+    """One record a row: what was asked, what was wanted, what each model said, and how good that was.
+
+    Args:
+        examples: What was asked.
+        tuned: The tuned model's samples, in the examples' order.
+        base: The base's; None where there was no baseline.
+        tuned_measures: Measures of the tuned model by name, for each row's values.
+        base_measures: The base's.
+        columns: The rows' columns to write; those that evaluators read.
+    """
     for i, (example, mine) in enumerate(zip(examples, tuned, strict=True)):
         models = {"base": (base[i], base_measures or {})} if base is not None else {}
         models["tuned"] = (mine, tuned_measures or {})
@@ -80,19 +98,20 @@ def prediction_records(
             "task": example.task,
             "prompt": [_turn(turn) for turn in mine.prompt],
             "reference": mine.reference,
+            "columns": {column: example.extras[column] for column in columns if column in example.extras},
             **{name: _said(sample, measures, i) for name, (sample, measures) in models.items()},
         }
 
 
 def plain(value: Any) -> Json:
-    """Copy with lists for tuples and null for numbers that JSON does not have."""
+    """Copy as JSON has it: lists for tuples, null for numbers that it does not have, text for other objects."""
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
-    return value
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def _said(sample: Sample, measures: Mapping[str, Measure], row: int) -> dict[str, Json]:
@@ -107,4 +126,5 @@ def _turn(turn: Message) -> dict[str, Json]:
 
 
 def _write(path: Path, record: Json) -> None:
-    path.write_text(json.dumps(record, ensure_ascii=False, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(record, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -26,6 +26,7 @@ class Evaluation:
         comparisons: Tuned beside base, by the same names.
         findings: What audits found, by their names in the recipe.
         verdicts: The thresholds, each met or not.
+        columns: The rows' columns that evaluators read.
     """
 
     examples: Sequence[Example]
@@ -36,6 +37,7 @@ class Evaluation:
     comparisons: Mapping[str, Comparison]
     findings: Mapping[str, Findings] = field(default_factory=dict)
     verdicts: Sequence[Verdict] = ()
+    columns: Sequence[str] = ()
 
     @property
     def met(self) -> bool:
@@ -94,7 +96,8 @@ def evaluate(
         {name: c.tuned for name, c in comparisons.items()} | audit_metrics(findings),
         {name: c.base for name, c in comparisons.items()} | audit_metrics(of_base),
     )
-    return Evaluation(examples, tuned, base, tuned_measures, base_measures, comparisons, findings, verdicts)
+    columns = tuple(dict.fromkeys(column for evaluator in evaluators.values() for column in evaluator.columns()))
+    return Evaluation(examples, tuned, base, tuned_measures, base_measures, comparisons, findings, verdicts, columns)
 
 
 def examine(audits: Mapping[str, Audit], subject: Subject) -> dict[str, Findings]:
@@ -165,12 +168,14 @@ def _measure(evaluators: Mapping[str, Evaluator], samples: Sequence[Sample]) -> 
 
 
 def rehearse(evaluators: Mapping[str, Evaluator], examples: Sequence[Example]) -> None:
-    """Measure one empty answer a source, so that what a row lacks is found before minutes of generation.
+    """Measure an empty answer, so that what a row lacks is found before minutes of generation.
+
+    One row is asked for each source and each set of columns in it.
 
     Raises:
         RecipeError: A column that an evaluator needs is not there.
         DataError: An example lacks a prompt or a reference that an evaluator needs.
     """
     check_examples(examples, _needs(evaluators, {}))
-    first = {example.origin.source: example for example in reversed(examples)}
+    first = {(example.origin.source, frozenset(example.extras)): example for example in reversed(examples)}
     _measure(evaluators, blank(list(first.values())))

@@ -1,7 +1,7 @@
 """What `test`, `predict` and `audit` show in a terminal: readable at 80 columns, without colour and in plain ASCII."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -145,17 +145,40 @@ def _findings_table(table: Table, marks: Marks) -> RichTable:
 
 def _notes(evaluation: Evaluation, marks: Marks) -> Iterator[str]:
     if evaluation.base is not None:
-        undecided = f"{marks.undecided} the interval holds 0"
-        yield f"{marks.better} better   {marks.worse} worse   {undecided}   p: by chance alone"
+        undecided, same = f"{marks.undecided} the interval holds 0", f"{marks.same} no difference"
+        yield f"{marks.better} better  {marks.worse} worse  {undecided}  {same}  p: by chance alone"
+    known = evaluation.comparisons
     by_note: dict[str, list[str]] = {}
-    for name, c in evaluation.comparisons.items():
-        if c.note:
-            by_note.setdefault(c.note, []).append(name)
-    yield from (f"{note}: {', '.join(names)}" for note, names in by_note.items())
+    by_count: dict[int, list[str]] = {}
+    for name, c in known.items():
+        by_count.setdefault(c.n, []).append(name)
+        for note in c.notes:
+            by_note.setdefault(note, []).append(name)
+    yield from (f"{note}: {_listed(names, known)}" for note, names in by_note.items())
+    fewer = [f"{n} for {_listed(names, known)}" for n, names in by_count.items() if n < len(evaluation.examples)]
+    if fewer:
+        yield f"on fewer examples: {'; '.join(fewer)}"
     cut = {"base": evaluation.base or (), "tuned": evaluation.tuned}
     for model, samples in cut.items():
         if count := sum(not sample.stopped for sample in samples):
             yield f"{count} of {len(samples)} answers of {model} were cut at generation.max_new_tokens"
+
+
+def _listed(names: Sequence[str], known: Collection[str]) -> str:
+    """Metrics of a note, in short: `all metrics`, `alerts/*` for all of an evaluator, `*/rate` for one of several."""
+    if len(names) == len(known):
+        return "all metrics"
+    return ", ".join(dict.fromkeys(_pattern(name, names, known) for name in names))
+
+
+def _pattern(name: str, names: Collection[str], known: Collection[str]) -> str:
+    """A pattern that of all known metrics matches several of `names` and no other; else the name."""
+    owner, _, leaf = name.partition("/")
+    for pattern, start, end in ((f"{owner}/*", f"{owner}/", ""), (f"*/{leaf}", "", f"/{leaf}")):
+        alike = [k for k in known if k.startswith(start) and k.endswith(end)]
+        if len(alike) > 1 and all(k in names for k in alike):
+            return pattern
+    return name
 
 
 def _answer(sample: Sample) -> str:

@@ -10,6 +10,9 @@ from typing import Any
 
 from tunesmith import DataError, RecipeError, did_you_mean
 
+_HYPHENS = "\u2010\u2011-"  # the last one is literal in a character class
+# What stands before the `old` of an age: `44-year-old woman`, `30 years old man`, `6 yr old`.
+_AGES = "".join(rf"(?<!\b{unit}[\s{_HYPHENS}])" for unit in ("year", "years", "yr", "yrs", "month", "months", "yo"))
 _FORM = '{"categories": {"name": {"groups": {"group": ["word", ...]}, "compared": ["group", ...]}}}'
 
 
@@ -19,7 +22,9 @@ class Category:
 
     Args:
         name: What they divide by (gender, age, ...).
-        patterns: What finds a group's words, whole and in any case.
+        patterns: What finds a group's words, whole and in any case. A single word also counts in a compound
+            (`she-wolf`, `African-American`); a phrase, which may itself be hyphenated (`Middle-Eastern`), must not
+            begin inside one, and its `old` must not be that of an age (`44-year-old woman`).
         compared: The groups that are held against each other; others are counted only.
     """
 
@@ -87,5 +92,12 @@ def _compiled(name: str, category: Mapping[str, Any]) -> Category:
 def _pattern(words: Iterable[str]) -> re.Pattern[str]:
     # Longest first, so that a phrase wins over a word that it begins with.
     ordered = sorted({word.strip() for word in words}, key=len, reverse=True)
-    options = "|".join(r"\s+".join(map(re.escape, word.split())) for word in ordered)
-    return re.compile(rf"(?<!\w)(?:{options})(?!\w)", re.IGNORECASE)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(_option, ordered))})(?!\w)", re.IGNORECASE)
+
+
+def _option(word: str) -> str:
+    parts = word.split()
+    if len(parts) == 1:
+        return re.escape(word)
+    age = _AGES if parts[0].casefold() == "old" else ""
+    return rf"(?<![{_HYPHENS}]){age}" + rf"(?:\s+|[{_HYPHENS}])".join(map(re.escape, parts))

@@ -33,10 +33,10 @@ class _Tally:
 class Representation(Audit):
     """How often groups of a lexicon appear in prompts and references, in how many examples, and with which labels.
 
-    Words match whole, in any case. The text of an example that has no turns counts as reference. For each category of
-    the lexicon (gender, age, religion, origin) that is named at all, a table shows each group's examples, their share
-    of all, mentions, and the ratio to the most frequent group; with labels, a second one shows how labels spread
-    within each group.
+    Words match whole, in any case; a phrase (`old woman`) does not begin inside a compound (`44-year-old woman`). The
+    text of an example that has no turns counts as reference. For each category of the lexicon (gender, age, religion,
+    origin) that is named at all, a table shows each group's examples, their share of all, mentions, and the ratio to
+    the most frequent group; with labels, a second one shows how labels spread within each group.
 
     Metrics, 0 is even and 1 the worst: `imbalance`, 1 minus the examples of the least frequent group over those of the
     most frequent one, in the worst category, and `<category>_imbalance`; `label_gap`, the largest difference between

@@ -1,15 +1,16 @@
 """Critical errors: facts of an output that must be right, against gold columns of the row."""
 
-import json
 import math
-import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from tunesmith import Evaluator, Measure, RecipeError, Sample, did_you_mean
+from tunesmith_plugins.evaluators.stated import NONE, holds, items, nothing, read_fields
 
-_NOTHING = frozenset({"", "-", "none", "nil", "n/a"})
-_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+_NAMES = ("error_rate", "any_error_rate", "missed_rate", "wrong_rate", "invented_rate", "unreadable_rate")
+_UNREAD = "mostly unreadable, so hardly ever wrong"
+_Rates = tuple[float, float, float, float, float, float]
 
 
 class Counts(NamedTuple):
@@ -31,17 +32,22 @@ class Counts(NamedTuple):
 class CriticalErrors(Evaluator):
     """How often fields that must be right are not: missed, wrong, invented or unreadable items. Lower is better.
 
-    The gold items of a field are in the row's column of the same name: a list, or text split at `,` and `;` (empty
-    text or null: no items). Of the output, a field is read from a JSON object with that key, or else from every line
-    that begins with its name and a colon (`Allergies: penicillin, latex`); `none`, `nil`, `n/a`, `-` or nothing after
-    the colon states that there are no items. Case and white space do not matter, nor the order of items, nor, within
-    an item, the order of parts joined by `pair` (`ibuprofen + warfarin` is `warfarin + ibuprofen`).
+    The gold items of a field are in the row's column of the same name: a list, text with a JSON list in it
+    (`["latex"]`, as CSV files hold it), or text split at `,` and `;`; empty text or null: no items.
+
+    Of the output, a field is read from JSON objects with that key, wherever they stand, or else from every line with
+    its name and a colon (`Allergies: penicillin, latex`; also in bold, as a heading or as a list item). With nothing
+    behind the colon its items are the list below it; where that is neither a list nor another label, the field cannot
+    be read. `-`, or one of the phrases of `none`, states that there are no items. Case and white space do not matter,
+    nor the order of items, nor, within an item, the order of parts joined by `pair` (`ibuprofen + warfarin` is
+    `warfarin + ibuprofen`).
 
     Items that only one side has pair up as wrong; what is left over is missed or invented. A field that cannot be read
     counts as all missed, and as an error even where there was nothing to state.
 
     Measures, each per row in [0, 1]:
     `error_rate`, share of the fields with at least one error;
+    `any_error_rate`, 1 if any field has one: on average the share of the rows that are not wholly right;
     `missed_rate` and `wrong_rate`, share of the gold items that are (no value for a row without gold items);
     `invented_rate`, share of the fields with an invented item;
     `unreadable_rate`, share of the fields that cannot be read.
@@ -50,30 +56,53 @@ class CriticalErrors(Evaluator):
         fields: Names of the fields that must be right; each is a column and a label of the output, in which `_` may
             be written as a space or a hyphen.
         pair: Text between the parts of an item whose order does not matter; empty where there is none.
+        rows: Column that says which rows count: those where it holds something (a list with items, text that is
+            neither `false`, `0` nor a phrase of `none`, a number other than 0, true). Others get no value; all rows
+            count if None.
+        none: Phrases that state that there are no items, `{field}` for the field's name; in any case, punctuation
+            around them does not matter. If None: none, none known, none reported, none noted, none found, no,
+            no {field}, no known {field}, no known drug {field}, NKA, NKDA, nil, nothing, n/a, not applicable.
     """
 
-    def __init__(self, fields: list[str], pair: str = "+") -> None:
+    def __init__(
+        self, fields: list[str], pair: str = "+", rows: str | None = None, none: list[str] | None = None
+    ) -> None:
         self.fields = fields
         self.pair = pair
+        self.rows = rows
+        self.none = none
+
+    def columns(self) -> Sequence[str]:
+        """The gold columns, and the one that says which rows count."""
+        return [*self.fields, *([self.rows] if self.rows is not None else [])]
 
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
         """Compare each output with its row's gold items.
 
         Raises:
-            RecipeError: No fields are named, or a row has no column of a field's name.
+            RecipeError: No fields are named, a row has no column of a field's name or holds no items in it, or no row
+                has the column `rows`.
         """
         if not self.fields:
             msg = "CriticalErrors.fields is empty; name the columns whose items must be right"
             raise RecipeError(msg)
-        rates = [self._rates(sample) for sample in samples]
-        names = ("error_rate", "missed_rate", "wrong_rate", "invented_rate", "unreadable_rate")
-        return [Measure(n, [r[k] for r in rates], higher_is_better=False) for k, n in enumerate(names)]
+        if self.rows is not None and samples and not any(self.rows in sample.extras for sample in samples):
+            columns = list(dict.fromkeys(name for sample in samples for name in sample.extras))
+            msg = f"CriticalErrors.rows is {self.rows!r}, a column of no row{_known(self.rows, columns)}"
+            raise RecipeError(msg)
+        values = list(zip(*(self._rates(sample) for sample in samples), strict=True)) or [()] * len(_NAMES)
+        measures = [Measure(n, list(v), higher_is_better=False) for n, v in zip(_NAMES, values, strict=True)]
+        if not measures[-1].value >= 0.5:  # also where there is none
+            return measures
+        return [replace(m, note=_UNREAD) if m.name in ("wrong_rate", "invented_rate") else m for m in measures]
 
-    def _rates(self, sample: Sample) -> tuple[float, float, float, float, float]:
-        found = read_fields(sample.output, self.fields)
+    def _rates(self, sample: Sample) -> _Rates:
+        golds = [self._gold(sample, name) for name in self.fields]
+        if not self._counts(sample):
+            return (math.nan,) * 6
+        found = read_fields(sample.output, self.fields, self._none)
         errors = inventions = unreadable = gold_items = missed = wrong = 0
-        for name in self.fields:
-            gold = {self._normal(item) for item in _items(self._gold(sample, name))}
+        for name, gold in zip(self.fields, golds, strict=True):
             stated = found[name]
             counts = count_items(gold, {self._normal(item) for item in stated or []})
             errors += stated is None or counts.wrong + counts.missed + counts.invented > 0
@@ -84,21 +113,37 @@ class CriticalErrors(Evaluator):
             wrong += counts.wrong
         n = len(self.fields)
         of_gold = (lambda count: count / gold_items) if gold_items else (lambda _: math.nan)
-        return errors / n, of_gold(missed), of_gold(wrong), inventions / n, unreadable / n
+        return errors / n, float(errors > 0), of_gold(missed), of_gold(wrong), inventions / n, unreadable / n
 
-    def _gold(self, sample: Sample, name: str) -> Any:
-        if name in sample.extras:
-            return sample.extras[name]
-        hint = did_you_mean(name, sample.extras)
-        columns = ", ".join(sample.extras) or "none"
-        msg = (
-            f"CriticalErrors.fields: row {sample.id} has no column {name!r} with gold values{hint} (columns: {columns})"
-        )
-        raise RecipeError(msg)
+    @property
+    def _none(self) -> Collection[str]:
+        return NONE if self.none is None else self.none
+
+    def _counts(self, sample: Sample) -> bool:
+        return self.rows is None or holds(sample.extras.get(self.rows), nothing(self._none, self.rows))
+
+    def _gold(self, sample: Sample, name: str) -> set[str]:
+        if name not in sample.extras:
+            known = _known(name, list(sample.extras))
+            msg = f"CriticalErrors.fields: row {sample.id} has no column {name!r} with gold values{known}"
+            raise RecipeError(msg)
+        value = sample.extras[name]
+        gold = items(value, nothing(self._none, name))
+        if gold is None:
+            msg = (
+                f"CriticalErrors.fields: column {name!r} of row {sample.id} holds {value!r:.60}, "
+                "which states no items; give a list of texts, or text"
+            )
+            raise RecipeError(msg)
+        return {self._normal(item) for item in gold}
 
     def _normal(self, item: str) -> str:
         parts = item.split(self.pair) if self.pair else [item]
         return f" {self.pair} ".join(sorted(" ".join(part.casefold().split()) for part in parts))
+
+
+def _known(name: str, columns: Sequence[str]) -> str:
+    return f"{did_you_mean(name, columns)} (columns: {', '.join(columns) or 'none'})"
 
 
 def count_items(gold: Collection[str], stated: Collection[str]) -> Counts:
@@ -107,45 +152,3 @@ def count_items(gold: Collection[str], stated: Collection[str]) -> Counts:
     missing, extra = len(set(gold)) - matched, len(set(stated)) - matched
     wrong = min(missing, extra)
     return Counts(matched, wrong, missing - wrong, extra - wrong)
-
-
-def read_fields(output: str, fields: Sequence[str]) -> dict[str, list[str] | None]:
-    """Items that an output states for each field; None for a field that cannot be read."""
-    record = _json_object(output)
-    if record is not None:
-        by_label = {_label(str(key)): value for key, value in record.items()}
-        return {name: _items(by_label[_label(name)]) if _label(name) in by_label else None for name in fields}
-    return {name: _labelled(output, name) for name in fields}
-
-
-def _json_object(output: str) -> Mapping[str, Any] | None:
-    fenced = _FENCE.search(output)
-    try:
-        value = json.loads(fenced.group(1) if fenced else output)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _labelled(output: str, name: str) -> list[str] | None:
-    words = r"[ _-]".join(re.escape(word) for word in _label(name).split())
-    # A list mark or emphasis around the label changes nothing: `- **Allergies:** latex`.
-    pattern = re.compile(rf"^[ \t]*(?:[-*•][ \t]+)?\**{words}\**[ \t]*:\**(.*)$", re.IGNORECASE | re.MULTILINE)
-    lines = pattern.findall(output)
-    return [item for line in lines for item in _items(line)] if lines else None
-
-
-def _label(name: str) -> str:
-    return " ".join(re.split(r"[\s_-]+", name.strip().casefold()))
-
-
-def _items(value: Any) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, str):
-        parts = re.split(r"[,;]", value.strip().removesuffix("."))
-    elif isinstance(value, list | tuple | set | frozenset):
-        parts = [str(part) for part in value if part is not None]
-    else:
-        parts = [str(value)]
-    return [part.strip() for part in parts if part.strip().casefold() not in _NOTHING]
