@@ -42,6 +42,8 @@ class LoRA(Adapter):
         """
         from peft import LoraConfig, TaskType, get_peft_model
 
+        from tunesmith_plugins.adapters.fused_lora import fuse
+
         config = LoraConfig(
             r=self.rank,
             lora_alpha=self.alpha,
@@ -53,7 +55,11 @@ class LoRA(Adapter):
         with warnings.catch_warnings():
             # peft asks transformers by a name that is going to be removed; nothing that a user could change
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-            return get_peft_model(model, config)
+            # GPT-2's layers hold their weights transposed; peft sees it and says so
+            warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
+            attached = get_peft_model(model, config)
+        fuse(attached)
+        return attached
 
     def save(self, model: "nn.Module", directory: Path) -> None:
         """Write `adapter_model.safetensors` and `adapter_config.json`."""
@@ -79,6 +85,10 @@ class LoRA(Adapter):
             for name, tensor in own.items():
                 tensor.copy_(saved[name])
 
+    def loading(self, base: str) -> str:
+        """The base, and peft's updates over it."""
+        return f"{base}\nfrom peft import PeftModel\nmodel = PeftModel.from_pretrained(model, directory)"
+
     def merge(self, model: "nn.Module") -> "nn.Module":
         """Fold the updates into the base's own weights; `model` is used up.
 
@@ -88,6 +98,9 @@ class LoRA(Adapter):
         if getattr(model.get_base_model(), "is_quantized", False):  # type: ignore[operator]
             msg = "the base is quantised: folding the updates into its weights would round them away; keep the adapter"
             raise RecipeError(msg)
+        from tunesmith_plugins.adapters.fused_lora import unfuse
+
+        unfuse(model)
         merged: nn.Module = model.merge_and_unload(safe_merge=True)  # type: ignore[operator]
         return merged
 

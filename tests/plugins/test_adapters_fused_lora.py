@@ -1,0 +1,91 @@
+"""The fused update is peft's own, value by value and gradient by gradient."""
+
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from peft.tuners.lora.layer import LoraLayer
+
+from tunesmith_plugins.adapters.fused_lora import Fused, fuse, unfuse
+from tunesmith_plugins.adapters.lora import LoRA
+
+IDS = torch.arange(3, 27).reshape(2, 12)
+
+
+def attached(kind: str, dropout: float = 0.0) -> Any:
+    """A model of two layers away from its base; gpt2 has biases and transposed weights."""
+    torch.manual_seed(0)
+    config: Any
+    if kind == "gpt2":
+        config = transformers.GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2)
+        base: Any = transformers.GPT2LMHeadModel(config)
+    else:
+        config = transformers.LlamaConfig(
+            vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
+        )
+        base = transformers.LlamaForCausalLM(config)
+    network: Any = LoRA(rank=4, alpha=6, dropout=dropout).attach(base)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.1)
+    return network
+
+
+def layers(network: Any) -> list[Any]:
+    return [module for module in network.modules() if isinstance(module, LoraLayer)]
+
+
+def run(network: Any, bf16: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    network.zero_grad()
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        logits = network(input_ids=IDS).logits
+    logits.float().square().mean().backward()
+    return logits.detach().float(), {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["whole", "checkpointing"])
+def test_logits_and_gradients_are_those_of_peft(kind: str, bf16: bool, checkpointing: bool) -> None:
+    network = attached(kind, dropout=0.2)
+    network.train()
+    if checkpointing:
+        network.enable_input_require_grads()
+        network.get_base_model().activation_checkpointing_enable()
+    assert all(isinstance(layer.lora_variant["default"], Fused) for layer in layers(network))
+    logits, gradients = run(network, bf16)
+    unfuse(network)
+    assert not any(layer.lora_variant for layer in layers(network))
+    expected, theirs = run(network, bf16)
+    near = {"rtol": 0.05, "atol": 0.02} if bf16 else {"rtol": 1e-4, "atol": 1e-6}
+    torch.testing.assert_close(logits, expected, **near)
+    assert gradients.keys() == theirs.keys()
+    for name, gradient in gradients.items():
+        apart = (gradient - theirs[name]).norm() / theirs[name].norm()
+        assert apart < (0.03 if bf16 else 1e-5), name
+
+
+def test_a_base_in_16_bit_without_autocast_gets_the_update_in_fp32_as_by_peft() -> None:
+    network = attached("llama")
+    for name, parameter in network.named_parameters():
+        if "lora_" not in name:
+            parameter.data = parameter.data.bfloat16()
+    network.eval()
+    with torch.no_grad():
+        logits = network(input_ids=IDS).logits
+        unfuse(network)
+        assert torch.equal(logits, network(input_ids=IDS).logits)
+
+
+def test_layers_with_a_variant_or_a_bias_of_their_own_are_left_alone() -> None:
+    from peft import LoraConfig, get_peft_model
+
+    for options in ({"use_dora": True}, {"lora_bias": True, "target_modules": ["c_fc"]}):
+        config = transformers.GPT2Config(vocab_size=64, n_embd=32, n_layer=1, n_head=2)
+        network = get_peft_model(transformers.GPT2LMHeadModel(config), LoraConfig(fan_in_fan_out=True, **options))  # type: ignore[arg-type]
+        before = [layer.lora_variant.get("default") for layer in layers(network)]
+        fuse(network)
+        assert [layer.lora_variant.get("default") for layer in layers(network)] == before
