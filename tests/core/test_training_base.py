@@ -171,6 +171,7 @@ def test_a_packed_gguf_file_is_unpacked_to_the_wanted_format(base: Path, tmp_pat
     for name, tensor in model.state_dict().items():
         assert tensor.dtype == dtype
         torch.testing.assert_close(tensor.float(), expected[name], rtol=0.01, atol=2e-3)
+    assert {buffer.dtype for buffer in model.buffers()} == {torch.float32}  # rotary frequencies
     assert not model.is_quantized
 
 

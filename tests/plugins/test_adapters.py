@@ -1,19 +1,22 @@
 """Adapters: what trains, what is saved, what a merge gives, and that the base comes back unchanged."""
 
 import json
+import re
 import subprocess
 import sys
 import textwrap
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
+import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tunesmith import Example, Message, RecipeError
+from tunesmith import Adapter, Example, Message, RecipeError
 from tunesmith.data.collate import collate
 from tunesmith.data.encode import EncodedRow
 from tunesmith.training.attention import language_model, plain_attention
@@ -170,6 +173,7 @@ def test_modules_of_plugins_are_saved_beside_the_adapter(base: str, tmp_path: Pa
     one.save_adapter(tmp_path)
     other.load_adapter(tmp_path)
     assert torch.equal(one.extras["objective"].weight, other.extras["objective"].weight)
+    assert "`extras.safetensors` holds modules that plugins trained" in (tmp_path / "README.md").read_text()
     (tmp_path / "extras.safetensors").unlink()
     with pytest.raises(RecipeError, match="lacks 2 of 2 trained tensors"):
         other.load_adapter(tmp_path)
@@ -205,48 +209,202 @@ def test_full_weights_of_another_model_are_refused_and_nothing_is_changed(base: 
     assert torch.equal(logits(module), before)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["lora", "qlora"])
-def test_plain_peft_in_a_process_without_tunesmith_gives_the_same_logits(base: str, tmp_path: Path, name: str) -> None:
-    module = specialist(base, name)
-    step(module)
-    module.save_adapter(tmp_path)
-    out = tmp_path / "logits.json"
-    script = tmp_path / "plain.py"
+# case: adapter, precision, kind of base
+READMES = {
+    "lora": ("lora", "fp32", "folder"),
+    "lora-bf16": ("lora", "bf16", "folder"),
+    "lora-package": ("lora", "fp32", "package"),
+    "lora-gguf": ("lora", "fp32", "gguf"),
+    "lora-gguf-bf16": ("lora", "bf16", "gguf"),
+    "lora-from-scratch": ("lora", "fp32", "from_scratch"),
+    "qlora": ("qlora", "fp32", "folder"),
+    "qlora-bf16": ("qlora", "bf16", "folder"),
+    "full": ("full", "fp32", "folder"),
+    "full-bf16": ("full", "bf16", "folder"),
+}
+FLAG = "part.support_avx512bf16_for_cpu = False"
+
+
+def write_gguf(path: Path, base: str) -> str:
+    """A GGUF file of the base's tensors, without a chat template."""
+    import gguf
+
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    tokenizer, config = transformers.AutoTokenizer.from_pretrained(base), model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(config.vocab_size)
+    tokens = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([1] * len(tokens))
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(tokenizer.bos_token_id)
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for name, tensor in model.state_dict().items():
+        writer.add_tensor(f"{names.get_name(name.removesuffix('.weight'))}.weight", tensor.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return str(path)
+
+
+def saved(directory: Path, base: str, case: str) -> Specialist:
+    """A specialist whose trained weights are moved, saved in `directory/<case>`."""
+    name, precision, kind = READMES[case]
+    options: dict[str, Any] = {"precision": precision}
+    if kind == "package":
+        base = "package://tunesmith_plugins/bases/tiny-mistral"
+    if kind == "gguf":
+        folder = directory / f"{case}-base"
+        folder.mkdir()
+        base = write_gguf(folder / "tiny.gguf", base)
+        options["template"] = "plain"
+    if kind == "from_scratch":
+        options["from_scratch"] = True
+    module = specialist(base, name, **options)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                parameter += 0.05 * torch.randn_like(parameter)
+    module.save_adapter(directory / case)
+    return module
+
+
+def snippet(directory: Path) -> str:
+    (found,) = re.findall(r"```python\n(.*?)```", (directory / "README.md").read_text(), re.DOTALL)
+    return str(found)
+
+
+@pytest.fixture(scope="module")
+def plain(base: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What the READMEs' own Python computes in a process that cannot import tunesmith, and what tunesmith does."""
+    directory = tmp_path_factory.mktemp("readmes")
+    results: dict[str, dict[str, Any]] = {}
+    jobs = []
+    for case in READMES:
+        if "gguf" in case and find_spec("gguf") is None:
+            continue
+        module = saved(directory, base, case)
+        prompt = module.renderer.prompt([Message("user", "Hello")]).ids
+        with module.autocast():
+            results[case] = {"ids": list(prompt), "expected": logits(module, torch.tensor([prompt]))[0].float()}
+        jobs.append((case, str(directory / case), snippet(directory / case), READMES[case][1]))
+    code = snippet(directory / "qlora")
+    assert code.count(FLAG) == 1
+    jobs.append(("qlora-flag-left", str(directory / "qlora"), code.replace(FLAG, "pass"), "fp32"))
+    results["qlora-flag-left"] = dict(results["qlora"])
+    (directory / "jobs.json").write_text(json.dumps(jobs))
+    script = directory / "plain.py"
     script.write_text(
         textwrap.dedent("""
-        import json, sys
-        import torch
-        from peft import PeftModel
-        from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+        import json, os, sys
 
-        base, adapter, quantised, out = sys.argv[1:]
-        options = {}
-        if quantised == "qlora":
-            options["quantization_config"] = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4",
-                bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.float32)
-            options["device_map"] = {"": "cpu"}
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, **options)
-        for part in model.modules():
-            if hasattr(part, "support_avx512bf16_for_cpu"):
-                part.support_avx512bf16_for_cpu = False
-        model = PeftModel.from_pretrained(model, adapter).eval()
-        tokenizer = AutoTokenizer.from_pretrained(adapter)
-        ids = tokenizer.apply_chat_template([{"role": "user", "content": "hello"}], tokenize=True,
-            return_tensors="pt", add_generation_prompt=True, return_dict=True)["input_ids"]
-        with torch.no_grad():
-            logits = model(input_ids=ids).logits
+        class Blocked:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] == "tunesmith":
+                    raise ImportError(name)
+
+        sys.meta_path.insert(0, Blocked())
+        import torch
+
+        here, done = os.getcwd(), {}
+        for case, directory, code, precision in json.load(open("jobs.json")):
+            os.chdir(directory)
+            names = {}
+            exec(code, names)
+            on = precision == "bf16"
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=on):
+                logits = names["model"](**names["inputs"]).logits
+            done[case] = {"ids": names["inputs"]["input_ids"][0].tolist(), "logits": logits[0].tolist()}
+            os.chdir(here)
         assert not any(name.startswith("tunesmith") for name in sys.modules)
-        json.dump({"ids": ids[0].tolist(), "logits": logits[0].tolist()}, open(out, "w"))
+        json.dump(done, open("out.json", "w"))
         """)
     )
-    command = [sys.executable, "-W", "ignore", str(script), base, str(tmp_path), name, str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    command = [sys.executable, "-W", "ignore", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=directory)
     assert done.returncode == 0, done.stderr[-3000:]
-    got = json.loads(out.read_text())
-    assert tuple(got["ids"]) == module.renderer.prompt([Message("user", "hello")]).ids
-    expected = logits(module, torch.tensor([got["ids"]]))[0]
-    torch.testing.assert_close(torch.tensor(got["logits"]), expected, rtol=1e-5, atol=1e-6)
+    for case, got in json.loads((directory / "out.json").read_text()).items():
+        results[case] |= {"got ids": got["ids"], "got": torch.tensor(got["logits"])}
+    return results
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", READMES)
+def test_the_readme_gives_the_same_logits_in_a_process_without_tunesmith(plain: dict[str, Any], case: str) -> None:
+    if case not in plain:
+        pytest.skip("the package gguf is not installed")
+    result = plain[case]
+    assert result["got ids"] == result["ids"]
+    if READMES[case][:2] in {("lora", "bf16"), ("qlora", "bf16")}:
+        # the updates are added in another order than peft's, and each sum is rounded to 8 bits
+        difference = float((result["got"] - result["expected"]).norm() / result["expected"].norm())
+        assert difference < 0.02
+        return
+    torch.testing.assert_close(result["got"], result["expected"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_qlora_without_the_readmes_flag_is_within_two_percent(plain: dict[str, Any]) -> None:
+    from bitsandbytes.functional import has_avx512bf16
+
+    if not has_avx512bf16():
+        pytest.skip("bitsandbytes repacks weights only on processors with AVX512-BF16")
+    result = plain["qlora-flag-left"]
+    assert float((result["got"] - result["expected"]).norm() / result["expected"].norm()) < 0.02
+
+
+def test_the_readme_says_what_was_trained_and_nothing_of_the_machine(base: str, tmp_path: Path) -> None:
+    module = specialist("package://tunesmith_plugins/bases/tiny-mistral", "qlora")
+    for _ in range(2):  # peft reads the file that is there
+        module.save_adapter(tmp_path)
+        text = (tmp_path / "README.md").read_text()
+        metadata = yaml.safe_load(text.split("---\n")[1])
+        assert metadata["library_name"] == "peft"
+        assert metadata["pipeline_tag"] == "text-generation"
+        assert "base_model" not in metadata
+        assert str(TOKENIZER.parent) not in text
+        assert "| base | `package://tunesmith_plugins/bases/tiny-mistral` |" in text
+        assert re.search(r"the base's revision \| `sha256:[0-9a-f]{64}`", text)
+        assert f"| trained | {module.describe()} |" in text
+        assert "bnb_4bit_quant_type='nf4'" in text
+        assert "bnb_4bit_use_double_quant=True" in text
+        assert "bnb_4bit_compute_dtype='float32'" in text
+        assert text.count("# QLoRA over ") == 1
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(TOKENIZER.resolve())
+
+
+def test_the_readme_names_the_revision_of_a_base_from_the_hub(base: str, tmp_path: Path) -> None:
+    module = specialist(base, "lora")
+    module.network.get_base_model().config._commit_hash = "0123abcd"
+    module.base = "someone/base"
+    module.save_adapter(tmp_path)
+    assert "base = 'someone/base'\n" in snippet(tmp_path)
+    assert "revision='0123abcd'" in snippet(tmp_path)
+    assert yaml.safe_load((tmp_path / "README.md").read_text().split("---\n")[1])["base_model"] == "someone/base"
+
+
+def test_the_readme_of_an_adapter_that_does_not_say_how_it_loads_holds_no_python(base: str, tmp_path: Path) -> None:
+    class Own(LoRA):
+        loading = Adapter.loading
+
+    module = Specialist(base, NextToken(), Own(rank=2), precision="fp32")
+    module.load()
+    module.save_adapter(tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert "`Own` does not say how; tunesmith loads it" in text
+    assert "```" not in text
 
 
 @pytest.mark.parametrize("name", ["lora", "qlora"])
@@ -407,7 +565,7 @@ def test_trap_24_a_tied_head_stays_tied_when_all_weights_train(tmp_path: Path, t
     assert torch.equal(logits(fresh), trained)
 
 
-def test_dropout_is_off_outside_training(base: str) -> None:
+def test_trap_36_dropout_is_off_outside_training(base: str) -> None:
     module = Specialist(base, NextToken(), LoRA(rank=4, dropout=0.5), precision="fp32")
     module.load()
     step(module)
@@ -415,4 +573,4 @@ def test_dropout_is_off_outside_training(base: str) -> None:
     assert isinstance(module.network, nn.Module)
     assert not torch.equal(module.passes(example).hidden, module.passes(example).hidden)
     module.eval()
-    assert torch.equal(module.passes(example).hidden, module.passes(example).hidden)  # trap 36
+    assert torch.equal(module.passes(example).hidden, module.passes(example).hidden)

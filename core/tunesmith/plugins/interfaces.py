@@ -158,6 +158,18 @@ class Adapter(Plugin):
     def load(self, model: "nn.Module", directory: Path) -> None:
         """Read into an attached model what `save` wrote; refuses missing and unexpected names."""
 
+    def loading(self, base: str) -> str:
+        """Python that loads what `save` wrote, for the README beside it; empty where plain libraries cannot.
+
+        Args:
+            base: Python that loads the base as `model`, quantisation included. Lines that begin with an import are
+                moved to the top.
+
+        Returns:
+            Python that makes `model` from the folder `directory`; it may begin with `base`.
+        """
+        return ""
+
     def merge(self, model: "nn.Module") -> "nn.Module":
         """Return a plain model with the adapter folded in; one that has nothing to fold returns it as it is."""
         return model
@@ -215,6 +227,10 @@ class Evaluator(Plugin):
     @abstractmethod
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
         """Measure one model's samples. Returns the same names for any samples, also for none."""
+
+    def columns(self) -> Sequence[str]:
+        """Columns of the row that it reads (gold values): they are written beside the answers."""
+        return ()
 
     def produces(self) -> list[Measure]:
         """Names, units and directions, without values: what `success` may bound; checked before anything runs."""

@@ -25,6 +25,7 @@ class Attached:
         tokenizer: The base's.
         probe: Layout and head.
         extras: Modules of the objective (`objective`) and of regularizers (`reg-<name>`), trained beside the adapter.
+        seed: Torch's, from which random weights came.
     """
 
     model: PreTrainedModel
@@ -32,6 +33,7 @@ class Attached:
     tokenizer: PreTrainedTokenizerBase
     probe: Probe
     extras: nn.ModuleDict
+    seed: int
 
     def sizes(self) -> tuple[int, int]:
         """Number of trained parameters and of all; a weight packed to 4 bit counts as what it stands for."""
@@ -84,7 +86,8 @@ def attach(
     for parameter in network.parameters():
         if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
             parameter.data = parameter.data.float()
-    return Attached(language_model(network), network, tokenizer, probe(network, adapter.layout), extras)
+    found = probe(network, adapter.layout)
+    return Attached(language_model(network), network, tokenizer, found, extras, torch.initial_seed())
 
 
 def _extras(objective: Objective, regularizers: Mapping[str, Regularizer], model: PreTrainedModel) -> nn.ModuleDict:

@@ -57,7 +57,7 @@ def load_base(
 
     # it warns at import that an optional kernel, which nobody asked for, is not installed
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-    place, files = _locate(base, resolve(base))
+    place, files = locate(base, resolve(base))
     arguments: dict[str, Any] = {"dtype": dtype, "use_safetensors": True} | (options or {})
     quantization = arguments.get("quantization_config")
     if quantization is not None and from_scratch:
@@ -86,7 +86,7 @@ def load_base(
     return model, tokenizer
 
 
-def _locate(base: str, found: Path | str) -> tuple[str, dict[str, Any]]:
+def locate(base: str, found: Path | str) -> tuple[str, dict[str, Any]]:
     """Return what `from_pretrained` calls the base, and the keyword arguments that go with it."""
     if isinstance(found, str):
         return found, {}
@@ -127,7 +127,10 @@ def _from_gguf(place: str, files: dict[str, Any], arguments: dict[str, Any], mod
         if hasattr(owner, name):
             delattr(owner, name)
     model.is_quantized = False
-    return model.to(arguments["dtype"])
+    for parameter in model.parameters():
+        # not `model.to`, which would round the frequencies of the rotary positions too
+        parameter.data = parameter.data.to(arguments["dtype"])
+    return model
 
 
 def _random(place: str, files: dict[str, Any], dtype: torch.dtype, model_class: ModelClass) -> Any:

@@ -11,6 +11,9 @@ from tunesmith.data.batch import Batch
 from tunesmith.data.encoded import Unit
 from tunesmith.errors import RecipeError
 from tunesmith.training.forward import Term
+from tunesmith.training.randomness import gather
+
+_SHOWN = 16
 
 
 def count(batch: Batch, unit: Unit) -> int:
@@ -58,26 +61,33 @@ class Ledger:
         self._tokens += len(batch.input_ids)
 
     def close(
-        self, counts: Mapping[str, int], reduce: Callable[[Tensor], Tensor], device: torch.device
+        self,
+        counts: Mapping[str, int],
+        reduce: Callable[[Tensor], Tensor],
+        device: torch.device,
+        norm: float,
     ) -> dict[str, float]:
-        """Return each term's mean over the window and all ranks, and tokens a second; begin the next window.
+        """Return each term's mean over the window and all ranks, tokens a second, the norm; begin the next window.
 
         Args:
             counts: The window's counts on all ranks.
             reduce: Sums a tensor over all ranks.
             device: Where the sums lie.
+            norm: The gradient's; where weights are sharded, ranks may differ in it. Comes back as NaN on all ranks if
+                it is no number on any, so that they stop together.
         """
         zero = torch.zeros((), dtype=torch.float64, device=device)
         sums = [self._sums.get(name, zero) for name in self.names]
         seen = [zero + 1 if name in self._sums else zero for name in self.names]
-        row = torch.stack([*sums, *seen, zero + self._tokens])
-        *values, tokens = reduce(row).tolist()
+        row = torch.stack([*sums, *seen, zero + self._tokens, zero + (not math.isfinite(norm))])
+        *values, tokens, broken = reduce(row).tolist()
         half = len(self.names)
         means = {
             name: value / max(1, counts[self._units.get(name, "token")])
             for name, value, present in zip(self.names, values[:half], values[half:], strict=True)
             if present
         }
+        means["grad_norm"] = math.nan if broken and math.isfinite(norm) else norm
         now = time.perf_counter()
         means["tokens/s"] = tokens / max(now - self._clock, 1e-9)
         self._clock, self._sums, self._tokens = now, {}, 0
@@ -88,10 +98,19 @@ class Ledger:
         self._batches = []
 
     def refuse(self, what: str, step: int) -> RecipeError:
-        """Make the error for a loss or gradient that is no number, naming the rows that it came from."""
+        """Make the error for a loss or gradient that is no number, naming the rows that it came from.
+
+        Every rank must call it: the rows may be another's.
+        """
         bad = [batch for batch, loss in self._batches if not math.isfinite(float(loss))]
-        rows = [example.id for batch in bad or [b for b, _ in self._batches] for example in batch.examples]
-        shown = ", ".join(rows[:16]) + (f" and {len(rows) - 16} more" if len(rows) > 16 else "")
-        where = f"on rows {shown}" if rows else "on rows of another process"
+        ranks = gather((_names(bad), _names([batch for batch, _ in self._batches])))
+        rows = [row for found, _ in ranks for row in found] or [row for _, every in ranks for row in every]
+        shown = ", ".join(rows[:_SHOWN]) + (f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else "")
         advice = "lower model.optimizer's lr, set trainer.gradient_clip_val, or look at these rows"
-        return RecipeError(f"{what} at step {step} {where}\nno weight was changed by it; {advice}")
+        return RecipeError(f"{what} at step {step} on rows {shown}\nno weight was changed by it; {advice}")
+
+
+def _names(batches: list[Batch]) -> list[str]:
+    """Each row's id, and where it was read if it was read from a file."""
+    examples = [example for batch in batches for example in batch.examples]
+    return [f"{e.id} ({e.origin})" if e.origin.file else e.id for e in examples]

@@ -7,10 +7,12 @@ that goes on and in one that resumes. Training steps therefore draw from a strea
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+
+T = TypeVar("T")
 
 
 class Stream:
@@ -68,8 +70,8 @@ def _write(states: list[torch.Tensor]) -> None:
         torch.cuda.set_rng_state(state, device)
 
 
-def gather(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """The states of all ranks, in order; every rank must call it."""
+def gather(state: T) -> list[T]:
+    """What all ranks hold, in order; every rank must call it."""
     if not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return [state]
     states: list[Any] = [None] * torch.distributed.get_world_size()

@@ -1,5 +1,6 @@
 """The LightningModule: a base model with an adapter, an objective and regularizers."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from tunesmith.errors import RecipeError
 from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer
 from tunesmith.training import content
 from tunesmith.training.attach import Attached, attach
+from tunesmith.training.card import Card
 from tunesmith.training.forward import Forward, Term
 from tunesmith.training.ledger import Ledger, count
 from tunesmith.training.optimizer import build, parameter_groups, scheduler
@@ -243,15 +245,15 @@ class Specialist(LightningModule):
         """
         assert self._window is not None
         step = self.global_step + 1
-        values = self.ledger.close(self._window.counts, self._sum_over_ranks, self.device)
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = float(torch.nn.utils.get_total_norm(gradients))
-        for name, value in {**values, "gradient norm": norm}.items():
-            if not torch.isfinite(torch.tensor(value)):
-                what = f"{name} is {value}"
+        values = self.ledger.close(self._window.counts, self._sum_over_ranks, self.device, norm)
+        for name, value in values.items():
+            if not math.isfinite(value):
+                what = f"{name.replace('grad_norm', 'gradient norm')} is {value}"
                 raise self.ledger.refuse(what, step)
         self.ledger.clear()
-        values |= {"lr": optimizer.param_groups[0]["lr"], "grad_norm": norm}
+        values["lr"] = optimizer.param_groups[0]["lr"]
         for name, value in values.items():
             self.log(name, value, on_step=True, on_epoch=False, prog_bar=name in {"loss", "tokens/s"}, batch_size=1)
 
@@ -299,9 +301,20 @@ class Specialist(LightningModule):
         self._validation[1] += count(batch, term.unit)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the loss over the whole split and all ranks."""
+        """Log the loss over the whole split and all ranks.
+
+        Raises:
+            RecipeError: It is NaN or infinite; raised before a checkpoint is made of it.
+        """
         total, units = self._sum_over_ranks(self._validation).tolist()
         self.validation_loss = total / units if units else float("nan")
+        if units and not math.isfinite(total):
+            step = self.global_step
+            advice = "lower model.optimizer's lr or set trainer.gradient_clip_val; earlier checkpoints stay as they are"
+            msg = f"val/loss is {self.validation_loss} at step {step}: these weights are not saved\n" + (
+                advice if step else "the base gives it before any training; set model.precision to fp32"
+            )
+            raise RecipeError(msg)
         self.log("val/loss", self.validation_loss, prog_bar=True, batch_size=1, sync_dist=True)
 
     # ---- what is kept
@@ -351,14 +364,24 @@ class Specialist(LightningModule):
         self._randomness = saved
 
     def save_adapter(self, directory: Path) -> None:
-        """Write the adapter in its own format; tokenizer, chat template and modules of plugins beside it."""
+        """Write the adapter in its own format; tokenizer, chat template, modules of plugins and a README beside it."""
         if self._trainer is not None and not self.trainer.is_global_zero:
             return
+        assert self.attached is not None
         directory.mkdir(parents=True, exist_ok=True)
         self.adapter.save(self.network, directory)
         self.tokenizer.save_pretrained(directory)
         if state := self.extras.state_dict():
             save_file({name: tensor.contiguous() for name, tensor in state.items()}, directory / EXTRAS)
+        Card(
+            base=self.base,
+            adapter=self.adapter,
+            attached=self.attached,
+            trained=self.describe(),
+            precision=self.describe_precision(),
+            dtype=storage(self.precision),
+            from_scratch=self.from_scratch,
+        ).write(directory)
 
     def load_adapter(self, directory: Path) -> None:
         """Read what `save_adapter` wrote."""

@@ -57,3 +57,10 @@ class Full(Adapter):
         with torch.no_grad():
             for name, tensor in saved.items():
                 own[name].copy_(tensor)
+
+    def loading(self, base: str) -> str:
+        """A model of its own: the base is not needed."""
+        return (
+            "from transformers import AutoModelForCausalLM\n"
+            "model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)"
+        )

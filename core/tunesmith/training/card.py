@@ -1,0 +1,170 @@
+"""The README beside what was trained: what it is, and Python that loads it without tunesmith."""
+
+import inspect
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from tunesmith.plugins.interfaces import Adapter
+from tunesmith.recipe.lock import base_revision, environment
+from tunesmith.recipe.package_fs import PROTOCOL, resolve
+from tunesmith.training.attach import Attached
+from tunesmith.training.base import GgufConfig, locate
+
+_FLAG = "support_avx512bf16_for_cpu"
+_CHAT = """\
+messages = [{"role": "user", "content": "Hello"}]
+inputs = tokenizer.apply_chat_template(
+    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+).to(model.device)"""
+_TEXT = 'inputs = tokenizer("Hello", return_tensors="pt").to(model.device)'
+_FLAG_LINES = f"""\
+# bitsandbytes repacks 4-bit weights in evaluation on processors with AVX512-BF16, which rounds them:
+# training switched that off, and without these lines logits there are about 0.5 % off
+for part in model.modules():
+    if hasattr(part, "{_FLAG}"):
+        part.{_FLAG} = False"""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a README says.
+
+    Args:
+        base: What `model.base` says.
+        adapter: Says how what it saved is loaded.
+        attached: The model that was trained.
+        trained: What trains, in words.
+        precision: The number formats, in words.
+        dtype: Format of the frozen weights; products are computed in it.
+        from_scratch: Whether the base's weights were random.
+    """
+
+    base: str
+    adapter: Adapter
+    attached: Attached
+    trained: str
+    precision: str
+    dtype: torch.dtype
+    from_scratch: bool = False
+
+    def write(self, directory: Path) -> None:
+        """Write `README.md`, in place of one that the adapter wrote; its metadata stay."""
+        place = resolve(self.base)
+        commit = getattr(self.attached.model.config, "_commit_hash", None)
+        facts = {
+            "base": f"`{self.base}`" + (", its weights random" if self.from_scratch else ""),
+            "the base's revision": f"`{base_revision(place, commit)}`",
+            "trained": self.trained,
+            "precision": self.precision,
+            "made with": ", ".join(f"{n} {v}" for n, v in environment(())["packages"].items() if v != "absent"),
+        }
+        name = type(self.adapter).__name__
+        how = f"`{name}` does not say how; tunesmith loads it.\n"
+        if lines := self.adapter.loading(self._base_lines(place, commit)):
+            how = _how(lines, self.dtype, templated=bool(self.attached.tokenizer.chat_template))
+        if self.attached.extras.state_dict():
+            how += "\n`extras.safetensors` holds modules that plugins trained beside it; nothing above reads them.\n"
+        path = directory / "README.md"
+        metadata = yaml.safe_dump(_metadata(path, self.base if isinstance(place, str) else None))
+        table = "\n".join(f"| {what} | {value} |" for what, value in facts.items())
+        text = f"# {name} over {self.base}\n\n| | |\n|---|---|\n{table}\n\n## Load it\n\n{how}"
+        path.write_text(f"---\n{metadata}---\n\n{text}", encoding="utf-8")
+
+    def _base_lines(self, place: Path | str, commit: str | None) -> str:
+        """Python that does what `load_base` did."""
+        folder, files = locate(self.base, place)
+        lines = ["from transformers import AutoModelForCausalLM", *_place_lines(self.base, folder)]
+        where = ["base", *([f"revision={commit!r}"] if isinstance(place, str) and commit else [])]
+        where += [f"gguf_file={files['gguf_file']!r}"] if "gguf_file" in files else []
+        options = {"dtype": self.dtype} | self.adapter.load_options()
+        options = {name: _source(value) for name, value in options.items() if name != "quantization_config"}
+        if self.from_scratch:
+            lines += ["from transformers import AutoConfig", f"torch.manual_seed({self.attached.seed})"]
+            config = f"AutoConfig.from_pretrained({', '.join(where)})"
+            return "\n".join([*lines, f"model = AutoModelForCausalLM.from_config({config}, dtype={options['dtype']})"])
+        if quantization := self._quantization():
+            lines.append(f"from transformers import {quantization.partition('(')[0]}")
+            options["quantization_config"] = quantization
+            options["device_map"] = '{"": 0 if torch.cuda.is_available() else "cpu"}'
+        elif "gguf_file" in files and GgufConfig is not None:
+            lines.append("from transformers import GgufConfig")
+            options["quantization_config"] = "GgufConfig(dequantize=True)"
+        arguments = "".join(f"    {a},\n" for a in [*where, *(f"{n}={v}" for n, v in options.items())])
+        lines.append(f"model = AutoModelForCausalLM.from_pretrained(\n{arguments})")
+        if any(hasattr(module, _FLAG) for module in self.attached.model.modules()):
+            lines.append(_FLAG_LINES)
+        return "\n".join(lines)
+
+    def _quantization(self) -> str:
+        """The constructor call of the quantisation that the adapter asked for, as it was used; empty without one."""
+        if "quantization_config" not in self.adapter.load_options():
+            return ""
+        config = self.attached.model.config.quantization_config
+        known = inspect.signature(type(config)).parameters
+        # defaults too: another version may have others
+        arguments = [f"        {name}={_source(value)},\n" for name, value in config.to_dict().items() if name in known]
+        return f"{type(config).__name__}(\n{''.join(arguments)}    )"
+
+
+def _metadata(path: Path, hub_id: str | None) -> dict[str, Any]:
+    head = path.read_text(encoding="utf-8").split("---\n") if path.is_file() else []
+    found: dict[str, Any] = (yaml.safe_load(head[1]) or {}) if len(head) > 2 and not head[0] else {}
+    found |= {"base_model": hub_id, "pipeline_tag": "text-generation"}
+    if hub_id is None and "tags" in found:  # the hub takes ids only, and a path would tell whose machine it was
+        found["tags"] = [tag for tag in found["tags"] if not str(tag).startswith("base_model:")]
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _how(lines: str, dtype: torch.dtype, *, templated: bool) -> str:
+    """The section with the Python: import lines first, then the adapter's lines, then a question to the model."""
+    context = "torch.inference_mode()"
+    if dtype != torch.float32:
+        context += f", torch.autocast(model.device.type, {dtype})"
+    parts = f"""\
+import torch
+from transformers import AutoTokenizer
+{lines}
+model.eval()
+tokenizer = AutoTokenizer.from_pretrained(directory)
+
+{_CHAT if templated else _TEXT}
+with {context}:
+    answer = model.generate(**inputs, max_new_tokens=64, do_sample=False)
+print(tokenizer.decode(answer[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))"""
+    imports = {line for line in parts.splitlines() if line.startswith(("import ", "from "))}
+    rest = "\n".join(line for line in parts.splitlines() if line not in imports).strip("\n")
+    code = "\n".join([*_merged(imports), "", 'directory = "."  # the folder that holds this file', "", rest])
+    rounding = "" if dtype == torch.float32 else f", up to the rounding of {dtype}"
+    return f"Without tunesmith; this gives the logits of the run{rounding}:\n\n```python\n{code}\n```\n"
+
+
+def _merged(imports: set[str]) -> list[str]:
+    """Import lines in order, one a module."""
+    names: dict[str, list[str]] = {}
+    for line in sorted(imports):
+        module, _, name = line.partition(" import ")
+        names.setdefault(module, []).extend([name] if name else [])
+    return [f"{module} import {', '.join(found)}" if found else module for module, found in sorted(names.items())]
+
+
+def _place_lines(base: str, folder: str) -> list[str]:
+    if not base.startswith(PROTOCOL):
+        comment = "  # where it was; write where it is" if Path(folder).is_absolute() else ""
+        return [f"base = {folder!r}{comment}"]
+    name = base.removeprefix(PROTOCOL).strip("/").partition("/")[0]
+    spec = find_spec(name)
+    roots = list((spec and spec.submodule_search_locations) or ())
+    index = next(i for i, root in enumerate(roots) if Path(folder).is_relative_to(root))
+    inner = Path(folder).relative_to(roots[index]).as_posix()
+    # found, not imported: `importlib.resources.files` would run the package, and ask for what it imports
+    found = f"find_spec({name!r}).submodule_search_locations[{index}]"
+    return ["from importlib.util import find_spec", "from pathlib import Path", f"base = Path({found}, {inner!r})"]
+
+
+def _source(value: Any) -> str:
+    return str(value) if isinstance(value, torch.dtype) else repr(value)
