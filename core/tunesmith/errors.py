@@ -1,5 +1,7 @@
 """What can go wrong, by whose fault it is: the exit code of the command follows from the class."""
 
+from collections.abc import Sequence
+
 
 class TunesmithError(Exception):
     """A message for the user, shown without a traceback; the command exits with `exit_code`."""
@@ -17,6 +19,18 @@ class DataError(TunesmithError):
     """The data or the base model cannot be used as the recipe asks."""
 
     exit_code = 2
+
+
+class AbsentDataError(DataError):
+    """Files are not where a source looks for them; the recipe may be good all the same.
+
+    Args:
+        missing: One message a file.
+    """
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        super().__init__("\n".join(missing))
+        self.missing = tuple(missing)
 
 
 class RowError(ValueError):

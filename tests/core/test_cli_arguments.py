@@ -48,6 +48,12 @@ def test_a_wrong_word_is_answered_with_the_nearest_right_one(words: list[str], s
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize("word", ["--locked=false", "--relock=", "--keep-rejected=false", "--print_config=false"])
+def test_a_value_of_a_flag_is_not_dropped(word: str) -> None:
+    with pytest.raises(RecipeError, match=f"^{word.partition('=')[0]} takes no value; leave it out"):
+        parse("fit", [word], SECTIONS)
+
+
 def test_help_lists_every_option_of_the_verb_and_no_other() -> None:
     page = help_page("fit", "Train.", SECTIONS)
     assert "--relock" in page

@@ -19,10 +19,12 @@ from tunesmith.cli.metrics_file import MetricsFile
 from tunesmith.cli.progress import TrainingProgress, clock
 
 
-def sentence(*losses: float) -> str:
+def sentence(*losses: float, first: int = 0, kept: int | None = None) -> str:
+    """What is said of losses that are measured every 10 steps, where the best trained step is kept."""
     curve = Curve()
-    curve.validation = [(10 * i, loss) for i, loss in enumerate(losses)]
-    return curve.sentence()
+    curve.validation = [(first + 10 * i, loss) for i, loss in enumerate(losses)]
+    best = min((p for p in curve.validation if p[0]), key=lambda p: p[1], default=(0, 0.0))
+    return curve.sentence(best[0] if kept is None else kept)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +32,8 @@ def sentence(*losses: float) -> str:
     [
         ((), "validation did not run: whether"),
         ((2.0,), "measured once only"),
-        ((2.0, 2.0, 2.1), "it never fell below its start"),
+        ((2.0, 2.3, 2.1), "it never fell below its start; the learning rate is wrong or the data does not fit; "),
+        ((2.0, 2.3, 2.1), "; lowest after it 2.100 at step 20; step 20 is kept"),
         ((2.0, 1.0, 1.5), "lowest 1.000 at step 10: it rose after that (overfitting); step 10 is kept"),
         ((2.0, 1.5, 1.0), "still falling, more epochs may help; step 20 is kept"),
         ((2.0, 1.0, 0.995), "levelled off, no sign of overfitting; step 20 is kept"),
@@ -38,6 +41,18 @@ def sentence(*losses: float) -> str:
 )
 def test_the_curve_says_what_it_means(losses: tuple[float, ...], said: str) -> None:
     assert said in sentence(*losses)
+
+
+def test_a_first_validation_after_some_steps_is_no_start() -> None:
+    said = sentence(2.0, 2.3, 2.4, first=10)
+    assert said.startswith("validation loss 2.000 at step 10 -> 2.400, lowest 2.000 at step 10: it rose after that")
+    assert said.endswith("step 10 is kept")
+    assert sentence(1.5, first=10) == "validation loss 1.500 at step 10: measured once only, so no trend can be told"
+
+
+@pytest.mark.parametrize("losses", [(2.0, 1.0, 1.5), (2.0, 2.1, 2.2), (2.0, 1.0, 1.001)])
+def test_where_no_checkpoint_holds_the_best_step_the_one_that_is_saved_is_named(losses: tuple[float, ...]) -> None:
+    assert sentence(*losses, kept=20).endswith("step 20 is kept, as no checkpoint holds step 10")
 
 
 def test_a_curve_goes_on_where_its_state_was_kept() -> None:

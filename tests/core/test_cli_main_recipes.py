@@ -15,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.cli.main import main
+from tunesmith.errors import RecipeError
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.recipe import shipped
 from tunesmith.recipe.columns import Columns, choose
 from tunesmith.recipe.compose import compose
 from tunesmith.recipe.draft import draft
+from tunesmith.recipe.package_fs import installed
 from tunesmith.recipe.relocate import quoted, relocate
 from tunesmith.recipe.schema import check
 
@@ -60,6 +62,8 @@ def test_a_packaged_copy_is_taken_where_there_is_one(tmp_path: Path, monkeypatch
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.delitem(sys.modules, "tunesmith_plugins", raising=False)
     assert shipped.folder() == packaged
+    (packaged / "own.yaml").touch()
+    assert installed("package://tunesmith_plugins/recipes/own.yaml") == packaged / "own.yaml"
 
 
 def test_the_list_shows_recipes_overlays_and_those_of_this_folder(
@@ -108,17 +112,40 @@ def test_a_wheel_carries_the_recipes_and_finds_them(tmp_path: Path) -> None:
     assert str(packaged) in ran.stdout.splitlines()
     assert "'medsync'" in ran.stdout
     copied = yaml.safe_load((tmp_path / "medsync.yaml").read_text())
-    assert copied["data"]["sources"]["intake"]["path"] == str(packaged / "data" / "medsync.jsonl")
+    assert copied["data"]["sources"]["intake"]["path"] == "package://tunesmith_plugins/recipes/data/medsync.jsonl"
 
 
 # Copies.
+
+
+def found(value: Any) -> Any:
+    """The data of a recipe, with the files that its addresses mean."""
+    if isinstance(value, dict):
+        return {key: found(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [found(inner) for inner in value]
+    return str(installed(value)) if isinstance(value, str) and value.startswith("package://") else value
+
+
+def test_a_copy_elsewhere_names_what_comes_along_by_addresses_that_hold_on_any_machine(here: Path) -> None:
+    assert main(["recipes", "cp", "medsync"]) == 0
+    text = (here / "medsync.yaml").read_text()
+    assert "path: package://tunesmith_plugins/recipes/data/medsync.jsonl" in text
+    assert str(CHECKOUT) not in text
+
+
+def test_what_an_editable_install_has_in_the_checkout_is_found_by_its_address_in_the_package() -> None:
+    assert installed("package://tunesmith_plugins/recipes/medsync.yaml") == CHECKOUT / "recipes/medsync.yaml"
+    assert compose(["package://tunesmith_plugins/recipes/medsync.yaml"]).name == "medsync"
+    with pytest.raises(RecipeError, match=r"there is no medsinc\.yaml in .*; did you mean medsync\.yaml"):
+        installed("package://tunesmith_plugins/recipes/medsinc.yaml")
 
 
 @pytest.mark.parametrize("name", [listed.name for listed in shipped.shipped()])
 def test_a_copy_of_any_shipped_recipe_means_the_same(name: str, here: Path) -> None:
     assert main(["recipes", "cp", name, "copies/mine.yaml"]) == 0
     original = shipped.find(name).path
-    assert compose(["copies/mine.yaml"]).data == compose([str(original)]).data
+    assert found(compose(["copies/mine.yaml"]).data) == found(compose([str(original)]).data)
     comments = [line for line in original.read_text().splitlines() if "#" in line]
     copied = [line for line in (here / "copies/mine.yaml").read_text().splitlines() if "#" in line]
     assert len(copied) == len(comments)
@@ -127,8 +154,9 @@ def test_a_copy_of_any_shipped_recipe_means_the_same(name: str, here: Path) -> N
 def test_the_commands_in_a_copys_comments_can_be_typed(here: Path) -> None:
     assert main(["recipes", "cp", "recipes/medsync.yaml"]) == 0
     text = (here / "medsync.yaml").read_text()
-    overlay = CHECKOUT / "recipes" / "bases" / "mistral-7b.yaml"
+    overlay = "package://tunesmith_plugins/recipes/bases/mistral-7b.yaml"
     assert f"fit --config medsync.yaml --config {overlay}" in text
+    assert compose([overlay]).data["model"]
     assert "recipes/medsync.yaml" not in text
 
 
@@ -195,6 +223,8 @@ def test_a_quoted_value_reads_back_as_it_was(value: str) -> None:
         ({"instruction": "a", "input": "", "output": "b"}, "Instruction"),
         ({"instruction": "a", "response": "b"}, "Instruction"),
         ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "Messages"),
+        ({"chat": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "text": "x"}, "Messages"),
+        ({"ask {me}": "a b", "answer": "c d"}, "PromptCompletion"),
         ({"text": "a", "source_id": "x"}, "RawText"),
         ({"ticket": "my printer burns", "team": "hardware"}, "Template"),
         ({"number": 3, "question": "a", "answer": 42, "topic": "maths"}, "Template"),
@@ -258,7 +288,23 @@ def test_a_draft_reads_parquet(here: Path) -> None:
             "has no such column; did you mean alpha?",
         ),
         ({"a": "x", "b": "y"}, ["--prompt-column", "a", "--completion-column", "a"], "are both a"),
-        ({"a{": "x", "b": "y"}, [], "has a brace in its name"),
+        (
+            {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+            [],
+            "from human -> role user, gpt -> assistant",
+        ),
+        ({"messages": [{"from": "human", "value": "a"}]}, [], "column messages holds turns of {from, value}"),
+        ({"one": [{"role": "user", "content": "a"}], "two": [{"role": "user", "content": "a"}]}, [], "one, two"),
+        (
+            {"a": ["x"], "b": "y"},
+            ["--prompt-column", "a", "--completion-column", "b"],
+            "--prompt-column a: it holds lists or maps; name a column of text: b",
+        ),
+        (
+            {"a": "x", "b": None},
+            ["--prompt-column", "a", "--completion-column", "b"],
+            "--completion-column b: it holds nothing",
+        ),
     ],
 )
 def test_columns_that_do_not_say_what_they_are_are_asked_for(
@@ -285,13 +331,16 @@ def test_a_draft_is_refused_where_the_file_is_missing_empty_or_the_name_taken(
 @settings(max_examples=50)
 @given(TEXT, TEXT)
 def test_any_two_column_names_make_a_recipe_that_reads_back(ask: str, answer: str) -> None:
-    if ask == answer or {"{", "}"} & {*ask, *answer}:
+    if ask == answer:
         return
     columns = Columns(Path("a b") / "rows.csv", ({ask: "x", answer: "y" * 100},), (ask, answer), (ask, answer))
     written = yaml.safe_load(draft(columns, choose(columns, ask, answer), Path("sub/mine.yaml"), None))
     spec = written["data"]["sources"]["rows"]["formatter"]
     if (ask, answer) != ("prompt", "completion"):
-        assert spec["init_args"] == {"prompt": f"{{{ask}}}", "completion": f"{{{answer}}}"}
+        braces = {"{", "}"} & {*ask, *answer}
+        wanted = (ask, answer) if braces else (f"{{{ask}}}", f"{{{answer}}}")
+        assert tuple(spec["init_args"].values()) == wanted
+        assert spec["class_path"] == ("PromptCompletion" if braces else "Template")
     assert written["data"]["sources"]["rows"]["path"] == "../a b/rows.csv"
     assert written["generation"]["max_new_tokens"] == 48
 
@@ -350,7 +399,15 @@ def test_a_recipe_is_good_where_its_data_is_not_and_that_is_told(
 ) -> None:
     (here / "good.yaml").write_text("trainer: {max_epochs: 1, name: absent}\n")
     assert main(["recipes", "check", "good.yaml"]) == 0
-    assert capsys.readouterr().out == "good.yaml: good\n  rows.jsonl does not exist\n"
+    assert capsys.readouterr().out == "good.yaml: good, but 1 file is absent:\n  rows.jsonl does not exist\n"
+
+
+def test_an_overlay_that_is_checked_alone_is_told_how(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "over.yaml").write_text("model: {base: ./x, optimizer: {init_args: {lr: 1.0e-4}}}\n")
+    assert main(["recipes", "check", "over.yaml"]) == 2
+    way = "lightning-cli recipes check RECIPE.yaml --overlay over.yaml"
+    said = f"over.yaml: wrong\n  over.yaml: data is missing; an overlay never runs alone: {way}\n"
+    assert capsys.readouterr().out == said
 
 
 def test_a_copied_overlay_is_to_be_checked_over_a_recipe(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,7 +106,7 @@ def test_text_files_give_a_row_for_each_line_that_is_not_blank(tmp_path: Path) -
         (3, {"text": "  second "}),
         (5, {"text": "\tlast"}),
     ]
-    assert bad(path) == [(4, "text", "the line is not UTF-8")]
+    assert bad(path) == [(4, "text", "the line is not UTF-8; save the file as UTF-8")]
 
 
 def test_objects_by_key_keep_the_key(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_objects_by_key_keep_the_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "field", "reason"),
     [
-        (b'{"a": "\xff"}', "", "the line is not UTF-8"),
+        (b'{"a": "\xff"}', "", "the line is not UTF-8; save the file as UTF-8"),
         (b'{"a": 1', "", "the line is not JSON: Expecting ',' delimiter"),
         (b'{"a": "x\x00y"}', "", "the line is not JSON: Invalid control character at"),
         (b'{"a": "secret"} tail', "", "the line is not JSON: Extra data"),
@@ -176,7 +176,7 @@ def test_csv_rows_of_another_width_or_encoding_are_set_aside(tmp_path: Path) -> 
     assert bad(path) == [
         (2, "", "the row has 1 columns where the header has 2"),
         (4, "", "the row has 3 columns where the header has 2"),
-        (5, "a", "the text is not UTF-8"),
+        (5, "a", "the text is not UTF-8; save the file as UTF-8"),
         (6, "b", "the text holds a NUL character"),
     ]
 
@@ -193,7 +193,7 @@ def test_long_documents_fit_into_a_csv_column(tmp_path: Path) -> None:
         ("a.csv", b"a,\xff\n1,2\n", "a.csv:1: the header cannot be read: the text is not UTF-8"),
         ("a.json", b'{"a": 1}', "holds an object with the keys a; wanted: a list of objects"),
         ("a.json", b'[{"a": 1},\n{"a"', "a.json is not JSON: Expecting ':' delimiter at line 2"),
-        ("a.json", b"[\xff]", "a.json is not UTF-8 (byte 1)"),
+        ("a.json", b"[\xff]", "a.json is not UTF-8 (byte 1); save it as UTF-8"),
         ("a.parquet", b"PAR1 nonsense", "cannot be read as Parquet"),
         ("a.jsonl.gz", b"no gzip", "is a broken or truncated gzip file"),
         ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 9000)[:-20], "is a broken or truncated gzip file"),

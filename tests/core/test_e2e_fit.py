@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def test_a_fit_opens_with_what_was_chosen_and_ends_with_how_it_went(bench: Any) 
     assert lines[0] == "fit tiny"
     facts = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
     assert facts == ["base", "data", "trains", "layout", "precision", "device", "run"]
-    assert "train 37 rows" in ran.out
+    assert "train 30 rows" in ran.out
     assert "LoRA: 8,192 of 606,528 parameters (1.35%)" in ran.out
     assert any(line.startswith("validation loss ") and "step 4 is kept" in line for line in lines)
     assert lines[-1] == "next: lightning-cli test --config tiny.yaml"
@@ -112,7 +113,23 @@ def test_nan_stops_the_run_names_the_rows_and_leaves_no_complete_run(bench: Any)
     assert "lower model.optimizer's lr" in second
     assert "Traceback" not in ran.err
     ran = bench.done("test", *CONFIG, "--model.optimizer.init_args.lr=1e30", code=2)
-    assert "did not end" in ran.err
+    assert "did not end and saved no checkpoint; train it again, without --ckpt_path" in ran.err
+
+
+def test_last_is_the_newest_run_that_saved_a_checkpoint(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunesmith.training.ledger import Ledger
+
+    ran = bench.done("fit", *CONFIG, "--ckpt_path", "last", code=2)
+    assert "there is no run with a checkpoint of tiny below runs; train it first" in ran.err
+    bench.done("fit", *CONFIG)
+    (run,) = bench.runs()
+    (run / "result.json").unlink()  # as where it was killed
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "close", lambda *_: {"loss": float("nan")})
+        bench.done("fit", *CONFIG, code=2)
+    assert len(bench.runs()) == 2
+    ran = bench.done("fit", *CONFIG, "--ckpt_path", "last")
+    assert f"{run.relative_to(bench.folder)}, resumed from last.ckpt" in ran.out
 
 
 def _prepared(bench: Any) -> list[str]:
@@ -156,6 +173,161 @@ def test_early_stopping_ends_the_run_and_the_best_weights_are_saved(bench: Any) 
     trained = {name.replace(".default.", ".").removeprefix("network."): t for name, t in kept["state_dict"].items()}
     assert saved.keys() == trained.keys()
     assert all(torch.equal(tensor, trained[name]) for name, tensor in saved.items())
+
+
+def test_the_time_that_a_run_is_given_ends_with_a_whole_step(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lightning.pytorch.callbacks import Timer
+
+    real, batches = Timer.on_train_batch_end, []
+
+    def on_train_batch_end(timer: Timer, *args: Any, **kwargs: Any) -> None:
+        batches.append(args)
+        real(timer, *args, **kwargs)
+
+    monkeypatch.setattr(Timer, "on_train_batch_end", on_train_batch_end)
+    monkeypatch.setattr(Timer, "time_elapsed", lambda *_: 1e9 if len(batches) >= 4 else 0.0)
+    # the fourth micro-batch is the first of the second window of three
+    limits = ("--trainer.max_time=00:01:00:00", "--trainer.accumulate_grad_batches=3", "--trainer.max_steps=50")
+    ran = bench.done("fit", *CONFIG, *limits)
+    (run,) = bench.runs()
+    assert result(run)["steps"] == 2
+    assert [step for step, _ in result(run)["validation_loss"]] == [0, 2]
+    assert "stopped early at step 2 of 50: the time that the recipe gives it is over" in ran.out
+    assert (run / "adapter/adapter_model.safetensors").is_file()
+
+
+def test_a_time_between_validations_is_refused_where_steps_take_several_batches(bench: Any) -> None:
+    interval = "--trainer.val_check_interval=00:00:00:01"
+    ran = bench.done("fit", *CONFIG, interval, "--trainer.accumulate_grad_batches=2", code=2)
+    assert ran.err.startswith("trainer.val_check_interval is 00:00:00:01")
+    assert "a multiple of trainer.accumulate_grad_batches (2)" in ran.err
+    assert not bench.runs()
+    bench.done("fit", *CONFIG, interval)
+
+
+def test_early_stopping_at_another_time_than_after_validation_is_refused(bench: Any) -> None:
+    early = {"monitor": "val/loss", "check_on_train_epoch_end": True}
+    bench.write(trainer={"callbacks": [{"class_path": "EarlyStopping", "init_args": early}]})
+    bench.done("fit", *CONFIG)
+    ran = bench.done("fit", *CONFIG, "--trainer.val_check_interval=2", code=2)
+    assert "EarlyStopping.check_on_train_epoch_end is true" in ran.err
+
+
+def test_the_step_that_is_said_to_be_kept_is_the_one_that_is_saved(bench: Any) -> None:
+    bench.write(model={"optimizer": {"init_args": {"lr": 1.0}}}, trainer={"max_steps": 12, "val_check_interval": 2})
+    for words in ((), ("--trainer.enable_checkpointing=false",), ("--trainer.num_sanity_val_steps=0",)):
+        ran = bench.done("fit", *CONFIG, *words)
+        run = bench.runs()[-1]
+        losses = result(run)["validation_loss"]
+        best = min((point for point in losses if point[0]), key=lambda point: point[1])[0]
+        assert best != 12  # else the two could not be told apart
+        if "false" in "".join(words):
+            assert f"step 12 is kept, as no checkpoint holds step {best}" in ran.out
+            continue
+        assert f"step {best} is kept" in ran.out
+        kept = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
+        assert kept["global_step"] == best
+        saved = load_file(run / "adapter/adapter_model.safetensors")
+        assert all(
+            torch.equal(saved[name.replace(".default.", ".").removeprefix("network.")], tensor)
+            for name, tensor in kept["state_dict"].items()
+        )
+        first = f"validation loss {losses[0][1]:.3f}{' at step 2' if words else ''} -> {losses[-1][1]:.3f}"
+        assert first in ran.out
+
+
+def test_a_start_that_was_measured_on_a_few_batches_is_none(bench: Any) -> None:
+    bench.write(data={"batch_size": 2})
+    ran = bench.done("fit", *CONFIG, "--trainer.num_sanity_val_steps=1")
+    assert [step for step, _ in result(bench.runs()[0])["validation_loss"]] == [4]
+    assert "at step 4: measured once only" in ran.out
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("step", [0, 4])
+def test_a_validation_loss_that_is_no_number_stops_the_run(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, step: int, value: float
+) -> None:
+    from tunesmith.training.specialist import Specialist
+
+    real = Specialist.validation_step
+
+    def validation_step(module: Specialist, *args: Any) -> None:
+        real(module, *args)
+        if module.global_step >= step:
+            module._validation[0] += value
+
+    monkeypatch.setattr(Specialist, "validation_step", validation_step)
+    ran = bench.done("fit", *CONFIG, "--trainer.val_check_interval=2", "--trainer.max_steps=6", code=2)
+    first, second = ran.err.strip().splitlines()
+    assert first == f"val/loss is {value} at step {step}: these weights are not saved"
+    assert ("lower model.optimizer's lr" if step else "before any training") in second
+    (run,) = bench.runs()
+    assert not (run / "adapter").exists()
+    for path in (run / "checkpoints").glob("*"):
+        assert torch.load(path, weights_only=True)["global_step"] == 2
+    assert (run / "checkpoints").exists() == (step > 0)
+
+
+@pytest.mark.parametrize("logger", ["TensorBoardLogger", "CSVLogger"])
+def test_a_logger_that_names_no_place_writes_into_the_run(bench: Any, logger: str) -> None:
+    if logger == "TensorBoardLogger":
+        pytest.importorskip("tensorboard")
+    bench.done("fit", *CONFIG, f"--trainer.logger={logger}")
+    (run,) = bench.runs()
+    written = "events.out.tfevents.*" if logger == "TensorBoardLogger" else "metrics.csv"
+    assert list((run / "lightning_logs").glob(f"version_0/{written}"))
+    assert len(metrics(run)) >= 4
+    assert {p.name for p in bench.folder.iterdir()} == {"rows.jsonl", "tiny.yaml", "runs"}
+    bench.done("fit", "--config", str(run / "config.yaml"))
+    (again,) = set(bench.runs()) - {run}
+    assert list((again / "lightning_logs").glob(f"version_0/{written}"))
+    assert not (run / "lightning_logs/version_1").exists()
+    bench.write(trainer={"logger": [{"class_path": logger, "init_args": {"name": "mine"}}]})
+    bench.done("fit", *CONFIG)
+    assert (bench.runs()[-1] / "mine/version_0").is_dir()
+
+
+class _Client:
+    """Stands in for MLflow's, of which Lightning's logger only asks that it can be made."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+
+def loggers(*words: str, run: Path) -> list[Any]:
+    from tunesmith.cli.arguments import parse
+    from tunesmith.cli.quiet import quieten
+    from tunesmith.cli.trainer_cli import open_session, sections
+
+    quieten()
+    return open_session(parse("fit", [*CONFIG, *words], list(sections()))).loggers(run)
+
+
+def test_mlflow_and_wandb_write_into_the_run_where_no_place_is_named(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lightning.pytorch.loggers import mlflow, wandb
+
+    from tunesmith.cli import refusals
+
+    monkeypatch.setattr(refusals, "find_spec", lambda _: True)
+    monkeypatch.setattr(mlflow, "_MLFLOW_AVAILABLE", True)
+    monkeypatch.setattr(wandb, "_WANDB_AVAILABLE", True)
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "mlflow.tracking", SimpleNamespace(MlflowClient=_Client))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run = bench.folder / "run"
+    (board,) = loggers("--trainer.logger=WandbLogger", run=run)
+    assert board._wandb_init["dir"] == str(run)
+    (board,) = loggers("--trainer.logger=MLFlowLogger", run=run)
+    assert board._mlflow_client.uri == f"sqlite:///{run}/mlflow.db"
+    assert board._artifact_location == f"file://{run}/mlflow"
+    uri = "--trainer.logger.init_args.tracking_uri=http://127.0.0.1:5000"
+    (board,) = loggers("--trainer.logger=MLFlowLogger", uri, run=run)
+    assert board._mlflow_client.uri == "http://127.0.0.1:5000"
+    (board,) = loggers("--trainer.logger=WandbLogger", "--trainer.logger.init_args.dir=logs", run=run)
+    assert board._wandb_init["dir"] != str(run)
 
 
 def test_a_logger_is_named_beside_metrics_csv(bench: Any) -> None:

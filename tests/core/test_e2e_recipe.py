@@ -99,8 +99,23 @@ def test_a_locked_fit_begins_only_with_what_the_lock_names(bench: Any) -> None:
     assert ran.err.startswith("data source notes is not what ")
     assert "--relock" in ran.err
     assert len(bench.runs()) == before
+    assert "takes no value" in bench.done("fit", *CONFIG, "--locked=false", code=2).err
     bench.done("fit", *CONFIG, "--locked", "--relock")
     assert len(bench.runs()) == before + 1
+
+
+def test_a_locked_fit_of_another_recipe_is_told_what_the_flag_is_for(bench: Any) -> None:
+    bench.done("fit", *CONFIG)
+    ran = bench.done("fit", *CONFIG, "--locked", "--data.batch_size=2", code=2)
+    assert "data.batch_size was 4 there and is 2 now" in ran.err
+    assert ran.err.splitlines()[-1].endswith("give the recipe of that run, or leave --locked out")
+    assert "--run" not in ran.err
+
+
+def test_relock_without_a_lock_is_refused(bench: Any) -> None:
+    ran = bench.done("fit", *CONFIG, "--relock", code=2)
+    assert "leave it out, or add --ckpt_path last" in ran.err
+    assert not (bench.folder / "runs").exists()
 
 
 @pytest.mark.parametrize("part", ["data", "base", "plugins"])
@@ -125,8 +140,17 @@ def test_a_resumed_fit_refuses_what_changed_and_names_it(bench: Any, tiny_base: 
     subject = {"data": "data source notes", "base": f"base {bench.folder}/base", "plugins": "plugin package tunesmith"}
     assert ran.err.startswith(f"{subject[part]} is not what ")
     assert ran.err.splitlines()[1] == "restore it, or go on with --relock"
-    bench.done("fit", *CONFIG, "--ckpt_path", "last", "--relock")
-    bench.done("fit", *CONFIG, "--ckpt_path", "last")
+    before = contents(run)
+    assert "complete: nothing to do" in bench.done("fit", *CONFIG, "--ckpt_path", "last", "--relock").out
+    assert contents(run) == before, "the adapter was not trained on what is there now"
+    further = (*CONFIG, "--run", str(run), "--ckpt_path", "last", "--trainer.max_epochs=2", "--trainer.max_steps=-1")
+    bench.done("fit", *further, "--relock")
+    bench.done("fit", *further)
+
+
+def contents(run: Path) -> dict[str, bytes]:
+    """Every file of a run."""
+    return {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
 
 
 MISTAKES = {

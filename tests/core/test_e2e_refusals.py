@@ -1,7 +1,9 @@
 """What is refused before it costs time: Lightning's complaints, and what `test` would say after the training."""
 
+import csv
 import importlib.util
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ CONFIG = ("--config", "tiny.yaml")
 GOLD = {"class_path": "CriticalErrors", "init_args": {"fields": ["allergies"]}}
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "precision of the trainer": ({"trainer": {"precision": "bf16-mixed"}}, "model.precision (auto, bf16 or fp32)"),
-    "no batch": ({"trainer": {"limit_train_batches": 0}}, "trainer.limit_train_batches is 0, which leaves none of 10"),
+    "no batch": ({"trainer": {"limit_train_batches": 0}}, "trainer.limit_train_batches is 0, which leaves none of "),
     "part of a batch": ({"trainer": {"limit_train_batches": 0.001}}, "trainer.limit_train_batches is 0.001"),
     "part of validation": ({"trainer": {"limit_val_batches": 0.001}}, "trainer.limit_val_batches: You requested"),
     "no gold column": ({"evaluators": {"alerts": GOLD}}, "has no column 'allergies'"),
@@ -116,17 +118,100 @@ def test_a_complete_run_is_not_run_again(bench: Any) -> None:
 def test_a_run_that_goes_on_with_more_steps_is_not_complete_until_it_ends(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lightning.pytorch import Trainer
+    from tunesmith.training.specialist import Specialist
 
     bench.done("fit", *CONFIG)
     (run,) = bench.runs()
     words = ("fit", *CONFIG, "--run", str(run), "--ckpt_path", "last", "--trainer.max_steps=6")
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "fit", lambda *_, **__: (_ for _ in ()).throw(SystemExit(1)))
+        patch.setattr(Specialist, "training_step", lambda *_, **__: (_ for _ in ()).throw(SystemExit(1)))
         bench.done(*words, code=130)
     assert not (run / "result.json").exists()
     bench.done(*words)
     assert json.loads((run / "result.json").read_text())["steps"] == 6
+
+
+def contents(run: Path) -> dict[str, bytes]:
+    """Every file of a run."""
+    return {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+
+
+def append(rows: Path) -> None:
+    """Add rows, enough for some to be in each split."""
+    with rows.open("a") as file:
+        for n in range(900, 912):
+            file.write(json.dumps({"prompt": f"Report {n}: the mast is up.", "completion": f"mast {n}"}) + "\n")
+
+
+@pytest.mark.parametrize("reason", ["rows in the last epoch", "batch size", "validation within a window", "rank"])
+def test_a_refused_resume_changes_no_file_of_its_run(reason: str, bench: Any) -> None:
+    bench.done("fit", *CONFIG)
+    (run,) = bench.runs()
+    before = contents(run)
+    words: dict[str, tuple[str, ...]] = {
+        "rows in the last epoch": ("--trainer.max_epochs=1", "--trainer.max_steps=-1", "--relock"),
+        "batch size": ("--data.batch_size=2", "--trainer.max_steps=6"),
+        "validation within a window": ("--trainer.max_steps=6", "--trainer.val_check_interval=0", "--relock"),
+        "rank": ("--model.adapter.rank=2", "--trainer.max_steps=6", "--relock"),
+    }
+    if reason == "rows in the last epoch":
+        append(bench.folder / "rows.jsonl")
+    ran = bench.run("fit", *CONFIG, "--ckpt_path", str(run / "checkpoints/last.ckpt"), *words[reason])
+    assert ran.code in (1, 2)
+    assert contents(run) == before
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of the examples that training takes, in order."""
+    from tunesmith.training.specialist import Specialist
+
+    ids: list[str] = []
+    original = Specialist.training_step
+
+    def step(self: Any, batch: Any, *args: Any) -> Any:
+        ids.extend(example.id for example in batch.examples)
+        return original(self, batch, *args)
+
+    monkeypatch.setattr(Specialist, "training_step", step)
+    return ids
+
+
+def test_a_run_that_was_left_in_mid_epoch_goes_on_with_more_rows_at_the_next_epoch(bench: Any, seen: list[str]) -> None:
+    bench.done("fit", *CONFIG)
+    (run,) = bench.runs()
+    then = seen.copy()
+    lock = json.loads((run / "lock.json").read_text())
+    append(bench.folder / "rows.jsonl")
+    further = ("--trainer.max_epochs=2", "--trainer.max_steps=-1")
+    words = ("fit", *CONFIG, "--run", str(run), "--ckpt_path", "last", *further)
+    refused = bench.done(*words, code=2)
+    assert refused.err.splitlines()[-1] == "restore it, or go on with --relock"
+    seen.clear()
+    ran = bench.done(*words, "--relock")
+    said = " ".join(ran.err.split())
+    assert "epoch 1 was left after 4 of" in said
+    assert "training goes on with epoch 2, on all rows" in said
+    rows = sum(json.loads((run / "data.json").read_text())["splits"]["train"].values())
+    assert len(seen) == len(set(seen)) == rows > len(then)
+    result = json.loads((run / "result.json").read_text())
+    assert (result["steps"], result["epochs"]) == (4 + -(-rows // 4), 2)
+    assert json.loads((run / "lock.json").read_text())["data"] != lock["data"]
+    with (run / "metrics.csv").open(newline="") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file) if row["loss"]]
+    assert steps == list(range(result["steps"]))
+    assert "complete: nothing to do" in bench.done(*words).out
+
+
+def test_another_layout_in_mid_epoch_is_refused_with_the_way_on(bench: Any, seen: list[str]) -> None:
+    bench.done("fit", *CONFIG)
+    (run,) = bench.runs()
+    words = ("fit", *CONFIG, "--run", str(run), "--ckpt_path", "last", "--trainer.max_steps=9", "--data.batch_size=2")
+    refused = bench.done(*words, code=2)
+    assert "data.batch_size was 4 and is 2\nrestore them, or add --relock to go on with epoch 2" in refused.err
+    seen.clear()
+    bench.done(*words, "--relock")
+    assert len(seen) == len(set(seen)) == 10
 
 
 def test_rows_set_aside_lie_in_the_run_alone(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +288,28 @@ def test_a_check_of_several_recipes_tells_which_data_is_not_there(bench: Any) ->
     bench.write("other.yaml", data={"sources": {"notes": {"path": "none.jsonl"}}})
     ran = bench.done("recipes", "check", "tiny.yaml", "other.yaml")
     first, second, third = ran.out.splitlines()
-    assert (first, second) == ("tiny.yaml: good", "other.yaml: good")
+    assert (first, second) == ("tiny.yaml: good", "other.yaml: good, but 1 file is absent:")
     assert "data.sources.notes.path" in third
     assert "does not exist" in third
+
+
+def test_all_missing_files_are_named_at_once(bench: Any) -> None:
+    more = {"path": ["none.jsonl", "rows.jsonl", "nor_this.jsonl"], "formatter": "PromptCompletion"}
+    bench.write(data={"sources": {"more": more, "notes": {"path": "no_notes.jsonl"}}})
+    said = bench.done("fit", *CONFIG, code=2).err
+    for name in ("none.jsonl", "nor_this.jsonl", "no_notes.jsonl"):
+        assert f"{name} does not exist" in said
+    assert "tiny.yaml: good, but 3 files are absent:" in bench.done("recipes", "check", "tiny.yaml").out
+
+
+def test_rows_of_another_encoding_are_told_what_to_do(bench: Any) -> None:
+    (bench.folder / "rows.csv").write_bytes("prompt,completion\nCaf\xe9 1,yes\n".encode("latin-1") * 9)
+    bench.write(data={"sources": {"notes": {"path": "rows.csv"}}})
+    assert "save the file as UTF-8" in bench.done("fit", *CONFIG, code=2).err
+
+
+def test_an_overlay_alone_is_told_so_and_nothing_else(bench: Any) -> None:
+    (bench.folder / "over.yaml").write_text("model: {base: ./x, optimizer: {init_args: {lr: 1.0e-4}}}\n")
+    ran = bench.done("fit", "--config", "over.yaml", code=2)
+    alone = "data is missing; an overlay never runs alone: --config RECIPE --config OVERLAY"
+    assert ran.err == f"over.yaml: {alone}\n"

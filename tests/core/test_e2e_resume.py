@@ -15,6 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tunesmith.training import checkpoint
+
 CONFIG = ("--config", "tiny.yaml")
 STEPS = 24
 
@@ -81,6 +83,58 @@ def test_trap_27_a_fit_killed_in_mid_epoch_resumes_to_the_same_curve_and_adapter
     assert_same(killed, whole)
 
 
+def killed(bench: Any, patch: pytest.MonkeyPatch, saves: int) -> Path:
+    """A run that dies as soon as it has saved so many times."""
+    real, done, before = checkpoint.save, [], bench.runs()
+
+    def save(trainer: Any, *targets: Path) -> None:
+        real(trainer, *targets)
+        done.append(targets)
+        if len(done) == saves:
+            raise SystemExit(1)
+
+    with patch.context() as within:
+        within.setattr(checkpoint, "save", save)
+        bench.done("fit", *CONFIG, code=130)
+    (run,) = set(bench.runs()) - set(before)
+    return Path(run)
+
+
+STOP_EARLY = {"class_path": "EarlyStopping", "init_args": {"monitor": "val/loss", "patience": 1}}
+HIGH = {"optimizer": {"init_args": {"lr": 0.1}}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", [{"max_steps": None, "max_epochs": 30}, {"val_check_interval": 3}], ids=str)
+def test_a_run_that_stops_early_is_resumed_to_the_same_stop(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, trainer: dict[str, Any]
+) -> None:
+    bench.write(trainer={"max_steps": 100, **trainer, "callbacks": [STOP_EARLY]}, model=HIGH)
+    said = bench.done("fit", *CONFIG).out
+    (whole,) = bench.runs()
+    steps = json.loads((whole / "result.json").read_text())["steps"]
+    assert f"stopped early at step {steps} of " in said
+    assert "EarlyStopping: val/loss did not improve the last time" in said
+    validations = len(json.loads((whole / "result.json").read_text())["validation_loss"]) - 1
+    for saves in (1, validations):  # the last of them is made after the decision to stop
+        for name in ("last", "best"):
+            run = killed(bench, monkeypatch, saves)
+            bench.done("fit", *CONFIG, "--ckpt_path", str(run / f"checkpoints/{name}.ckpt"))
+            assert_same(run, whole)
+
+
+def test_a_run_that_stopped_early_goes_on_with_more_patience(bench: Any) -> None:
+    bench.write(trainer={"max_steps": 60, "callbacks": [STOP_EARLY]}, model=HIGH)
+    bench.done("fit", *CONFIG)
+    (run,) = bench.runs()
+    before = json.loads((run / "result.json").read_text())["steps"]
+    patient = {**STOP_EARLY, "init_args": {"monitor": "val/loss", "patience": 100}}
+    bench.write(trainer={"max_steps": 60, "callbacks": [patient]}, model=HIGH)
+    ran = bench.done("fit", *CONFIG, "--run", str(run), "--ckpt_path", "last")
+    assert before < json.loads((run / "result.json").read_text())["steps"] == 60
+    assert "stopped early" not in ran.out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_fit_saves_and_says_how_to_go_on(bench: Any, number: signal.Signals) -> None:
@@ -124,6 +178,16 @@ def test_a_checkpoint_can_be_named(bench: Any) -> None:
     stray.write_bytes(b"")
     wrong = bench.done("fit", *CONFIG, "--ckpt_path", str(stray), code=2)
     assert "does not lie in a run directory" in wrong.err
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_says_that_the_loss_is_no_number(bench: Any) -> None:
+    ranks = ("--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp")
+    process = start(bench.folder, "fit", *CONFIG, "--model.optimizer.init_args.lr=1e30", *ranks)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 2, out + err
+    assert err.count("no weight was changed by it") == 1, err
+    assert "Traceback" not in err
 
 
 @pytest.mark.slow

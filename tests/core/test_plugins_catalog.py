@@ -266,3 +266,10 @@ def test_the_builtins_load_through_their_entry_point() -> None:
     assert [str(b) for b in catalog.broken if b.package == "tunesmith"] == []
     assert {e.kind for e in catalog.entries if e.builtin} == set(BASES)
     assert catalog.find("evaluator", "ROUGE").__module__ == "tunesmith_plugins.evaluators.rouge"
+
+
+@pytest.mark.parametrize("name", ["tunesmith", "builtin"])
+def test_the_built_ins_cannot_be_blocked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNESMITH_BLOCK", name)
+    with pytest.raises(RecipeError, match=f"TUNESMITH_BLOCK names {name}, the built-in plugins"):
+        Catalog.load()

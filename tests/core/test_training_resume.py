@@ -1,5 +1,7 @@
 """A run that was stopped, however rudely, goes on to the same curve and the same weights, bit for bit."""
 
+import csv
+import math
 import os
 import signal
 import subprocess
@@ -16,6 +18,7 @@ from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_every
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from tunesmith import Encoded, Example, RecipeError
+from tunesmith.cli.metrics_file import MetricsFile
 from tunesmith.data.encode import EncodedRow
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
@@ -208,7 +211,7 @@ def test_dropout_is_on_while_training_and_off_while_validating(
     assert other.validation[0] == whole[0].validation[0]
 
 
-def test_trap_36_the_random_stream_does_not_depend_on_regularizers_or_validation(base: str, tmp_path: Path) -> None:
+def test_trap_27_the_random_stream_does_not_depend_on_regularizers_or_validation(base: str, tmp_path: Path) -> None:
     curves = []
     for number, regularizers in enumerate(({}, {"anchor": KLToBase(0.0)})):
         module = make(base)
@@ -258,6 +261,36 @@ def test_best_checkpoint_is_the_one_with_the_lowest_validation_loss(base: str, t
     assert sorted(p.name for p in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_validation_loss_that_is_no_number_is_never_the_best(tmp_path: Path, value: float) -> None:
+    for mode in ("min", "max"):
+        kept = StepCheckpoint(tmp_path, mode=mode)
+        assert not kept._is_better(value)
+        kept.load_state_dict({"best_model_score": value})
+        assert kept._is_better(3.0)
+
+
+@pytest.mark.parametrize("validates", [True, False])
+@pytest.mark.parametrize("step", [7, 10, 14])
+def test_a_run_by_steps_resumes_from_the_end_of_an_epoch(base: str, tmp_path: Path, step: int, validates: bool) -> None:
+    options: dict[str, Any] = {"max_epochs": -1, "max_steps": 17, "val_check_interval": 6}
+    if not validates:
+        options["limit_val_batches"] = 0
+    whole = fit(base, tmp_path / "whole", **options)
+
+    def crash() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(base, tmp_path, At(step + 1, crash), **options)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == step
+    resumed = fit(base, tmp_path, resume=True, **options)
+    assert {s: whole[0].steps[s] for s in range(step + 1, 18)} == {
+        s: loss for s, loss in resumed[0].steps.items() if s > step
+    }
+    assert all(torch.equal(tensor, resumed[1][name]) for name, tensor in whole[1].items())
+
+
 def test_sigterm_finishes_the_window_saves_and_resumes_exactly(
     base: str, whole: tuple[Losses, dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:
@@ -267,6 +300,28 @@ def test_sigterm_finishes_the_window_saves_and_resumes_exactly(
     assert signal.getsignal(signal.SIGTERM) is handler
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 9
     same(whole, fit(base, tmp_path, resume=True), 9)
+
+
+@pytest.mark.parametrize("options", [{}, {"max_epochs": -1, "max_steps": 21}, {"val_check_interval": 6}], ids=str)
+@pytest.mark.parametrize("step", [3, 7, 9])
+def test_a_stopped_run_leaves_out_neither_validation_nor_a_line_of_the_log(
+    base: str, tmp_path: Path, step: int, options: dict[str, Any]
+) -> None:
+    def logged(name: str, *callbacks: Callback, resume: bool = False) -> Losses:
+        (tmp_path / name).mkdir(exist_ok=True)
+        logger = MetricsFile(tmp_path / name)
+        return fit(base, tmp_path / name, *callbacks, resume=resume, logger=logger, **options)[0]
+
+    whole = logged("whole")
+    with pytest.raises(StoppedError, match=f"after step {step};"):
+        logged("stopped", MidWindow(step - 1, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    resumed = logged("stopped", resume=True)
+    assert resumed.validation == {s: loss for s, loss in whole.validation.items() if s > step}
+    lines = []
+    for name in ("whole", "stopped"):
+        with (tmp_path / name / "metrics.csv").open(newline="") as file:
+            lines.append([{k: v for k, v in row.items() if k != "tokens/s"} for row in csv.DictReader(file)])
+    assert lines[0] == lines[1]
 
 
 def test_a_second_signal_stops_at_once(base: str, tmp_path: Path) -> None:
@@ -315,7 +370,7 @@ def process(directory: Path, function: str, *arguments: str) -> subprocess.Compl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", ["mid-epoch", "half a file", "before the move"])
+@pytest.mark.parametrize("when", ["mid-epoch", "half a file", "before the move", "between the moves"])
 def test_trap_29_a_killed_run_resumes_from_a_whole_checkpoint(
     base: str, whole: tuple[Losses, dict[str, torch.Tensor]], tmp_path: Path, when: str
 ) -> None:
@@ -323,12 +378,14 @@ def test_trap_29_a_killed_run_resumes_from_a_whole_checkpoint(
     done = process(tmp_path, "run_until_killed", base, str(directory), when)
     assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
     step = torch.load(directory / "last.ckpt", weights_only=True)["global_step"]
-    assert step == {"mid-epoch": 10, "half a file": 7, "before the move": 7}[when]
+    assert step == {"mid-epoch": 10, "half a file": 7, "before the move": 7, "between the moves": 5}[when]
+    if when == "between the moves":  # of best and last, which step 7 is
+        assert torch.load(directory / "best.ckpt", weights_only=True)["global_step"] == 7
     same(whole, fit(base, directory, resume=True), step)
 
 
 def run_until_killed(base: str, place: str, when: str) -> None:
-    """A process that kills itself: after step 11, or while it saves step 10 (10 is the third save)."""
+    """A process that kills itself: after step 11, while it saves step 10 (the third save), or 7 (the first best)."""
     from tunesmith.training import checkpoint
 
     directory = Path(place)
@@ -348,7 +405,16 @@ def run_until_killed(base: str, place: str, when: str) -> None:
 
         checkpoint._sync = at_sync
 
-    fit(base, directory, At(10, arm))
+    def arm_between() -> None:
+        copy = checkpoint._copy
+
+        def copy_and_die(source: Path, target: Path) -> None:
+            copy(source, target)
+            kill()
+
+        checkpoint._copy = copy_and_die
+
+    fit(base, directory, At(6, arm_between) if when == "between the moves" else At(10, arm))
 
 
 @pytest.mark.slow

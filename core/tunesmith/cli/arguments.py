@@ -78,6 +78,9 @@ def parse(verb: str, arguments: Sequence[str], sections: Sequence[str]) -> Argum
             raise RecipeError(_unknown(verb, name, sections))
         takes_value = OPTIONS[option][0]
         if not takes_value:
+            if has_value:
+                msg = f"--{name} takes no value; leave it out, or write --{name} alone"
+                raise RecipeError(msg)
             parsed.options[option] = "true"
             continue
         text = value if has_value else _value(name, rest)

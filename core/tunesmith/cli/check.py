@@ -6,8 +6,8 @@ from tunesmith.cli.arguments import Arguments
 from tunesmith.cli.fit import check_judgement, check_length
 from tunesmith.cli.quiet import quieten
 from tunesmith.cli.trainer_cli import open_session
-from tunesmith.data.sources import Opened
-from tunesmith.errors import DataError
+from tunesmith.data.sources import open_sources
+from tunesmith.errors import AbsentDataError
 
 
 def check_recipe(configs: Sequence[str], plugins: Sequence[str] = (), trust: Sequence[str] = ()) -> list[str]:
@@ -23,6 +23,7 @@ def check_recipe(configs: Sequence[str], plugins: Sequence[str] = (), trust: Seq
 
     Raises:
         RecipeError: Anything in the recipe is wrong.
+        DataError: A source names something that is no file of rows.
     """
     quieten()
     named = {"config": list(configs), "plugin": list(plugins), "trust": list(trust)}
@@ -31,10 +32,8 @@ def check_recipe(configs: Sequence[str], plugins: Sequence[str] = (), trust: Seq
     check_judgement(session)
     session.model.schedule.check()
     session.data.split.check()
-    absent = []
-    for name, source in session.data.sources.items():
-        try:
-            Opened(name, source)
-        except DataError as error:
-            absent.append(str(error))
-    return absent
+    try:
+        open_sources(session.data.sources)
+    except AbsentDataError as error:
+        return list(error.missing)
+    return []

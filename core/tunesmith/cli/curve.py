@@ -12,10 +12,17 @@ class Curve(Callback):
     def __init__(self) -> None:
         self.validation: list[tuple[int, float]] = []
         self.training = math.nan
+        self.planned = math.inf
         self._steps: dict[int, float] = {}
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note how many steps the run is to make; infinite where only the clock ends it."""
+        self.planned = trainer.estimated_stepping_batches
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the validation loss at this step."""
+        """Note the validation loss at this step; that of a few batches is no start to compare with."""
+        if trainer.sanity_checking and trainer.num_sanity_val_batches != trainer.num_val_batches:
+            return
         value = getattr(pl_module, "validation_loss", None)
         if value is not None and not math.isnan(value):
             self.validation.append((trainer.global_step, float(value)))
@@ -33,6 +40,11 @@ class Curve(Callback):
         self.training = math.fsum(self._steps.values()) / len(self._steps) if self._steps else math.nan
         self._steps = {}
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close an epoch that a resumed run does not go on with."""
+        if self._steps:
+            self.on_train_epoch_end(trainer, pl_module)
+
     def state_dict(self) -> dict[str, Any]:
         """So that a resumed run tells the whole story."""
         return {"validation": [list(p) for p in self.validation], "training": self.training, "steps": dict(self._steps)}
@@ -47,29 +59,33 @@ class Curve(Callback):
         """Numbers for `result.json`."""
         return {
             "steps": trainer.global_step,
-            "epochs": trainer.current_epoch,
+            "epochs": trainer.fit_loop.epoch_progress.current.ready,  # the one that was begun last counts
             "validation_loss": [list(p) for p in self.validation],
             "train_loss": None if math.isnan(self.training) else self.training,
         }
 
-    def sentence(self, missing: str = "") -> str:
-        """Validation loss from start to end, and what it says about overfitting.
+    def sentence(self, kept: int, missing: str = "") -> str:
+        """Validation loss from start to end, what it says about overfitting, and which step's weights are kept.
 
         Args:
-            missing: Why there is none, where there is none.
+            kept: The step that the adapter is saved from.
+            missing: Why there is no validation loss, where there is none.
         """
         if not self.validation:
             return f"{missing or 'validation did not run'}: whether the model overfits cannot be told"
-        first, last = self.validation[0][1], self.validation[-1][1]
-        text = f"validation loss {first:.3f} -> {last:.3f}"
+        (begin, first), (_, last) = self.validation[0], self.validation[-1]
+        since = f" at step {begin}" if begin else ""
         if len(self.validation) == 1:
-            return f"{text}: measured once only, so no trend can be told"
-        step, best = min(self.validation[1:], key=lambda p: p[1])
-        if best >= first:
-            return f"{text}: it never fell below its start; the learning rate is wrong or the data does not fit"
+            return f"validation loss {first:.3f}{since}: measured once only, so no trend can be told"
+        text = f"validation loss {first:.3f}{since} -> {last:.3f}"
+        step, best = min((p for p in self.validation if p[0]), key=lambda p: p[1])
+        end = f"step {kept} is kept" if kept == step else f"step {kept} is kept, as no checkpoint holds step {step}"
+        if not begin and best >= first:
+            why = "the learning rate is wrong or the data does not fit"
+            return f"{text}: it never fell below its start; {why}; lowest after it {best:.3f} at step {step}; {end}"
         if last > best * 1.01:
-            return f"{text}, lowest {best:.3f} at step {step}: it rose after that (overfitting); step {step} is kept"
+            return f"{text}, lowest {best:.3f} at step {step}: it rose after that (overfitting); {end}"
         gap = "" if math.isnan(self.training) else f" (training {self.training:.3f})"
         more = self.validation[-2][1] - last > 0.02 * first
         trend = "still falling, more epochs may help" if more else "levelled off, no sign of overfitting"
-        return f"{text}{gap}: {trend}; step {step} is kept"
+        return f"{text}{gap}: {trend}; {end}"

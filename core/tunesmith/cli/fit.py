@@ -1,10 +1,13 @@
 """The verb `fit`: train, keep the best checkpoint, save the adapter, say how it went."""
 
+import math
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -14,17 +17,18 @@ from tunesmith.cli.metrics_file import MetricsFile
 from tunesmith.cli.opening import closing, command, opening, why_no_validation
 from tunesmith.cli.progress import TrainingProgress
 from tunesmith.cli.refusals import refusals, refused
-from tunesmith.cli.resume import check_lock, find_resumed, make_lock
+from tunesmith.cli.resume import Resumed, check_lock, check_position, find_resumed, make_lock, nothing_to_do
 from tunesmith.cli.runs import Run, new_run, write_json
 from tunesmith.cli.screen import is_first_rank, say
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
-from tunesmith.data.sources import Opened
+from tunesmith.data.sources import open_sources
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.run_test import audits_of, check_bases, rehearse
 from tunesmith.evaluation.success import check_names, produced
 from tunesmith.nearest import did_you_mean
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
+from tunesmith.training.stopping import Stopping, check_after_validation, why_early
 
 
 def prepare_data(session: Session, directory: Path | None) -> Curated:
@@ -33,8 +37,7 @@ def prepare_data(session: Session, directory: Path | None) -> Curated:
     Raises:
         DataError: Rows or base are missing or cannot be read.
     """
-    for name, source in session.data.sources.items():
-        Opened(name, source)  # a missing file is said before a base of gigabytes is loaded
+    open_sources(session.data.sources)  # missing files are said before a base of gigabytes is loaded
     session.model.load()
     positions = getattr(session.model.network.config, "max_position_embeddings", None)
     session.data.bind(session.model.renderer, session.model.objective, session.seed, directory, max_positions=positions)
@@ -52,21 +55,25 @@ def fit(session: Session) -> int:
     judged = curated.splits["test"] or curated.splits["validation"]
     rehearse(session.evaluators, judged)  # what `test` would refuse is refused before hours of training
     lock = make_lock(session, curated)
-    check_lock(session, resumed, lock)
-    if resumed is not None and resumed.complete and session.arguments.options.get("ckpt_path") == "last":
+    changed = check_lock(session, resumed, lock)
+    if resumed is not None and nothing_to_do(session, resumed, changed):
         say(f"{resumed.path} is complete: nothing to do; to train it further, raise trainer.max_epochs or max_steps")
         return 0
     run = resumed or new_run(session.root, session.name)
     curve, checkpoints = Curve(), StepCheckpoint(run.path / "checkpoints")
     kept = [checkpoints] if session.trainer_options.get("enable_checkpointing") is not False else []
+    is_other = changed or session.arguments.flag("relock")
+    origin = Resumed(lambda: _write_origin(session, run, lock if is_other else None, curated))
     try:
-        trainer = make_trainer(session, run, [curve, *kept])
+        trainer = make_trainer(session, run, [curve, *kept, *([origin] if resumed is not None else [])])
     except RecipeError:
         if resumed is None and is_first_rank():
-            run.path.rmdir()
+            shutil.rmtree(run.path)
         raise
-    if is_first_rank():
-        _write_origin(session, run, lock if resumed is None else None, curated)
+    if checkpoint is not None:
+        check_position(session, checkpoint, trainer)
+    if is_first_rank() and resumed is None:
+        _write_origin(session, run, lock, curated)
     opening(session, run, trainer, checkpoint)
     begin = time.monotonic()
     try:
@@ -75,14 +82,22 @@ def fit(session: Session) -> int:
     except StoppedError as stop:
         say(f"{stop}\ngo on with: {command(session, 'fit', '--ckpt_path', 'last')}")
         return stop.exit_code
+    except RecipeError as error:
+        if is_first_rank():
+            raise
+        return error.exit_code  # all ranks find the same recipe wrong, and one says so
     except SystemExit:  # what Lightning makes of a second Ctrl-C
         raise KeyboardInterrupt from None
-    _restore_best(session, checkpoints)
+    step = _restore_best(session, checkpoints, trainer)
     session.model.save_adapter(run.adapter)
     if is_first_rank():
         result = {"complete": True, "seconds": round(time.monotonic() - begin, 1), **curve.summary(trainer)}
         write_json(run.result, result)
-        closing(session, run, curve, result)
+        say(curve.sentence(step, why_no_validation(session)))
+        if why := why_early(trainer, curve.planned):
+            of = "" if math.isinf(curve.planned) else f" of {int(curve.planned)}"
+            say(f"stopped early at step {trainer.global_step}{of}: {why}")
+        closing(session, run, result)
     return 0
 
 
@@ -94,7 +109,7 @@ def check_judgement(session: Session) -> None:
 
 
 def _write_origin(session: Session, run: Run, lock: dict[str, Any] | None, curated: Curated) -> None:
-    """What the run is made from: recipe and lock where it is new, and what happened to the rows."""
+    """What the run is made from: recipe and lock where they are new, and what happened to the rows."""
     curated.rejected.write(run.path / "rejected.jsonl")
     # `prepare_rows` wrote them where no run directory was yet; another fit may have taken that file away
     (session.root / session.name / "rejected.jsonl").unlink(missing_ok=True)
@@ -109,8 +124,15 @@ def check_length(session: Session) -> None:
     """Insist on an end: Lightning would train 1,000 epochs.
 
     Raises:
-        RecipeError: The recipe states none.
+        RecipeError: The recipe states none, or validates between two optimizer steps.
     """
+    interval, accumulate = (session.trainer_options.get(k) for k in ("val_check_interval", "accumulate_grad_batches"))
+    if not isinstance(interval, int | float | None) and (accumulate or 1) > 1:
+        msg = (
+            f"trainer.val_check_interval is {interval}: a time may fall between two optimizer steps; give a number of "
+            f"batches, a multiple of trainer.accumulate_grad_batches ({accumulate})"
+        )
+        raise RecipeError(msg)
     if all(session.trainer_options.get(key) in (None, -1) for key in ("max_epochs", "max_steps", "max_time")):
         if session.trainer_options.get("fast_dev_run"):
             return
@@ -144,15 +166,21 @@ def make_trainer(session: Session, run: Run, own: list[Callback]) -> Trainer:
     given = options.pop("callbacks", None) or []
     callbacks: list[Callback] = list(given) if isinstance(given, list) else [given]
     _check_monitors(session, callbacks)
+    check_after_validation(
+        callbacks,
+        validates=not why_no_validation(session),
+        once_an_epoch=options.get("val_check_interval") in (None, 1.0) and options.get("check_val_every_n_epoch") == 1,
+    )
     named = options.pop("logger", None)
-    others = [] if named in (None, True, False) else (list(named) if isinstance(named, list) else [named])
-    logger: Any = False if named is False else [MetricsFile(run.path), *others]
     if options.get("enable_progress_bar") is not False and not any(isinstance(c, ProgressBar) for c in callbacks):
         own = [*own, TrainingProgress()]
     try:
-        return Trainer(**options, callbacks=[*callbacks, *own], logger=logger)
-    except (MisconfigurationException, ImportError, ValueError, TypeError) as error:
+        logger: Any = False if named is False else [MetricsFile(run.path), *session.loggers(run.path)]
+        trainer = Trainer(**options, callbacks=[*callbacks, *own], logger=logger)
+    except (ArgumentError, MisconfigurationException, ImportError, ValueError, TypeError) as error:
         raise RecipeError(refused(error, options)) from error
+    trainer.callbacks.append(Stopping())  # type: ignore[attr-defined]  # behind the Timer that `max_time` brings
+    return trainer
 
 
 def _check_monitors(session: Session, callbacks: list[Callback]) -> None:
@@ -170,8 +198,11 @@ def _check_monitors(session: Session, callbacks: list[Callback]) -> None:
             raise RecipeError(msg)
 
 
-def _restore_best(session: Session, checkpoints: StepCheckpoint) -> None:
+def _restore_best(session: Session, checkpoints: StepCheckpoint, trainer: Trainer) -> int:
+    """Put the best weights back, where a checkpoint holds them; returns the step that the weights are of."""
     best = Path(checkpoints.best_model_path)
     if checkpoints.best_model_path and best.is_file():
         content = torch.load(best, map_location="cpu", weights_only=True)
         session.model.restore_trained(content["state_dict"])
+        return int(content["global_step"])
+    return trainer.global_step

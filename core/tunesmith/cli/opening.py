@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
-from tunesmith.cli.curve import Curve
 from tunesmith.cli.runs import Run
 from tunesmith.cli.screen import fact, say, warn
 from tunesmith.cli.trainer_cli import Session
@@ -81,9 +80,8 @@ def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None
         warn(f"{rows} test rows are too few to tell a difference from chance")
 
 
-def closing(session: Session, run: Run, curve: Curve, result: dict[str, Any]) -> None:
-    """How it went, where the adapter is, and what to do next."""
-    say(curve.sentence(why_no_validation(session)))
+def closing(session: Session, run: Run, result: dict[str, Any]) -> None:
+    """Where the adapter is, and what to do next."""
     say(f"adapter saved in {run.adapter} ({result['seconds']:.0f} s)")
     # a recipe may bring its own validation file and no test rows
     verb = "test" if session.data.prepare_rows().splits["test"] else "validate"

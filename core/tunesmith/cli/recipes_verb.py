@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tunesmith.cli.options import Parser, choose
 from tunesmith.errors import RecipeError, TunesmithError
+from tunesmith.recipe.schema import OVERLAY_WITH
 from tunesmith.recipe.shipped import Listed, find, local, look, shipped
 
 PROG = "lightning-cli recipes"
@@ -128,9 +129,11 @@ def _check(arguments: Any) -> int:
             absent = check_recipe([path, *arguments.overlay], arguments.plugin, arguments.trust)
         except TunesmithError as error:
             wrong += 1
-            print(f"{path}: wrong\n  " + str(error).replace("\n", "\n  "))
+            said = str(error).replace(OVERLAY_WITH, f"{PROG} check RECIPE.yaml --overlay {shlex.quote(path)}")
+            print(f"{path}: wrong\n  " + said.replace("\n", "\n  "))
         else:
-            print("\n  ".join([f"{path}: good", *(line for text in absent for line in text.splitlines())]))
+            some = f", but {len(absent)} file{'s are' if len(absent) > 1 else ' is'} absent:" if absent else ""
+            print("\n  ".join([f"{path}: good{some}", *(line for text in absent for line in text.splitlines())]))
     return RecipeError.exit_code if wrong else 0
 
 

@@ -1,31 +1,67 @@
 """Which run a `fit` goes on with, and whether what it was made from is still the same."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from lightning.pytorch import Callback, Trainer
+
 from tunesmith import __version__
 from tunesmith.cli.lean import lean
-from tunesmith.cli.runs import Run, announce, chosen_run, differences, digest, find_run, method, write_json
+from tunesmith.cli.runs import Run, announce, chosen_run, differences, digest, find_run, method
 from tunesmith.cli.screen import is_first_rank, warn
 from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.loader import layout_differences
 from tunesmith.data.pipeline import Curated
 from tunesmith.errors import RecipeError
-from tunesmith.recipe.lock import base_revision, compare, environment
+from tunesmith.recipe.lock import base_revision, compare, environment, plugin_versions, trusted_code
 from tunesmith.recipe.package_fs import resolve
+
+
+class Resumed(Callback):
+    """Begins a resumed run at its first batch, when Lightning has taken the checkpoint, and each callback its start.
+
+    A resume that is refused before that leaves all files of its run as they were.
+
+    Args:
+        write: Writes what the run is made from now.
+    """
+
+    def __init__(self, write: Callable[[], None]) -> None:
+        self._write: Callable[[], None] | None = write
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        """Write before the first step."""
+        if self._write is not None:
+            # Lightning numbers logged steps apart, and loses one where `max_steps` had ended the run within an epoch
+            trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+        self._begin()
+
+    def on_train_end(self, *_: Any) -> None:
+        """Write where there was no step to make."""
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._write is not None and is_first_rank():
+            self._write()
+        self._write = None
 
 
 def make_lock(session: Session, curated: Curated) -> dict[str, Any]:
     """What `lock.json` holds."""
     base = resolve(session.model.base)
     commit = getattr(getattr(session.model.network, "config", None), "_commit_hash", None)
-    used = {(e.package, e.version) for e in session.catalog.entries if e.path in session.dump}
+    named = class_paths(session.config)
+    used = [entry for entry in session.catalog.entries if any(map(entry.answers_to, named))]
     return {
         "recipe": session.name,
         "fingerprint": digest(lean(method(session.config))),
         "method": method(session.config),
         "data": dict(curated.hashes),
         "base": {session.model.base: base_revision(base, commit)},
-        **environment(used),
+        **environment(plugin_versions(used).items()),
+        "trusted": trusted_code(named, session.arguments.repeated["trust"]),
         "seed": session.seed,
         "success": session.config.get("success") or {},
         "thresholds": digest(session.config.get("success") or {}),
@@ -33,13 +69,26 @@ def make_lock(session: Session, curated: Curated) -> dict[str, Any]:
     }
 
 
+def class_paths(config: Any) -> set[str]:
+    """The import paths of all classes that a resolved recipe names."""
+    if isinstance(config, list):
+        return {path for value in config for path in class_paths(value)}
+    if not isinstance(config, dict):
+        return set()
+    own = {config["class_path"]} if isinstance(config.get("class_path"), str) else set()
+    return own | {path for value in config.values() for path in class_paths(value)}
+
+
 def find_resumed(session: Session) -> tuple[Run | None, str | None]:
     """The run and the checkpoint that `--ckpt_path` and `--run` mean; none for a new run.
 
     Raises:
-        RecipeError: There is no such run or checkpoint.
+        RecipeError: There is no such run or checkpoint, or --relock has no lock to go beyond.
     """
-    options = session.arguments.options
+    options, flag = session.arguments.options, session.arguments.flag
+    if flag("relock") and "ckpt_path" not in options and not flag("locked"):
+        msg = "--relock goes on although a lock differs; a new run has none: leave it out, or add --ckpt_path last"
+        raise RecipeError(msg)
     wanted, chosen = options.get("ckpt_path"), options.get("run")
     if wanted is None:
         if chosen is not None:
@@ -67,25 +116,61 @@ def _newest(session: Session) -> Run:
     return find_run(session.root, session.name, session.config, session.home, complete=False)
 
 
-def check_lock(session: Session, resumed: Run | None, lock: dict[str, Any]) -> None:
+def check_lock(session: Session, resumed: Run | None, lock: dict[str, Any]) -> bool:
     """Refuse to go on (`--ckpt_path`) or to begin (`--locked`) where data, base or plugins changed, but for `--relock`.
+
+    Changes no file.
+
+    Returns:
+        Whether the resumed run goes on with another recipe than it was begun with.
 
     Raises:
         RecipeError: Names the first difference.
     """
     flag = session.arguments.flag
     if resumed is not None:
+        changed = list(differences(lean(resumed.lock.get("method") or {}), lean(lock["method"])))
         if not flag("relock"):
             compare(resumed.lock, lock, resumed.path / "lock.json")
-        changed = list(differences(lean(resumed.lock.get("method") or {}), lean(lock["method"])))
         if changed:
             key, then, now = changed[0]
             warn(f"this run goes on with another recipe: {key} was {then}, is {now}")
-        if is_first_rank() and changed:
-            resumed.result.unlink(missing_ok=True)  # what is complete is the recipe of before
-        if is_first_rank() and (changed or flag("relock")):
-            write_json(resumed.path / "lock.json", lock)
-            (resumed.path / "config.yaml").write_text(session.dump)
-    elif flag("locked") and not flag("relock"):
-        run = find_run(session.root, session.name, session.config, session.home)
+        return bool(changed)
+    if flag("locked") and not flag("relock"):
+        advice = "--locked begins what a lock describes already: give the recipe of that run, or leave --locked out"
+        run = find_run(session.root, session.name, session.config, session.home, advice=advice)
         compare(run.lock, lock, run.path / "lock.json")
+    return False
+
+
+def nothing_to_do(session: Session, resumed: Run, changed: bool) -> bool:
+    """Whether the run is complete and `last` means its end; a checkpoint that is named may be an earlier one."""
+    return resumed.complete and session.arguments.options.get("ckpt_path") == "last" and not changed
+
+
+def check_position(session: Session, checkpoint: str, trainer: Trainer) -> None:
+    """Look whether the checkpoint's place within an epoch still means the same rows.
+
+    Where it does not, `--relock` ends that epoch there and goes on with the next, which is complete.
+
+    Raises:
+        RecipeError: It does not, and `--relock` is not given or there is no next epoch.
+    """
+    # mapped, not read: only a few numbers of it are looked at
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    at = content.get(type(session.data).__qualname__, {}).get("train")
+    plan = session.data.plan("train", accumulate=trainer.accumulate_grad_batches, world=trainer.world_size)
+    if at is None or not 0 < at["done"] < at["of"] or at["layout"] == plan.layout():
+        return
+    epoch = at["epoch"] + 1
+    where = f"epoch {epoch} was left after {at['done']} of {at['of']} micro-batches and cannot go on: "
+    said = where + ", ".join(layout_differences(at["layout"], plan.layout()))
+    last = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs > 0 else None
+    if last is not None and epoch >= last:
+        msg = f"{said}\nit is the last: restore them, raise trainer.max_epochs, or begin a new run without --ckpt_path"
+        raise RecipeError(msg)
+    if not session.arguments.flag("relock"):
+        msg = f"{said}\nrestore them, or add --relock to go on with epoch {epoch + 1}"
+        raise RecipeError(msg)
+    session.data.leaves_cut_epoch = True
+    warn(f"{said}; the rows of its rest are not seen in it; training goes on with epoch {epoch + 1}, on all rows")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -148,7 +148,13 @@ def chosen_run(path: str) -> Run:
 
 
 def find_run(
-    root: Path, recipe: str, config: Mapping[str, Any], first: Run | None = None, *, complete: bool = True
+    root: Path,
+    recipe: str,
+    config: Mapping[str, Any],
+    first: Run | None = None,
+    *,
+    complete: bool = True,
+    advice: str = "",
 ) -> Run:
     """The newest run that the recipe, as it is now, describes.
 
@@ -157,28 +163,38 @@ def find_run(
         recipe: Its name.
         config: The resolved recipe.
         first: The run that the recipe's file lies in, which is taken if it fits.
-        complete: Whether it must have ended.
+        complete: Whether it must have ended; else it must hold a checkpoint to go on from.
+        advice: What to do where none was made by this recipe; empty for what the verbs that judge need.
 
     Raises:
         RecipeError: There is none; names the nearest run and the first key that differs.
     """
     wanted = lean(method(config))
     candidates = [*([first] if first is not None else []), *runs_of(root, recipe)]
-    others = [run for run in candidates if run.complete or not complete]
+    others = [run for run in candidates if (run.complete if complete else run.last_checkpoint)]
     for run in others:
         if digest(_made_by(run)) == digest(wanted):
             return run
     if not others:
-        begun = ", only some that did not end; go on with --ckpt_path last" if candidates else "; train it first"
-        msg = f"there is no {'complete ' if complete else ''}run of {recipe} below {root}{begun}: lightning-cli fit ..."
+        what = "complete run" if complete else "run with a checkpoint"
+        msg = f"there is no {what} of {recipe} below {root}{_what_to_do(candidates)}: lightning-cli fit ..."
         raise RecipeError(msg)
     nearest = min(others, key=lambda run: len(list(differences(_made_by(run), wanted))))
     key, then, now = next(differences(_made_by(nearest), wanted), ("version", None, None))
     msg = (
         f"no run of {recipe} was made by this recipe; the nearest is {nearest.path}: {key} was {_said(then)} there "
-        f"and is {_said(now)} now\ngive the same --config and changes as for `fit`, or --run {nearest.path}"
+        f"and is {_said(now)} now\n"
+        f"{advice or f'give the same --config and changes as for `fit`, or --run {nearest.path}'}"
     )
     raise RecipeError(msg)
+
+
+def _what_to_do(begun: Sequence[Run]) -> str:
+    if any(run.last_checkpoint for run in begun):
+        return ", only some that did not end; go on with --ckpt_path last"
+    if begun:
+        return ", only some that did not end and saved no checkpoint; train it again, without --ckpt_path"
+    return "; train it first"
 
 
 def _made_by(run: Run) -> dict[str, Any]:

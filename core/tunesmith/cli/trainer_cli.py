@@ -15,9 +15,11 @@ import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
 
 from tunesmith.cli.arguments import Arguments, help_page, parse
 from tunesmith.cli.errors import explain
+from tunesmith.cli.loggers import filled, place
 from tunesmith.cli.quiet import quieten
 from tunesmith.cli.refusals import check_loggers, check_precision
 from tunesmith.cli.runs import Run, run_of
@@ -74,6 +76,8 @@ class Session:
     success: dict[str, Threshold]
     generation: Generation
     trainer_options: dict[str, Any]
+    loggers: Callable[[Path], list[Logger]]
+    """Makes the recipe's own loggers, given the run directory."""
     catalog: Catalog
     home: Run | None
     """The run that the recipe's file lies in, where it is a `config.yaml` that `fit` wrote."""
@@ -127,10 +131,22 @@ class Command(LightningCLI):
         parser.add_argument("--plugins", type=list[str] | None, default=None)  # an empty list would allow none
 
     def instantiate_classes(self) -> None:
-        """Instantiate all but the Trainer."""
-        self.config_init = self.parser.instantiate(self.config)
+        """Instantiate all but the Trainer and its loggers."""
+        config = self.config.clone()
+        config["trainer"]["logger"] = None
+        self.config_init = self.parser.instantiate(config)
         self.datamodule = self.config_init["data"]
         self.model = self.config_init["model"]
+
+    def loggers(self, directory: Path) -> list[Logger]:
+        """The recipe's own loggers; those that name no place write into the run directory."""
+        named = filled(self.config["trainer"]["logger"], directory)
+        if named in (None, True, False):
+            return []
+        parser = _Parser()
+        parser.add_argument("--loggers", type=list[Logger])
+        config = Namespace(loggers=named if isinstance(named, list) else [named])  # type: ignore[no-untyped-call]
+        return list(parser.instantiate(config)["loggers"])
 
 
 def open_session(arguments: Arguments) -> Session:
@@ -149,6 +165,7 @@ def open_session(arguments: Arguments) -> Session:
         extra_files=[Path(p) for p in arguments.repeated["plugin"]],
     )
     trust = arguments.repeated["trust"]
+    place(recipe.data.get("trainer"))
     checked = check(recipe, catalog, sections(), trust=trust)
     check_loggers(checked, recipe)
     check_precision(checked, recipe)
@@ -157,14 +174,18 @@ def open_session(arguments: Arguments) -> Session:
         command = Command(json.dumps(checked))  # YAML's own dump leaves "1e5" bare, which is read back as a number
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
         raise RecipeError(explain(error, recipe)) from error
-    return _session(arguments, recipe, command, catalog)
+    return _session(arguments, recipe, checked, command, catalog)
 
 
-def _session(arguments: Arguments, recipe: Recipe, command: Command, catalog: Catalog) -> Session:
+def _session(
+    arguments: Arguments, recipe: Recipe, checked: Mapping[str, Any], command: Command, catalog: Catalog
+) -> Session:
     init: Namespace = command.config_init
     home = run_of(recipe.paths[0])
     dump = command.parser.dump(command.config.clone(), skip_unset=True, format="yaml")
     config = {key: value for key, value in yaml.safe_load(dump).items() if key != "config"}
+    # the parser adds options that Lightning's loggers pass on to others, which no recipe may name
+    config["trainer"]["logger"] = (checked.get("trainer") or {}).get("logger")
     return Session(
         arguments=arguments,
         name=home.lock["recipe"] if home is not None else recipe.name,
@@ -176,7 +197,8 @@ def _session(arguments: Arguments, recipe: Recipe, command: Command, catalog: Ca
         audits=dict(init["audits"] or {}),
         success=dict(init["success"] or {}),
         generation=init["generation"],
-        trainer_options=dict(init["trainer"]),
+        trainer_options={**dict(init["trainer"]), "logger": command.config["trainer"]["logger"]},
+        loggers=command.loggers,
         catalog=catalog,
         home=home,
     )

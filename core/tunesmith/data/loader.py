@@ -4,7 +4,7 @@ The state of a checkpoint is the epoch and how many micro-batches were handed ou
 of seed and epoch. No worker holds any of it, so that it is right for any number of workers (traps 26, 47).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -74,6 +74,7 @@ class PlanLoader(DataLoader[Batch]):
     def __init__(self, rows: list[EncodedRow], plan: Plan, rank: int = 0, workers: int = 0) -> None:
         self.position = PlanSampler(plan, rank)
         # torch gives each worker one thread, so that they don't fight over the processors with training
+        self.leaves_cut_epoch = False
         super().__init__(
             PlannedRows(rows),
             batch_sampler=self.position,  # type: ignore[arg-type]  # yields micro-batches, not lists of indices
@@ -105,17 +106,20 @@ class PlanLoader(DataLoader[Batch]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on at a position that `state_dict` gave.
 
+        A position within an epoch of another plan means other rows. With `leaves_cut_epoch` that epoch ends there.
+
         Raises:
-            RecipeError: The state lies within an epoch of another plan, where it means other rows.
+            RecipeError: It is such a position, and `leaves_cut_epoch` is not set.
         """
         position = self.position
         ours = position.plan.layout()
         ended = state["done"] >= state["of"]
         if state["layout"] != ours and state["done"] and not ended:
-            named = zip(_LAYOUT, state["layout"], ours, strict=True)
-            differences = ", ".join(f"{name} was {before} and is {now}" for name, before, now in named if before != now)
-            msg = f"the checkpoint stopped within an epoch, which cannot go on with another layout: {differences}"
-            raise RecipeError(msg)
+            if not self.leaves_cut_epoch:
+                differences = ", ".join(layout_differences(state["layout"], ours))
+                msg = f"the checkpoint stopped within an epoch, which cannot go on with another layout: {differences}"
+                raise RecipeError(msg)
+            ended = True
         position.epoch, position.restored = state["epoch"], True
         position.done = len(position.plan) if ended else state["done"]
 
@@ -128,6 +132,12 @@ _LAYOUT = (
     "number of processes",
     "seed_everything",
 )
+
+
+def layout_differences(then: Sequence[int], now: Sequence[int]) -> list[str]:
+    """What two layouts of a plan do not share, in words."""
+    named = zip(_LAYOUT, then, now, strict=True)
+    return [f"{name} was {before} and is {after}" for name, before, after in named if before != after]
 
 
 def _collate(item: tuple[MicroBatch, list[EncodedRow]]) -> Batch:

@@ -64,6 +64,7 @@ class RecipeData(lightning.LightningDataModule):
         self._curated: Curated | None = None
         self._encoded: dict[SplitName, EncodedSplit] = {}
         self._restored: dict[str, Any] | None = None
+        self.leaves_cut_epoch = False  # what a training loader does with a position of other rows
 
     def bind(
         self,
@@ -219,7 +220,9 @@ class RecipeData(lightning.LightningDataModule):
         if split == "train":
             self.prepare_rows().need(split)
         rank = self.trainer.global_rank if self.trainer is not None else 0
-        return PlanLoader(self.encoded(split).rows, plan, rank, self.workers)
+        loader = PlanLoader(self.encoded(split).rows, plan, rank, self.workers)
+        loader.leaves_cut_epoch = self.leaves_cut_epoch
+        return loader
 
     def _ready(self) -> tuple[ChatRenderer, Objective, int, Path | None]:
         if self._bound is None:

@@ -18,6 +18,7 @@ from tunesmith.data.tables import read_csv, read_parquet
 from tunesmith.errors import DataError, RowError
 
 Read = Row | Reject
+_OTHER_ENCODING = "the line is not UTF-8; save the file as UTF-8"
 
 
 def read_file(path: Path) -> Iterator[Read]:
@@ -81,7 +82,7 @@ def _parse(file: str, line: int, data: bytes) -> Read:
     try:
         return _row(file, line, _loads(data))
     except UnicodeDecodeError:
-        return Reject(file, line, "", "the line is not UTF-8", data.decode("utf-8", "replace").strip())
+        return Reject(file, line, "", _OTHER_ENCODING, data.decode("utf-8", "replace").strip())
     except (ValueError, RecursionError) as error:
         return Reject(file, line, "", f"the line is not JSON: {_why(error)}", data.decode("utf-8").strip())
 
@@ -118,7 +119,7 @@ def _read_json(path: Path, file: IO[bytes]) -> Iterator[Read]:
     try:
         document = _loads(data)
     except UnicodeDecodeError as error:
-        msg = f"{path} is not UTF-8 (byte {error.start})"
+        msg = f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8"
         raise DataError(msg) from error
     except (ValueError, RecursionError) as error:
         if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
@@ -165,7 +166,13 @@ def _read_text(path: Path, file: IO[bytes]) -> Iterator[Read]:
         try:
             yield _row(str(path), line, {"text": data.decode("utf-8").rstrip("\r\n")})
         except UnicodeDecodeError:
-            yield Reject(str(path), line, "text", "the line is not UTF-8", data.decode("utf-8", "replace").strip())
+            yield Reject(
+                str(path),
+                line,
+                "text",
+                _OTHER_ENCODING,
+                data.decode("utf-8", "replace").strip(),
+            )
 
 
 _READERS: dict[str, Callable[[Path, IO[bytes]], Iterator[Read]]] = {

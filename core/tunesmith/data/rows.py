@@ -106,7 +106,9 @@ def _check_text(text: str, field: str, what: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise RowError(field, f"{what} is not UTF-8") from None
+        # tables spell the bytes of another encoding so; half a surrogate pair of JSON is no matter of the encoding
+        advice = "; save the file as UTF-8" if any("\udc80" <= c <= "\udcff" for c in text) else ""
+        raise RowError(field, f"{what} is not UTF-8{advice}") from None
 
 
 def _plain(value: Any, field: str, depth: int, missing_nan: bool) -> Any:

@@ -3,7 +3,7 @@
 import glob
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 from tunesmith.data.hub import HUB, Hub
 from tunesmith.data.read import Read, endings, file_ending, read_file
 from tunesmith.data.rows import Row, canonical
-from tunesmith.errors import DataError
+from tunesmith.errors import AbsentDataError, DataError, RecipeError
 from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.interfaces import Formatter
 
@@ -50,7 +50,8 @@ class Opened:
         source: The source.
 
     Raises:
-        DataError: A file is missing, is a folder, is named twice or has an unknown ending.
+        AbsentDataError: Files are missing; holds all of them.
+        DataError: A file is a folder, is named twice or has an unknown ending.
     """
 
     def __init__(self, name: str, source: Source) -> None:
@@ -58,11 +59,17 @@ class Opened:
         self.key = f"data.sources.{name}.path"
         self.about = f"\n{source.about.strip()}" if source.about.strip() else ""
         self.parts: list[Path | Hub] = []
+        missing: list[str] = []
         for path in [source.path] if isinstance(source.path, str) else source.path:
             if path.startswith(HUB):
                 self.parts.append(Hub.parse(path, self.key, source.split))
-            else:
+                continue
+            try:
                 self.parts.extend(self._files(path))
+            except AbsentDataError as error:
+                missing += error.missing
+        if missing:
+            raise AbsentDataError(missing)
         if not self.parts:
             msg = f"{self.key} is empty; name a file, a pattern or a data set of the hub"
             raise DataError(msg)
@@ -104,10 +111,9 @@ class Opened:
         elif glob.has_magic(str(found)):
             files = [p for p in map(Path, sorted(glob.glob(str(found), recursive=True))) if p.is_file()]  # noqa: PTH207  absolute patterns
             if not files:
-                msg = f"{self.key}: no file matches {found}{self.about}"
-                raise DataError(msg)
+                raise AbsentDataError([f"{self.key}: no file matches {found}{self.about}"])
         else:
-            raise DataError(self._missing(found))
+            raise AbsentDataError([self._missing(found)])
         for file in files:
             self._check_ending(file)
         return files
@@ -115,9 +121,12 @@ class Opened:
     def _resolve(self, path: str) -> Path:
         if path.startswith(PACKAGE):
             # Imported here: only recipes of installed packages need it.
-            from tunesmith.recipe.package_fs import resolve
+            from tunesmith.recipe.package_fs import installed
 
-            return Path(resolve(path))
+            try:
+                return installed(path)
+            except RecipeError as error:
+                raise AbsentDataError([f"{self.key}: {error}"]) from error
         if "://" in path:
             scheme = path.partition("://")[0]
             msg = f"{self.key}: {path}: {scheme}:// is not read; a file, {PACKAGE} or {HUB} is"
@@ -136,3 +145,22 @@ class Opened:
         if ending not in endings():
             msg = f"{self.key}: {file} ends in {ending or 'nothing'}; files are read by ending: {', '.join(endings())}"
             raise DataError(msg)
+
+
+def open_sources(sources: Mapping[str, Source]) -> dict[str, Opened]:
+    """Open all sources, and find all files that are missing at once.
+
+    Raises:
+        AbsentDataError: Files are missing.
+        DataError: A source cannot be used.
+    """
+    opened: dict[str, Opened] = {}
+    missing: list[str] = []
+    for name, source in sources.items():
+        try:
+            opened[name] = Opened(name, source)
+        except AbsentDataError as error:
+            missing += error.missing
+    if missing:
+        raise AbsentDataError(missing)
+    return opened

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
-from tunesmith.plugins.installed import BUILTIN, Absent, block_list, installed, refuse_uninstalled
+from tunesmith.plugins.installed import (
+    BUILTIN,
+    Absent,
+    block_list,
+    installed,
+    refuse_blocked_builtins,
+    refuse_uninstalled,
+)
 from tunesmith.plugins.interfaces import Plugin
 from tunesmith.plugins.load import BASES, classes, classes_of_file, guarded
 
@@ -89,13 +96,15 @@ class Catalog:
             extra_files: Files of the user's own (`--plugin ./file.py`).
 
         Raises:
-            RecipeError: `allow` names a package that is not installed, or one of `extra_files` fails to load.
+            RecipeError: `allow` names a package that is not installed, `block` names the built-ins, or one of
+                `extra_files` fails to load.
         """
         block = block_list() if block is None else block
         entries: list[Entry] = []
         blocked: list[Absent] = []
         packages, broken = installed()
         refuse_uninstalled(allow or (), packages)
+        refuse_blocked_builtins(block, packages)
         for package in packages:
             if reason := package.refused(allow, block):
                 blocked.append(package.absent(reason))

@@ -95,6 +95,19 @@ def block_list() -> list[str]:
     return [name for name in re.split(r"[,\s]+", os.environ.get(BLOCK_VARIABLE, "")) if name]
 
 
+def refuse_blocked_builtins(block: Sequence[str], packages: Sequence[Installed]) -> None:
+    """Check that the block-list leaves the built-ins, without which no recipe runs.
+
+    Raises:
+        RecipeError: It names them.
+    """
+    for package in packages:
+        if package.package == BUILTIN and package.is_any_of(block):
+            named = next(name for name in block if package.is_any_of([name]))
+            msg = f"{BLOCK_VARIABLE} names {named}, the built-in plugins, without which no recipe runs; take it out"
+            raise RecipeError(msg)
+
+
 def refuse_uninstalled(allow: Sequence[str], packages: Sequence[Installed]) -> None:
     """Check that a recipe's `plugins` are there.
 

@@ -129,7 +129,8 @@ class Classes:
                 return Problem(
                     (*path, key), f"is not a key beside init_args; did you mean class_path?\nit takes {choice}"
                 )
-        return Problem(path, f"has options but names no class: class_path is missing; it takes {choice}")
+        says = f"has options but names no class: class_path is missing; it takes {choice}"
+        return Problem(path, says, missing=True)
 
     def _beside(self, path: KeyPath, cls: type, skip: int) -> Problem:
         """A key beside `class_path`, where jsonargparse would refuse it in words that help nobody."""

@@ -95,8 +95,8 @@ def choose(columns: Columns, prompt: str | None = None, completion: str | None =
     if "instruction" in have and answer:
         columns_read = ("instruction", "input", answer)
         return Choice("Instruction", {}, columns_read, answer, True, f"columns instruction and {answer}")
-    if "messages" in have:
-        return Choice("Messages", {}, ("messages", "tools"), "", True, "column messages")
+    if (conversation := _conversation(columns)) is not None:
+        return conversation
     if columns.texts == ("text",):
         return Choice("RawText", {}, ("text",), "text", False, "column text, the only one that holds text")
     pair = _pair(columns.texts)
@@ -117,6 +117,10 @@ def _named(columns: Columns, prompt: str | None, completion: str | None) -> Choi
                 f"columns: {', '.join(columns.names)}"
             )
             raise RecipeError(msg)
+        if (prompt, completion) != ("prompt", "completion") and (held := _no_text(columns, name)):
+            texts = ", ".join(columns.texts) or "none"
+            msg = f"--{option}-column {name}: it holds {held}; name a column of text: {texts}"
+            raise RecipeError(msg)
     if prompt == completion:
         msg = f"--prompt-column and --completion-column are both {prompt}; the model would learn to repeat its input"
         raise RecipeError(msg)
@@ -132,14 +136,58 @@ def _prompt_completion() -> Choice:
 
 
 def _template(prompt: str, completion: str, why: str) -> Choice:
-    for name in (prompt, completion):
-        if "{" in name or "}" in name:
-            msg = f"column {name!r} has a brace in its name, which Template cannot take; rename it"
-            raise RecipeError(msg)
+    said = f"{why}: {prompt} asks, {completion} answers"
+    if {"{", "}"} & {*prompt, *completion}:
+        # in a template a brace begins a column
+        options = {"prompt": prompt, "completion": completion}
+        return Choice("PromptCompletion", options, (prompt, completion), completion, True, said)
     options = {"prompt": "{" + prompt + "}", "completion": "{" + completion + "}"}
-    return Choice(
-        "Template", options, (prompt, completion), completion, True, f"{why}: {prompt} asks, {completion} answers"
+    return Choice("Template", options, (prompt, completion), completion, True, said)
+
+
+def _conversation(columns: Columns) -> Choice | None:
+    """How the conversations are read, if a column holds such: `messages`, or the only one that does.
+
+    Raises:
+        RecipeError: They are in ShareGPT's keys, or several columns hold some.
+    """
+    name = "messages"
+    if name not in columns.names:
+        found = [c for c in columns.names if _turn_keys(columns, c, {"role", "content"})]
+        shared = [c for c in columns.names if _turn_keys(columns, c, {"from", "value"})]
+        if len(found) > 1:
+            several = ", ".join(found)
+            msg = f"{columns.file}: several columns hold messages: {several}; rename the one to train on: messages"
+            raise RecipeError(msg)
+        if not found and not shared:
+            return None
+        name = (found or shared)[0]
+    if _turn_keys(columns, name, {"from", "value"}):
+        msg = (
+            f"{columns.file}: column {name} holds turns of {{from, value}} (ShareGPT), which are not read yet\n"
+            f"write them as {{role, content}}: from human -> role user, gpt -> assistant, system -> system; "
+            "value -> content"
+        )
+        raise RecipeError(msg)
+    options = {} if name == "messages" else {"messages": name}
+    return Choice("Messages", options, (name, "tools"), "", True, f"column {name}")
+
+
+def _turn_keys(columns: Columns, name: str, keys: set[str]) -> bool:
+    """Whether all values of a column are lists of maps that have these keys."""
+    lists = [row[name] for row in columns.rows if row.get(name)]
+    return bool(lists) and all(
+        isinstance(value, list) and all(isinstance(turn, dict) and keys <= turn.keys() for turn in value)
+        for value in lists
     )
+
+
+def _no_text(columns: Columns, name: str) -> str:
+    """What a column holds that is no text; empty where it may be asked or answered."""
+    said = [row[name] for row in columns.rows if row.get(name) is not None]
+    if any(isinstance(value, list | dict) for value in said):
+        return "lists or maps"
+    return "" if any(str(value).strip() for value in said) else "nothing"
 
 
 def _pair(texts: Sequence[str]) -> tuple[str, str] | None:

@@ -1,13 +1,17 @@
 """What a run was made from: data hashes, base revision, package versions, seed, thresholds."""
 
 import hashlib
+import inspect
 import platform
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import RecipeError
+from tunesmith.plugins.catalog import Entry
+from tunesmith.recipe.trust import Trust
 
 _PACKAGES = (
     "tunesmith",
@@ -20,6 +24,7 @@ _PACKAGES = (
     "numpy",
     "jsonargparse",
 )
+_PARTS = (("data", "data source"), ("base", "base"), ("plugins", "plugin package"), ("trusted", "trusted class"))
 _WEIGHTS = (".safetensors", ".gguf", ".json", ".model", ".jinja")
 
 
@@ -40,6 +45,66 @@ def base_revision(base: Path | str, commit: str | None = None) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
+def plugin_versions(used: Iterable[Entry]) -> dict[str, str]:
+    """What identifies the plugin packages in use: the version, and a hash of the code where a version says too little.
+
+    An editable install changes from day to day under one version: `1.0+3fe1a2b4c5d6` then has a hash over the files
+    that hold the classes in use.
+
+    Args:
+        used: The plugins that the recipe names.
+    """
+    packages: dict[str, tuple[str, list[type]]] = {}
+    for entry in used:
+        packages.setdefault(entry.package, (entry.version, []))[1].append(entry.cls)
+    return {
+        package: f"{version}+{_code_hash(classes)}" if _is_editable(package, classes) else version
+        for package, (version, classes) in sorted(packages.items())
+    }
+
+
+def trusted_code(named: Iterable[str], trust: Sequence[str]) -> dict[str, str]:
+    """A hash of the code of each class that only `--trust` allows.
+
+    Args:
+        named: The import paths of all classes that the recipe names.
+        trust: The prefixes of `--trust`.
+    """
+    trusted = Trust(trust)
+    found: dict[str, str] = {}
+    for path in sorted(named):
+        module, _, name = path.rpartition(".")
+        cls = getattr(sys.modules.get(module), name, None)
+        if trusted.covers(path) and inspect.isclass(cls):
+            found[path] = f"sha256:{_code_hash([cls])}"
+    return found
+
+
+def _is_editable(package: str, classes: Iterable[type]) -> bool:
+    """Whether a distribution's code lies elsewhere than its record of what is installed."""
+    try:
+        site = Path(str(metadata.distribution(package).locate_file(""))).resolve()
+    except metadata.PackageNotFoundError:  # a file of `--plugin`, whose version is its hash
+        return False
+    return any(not file.is_relative_to(site) for file in _files(classes))
+
+
+def _code_hash(classes: Iterable[type]) -> str:
+    lines = sorted({f"{file.name} {file_hash(file)}\n" for file in _files(classes)})
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:12]
+
+
+def _files(classes: Iterable[type]) -> set[Path]:
+    """The files that hold the classes and those of their bases that are of the same package."""
+    family = {one for cls in classes for one in cls.__mro__ if _top(one) == _top(cls)}
+    names = {getattr(sys.modules.get(one.__module__), "__file__", None) for one in family}
+    return {Path(name).resolve() for name in names if name is not None}
+
+
+def _top(cls: type) -> str:
+    return cls.__module__.partition(".")[0]
+
+
 def environment(plugins: Iterable[tuple[str, str]]) -> dict[str, dict[str, str]]:
     """Versions of Python and of the packages that decide a result, and of the plugin packages in use."""
     packages = {"python": platform.python_version()}
@@ -57,7 +122,7 @@ def compare(lock: Mapping[str, Any], now: Mapping[str, Any], where: Path) -> Non
     Raises:
         RecipeError: Names the first difference and how to go on.
     """
-    for part, what in (("data", "data source"), ("base", "base"), ("plugins", "plugin package")):
+    for part, what in _PARTS:
         then, current = lock.get(part) or {}, now.get(part) or {}
         for name in [*then, *(k for k in current if k not in then)]:
             if then.get(name) != current.get(name):

@@ -12,6 +12,7 @@ from fsspec import AbstractFileSystem
 
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
+from tunesmith.recipe import shipped
 
 PROTOCOL = "package://"
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -37,6 +38,9 @@ def installed(url: str) -> Path:
         known = sorted({m.name for m in pkgutil.iter_modules() if m.ispkg and not m.name.startswith("_")})
         msg = f"{url}: no package {name} is installed{did_you_mean(name, known) or _advice(name)}"
         raise RecipeError(msg)
+    if name == shipped.PACKAGE and shipped.is_recipe(parts):
+        # an editable install has the recipes beside the package, not in it
+        roots, parts = [shipped.folder()], parts[1:]
     for root in roots:
         if (found := root.joinpath(*parts)).exists():
             return found

@@ -29,6 +29,11 @@ def anchor(tree: Tree, path: tuple[str, ...] = ()) -> Tree:
     return tree
 
 
+def takes_address(path: tuple[str, ...]) -> bool:
+    """Whether a key may be `package://`: the rows and the base, which are read through it; templates are not."""
+    return _matches(path, _SOURCE) or path == _BASE
+
+
 def absolute(text: str, folder: Path) -> str:
     """A path as text, `~` expanded, without `..`; symbolic links stay, and so does an address with a scheme."""
     if "://" in text:

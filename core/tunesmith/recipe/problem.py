@@ -36,8 +36,12 @@ def report(problems: Sequence[Problem], recipe: Recipe) -> str:
     """All that is wrong, each with the file that says it, at most five."""
     meant = {path for problem in problems for path in problem.likely}
     told = [p for p in problems if not (p.missing and p.path in meant)]
-    # What is absent comes last, whole sections before single keys.
-    told.sort(key=lambda p: (p.missing, p.missing and len(p.path)))
+    sections = [p for p in told if p.missing and len(p.path) == 1]
+    if sections:
+        # whoever runs an overlay alone lacks most keys, and is helped by none of their names
+        told = sections + [p for p in told if not p.missing]
+    # What is absent comes last.
+    told.sort(key=lambda p: p.missing and len(p.path) > 1)
     lines = [f"{recipe.origin(p.path)}: {'.'.join(p.path)} {p.says}" for p in told[:_MOST]]
     if len(told) > _MOST:
         lines.append(f"and {len(told) - _MOST} more")

@@ -8,9 +8,11 @@ from pathlib import Path
 import yaml
 
 from tunesmith.errors import RecipeError
-from tunesmith.recipe.paths import anchor
+from tunesmith.recipe.paths import anchor, takes_address
+from tunesmith.recipe.shipped import address
 from tunesmith.recipe.tree import Leaf, Mark
 
+KeyPath = tuple[str, ...]
 _PLAIN = re.compile(r"(\.{0,2}/|~/)*[A-Za-z][\w./-]*(://[\w./-]+)?", re.ASCII)
 _ABSOLUTE = re.compile(r"/|~|\w+://")
 _MENTION = re.compile(r"(?<![\w./-])recipes/[\w./-]+\.yaml")
@@ -19,8 +21,9 @@ _MENTION = re.compile(r"(?<![\w./-])recipes/[\w./-]+\.yaml")
 def relocate(text: str, source: Path, target: Path) -> str:
     """The text of the recipe `source`, as it has to read at `target`.
 
-    Relative paths of values are rewritten: relative still where both lie in one tree (a checkout), absolute otherwise.
-    So are the commands in comments that name recipes.
+    Relative paths of values are rewritten: relative still where both lie in one tree (a checkout), `package://` where
+    they mean what comes along and the key takes an address, absolute otherwise. So are the commands in comments that
+    name recipes.
 
     Raises:
         RecipeError: The text is no YAML.
@@ -31,15 +34,17 @@ def relocate(text: str, source: Path, target: Path) -> str:
         msg = f"{source}: this is not YAML: {str(error).splitlines()[0]}"
         raise RecipeError(msg) from error
     moved = (
-        {(n.start_mark.index, n.end_mark.index): file for n, file in _files(root, source, ()) if file} if root else {}
+        {(n.start_mark.index, n.end_mark.index): (file, path) for n, file, path in _files(root, source, ()) if file}
+        if root
+        else {}
     )
-    for (start, end), file in sorted(moved.items(), reverse=True):
-        text = text[:start] + quoted(_from_file(file, source, target)) + text[end:]
+    for (start, end), (file, path) in sorted(moved.items(), reverse=True):
+        text = text[:start] + quoted(_from_file(file, source, target, path)) + text[end:]
     return "".join(_comment_moved(line, source, target) for line in text.splitlines(keepends=True))
 
 
-def _files(node: yaml.Node, source: Path, path: tuple[str, ...]) -> Iterator[tuple[yaml.Node, str | None]]:
-    """The values that are relative paths, with the file that each means."""
+def _files(node: yaml.Node, source: Path, path: KeyPath) -> Iterator[tuple[yaml.Node, str | None, KeyPath]]:
+    """The values that are relative paths, with the file that each means and its key."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             # What `<<` merges in is an alias, and moves where it is written.
@@ -48,10 +53,10 @@ def _files(node: yaml.Node, source: Path, path: tuple[str, ...]) -> Iterator[tup
         for value in node.value:
             yield from _files(value, source, path)
     elif isinstance(node, yaml.ScalarNode) and not _ABSOLUTE.match(node.value):
-        yield node, _meant(node.value, source, path)
+        yield node, _meant(node.value, source, path), path
 
 
-def _meant(value: str, source: Path, path: tuple[str, ...]) -> str | None:
+def _meant(value: str, source: Path, path: KeyPath) -> str | None:
     anchored = anchor(Leaf(value, Mark(str(source), source.resolve().parent)), path)
     if isinstance(anchored, Leaf) and anchored.value != value:
         return str(anchored.value)
@@ -60,11 +65,11 @@ def _meant(value: str, source: Path, path: tuple[str, ...]) -> str | None:
     return str(file) if "/" in value and "\n" not in value and file.is_file() else None
 
 
-def _from_file(file: str, source: Path, target: Path) -> str:
+def _from_file(file: str, source: Path, target: Path, path: KeyPath) -> str:
     here = target.resolve().parent
-    if not here.is_relative_to(source.resolve().parent.parent):
-        return file
-    return beside(Path(file), here)
+    if here.is_relative_to(source.resolve().parent.parent):
+        return beside(Path(file), here)
+    return (address(Path(file)) if takes_address(path) else None) or file
 
 
 def beside(file: Path, folder: Path) -> str:
@@ -91,7 +96,7 @@ def _comment_moved(line: str, source: Path, target: Path) -> str:
 def _from_here(path: Path) -> str:
     """How a command in the current folder names a file."""
     full = path.resolve()
-    return str(full.relative_to(Path.cwd())) if full.is_relative_to(Path.cwd()) else str(full)
+    return str(full.relative_to(Path.cwd())) if full.is_relative_to(Path.cwd()) else address(full) or str(full)
 
 
 def quoted(value: str) -> str:

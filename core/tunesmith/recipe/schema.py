@@ -20,6 +20,8 @@ from tunesmith.recipe.signature import options
 from tunesmith.recipe.trust import Trust
 from tunesmith.recipe.values import Values
 
+OVERLAY_WITH = "--config RECIPE --config OVERLAY"
+
 
 def check(recipe: Recipe, catalog: Catalog, sections: Mapping[str, Any], trust: Sequence[str] = ()) -> dict[str, Any]:
     """Check a whole recipe.
@@ -74,5 +76,5 @@ def _unknown(key: str, sections: Mapping[str, Any], places: Places) -> Problem:
 
 
 def _absent(key: str) -> Problem:
-    says = "is missing; an overlay never runs alone: --config RECIPE --config OVERLAY"
+    says = f"is missing; an overlay never runs alone: {OVERLAY_WITH}"
     return Problem((key,), says, missing=True)

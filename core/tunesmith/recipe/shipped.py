@@ -1,7 +1,7 @@
 """Where the recipes that come along lie, and which recipes there are in a folder."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import yaml
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
 
-_PACKAGE = "tunesmith_plugins"
+PACKAGE = "tunesmith_plugins"
 _FOLDER = "recipes"
 # A file that sets one of these belongs to Tunesmith; one that brings no data of its own is an overlay.
 _TELLING = frozenset({"model", "data", "trainer"})
@@ -42,14 +42,28 @@ def folder() -> Path:
     Raises:
         RecipeError: Neither is there.
     """
-    spec = importlib.util.find_spec(_PACKAGE)
+    spec = importlib.util.find_spec(PACKAGE)
     for place in (spec.submodule_search_locations if spec else None) or ():
         package = Path(place)
         for candidate in (package / _FOLDER, package.parent.parent / _FOLDER):
             if candidate.is_dir():
                 return candidate
-    msg = f"the recipes of {_PACKAGE} are not where they belong; install tunesmith again"
+    msg = f"the recipes of {PACKAGE} are not where they belong; install tunesmith again"
     raise RecipeError(msg)
+
+
+def is_recipe(parts: Sequence[str]) -> bool:
+    """Whether a path below the package belongs to the recipes, which lie in `folder()`."""
+    return list(parts[:1]) == [_FOLDER]
+
+
+def address(file: Path) -> str | None:
+    """The `package://` address of a file that comes along, which holds on every machine; None for any other file."""
+    top = folder().resolve()
+    resolved = file.resolve()
+    if not resolved.is_relative_to(top):
+        return None
+    return f"package://{PACKAGE}/{_FOLDER}/{resolved.relative_to(top).as_posix()}"
 
 
 def shipped() -> list[Listed]:

@@ -1,5 +1,6 @@
 """When checkpoints are made, and how they reach the disk whole (traps 27 to 29)."""
 
+import math
 import os
 import signal
 import time
@@ -27,6 +28,7 @@ class StepCheckpoint(Checkpoint):
 
     `last.ckpt` is written after each validation, and between validations when enough steps or minutes have passed.
     SIGTERM and Ctrl-C let the accumulation window end, save, and raise `StoppedError`; a second signal stops at once.
+    A validation that is due then is made first: Lightning would leave it out of the resumed run.
 
     Args:
         directory: Where the files lie.
@@ -54,6 +56,7 @@ class StepCheckpoint(Checkpoint):
         self._saved_step = -1
         self._saved_time = 0.0
         self._signal: int | None = None
+        self._stopping = False
         self._handlers: dict[int, Any] = {}
 
     @property
@@ -75,6 +78,7 @@ class StepCheckpoint(Checkpoint):
                 f"steps; use a multiple of accumulate_grad_batches ({accumulate})"
             )
             raise RecipeError(msg)
+        _begin_next_epoch(trainer)
         self._saved_time = time.monotonic()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._handlers[number] = signal.signal(number, self._on_signal)
@@ -85,30 +89,34 @@ class StepCheckpoint(Checkpoint):
         """Save at an optimizer step where one is due."""
         if trainer.fit_loop._should_accumulate() or _tries_out(trainer):
             return
-        stop, save = self._decide(trainer)
-        if stop or save:
+        self._stopping, save = self._decide(trainer)
+        fetcher = trainer.fit_loop._data_fetcher
+        assert fetcher is not None
+        if self._stopping or (save and not trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)):
             self._save(trainer, self.last)
-        if stop:
-            name = signal.Signals(self._signal).name if self._signal else "a signal to another process"
-            msg = f"stopped by {name} after step {trainer.global_step}; saved {self.last}"
-            raise StoppedError(msg)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Stop before the next batch: by then the step is logged."""
+        self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, and keep a copy if it is the best."""
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or _tries_out(trainer):
             return
         value = trainer.callback_metrics.get(self.monitor)
-        if value is None or not self._is_better(float(value)):
+        if value is not None and self._is_better(float(value)):
+            self.best_model_score, self.best_model_path = float(value), str(self.best)
+            # the best first: killed between the two, the older `last` finds the same best again
+            self._save(trainer, self.best, self.last)
+        else:
             self._save(trainer, self.last)
-            return
-        self.best_model_score, self.best_model_path = float(value), str(self.best)
-        # the best first: killed between the two, the older `last` finds the same best again
-        self._save(trainer, self.best, self.last)
+        self._stop(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save where no validation does."""
         if self._saved_step != trainer.global_step and not _tries_out(trainer):
             self._save(trainer, self.last)
+        self._stop(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the signals back."""
@@ -130,6 +138,12 @@ class StepCheckpoint(Checkpoint):
             raise KeyboardInterrupt
         self._signal = number
 
+    def _stop(self, trainer: Trainer) -> None:
+        if self._stopping:
+            name = signal.Signals(self._signal).name if self._signal else "a signal to another process"
+            msg = f"stopped by {name} after step {trainer.global_step}; saved {self.last}"
+            raise StoppedError(msg)
+
     def _decide(self, trainer: Trainer) -> tuple[bool, bool]:
         stop = self._signal is not None
         steps = self.every_steps is not None and trainer.global_step % self.every_steps == 0
@@ -144,7 +158,9 @@ class StepCheckpoint(Checkpoint):
         return bool(agreed[0] > 0), bool(agreed[1] > 0)
 
     def _is_better(self, value: float) -> bool:
-        if self.best_model_score is None:
+        if not math.isfinite(value):
+            return False
+        if self.best_model_score is None or not math.isfinite(self.best_model_score):
             return True
         return value < self.best_model_score if self.mode == "min" else value > self.best_model_score
 
@@ -166,6 +182,19 @@ def save(trainer: Trainer, *targets: Path) -> None:
         temporary.replace(targets[-1])
         _sync(temporary.parent)
     trainer.strategy.barrier("checkpoint")
+
+
+def _begin_next_epoch(trainer: Trainer) -> None:
+    """Leave the epoch that had ended when the checkpoint was made.
+
+    With `max_steps` Lightning takes every resumed run for one in mid-epoch, and trains beyond the end of the epoch.
+    """
+    fit = trainer.fit_loop
+    if fit.restarted_on_epoch_end and fit.epoch_loop._num_ready_batches_reached():
+        fit._restarting = fit.epoch_loop.restarting = False
+        fit.epoch_progress.increment_completed()
+        fit.reset_restart_stage()
+        fit.epoch_loop.reset_restart_stage()
 
 
 def _tries_out(trainer: Trainer) -> bool:
