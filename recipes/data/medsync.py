@@ -42,14 +42,15 @@ T = TypeVar("T")
 
 
 class Row(TypedDict):
-    """One line of the data set. `allergies` and `conflicts` are the critical fields, in order of mention."""
+    """One line of the data set; `alerts` to `conflicts` are the critical fields, in order of mention."""
 
     prompt: str
     completion: str
     patient_id: str
-    allergies: list[str]
-    conflicts: list[str]
     alerts: list[str]
+    allergies: list[str]
+    medications: list[str]
+    conflicts: list[str]
     style: str
     near_misses: list[str]
 
@@ -304,20 +305,23 @@ def _row(draw: Draw, knobs: Difficulty, patient: Patient) -> Row:
 
     prompt = note.text()
     allergies = mentioned(allergies, prompt)
-    conflicts = conflicts_of(mentioned([*drugs.taken, *drugs.started], prompt))
+    medications = mentioned([*drugs.taken, *drugs.started], prompt)
+    conflicts = conflicts_of(medications)
     alerts = [symptom for symptom in mentioned(symptoms, prompt) if symptom in RED_FLAGS]
     summary = [f"{patient.sex} {patient.age}", f"{' and '.join(symptoms)} {when}", *mentioned(condition, prompt)]
     completion = (
-        f"{'Urgent' if alerts else 'Routine'}: {', '.join(summary)}\n"
-        f"Allergies: {joined(allergies)}\nConflicts: {joined(conflicts)}"
+        f"{', '.join(summary)}\n"
+        f"Alerts: {joined(alerts)}\nAllergies: {joined(allergies)}\n"
+        f"Medications: {joined(medications)}\nConflicts: {joined(conflicts)}"
     )
     return {
         "prompt": prompt,
         "completion": completion,
         "patient_id": patient.patient_id,
-        "allergies": allergies,
-        "conflicts": conflicts,
         "alerts": alerts,
+        "allergies": allergies,
+        "medications": medications,
+        "conflicts": conflicts,
         "style": note.style,
         "near_misses": tags,
     }

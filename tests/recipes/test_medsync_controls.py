@@ -3,9 +3,10 @@
 import json
 import os
 import random
+import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,15 @@ from tunesmith_plugins.evaluators.rouge import ROUGE
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "medsync.yaml"
 ROWS = RECIPE.parent / "data" / "medsync.jsonl"
+sys.path.insert(0, str(ROWS.parent))
+
+import medsync  # noqa: E402
+import medsync_words as words  # noqa: E402
+
+sys.path.remove(str(ROWS.parent))
+
 # The answer and all that is said about it.
-REFERENCE = ("completion", "allergies", "conflicts", "alerts")
+REFERENCE = ("completion", "alerts", "allergies", "medications", "conflicts")
 CLASSES: Mapping[str, type[Evaluator]] = {"ROUGE": ROUGE, "CriticalErrors": CriticalErrors}
 
 
@@ -67,10 +75,10 @@ def test_what_learns_nothing_fails_and_equals_the_base(tmp_path: Path) -> None:
         for name, values in record["metrics"].items()
         if values["base"] is not None
     }
-    assert {"rouge/rougeL", "alerts/error_rate", "perplexity/perplexity"} <= compared.keys()
+    assert {"rouge/rougeL", "critical/error_rate", "perplexity/perplexity"} <= compared.keys()
     for name, (tuned, base) in compared.items():
         assert tuned == pytest.approx(base, rel=1e-4), name
-    (of_base,) = [v for v in record["verdicts"] if v["key"] == "alerts/error_rate"]
+    (of_base,) = [v for v in record["verdicts"] if v["key"] == "critical/error_rate"]
     assert not of_base["met"]
 
 
@@ -141,7 +149,7 @@ def verdicts_on(recipe: Mapping[str, Any], answers: Sequence[str], base: Sequenc
 
 def test_right_answers_meet_every_threshold_and_answers_without_reading_none(recipe: dict[str, Any]) -> None:
     rows = read_rows()
-    none = ["Routine: woman 60, cough\nAllergies: none\nConflicts: none"] * len(rows)
+    none = ["woman 60, cough\nAlerts: none\nAllergies: none\nMedications: none\nConflicts: none"] * len(rows)
     off_form = ["I am not sure."] * len(rows)
     right = [row["completion"] for row in rows]
     of_others = [row["completion"] for row in permuted(rows, seed=7)]
@@ -149,3 +157,25 @@ def test_right_answers_meet_every_threshold_and_answers_without_reading_none(rec
     assert all(verdict.met for verdict in verdicts_on(recipe, right, none))
     for unread in (none, of_others, off_form):
         assert not any(verdict.met for verdict in verdicts_on(recipe, unread, off_form))
+    # names every red flag, allergen and drug of the note, and every pair of the table among them; reads no cue
+    blind = [listed(row) for row in rows]
+    met = {verdict.key: verdict.met for verdict in verdicts_on(recipe, blind, off_form)}
+    assert met == {"rouge/rougeL": True, "critical/error_rate": True, "critical/any_error_rate": False}
+
+
+def listed(row: Mapping[str, Any]) -> str:
+    """The right first line, and below it all that the note names."""
+
+    def named(vocabulary: Iterable[str]) -> list[str]:
+        found = [(m.start(), word) for word in vocabulary for m in re.finditer(rf"\b{word}\b", row["prompt"])]
+        return [word for _, word in sorted(found)]
+
+    drugs = named(words.DRUGS)
+    lists = {
+        "Alerts": named(words.RED_FLAGS),
+        "Allergies": named(words.ALLERGENS),
+        "Medications": drugs,
+        "Conflicts": medsync.conflicts_of(drugs),
+    }
+    lines = [f"{label}: {medsync.joined(items)}" for label, items in lists.items()]
+    return "\n".join([row["completion"].split("\n")[0], *lines])
