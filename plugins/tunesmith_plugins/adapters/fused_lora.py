@@ -2,7 +2,8 @@
 
 peft computes `result + lora_B(lora_A(x)) * scaling`: three full-width tensors a layer, and under autocast it first casts
 the input to the weights' fp32, which autocast casts back. Here the update goes into the layer's output as the matrix
-product is formed (`addmm`), and inputs stay as they are: a quarter less processor time in bf16 on a CPU.
+product is formed (`addmm`), and inputs stay as they are: 8 % less processor time a step in bf16 on a CPU, 1 to 7 % in
+fp32 (SmolLM2-135M, r=16, 1,000 tokens, 2 cores).
 """
 
 from typing import TYPE_CHECKING, Any
