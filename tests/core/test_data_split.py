@@ -86,7 +86,7 @@ def test_trap_37_no_normalised_duplicate_and_no_group_in_two_splits(drawn: list[
     for one, other in combinations(sorted(at), 2):
         if at[one] == at[other]:
             continue
-        (prompt, completion, group, fixed), (prompt2, completion2, group2, fixed2) = drawn[int(one)], drawn[int(other)]
+        (prompt, completion, group, _), (prompt2, completion2, group2, _) = drawn[int(one)], drawn[int(other)]
         assert (squeezed(prompt), squeezed(completion)) != (squeezed(prompt2), squeezed(completion2))
         assert group is None or group != group2
 

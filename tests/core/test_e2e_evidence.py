@@ -210,8 +210,8 @@ def test_preview_marks_the_trained_tokens_and_counts_the_steps(bench: Any) -> No
     opened, closed = ran.out.index("⟦"), ran.out.index("⟧")
     assert ran.out[opened + 1 : closed].endswith("|<|end|>|")
     assert ran.out.count("ids ") == 1
-    assert "train 37 rows" in ran.out
-    assert "25 optimizer steps: 10 micro-batches an epoch, 1 a step" in ran.out
+    assert "train 30 rows" in ran.out
+    assert "25 optimizer steps: 8 micro-batches an epoch, 1 a step" in ran.out
     assert "GiB" in ran.out
     assert ran.err == ""
     assert not (bench.folder / "runs").exists()

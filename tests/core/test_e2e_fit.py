@@ -120,7 +120,7 @@ def test_last_is_the_newest_run_that_saved_a_checkpoint(bench: Any, monkeypatch:
     from tunesmith.training.ledger import Ledger
 
     ran = bench.done("fit", *CONFIG, "--ckpt_path", "last", code=2)
-    assert "there is no run with a checkpoint of tiny below runs; train it first" in ran.err
+    assert "there is no run of tiny with a checkpoint below runs; train it first" in ran.err
     bench.done("fit", *CONFIG)
     (run,) = bench.runs()
     (run / "result.json").unlink()  # as where it was killed

@@ -175,7 +175,7 @@ MISTAKES = {
     "no recipe": (("--config=none.yaml",), "none.yaml does not exist"),
     "evil callback": (("--trainer.callbacks=[os.system]",), "os.system"),
     "too few rows": (("--data.split.train=0", "--data.split.test=0.8"), "the train split is empty"),
-    "nothing to resume": (("--ckpt_path", "last"), "there is no run of tiny below runs"),
+    "nothing to resume": (("--ckpt_path", "last"), "there is no run of tiny with a checkpoint below runs"),
     "run without checkpoint": (("--run", "runs"), "add --ckpt_path last"),
 }
 

@@ -176,8 +176,8 @@ def find_run(
         if digest(_made_by(run)) == digest(wanted):
             return run
     if not others:
-        what = "complete run" if complete else "run with a checkpoint"
-        msg = f"there is no {what} of {recipe} below {root}{_what_to_do(candidates)}: lightning-cli fit ..."
+        what = f"complete run of {recipe}" if complete else f"run of {recipe} with a checkpoint"
+        msg = f"there is no {what} below {root}{_what_to_do(candidates)}: lightning-cli fit ..."
         raise RecipeError(msg)
     nearest = min(others, key=lambda run: len(list(differences(_made_by(run), wanted))))
     key, then, now = next(differences(_made_by(nearest), wanted), ("version", None, None))

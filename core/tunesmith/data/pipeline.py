@@ -25,8 +25,8 @@ class Curated:
         splits: Examples of train, validation and test.
         counts: JSON-able. `sources`: by source, rows read, rejected and formatted; `curators`: by name, rows in and
             out, drops, changes and additions by reason; `split`: drops by reason, rows without a `keep_together`
-            value, and held-out rows whose prompt is in training too; `splits`: rows by split and source (empty name: made by a curator without an origin).
-            read = rejected + drops - additions + rows in the splits (trap 38).
+            value, and held-out rows whose prompt is in training too; `splits`: rows by split and source (empty name:
+            made by a curator without an origin). read = rejected + drops - additions + rows in the splits (trap 38).
         hashes: By source, what identifies its content; for the lock.
         rejected: Rows that were set aside; `rejected.write(path)` writes them.
         split: The recipe's split.

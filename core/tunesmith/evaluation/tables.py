@@ -188,12 +188,12 @@ def _answer(sample: Sample) -> str:
 def _value(value: float, unit: str, marks: Marks) -> str:
     if math.isnan(value):
         return marks.nothing
-    text = f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+    text = f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
     return f"{text} {unit}".rstrip()
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}" if abs(value) < 100 else f"{value:+.4g}"
+    return f"{value:+.3f}" if abs(value) < 10 else f"{value:+.4g}"
 
 
 def _p(value: float) -> str:

@@ -1,9 +1,9 @@
 """LoRA's update added by one product: fewer passes over each layer's full-width output than peft's own forward.
 
-peft computes `result + lora_B(lora_A(x)) * scaling`: three full-width tensors a layer, and under autocast it first casts
-the input to the weights' fp32, which autocast casts back. Here the update goes into the layer's output as the matrix
-product is formed (`addmm`), and inputs stay as they are: 8 % less processor time a step in bf16 on a CPU, 1 to 7 % in
-fp32 (SmolLM2-135M, r=16, 1,000 tokens, 2 cores).
+peft computes `result + lora_B(lora_A(x)) * scaling`: three full-width tensors a layer, and under autocast it first
+casts the input to the weights' fp32, which autocast casts back. Here the update goes into the layer's output as the
+matrix product is formed (`addmm`), and inputs stay as they are: 8 % less processor time a step in bf16 on a CPU, 1 to
+7 % in fp32 (SmolLM2-135M, r=16, 1,000 tokens, 2 cores).
 """
 
 from typing import TYPE_CHECKING, Any
