@@ -118,12 +118,17 @@ def test_a_wheel_carries_the_recipes_and_finds_them(tmp_path: Path) -> None:
 # Copies.
 
 
+SHIPPED = "package://tunesmith_plugins/recipes/"
+
+
 def found(value: Any) -> Any:
     """The data of a recipe, with the files that its addresses mean."""
     if isinstance(value, dict):
         return {key: found(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [found(inner) for inner in value]
+    if isinstance(value, str) and value.startswith(SHIPPED):
+        return str(shipped.folder() / value.removeprefix(SHIPPED))  # it may have to be made first
     return str(installed(value)) if isinstance(value, str) and value.startswith("package://") else value
 
 
