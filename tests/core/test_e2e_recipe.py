@@ -201,3 +201,29 @@ def test_help_of_a_verb_names_its_options_and_fits_80_columns(bench: Any) -> Non
         page = bench.done(verb, "--help").out
         assert page.startswith(f"lightning-cli {verb} --config RECIPE")
         assert max(map(len, page.splitlines())) <= 80, verb
+
+
+def test_rows_that_encoding_left_out_or_cut_are_listed_in_the_run(bench: Any) -> None:
+    for policy in ("drop", "right"):
+        words = ("--data.max_length=21", f"--data.truncation={policy}", "--trainer.max_steps=1")
+        bench.done("fit", *CONFIG, *words)
+    files = sorted(bench.folder.glob("runs/tiny/*/data.json"))
+    dropped, cut = (json.loads(file.read_text())["encoded"]["train"] for file in files)
+    assert sum(dropped["dropped"].values()) == len(dropped["left out"]) > 0
+    assert all(row["origin"].startswith("rows.jsonl:") or "rows.jsonl:" in row["origin"] for row in dropped["left out"])
+    assert len(cut["cut"]) == cut["truncated"] > 0
+    assert len(cut["cut"]) >= len(dropped["left out"])
+
+
+def test_a_template_file_that_changed_is_refused_on_resume_and_said_by_test(bench: Any) -> None:
+    plain = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{{ eos_token }}{% endfor %}"
+    asking = "{% if add_generation_prompt %}[assistant]{% endif %}"
+    template = bench.folder / "chat.jinja"
+    template.write_text(plain + asking)
+    words = (*CONFIG, f"--model.template={template}", "--trainer.max_steps=2")
+    bench.done("fit", *words)
+    template.write_text((plain + asking).replace("[", "("))
+    refused = bench.done("fit", *words, "--ckpt_path", "last", code=2)
+    assert "model.template" in refused.err
+    tested = bench.done("test", *words)
+    assert "chat.jinja changed since this run was trained" in tested.err + tested.out

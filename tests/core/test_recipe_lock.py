@@ -59,10 +59,11 @@ def test_an_editable_install_is_known_by_its_code(
     assert first.startswith("1.0+")
     assert version(write("a = 1")) == first
     (tmp_path / "src/acme_lock/other.py").write_text("class Other: a = 2\n")
-    assert version(write("a = 1")) == first, "no class of that file is in use"
+    other = version(write("a = 1"))
+    assert other != first, "what the class imports within a method may be there"
     (tmp_path / "src/acme_lock/base.py").write_text("class Base: a = 2\n")
     changed = version(write("a = 1"))
-    assert changed != first
+    assert changed not in (first, other)
     assert version(write("a = 3")) != changed
 
 

@@ -66,7 +66,6 @@ def test_what_learns_nothing_fails_and_equals_the_base(tmp_path: Path) -> None:
         "--model.optimizer.lr=0",
         "--data.split.train=0.87",
         "--data.split.test=0.03",
-        "--generation.max_new_tokens=40",
         "--trainer.max_steps=4",
         "--trainer.limit_val_batches=1",
     )
@@ -109,8 +108,9 @@ def test_permuted_references_fail_every_threshold(tmp_path: Path) -> None:
     record = fit_and_test(
         tmp_path,
         f"--data.sources.intake.path={rows}",
+        "--data.split.train=0.87",
+        "--data.split.test=0.03",
         "--trainer.max_epochs=1",
-        "--generation.max_new_tokens=48",  # an answer that goes on is wrong either way
         "--trainer.limit_train_batches=60",
         "--trainer.limit_val_batches=2",
     )

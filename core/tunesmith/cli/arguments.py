@@ -19,7 +19,7 @@ OPTIONS: dict[str, tuple[bool, tuple[str, ...], str]] = {
     "ckpt_path": (True, ("fit", *_RUN), "fit: `last` or a checkpoint to resume from; else: a checkpoint to measure"),
     "locked": (False, ("fit",), "refuse when data, base or plugins differ from the lock"),
     "relock": (False, ("fit",), "go on although they differ from the lock"),
-    "keep-rejected": (False, _ALL, "write the rows themselves into rejected.jsonl as well"),
+    "keep-rejected": (False, ("fit", "prepare", "predict"), "write the rows themselves into rejected.jsonl as well"),
     "prompt": (True, ("predict",), "one prompt; the answers of base and tuned are shown side by side"),
     "input": (True, ("predict",), "a file of rows to answer, as the recipe's first source is read"),
     "output": (True, ("predict",), "where the answers go (default: predictions.jsonl in the run directory)"),

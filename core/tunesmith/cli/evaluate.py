@@ -18,6 +18,7 @@ from tunesmith.evaluation.records import write_evaluation
 from tunesmith.evaluation.run_test import Evaluation, audits_of, evaluate
 from tunesmith.evaluation.success import check_names, produced
 from tunesmith.evaluation.tables import show_evaluation
+from tunesmith.recipe.lock import template_revision
 
 MISSED = 3
 
@@ -41,6 +42,11 @@ def load_rows(session: Session, run: Run) -> Curated:
     if changed:
         told = "changed since this run was trained; rows that were there keep their split"
         warn(f"data source {', '.join(changed)} {told}")
+    template = template_revision(session.model.template).get("model.template")
+    if template != (run.lock.get("base") or {}).get("model.template"):
+        warn(
+            f"model.template {session.model.template} changed since this run was trained: other tokens than it has seen"
+        )
     return curated
 
 

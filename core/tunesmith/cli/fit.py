@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import ProgressBar
 
 from tunesmith.cli.curve import Curve
 from tunesmith.cli.metrics_file import MetricsFile
-from tunesmith.cli.opening import closing, command, opening, why_no_validation
+from tunesmith.cli.opening import closing, command, encoded_counts, opening, why_no_validation
 from tunesmith.cli.progress import TrainingProgress
 from tunesmith.cli.refusals import refusals, refused
 from tunesmith.cli.resume import Resumed, check_lock, check_position, find_resumed, make_lock, nothing_to_do
@@ -117,7 +117,7 @@ def _write_origin(session: Session, run: Run, lock: dict[str, Any] | None, curat
     if lock is not None:
         (run.path / "config.yaml").write_text(session.dump)
         write_json(run.path / "lock.json", lock)
-    write_json(run.path / "data.json", dict(curated.counts))
+    write_json(run.path / "data.json", curated.counts | encoded_counts(session))
 
 
 def check_length(session: Session) -> None:

@@ -50,6 +50,17 @@ def data_lines(session: Session) -> list[str]:
     return lines
 
 
+def encoded_counts(session: Session) -> dict[str, Any]:
+    """What encoding made of each split, and which rows it left out or cut, and why; never their text."""
+    told = {}
+    for split in _SPLITS:
+        if session.data.prepare_rows().splits[split]:
+            encoded = session.data.encoded(split)
+            drops = [{"id": d.id, "origin": str(d.origin), "reason": d.reason} for d in encoded.drops]
+            told[split] = {**encoded.counts, "left out": drops, "cut": encoded.truncated}
+    return {"encoded": told}
+
+
 def show_data(session: Session) -> None:
     """Print them as facts."""
     for number, line in enumerate(data_lines(session)):

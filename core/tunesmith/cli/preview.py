@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tunesmith.cli.device import device
 from tunesmith.cli.fit import check_batches, check_length, prepare_data
-from tunesmith.cli.opening import show_data, show_method
+from tunesmith.cli.opening import encoded_counts, show_data, show_method
 from tunesmith.cli.progress import clock
 from tunesmith.cli.runs import write_json
 from tunesmith.cli.screen import console, fact, say
@@ -66,7 +66,7 @@ def prepare(session: Session) -> int:
             for e in examples
         ]
         _write_lines(directory / f"{split}.jsonl", [{k: v for k, v in line.items() if v} for line in lines])
-    write_json(directory / "counts.json", curated.counts)
+    write_json(directory / "counts.json", curated.counts | encoded_counts(session))
     say(f"prepare {session.name}", style="bold")
     show_data(session)
     fact("written", f"{directory} (train, validation, test, rejected .jsonl; counts.json)")

@@ -15,7 +15,14 @@ from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.loader import layout_differences
 from tunesmith.data.pipeline import Curated
 from tunesmith.errors import RecipeError
-from tunesmith.recipe.lock import base_revision, compare, environment, plugin_versions, trusted_code
+from tunesmith.recipe.lock import (
+    base_revision,
+    compare,
+    environment,
+    plugin_versions,
+    template_revision,
+    trusted_code,
+)
 from tunesmith.recipe.package_fs import resolve
 
 
@@ -59,7 +66,7 @@ def make_lock(session: Session, curated: Curated) -> dict[str, Any]:
         "fingerprint": digest(lean(method(session.config))),
         "method": method(session.config),
         "data": dict(curated.hashes),
-        "base": {session.model.base: base_revision(base, commit)},
+        "base": {session.model.base: base_revision(base, commit), **template_revision(session.model.template)},
         **environment(plugin_versions(used).items()),
         "trusted": trusted_code(named, session.arguments.repeated["trust"]),
         "seed": session.seed,

@@ -71,7 +71,7 @@ class TransformersModel:
     adapted: bool = True
 
     def generate(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
-        """Answers as text, in order; equal to one-by-one decoding."""
+        """Answers as text, in order; equal to one-by-one decoding, in bf16 but for ties within its rounding."""
         return [answer.text for answer in self.answers(prompts)]
 
     def answers(

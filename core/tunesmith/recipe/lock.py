@@ -25,7 +25,7 @@ _PACKAGES = (
     "jsonargparse",
 )
 _PARTS = (("data", "data source"), ("base", "base"), ("plugins", "plugin package"), ("trusted", "trusted class"))
-_WEIGHTS = (".safetensors", ".gguf", ".json", ".model", ".jinja")
+_WEIGHTS = (".safetensors", ".gguf", ".json", ".model", ".jinja", ".txt", ".tiktoken")
 
 
 def file_hash(path: Path) -> str:
@@ -45,11 +45,17 @@ def base_revision(base: Path | str, commit: str | None = None) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
+def template_revision(template: str | None) -> dict[str, str]:
+    """What identifies `model.template` where it is a file; empty where it is none, or a name."""
+    path = Path(template) if template else None
+    return {"model.template": f"sha256:{file_hash(path)}"} if path is not None and path.is_file() else {}
+
+
 def plugin_versions(used: Iterable[Entry]) -> dict[str, str]:
     """What identifies the plugin packages in use: the version, and a hash of the code where a version says too little.
 
-    An editable install changes from day to day under one version: `1.0+3fe1a2b4c5d6` then has a hash over the files
-    that hold the classes in use.
+    An editable install changes from day to day under one version: `1.0+3fe1a2b4c5d6` then has a hash over all Python
+    files of the packages that hold the classes in use.
 
     Args:
         used: The plugins that the recipe names.
@@ -90,8 +96,11 @@ def _is_editable(package: str, classes: Iterable[type]) -> bool:
 
 
 def _code_hash(classes: Iterable[type]) -> str:
-    lines = sorted({f"{file.name} {file_hash(file)}\n" for file in _files(classes)})
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:12]
+    inits = (getattr(sys.modules.get(_top(cls)), "__file__", None) for cls in classes)
+    tops = {Path(init).resolve().parent for init in inits if init is not None}
+    lines = {f"{file.name} {file_hash(file)}\n" for file in _files(classes)}
+    lines |= {f"{file.relative_to(top)} {file_hash(file)}\n" for top in tops for file in top.rglob("*.py")}
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()[:12]
 
 
 def _files(classes: Iterable[type]) -> set[Path]:
