@@ -67,6 +67,22 @@ def test_an_editable_install_is_known_by_its_code(
     assert version(write("a = 3")) != changed
 
 
+def test_of_a_lone_module_and_of_what_is_trusted_only_the_own_file_counts(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path / "site")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    (tmp_path / "src/lone_lock.py").write_text("class Lone: pass\n")
+    write("a = 1")
+    lone = importlib.import_module("lone_lock").Lone
+    before = version(lone), trusted_code(["acme_lock.part.Part"], ["acme_lock"])
+    (tmp_path / "src/neighbour.py").write_text("a = 2\n")
+    (tmp_path / "src/acme_lock/other.py").write_text("class Other: a = 2\n")
+    assert (version(lone), trusted_code(["acme_lock.part.Part"], ["acme_lock"])) == before
+    (tmp_path / "src/lone_lock.py").write_text("class Lone: a = 2\n")
+    assert version(lone) != before[0]
+
+
 def test_an_installed_package_is_known_by_its_version(write: Write, tmp_path: Path) -> None:
     record(tmp_path / "src")
     assert version(write("a = 1")) == "1.0"

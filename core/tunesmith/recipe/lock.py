@@ -64,7 +64,7 @@ def plugin_versions(used: Iterable[Entry]) -> dict[str, str]:
     for entry in used:
         packages.setdefault(entry.package, (entry.version, []))[1].append(entry.cls)
     return {
-        package: f"{version}+{_code_hash(classes)}" if _is_editable(package, classes) else version
+        package: f"{version}+{_code_hash(_package_files(classes))}" if _is_editable(package, classes) else version
         for package, (version, classes) in sorted(packages.items())
     }
 
@@ -82,7 +82,7 @@ def trusted_code(named: Iterable[str], trust: Sequence[str]) -> dict[str, str]:
         module, _, name = path.rpartition(".")
         cls = getattr(sys.modules.get(module), name, None)
         if trusted.covers(path) and inspect.isclass(cls):
-            found[path] = f"sha256:{_code_hash([cls])}"
+            found[path] = f"sha256:{_code_hash(_files([cls]))}"
     return found
 
 
@@ -95,12 +95,17 @@ def _is_editable(package: str, classes: Iterable[type]) -> bool:
     return any(not file.is_relative_to(site) for file in _files(classes))
 
 
-def _code_hash(classes: Iterable[type]) -> str:
-    inits = (getattr(sys.modules.get(_top(cls)), "__file__", None) for cls in classes)
-    tops = {Path(init).resolve().parent for init in inits if init is not None}
-    lines = {f"{file.name} {file_hash(file)}\n" for file in _files(classes)}
-    lines |= {f"{file.relative_to(top)} {file_hash(file)}\n" for top in tops for file in top.rglob("*.py")}
-    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()[:12]
+def _code_hash(files: Iterable[Path]) -> str:
+    lines = sorted(f"{file.name} {file_hash(file)}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:12]
+
+
+def _package_files(classes: Iterable[type]) -> set[Path]:
+    """All Python files of the packages that hold the classes; of a lone module, it alone and not its neighbours."""
+    files = _files(classes)
+    tops = {file for name in map(_top, classes) if (file := getattr(sys.modules.get(name), "__file__", None))}
+    folders = [Path(file).resolve().parent for file in tops if Path(file).name == "__init__.py"]
+    return files | {file for folder in folders for file in folder.rglob("*.py")}
 
 
 def _files(classes: Iterable[type]) -> set[Path]:
