@@ -106,45 +106,7 @@ def test_code_of_the_base_is_never_run(base: Path, tmp_path: Path) -> None:
         load_base(str(tmp_path))
 
 
-def write_gguf(path: Path, base: Path, packed: bool = False) -> None:
-    """A GGUF file of the base's weights, by the `gguf` package alone."""
-    gguf = pytest.importorskip("gguf")
-    model, tokenizer = load_base(str(base))
-    config = model.config
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_vocab_size(config.vocab_size)
-    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list([token for token, _ in vocabulary])
-    writer.add_token_types([1] * len(vocabulary))
-    writer.add_token_merges(["a b"])
-    writer.add_bos_token_id(tokenizer.bos_token_id)
-    writer.add_eos_token_id(tokenizer.eos_token_id)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
-    heads, width = config.num_attention_heads, config.hidden_size
-    for name, tensor in model.state_dict().items():
-        stem, _, suffix = name.rpartition(".")
-        array = tensor.numpy()
-        if stem.endswith(("q_proj", "k_proj")):  # GGUF interleaves the two halves of rotary pairs
-            array = array.reshape(heads, 2, width // heads // 2, width).swapaxes(1, 2).reshape(array.shape)
-        kind = gguf.GGMLQuantizationType.Q8_0 if packed and array.ndim == 2 else None
-        values = array if kind is None else gguf.quants.quantize(array, kind)
-        writer.add_tensor(f"{names.get_name(stem)}.{suffix}", values, raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def test_a_gguf_file_becomes_a_plain_model_that_can_be_saved(base: Path, tmp_path: Path) -> None:
+def test_a_gguf_file_becomes_a_plain_model_that_can_be_saved(base: Path, tmp_path: Path, write_gguf: Any) -> None:
     write_gguf(tmp_path / "tiny.gguf", base)
     expected = load_base(str(base))[0].state_dict()
     for place in (tmp_path, tmp_path / "tiny.gguf"):
@@ -163,7 +125,9 @@ def test_a_gguf_file_becomes_a_plain_model_that_can_be_saved(base: Path, tmp_pat
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_packed_gguf_file_is_unpacked_to_the_wanted_format(base: Path, tmp_path: Path, dtype: torch.dtype) -> None:
+def test_a_packed_gguf_file_is_unpacked_to_the_wanted_format(
+    base: Path, tmp_path: Path, dtype: torch.dtype, write_gguf: Any
+) -> None:
     write_gguf(tmp_path / "tiny.gguf", base, packed=True)
     model, _ = load_base(str(tmp_path), dtype=dtype)
     expected = load_base(str(base))[0].state_dict()

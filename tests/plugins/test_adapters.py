@@ -225,40 +225,7 @@ READMES = {
 FLAG = "part.support_avx512bf16_for_cpu = False"
 
 
-def write_gguf(path: Path, base: str) -> str:
-    """A GGUF file of the base's tensors, without a chat template."""
-    import gguf
-
-    model = transformers.AutoModelForCausalLM.from_pretrained(base)
-    tokenizer, config = transformers.AutoTokenizer.from_pretrained(base), model.config
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_vocab_size(config.vocab_size)
-    tokens = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([1] * len(tokens))
-    writer.add_token_merges(["a b"])
-    writer.add_bos_token_id(tokenizer.bos_token_id)
-    writer.add_eos_token_id(tokenizer.eos_token_id)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
-    for name, tensor in model.state_dict().items():
-        writer.add_tensor(f"{names.get_name(name.removesuffix('.weight'))}.weight", tensor.numpy())
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return str(path)
-
-
-def saved(directory: Path, base: str, case: str) -> Specialist:
+def saved(directory: Path, base: str, case: str, write_gguf: Any) -> Specialist:
     """A specialist whose trained weights are moved, saved in `directory/<case>`."""
     name, precision, kind = READMES[case]
     options: dict[str, Any] = {"precision": precision}
@@ -267,7 +234,8 @@ def saved(directory: Path, base: str, case: str) -> Specialist:
     if kind == "gguf":
         folder = directory / f"{case}-base"
         folder.mkdir()
-        base = write_gguf(folder / "tiny.gguf", base)
+        write_gguf(folder / "tiny.gguf", base)
+        base = str(folder / "tiny.gguf")
         options["template"] = "plain"
     if kind == "from_scratch":
         options["from_scratch"] = True
@@ -286,7 +254,7 @@ def snippet(directory: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def plain(base: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def plain(base: str, tmp_path_factory: pytest.TempPathFactory, write_gguf: Any) -> dict[str, dict[str, Any]]:
     """What the READMEs' own Python computes in a process that cannot import tunesmith, and what tunesmith does."""
     directory = tmp_path_factory.mktemp("readmes")
     results: dict[str, dict[str, Any]] = {}
@@ -294,7 +262,7 @@ def plain(base: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict
     for case in READMES:
         if "gguf" in case and find_spec("gguf") is None:
             continue
-        module = saved(directory, base, case)
+        module = saved(directory, base, case, write_gguf)
         prompt = module.renderer.prompt([Message("user", "Hello")]).ids
         with module.autocast():
             results[case] = {"ids": list(prompt), "expected": logits(module, torch.tensor([prompt]))[0].float()}

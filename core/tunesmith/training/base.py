@@ -28,6 +28,8 @@ _CLASSES: dict[ModelClass, Any] = {
     "masked": AutoModelForMaskedLM,
     "classification": AutoModelForSequenceClassification,
 }
+# bitsandbytes' switch for repacking 4-bit weights in evaluation, which corrupts later gradients (trap 43)
+REPACKS = "support_avx512bf16_for_cpu"
 GgufConfig = getattr(transformers, "GgufConfig", None)
 _FORMS = "a hub id, a path that begins with ./ ../ / or ~, or package://import_name/path (a directory or a GGUF file)"
 
@@ -81,8 +83,8 @@ def load_base(
         raise DataError(msg) from error
     for module in model.modules():
         # bitsandbytes repacks 4-bit weights in place in evaluation on some processors; gradients are wrong after it
-        if hasattr(module, "support_avx512bf16_for_cpu"):  # trap 43
-            module.support_avx512bf16_for_cpu = False
+        if hasattr(module, REPACKS):
+            setattr(module, REPACKS, False)
     return model, tokenizer
 
 

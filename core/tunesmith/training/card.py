@@ -13,9 +13,8 @@ from tunesmith.plugins.interfaces import Adapter
 from tunesmith.recipe.lock import base_revision, environment
 from tunesmith.recipe.package_fs import PROTOCOL, resolve
 from tunesmith.training.attach import Attached
-from tunesmith.training.base import GgufConfig, locate
+from tunesmith.training.base import REPACKS, GgufConfig, locate
 
-_FLAG = "support_avx512bf16_for_cpu"
 _CHAT = """\
 messages = [{"role": "user", "content": "Hello"}]
 inputs = tokenizer.apply_chat_template(
@@ -26,8 +25,8 @@ _FLAG_LINES = f"""\
 # bitsandbytes repacks 4-bit weights in evaluation on processors with AVX512-BF16, which rounds them:
 # training switched that off, and without these lines logits there are about 0.5 % off
 for part in model.modules():
-    if hasattr(part, "{_FLAG}"):
-        part.{_FLAG} = False"""
+    if hasattr(part, "{REPACKS}"):
+        part.{REPACKS} = False"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class Card:
             options["quantization_config"] = "GgufConfig(dequantize=True)"
         arguments = "".join(f"    {a},\n" for a in [*where, *(f"{n}={v}" for n, v in options.items())])
         lines.append(f"model = AutoModelForCausalLM.from_pretrained(\n{arguments})")
-        if any(hasattr(module, _FLAG) for module in self.attached.model.modules()):
+        if any(hasattr(module, REPACKS) for module in self.attached.model.modules()):
             lines.append(_FLAG_LINES)
         return "\n".join(lines)
 
