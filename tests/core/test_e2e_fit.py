@@ -304,7 +304,7 @@ def loggers(*words: str, run: Path) -> list[Any]:
     return open_session(parse("fit", [*CONFIG, *words], list(sections()))).loggers(run)
 
 
-def test_mlflow_and_wandb_write_into_the_run_where_no_place_is_named(
+def test_mlflow_and_wandb_are_given_a_place_in_the_run_where_none_is_named(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lightning.pytorch.loggers import mlflow, wandb

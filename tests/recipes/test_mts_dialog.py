@@ -53,7 +53,7 @@ def lightning_cli(*words: str, root: Path) -> tuple[subprocess.CompletedProcess[
 @needs_all
 @pytest.mark.slow
 def test_twenty_steps_on_real_dialogues_lower_the_validation_loss_within_8_gb(tmp_path: Path) -> None:
-    done, peak = lightning_cli("fit", *SHORT, "--model.optimizer.init_args.lr=1e-3", root=tmp_path)
+    done, peak = lightning_cli("fit", *SHORT, root=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = (tmp_path / "mts-dialog").glob("*/result.json")
     result = json.loads(run.read_text())
