@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -47,6 +48,22 @@ class Attached:
         if config is None:
             return ""
         return f", base quantised to {kind or getattr(config, 'quant_method', 'few bits')}"
+
+
+class Untouched(Adapter):
+    """Nothing trains: a second copy of the base."""
+
+    def attach(self, model: nn.Module) -> nn.Module:
+        """Freeze all."""
+        return model.requires_grad_(False)
+
+    def save(self, model: nn.Module, directory: Path) -> None:
+        """Nothing was trained."""
+        raise NotImplementedError
+
+    def load(self, model: nn.Module, directory: Path) -> None:
+        """Nothing was trained."""
+        raise NotImplementedError
 
 
 def attach(

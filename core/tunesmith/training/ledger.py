@@ -110,6 +110,14 @@ class Ledger:
         return RecipeError(f"{what} at step {step} on rows {shown}\nno weight was changed by it; {advice}")
 
 
+def refuse_validation(loss: float, step: int) -> RecipeError:
+    """Make the error for a validation loss that is no number."""
+    advice = "lower model.optimizer's lr or set trainer.gradient_clip_val; earlier checkpoints stay as they are"
+    if step == 0:
+        advice = "the base gives it before any training; set model.precision to fp32"
+    return RecipeError(f"val/loss is {loss} at step {step}: these weights are not saved\n{advice}")
+
+
 def _names(batches: list[Batch]) -> list[str]:
     """Each row's id, and where it was read if it was read from a file."""
     examples = [example for batch in batches for example in batch.examples]

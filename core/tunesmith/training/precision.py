@@ -15,6 +15,13 @@ def resolve(precision: Precision) -> Literal["fp32", "bf16"]:
     return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
 
 
+def chosen(precision: Precision) -> str:
+    """The format, and why where `auto` chose it."""
+    found = resolve(precision)
+    why = " (chosen: no GPU with bf16)" if found == "fp32" else " (chosen: the GPU has it)"
+    return f"{found}{why if precision == 'auto' else ''}"
+
+
 def storage(precision: Precision) -> torch.dtype:
     """Format in which frozen weights are held; trained ones are always fp32."""
     return torch.bfloat16 if resolve(precision) == "bf16" else torch.float32

@@ -8,44 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from tunesmith.data.batch import Batch, Window
 from tunesmith.data.render import ChatRenderer
-from tunesmith.errors import RecipeError
 from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer
-from tunesmith.training import content
-from tunesmith.training.attach import Attached, attach
+from tunesmith.training import folder
+from tunesmith.training.attach import Attached, Untouched, attach
 from tunesmith.training.card import Card
 from tunesmith.training.forward import Forward, Term
-from tunesmith.training.ledger import Ledger, count
+from tunesmith.training.ledger import Ledger, count, refuse_validation
 from tunesmith.training.optimizer import build, parameter_groups, scheduler
 from tunesmith.training.passes import Passes
-from tunesmith.training.precision import Precision, autocast, resolve, storage
+from tunesmith.training.precision import Precision, autocast, chosen, storage
 from tunesmith.training.probe import probe
-from tunesmith.training.randomness import Stream, gather
 from tunesmith.training.schedule import Schedule
-
-EXTRAS = "extras.safetensors"
-
-
-class _Untouched(Adapter):
-    """Nothing trains: a second copy of the base."""
-
-    def attach(self, model: nn.Module) -> nn.Module:
-        return model.requires_grad_(False)
-
-    def save(self, model: nn.Module, directory: Path) -> None:
-        raise NotImplementedError
-
-    def load(self, model: nn.Module, directory: Path) -> None:
-        raise NotImplementedError
+from tunesmith.training.trained_only import TrainedOnly
 
 
-class Specialist(LightningModule):
+class Specialist(TrainedOnly):
     """Turns a base model into a specialist.
 
     Args:
@@ -86,11 +68,8 @@ class Specialist(LightningModule):
         self.from_scratch = from_scratch
         self.gradient_checkpointing = gradient_checkpointing
         self.validation_loss = float("nan")
-        self.trained_names: list[str] = []
         self.attached: Attached | None = None
         self.ledger = Ledger(["loss", *(f"reg/{name}" for name in self.regularizers)])
-        self.stream: Stream | None = None
-        self._randomness: list[dict[str, Any]] | None = None
         self._baseline: Attached | None = None
         self._window: Window | None = None
 
@@ -114,8 +93,7 @@ class Specialist(LightningModule):
         self._settle(self.attached)
         for regularizer in self.regularizers.values():
             regularizer.setup(self.network)
-        self.trained_names = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
-        self.trained_names += [f"extras.{name}" for name, _ in self.extras.named_buffers()]
+        self.name_trained()
         self.train()
 
     def _settle(self, attached: Attached) -> None:
@@ -127,14 +105,14 @@ class Specialist(LightningModule):
     def load_baseline(self) -> nn.Module:
         """An untouched copy of the base, loaded when first asked for; for adapters that cannot be switched off."""
         if self._baseline is None:
-            self._baseline = self._attach(_Untouched(), {})
+            self._baseline = self._attach(Untouched(), {})
             self._baseline.network.eval()
         return self._baseline.network.to(self.device)
 
     def _base_passes(self) -> Passes:
         self.load_baseline()
         assert self._baseline is not None
-        return self._passes(self._baseline, _Untouched(), None)
+        return self._passes(self._baseline, Untouched(), None)
 
     def _attach(self, adapter: Adapter, regularizers: Mapping[str, Regularizer]) -> Attached:
         return attach(
@@ -173,9 +151,7 @@ class Specialist(LightningModule):
     def describe_precision(self) -> str:
         """Number formats of frozen weights, trained weights and products."""
         assert self.attached is not None
-        chosen = resolve(self.precision)
-        why = " (chosen: no GPU with bf16)" if chosen == "fp32" else " (chosen: the GPU has it)"
-        return f"{chosen}{why if self.precision == 'auto' else ''}{self.attached.quantization()}"
+        return f"{chosen(self.precision)}{self.attached.quantization()}"
 
     # ---- training
 
@@ -207,12 +183,9 @@ class Specialist(LightningModule):
         """Take up the random state of the checkpoint, or begin one that depends on seed and rank alone."""
         # asking for the number of steps set the loader up before Lightning had its position to load (trap 26)
         self.trainer.fit_loop._load_combined_loader_states()
-        self.stream = Stream(torch.initial_seed() + self.global_rank)
-        if self._randomness is not None:
-            self.stream.restore(self._randomness[self.global_rank])
-            self._randomness = None
-        elif preparing := [r for r in self.regularizers.values() if type(r).prepare is not Regularizer.prepare]:
-            for regularizer in preparing:
+        resumed = self.start_stream(torch.initial_seed() + self.global_rank)
+        for regularizer in self.regularizers.values():
+            if not resumed and type(regularizer).prepare is not Regularizer.prepare:
                 regularizer.prepare(self._training_forwards())
         self.ledger.restart_clock()
 
@@ -233,7 +206,7 @@ class Specialist(LightningModule):
         self._window = batch.window
         expected = batch_idx // self.trainer.accumulate_grad_batches
         if batch.window is None or batch.window.index != expected:
-            found = "none" if batch.window is None else batch.window.index
+            found = batch.window and batch.window.index
             msg = f"the loader is at window {found}, the Trainer at {expected} of the epoch"
             raise RuntimeError(msg)
 
@@ -244,26 +217,19 @@ class Specialist(LightningModule):
             RecipeError: Loss or gradient is NaN or infinite; names the rows.
         """
         assert self._window is not None
-        step = self.global_step + 1
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = float(torch.nn.utils.get_total_norm(gradients))
         values = self.ledger.close(self._window.counts, self._sum_over_ranks, self.device, norm)
         for name, value in values.items():
             if not math.isfinite(value):
                 what = f"{name.replace('grad_norm', 'gradient norm')} is {value}"
-                raise self.ledger.refuse(what, step)
+                raise self.ledger.refuse(what, self.global_step + 1)
         self.ledger.clear()
         values["lr"] = optimizer.param_groups[0]["lr"]
         for name, value in values.items():
             self.log(name, value, on_step=True, on_epoch=False, prog_bar=name in {"loss", "tokens/s"}, batch_size=1)
 
-    def optimizer_step(
-        self,
-        epoch: int,
-        batch_idx: int,
-        optimizer: Any,
-        optimizer_closure: Callable[[], Any] | None = None,
-    ) -> None:
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Step, and let the adapter follow (AdaLoRA prunes ranks)."""
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.adapter.after_step(self.network, self.global_step + 1)
@@ -276,15 +242,12 @@ class Specialist(LightningModule):
         return [optimizer], [{"scheduler": scheduler(optimizer, self.schedule, total), "interval": "step"}]
 
     def _training_forwards(self) -> Iterator[Forward]:
-        loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
-        for batch in loader:
+        for batch in self.trainer.datamodule.train_dataloader():  # type: ignore[attr-defined]
             if not batch.ghost:
                 yield self.passes(batch.to(self.device), perturbed=False)
 
     def _sum_over_ranks(self, values: Tensor) -> Tensor:
-        total = self.trainer.strategy.reduce(values, reduce_op="sum")
-        assert isinstance(total, Tensor)
-        return total
+        return self.trainer.strategy.reduce(values, reduce_op="sum")
 
     # ---- validation
 
@@ -309,70 +272,15 @@ class Specialist(LightningModule):
         total, units = self._sum_over_ranks(self._validation).tolist()
         self.validation_loss = total / units if units else float("nan")
         if units and not math.isfinite(total):
-            step = self.global_step
-            advice = "lower model.optimizer's lr or set trainer.gradient_clip_val; earlier checkpoints stay as they are"
-            msg = f"val/loss is {self.validation_loss} at step {step}: these weights are not saved\n" + (
-                advice if step else "the base gives it before any training; set model.precision to fp32"
-            )
-            raise RecipeError(msg)
+            raise refuse_validation(self.validation_loss, self.global_step)
         self.log("val/loss", self.validation_loss, prog_bar=True, batch_size=1, sync_dist=True)
-
-    # ---- what is kept
-
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:  # type: ignore[override]
-        """The trained tensors only; a frozen base is never copied, nor unpacked by reading it (trap 43)."""
-        return {name: tensor.detach() for name, tensor in self._trained().items()}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
-        """Restore exactly the trained tensors; see `restore_trained`."""
-        self.restore_trained(state_dict)
-
-    def restore_trained(self, state: Mapping[str, Tensor]) -> None:
-        """Copy the trained tensors of a checkpoint into the model.
-
-        Raises:
-            RecipeError: The checkpoint's names or shapes are not this model's.
-        """
-        content.restore(state, self._trained(), "the checkpoint")
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the random state of every rank; refuse to save accumulated gradients away.
-
-        Raises:
-            RecipeError: A callback saves between two optimizer steps.
-        """
-        if self.ledger.open:
-            msg = (
-                "a checkpoint inside an accumulation window loses gradients; let trainer.callbacks save at optimizer "
-                "steps (every_n_train_steps, or the default checkpoints)"
-            )
-            raise RecipeError(msg)
-        if self.stream is not None:
-            checkpoint["randomness"] = gather(self.stream.state())
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the random state for the first step; everything before it draws freely.
-
-        Raises:
-            RecipeError: The checkpoint was made by another number of processes.
-        """
-        saved = checkpoint.get("randomness")
-        if saved is not None and len(saved) != self.trainer.world_size:
-            world = self.trainer.world_size
-            msg = f"the checkpoint was made by {len(saved)} processes, this run has {world}; set trainer.devices"
-            raise RecipeError(msg)
-        self._randomness = saved
 
     def save_adapter(self, directory: Path) -> None:
         """Write the adapter in its own format; tokenizer, chat template, modules of plugins and a README beside it."""
         if self._trainer is not None and not self.trainer.is_global_zero:
             return
         assert self.attached is not None
-        directory.mkdir(parents=True, exist_ok=True)
-        self.adapter.save(self.network, directory)
-        self.tokenizer.save_pretrained(directory)
-        if state := self.extras.state_dict():
-            save_file({name: tensor.contiguous() for name, tensor in state.items()}, directory / EXTRAS)
+        folder.save(directory, self.adapter, self.attached)
         Card(
             base=self.base,
             adapter=self.adapter,
@@ -386,13 +294,5 @@ class Specialist(LightningModule):
     def load_adapter(self, directory: Path) -> None:
         """Read what `save_adapter` wrote."""
         self.load()
-        self.adapter.load(self.network, directory)
-        if state := self.extras.state_dict():
-            path = directory / EXTRAS
-            saved = load_file(path) if path.is_file() else {}
-            content.restore({name: saved[name] for name in sorted(saved)}, dict(sorted(state.items())), str(path))
-
-    def _trained(self) -> dict[str, Tensor]:
-        tensors: dict[str, Tensor] = dict(self.named_parameters())
-        tensors |= {f"extras.{name}": buffer for name, buffer in self.extras.named_buffers()}
-        return {name: tensors[name] for name in self.trained_names}
+        assert self.attached is not None
+        folder.load(directory, self.adapter, self.attached)
