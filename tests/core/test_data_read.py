@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -91,6 +92,13 @@ def test_parquet_gives_plain_values(tmp_path: Path) -> None:
         "price": 1.25,
     }
     assert second == {"text": None, "turns": [], "age": None, "at": None, "price": None}
+
+
+def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataError, match=r'a.parquet needs the package pyarrow: pip install "tunesmith\[parquet\]"$'):
+        good(tmp_path / "a.parquet")
 
 
 def test_parquet_with_pictures_sets_rows_aside(tmp_path: Path) -> None:
