@@ -2,8 +2,10 @@
 
 import csv
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -277,6 +279,8 @@ def test_a_logger_that_names_no_place_writes_into_the_run(bench: Any, logger: st
     (run,) = bench.runs()
     written = "events.out.tfevents.*" if logger == "TensorBoardLogger" else "metrics.csv"
     assert list((run / "lightning_logs").glob(f"version_0/{written}"))
+    options = yaml.safe_load((run / "lightning_logs/version_0/hparams.yaml").read_text())
+    assert options["model"]["adapter"]["init_args"]["rank"] == 4
     assert len(metrics(run)) >= 4
     assert {p.name for p in bench.folder.iterdir()} == {"rows.jsonl", "tiny.yaml", "runs"}
     bench.done("fit", "--config", str(run / "config.yaml"))
@@ -320,6 +324,7 @@ def test_mlflow_and_wandb_are_given_a_place_in_the_run_where_none_is_named(
     run = bench.folder / "run"
     (board,) = loggers("--trainer.logger=WandbLogger", run=run)
     assert board._wandb_init["dir"] == str(run)
+    assert (board._wandb_init["project"], board._wandb_init["name"]) == (run.parent.name, "run")
     (board,) = loggers("--trainer.logger=MLFlowLogger", run=run)
     assert board._mlflow_client.uri == f"sqlite:///{run}/mlflow.db"
     assert board._artifact_location == f"file://{run}/mlflow"
@@ -328,6 +333,37 @@ def test_mlflow_and_wandb_are_given_a_place_in_the_run_where_none_is_named(
     assert board._mlflow_client.uri == "http://127.0.0.1:5000"
     (board,) = loggers("--trainer.logger=WandbLogger", "--trainer.logger.init_args.dir=logs", run=run)
     assert board._wandb_init["dir"] != str(run)
+    (board,) = loggers("--trainer.logger=WandbLogger", "--trainer.logger.init_args.project=mine", run=run)
+    assert (board._wandb_init["project"], board._wandb_init["name"]) == ("mine", None)
+
+
+@pytest.mark.filterwarnings("ignore")  # what the service's own libraries deprecate
+def test_mlflow_holds_the_curve_and_the_recipe(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    bench.done("fit", *CONFIG, "--trainer.logger=MLFlowLogger")
+    (run,) = bench.runs()
+    with closing(sqlite3.connect(run / "mlflow.db")) as board:
+        losses = dict(board.execute("select step, value from metrics where key = 'loss'").fetchall())
+        options = dict(board.execute("select key, value from params").fetchall())
+        names = board.execute(
+            "select experiments.name, runs.name from runs join experiments using (experiment_id)"
+        ).fetchall()
+    assert [losses[step] for step in sorted(losses)] == pytest.approx(
+        [float(row["loss"]) for row in metrics(run) if row["loss"]]
+    )
+    assert names == [("tiny", run.name)]
+    assert options["model/adapter/init_args/rank"] == "4"
+
+
+@pytest.mark.filterwarnings("ignore")  # what the service's own libraries deprecate
+def test_wandb_writes_into_the_run_when_it_is_offline(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    bench.done("fit", *CONFIG, "--trainer.logger=WandbLogger")
+    (run,) = bench.runs()
+    assert list((run / "wandb").glob("offline-run-*/*.wandb"))
+    assert {p.name for p in bench.folder.iterdir()} == {"rows.jsonl", "tiny.yaml", "runs"}
 
 
 def test_a_logger_is_named_beside_metrics_csv(bench: Any) -> None:

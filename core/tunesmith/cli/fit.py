@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
@@ -72,8 +73,11 @@ def fit(session: Session) -> int:
         raise
     if checkpoint is not None:
         check_position(session, checkpoint, trainer)
-    if is_first_rank() and resumed is None:
-        _write_origin(session, run, lock, curated)
+    if resumed is None:
+        for logger in trainer.loggers:  # a tracking server refuses options that differ from those of the run's begin
+            logger.log_hyperparams(yaml.safe_load(session.dump))
+        if is_first_rank():
+            _write_origin(session, run, lock, curated)
     opening(session, run, trainer, checkpoint)
     begin = time.monotonic()
     try:

@@ -13,6 +13,9 @@ _PLACE = {
     "MLFlowLogger": ("save_dir", "tracking_uri"),
 }
 _HERE = ""
+# Which options hold the name of a project and of a run in it, and what Lightning calls every project.
+_NAMES = {"MLFlowLogger": ("experiment_name", "run_name"), "WandbLogger": ("project", "name")}
+_LIGHTNINGS = "lightning_logs"
 
 
 def place(trainer: Any) -> None:
@@ -38,19 +41,27 @@ def _placed(named: Any) -> Any:
 
 
 def filled(named: Any, directory: Path) -> Any:
-    """The parsed loggers with the run directory where they write into the run.
+    """The parsed loggers with the run directory where they write into the run, and with its names.
 
     Args:
         named: What the parser made of `trainer.logger`: one logger, a list, true, false or nothing.
-        directory: The run's.
+        directory: The run's, `runs/<recipe>/<time>`: a project is called as the recipe unless it has a name.
     """
     if isinstance(named, list):
         return [filled(one, directory) for one in named]
-    if not hasattr(named, "clone") or named["init_args"].get("save_dir") != _HERE:
+    if not hasattr(named, "clone"):
         return named
     spec = named.clone()
-    spec["init_args"]["save_dir"] = str(directory)
-    if spec["class_path"].endswith(".MLFlowLogger"):  # its folders of files are refused by MLflow 3
-        spec["init_args"]["tracking_uri"] = f"sqlite:///{directory.absolute() / 'mlflow.db'}"
-        spec["init_args"]["artifact_location"] = (directory.absolute() / "mlflow").as_uri()
+    options, kind = spec["init_args"], spec["class_path"].rpartition(".")[2]
+    project, run = _NAMES.get(kind, ("", ""))
+    named_outside = kind == "WandbLogger" and os.environ.get("WANDB_PROJECT")
+    if project and options.get(project) in (None, _LIGHTNINGS) and not named_outside:
+        options[project] = directory.parent.name
+        options[run] = options.get(run) or directory.name
+    if options.get("save_dir") != _HERE:
+        return spec
+    options["save_dir"] = str(directory)
+    if kind == "MLFlowLogger":  # its folders of files are refused by MLflow 3
+        options["tracking_uri"] = f"sqlite:///{directory.absolute() / 'mlflow.db'}"
+        options["artifact_location"] = (directory.absolute() / "mlflow").as_uri()
     return spec
