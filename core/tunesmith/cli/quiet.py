@@ -2,7 +2,9 @@
 
 import logging
 import warnings
+from functools import partial
 
+from transformers import modeling_gguf_pytorch_utils
 from transformers.utils import logging as transformers_logging
 
 # Advice that does not apply here, or that nobody who runs a recipe could follow.
@@ -33,3 +35,6 @@ def quieten() -> None:
     for text in _NOISE:
         warnings.filterwarnings("ignore", message=text)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    # it asks tqdm by itself, whatever transformers' own switch says
+    parts = vars(modeling_gguf_pytorch_utils)
+    parts["tqdm"] = partial(parts["tqdm"], disable=True)
