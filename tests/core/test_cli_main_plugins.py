@@ -95,11 +95,14 @@ def test_a_description_as_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert [(o["name"], o["required"]) for o in data["options"]] == [("most", True), ("stop", False)]
 
 
-def test_an_unknown_name_gets_the_nearest_and_the_broken_packages(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_name_gets_the_nearest_and_the_packages_that_are_not_used(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["plugins", "describe", "Wrods"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("there is no plugin Wrods; did you mean Words?\n")
     assert "acme-broken 0.1 failed to load: ImportError: no such thing" in said
+    assert "acme-shy 2.0 is installed and not used: blocked by TUNESMITH_BLOCK" in said
 
 
 def test_an_unknown_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,10 @@ def test_a_wheel_carries_the_recipes_and_finds_them(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
         names = archive.namelist()
-    assert "tunesmith/py.typed" in names
+    assert {"tunesmith/py.typed", "tunesmith_plugins/py.typed"} <= set(names)
+    scripts = (tmp_path / "site" / next(n for n in names if n.endswith("entry_points.txt"))).read_text()
+    for script in ("lightning-cli", "tunesmith"):
+        assert f"\n{script} = tunesmith.cli.main:main\n" in scripts
     assert "tunesmith_plugins/recipes/medsync.yaml" in names
     assert "tunesmith_plugins/recipes/bases/mistral-7b.yaml" in names
     assert "tunesmith_plugins/recipes/data/medsync.jsonl" in names

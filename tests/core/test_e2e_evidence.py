@@ -1,10 +1,13 @@
 """`test`, `validate`, `predict` and `audit`, through the command."""
 
+import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 CONFIG = ("--config", "tiny.yaml")
 
@@ -215,6 +218,32 @@ def test_preview_marks_the_trained_tokens_and_counts_the_steps(bench: Any) -> No
     assert "GiB" in ran.out
     assert ran.err == ""
     assert not (bench.folder / "runs").exists()
+
+
+def test_preview_colours_the_trained_tokens_and_no_others(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunesmith.cli import preview
+
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, color_system="standard", soft_wrap=True, highlight=False)
+    monkeypatch.setattr(preview, "console", terminal)
+    bench.done("preview", *CONFIG, "--examples=1", "--trainer.max_steps=1")
+    coloured = "".join(re.findall(r"\x1b\[1;32m(.*?)\x1b\[0m", screen.getvalue()))
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).replace("|", "")
+    assert coloured.endswith("<|end|>")
+    assert plain.strip().endswith(f"<assistant>{coloured}".replace("|", ""))
+    assert "⟦" not in plain
+
+
+def test_preview_counts_each_source_in_each_split(bench: Any) -> None:
+    rows = [{"prompt": f"Other {number}: a valve hums.", "completion": "valve hums"} for number in range(20)]
+    (bench.folder / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    more = {"path": "more.jsonl", "formatter": "PromptCompletion"}
+    bench.write(data={"sources": {"more": more}})
+    out = bench.done("preview", *CONFIG, "--examples=0").out
+    told = [line for line in out.splitlines() if re.search(r"(train|validation|test): \d", line)]
+    assert len(told) == 3
+    for source, expected in (("notes", 60), ("more", 20)):
+        assert sum(int(n) for line in told for n in re.findall(rf"(\d+) {source}", line)) == expected
 
 
 def test_prepare_writes_every_row_with_its_split(bench: Any) -> None:

@@ -117,8 +117,7 @@ def _one(catalog: Catalog, name: str, kind: str | None) -> Entry:
     if not found:
         known = {e.name for e in catalog.entries}
         lines = [f"there is no plugin {name}{did_you_mean(name, known)}", f"all of them: {PROG} list"]
-        lines += [f"{absent} failed to load: {absent.reason}" for absent in catalog.broken]
-        raise RecipeError("\n".join(lines))
+        raise RecipeError("\n".join([*lines, *catalog.unusable()]))
     if len({e.kind for e in found}) > 1:
         ways = ", ".join(f"--kind {kind}" for kind in dict.fromkeys(e.kind for e in found))
         msg = f"{name} is the name of several kinds of plugin; add one of: {ways}"

@@ -42,7 +42,7 @@ def preview(session: Session) -> int:
     for split, sources in curated.counts["splits"].items():
         fact(
             "" if split != "train" else "sources",
-            f"{split}: {', '.join(f'{n} {k}' for k, n in sources.items()) or 'none'}",
+            f"{split}: {', '.join(f'{n:,} {k}' for k, n in sources.items()) or 'none'}",
         )
     fact("template", session.model.renderer.template_source)
     show_method(session)

@@ -161,6 +161,11 @@ class Catalog:
         """Whether the bare name does not mean this class, because a built-in or another package has it too."""
         return self.matching(entry.name, entry.kind) != [entry]
 
+    def unusable(self) -> list[str]:
+        """Packages whose plugins are not here, with the reason: a missing name may be one of theirs."""
+        broken = [f"{absent} failed to load: {absent.reason}" for absent in self.broken]
+        return broken + [f"{absent} is installed and not used: {absent.reason}" for absent in self.blocked]
+
     def _unknown(self, kind: str, name: str) -> str:
         others = [e for e in self.matching(name) if e.kind != kind]
         known = self.names(kind)
@@ -169,10 +174,9 @@ class Catalog:
         else:
             hint = did_you_mean(name, [e.path for e in self.entries if e.kind == kind] if "." in name else known)
             what = f"there is no {kind} {name}{hint}"
-        lines = [what, f"available: {', '.join(known) or 'none'}  (lightning-cli plugins list)"]
-        lines += [f"{absent} failed to load: {absent.reason}" for absent in self.broken]
-        lines += [f"{absent} is installed and not used: {absent.reason}" for absent in self.blocked]
-        return "\n".join(lines)
+        return "\n".join(
+            [what, f"available: {', '.join(known) or 'none'}  (lightning-cli plugins list)", *self.unusable()]
+        )
 
 
 def _a(kind: str) -> str:
