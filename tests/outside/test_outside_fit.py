@@ -1,6 +1,7 @@
 """A recipe made of an outsider's plugins trains, is measured and is audited."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,28 @@ def test_a_recipe_of_outside_plugins_fits_tests_and_audits(command: Command, rec
     assert "length/words" in tested.stdout
     audited = command("audit", *config, packages=ONLY_ACME)
     assert audited.returncode == 0, audited.stdout + audited.stderr
+
+
+@pytest.mark.slow
+def test_a_newer_release_of_a_plugin_is_refused_until_it_is_relocked(
+    command: Command, recipe: Path, sites: dict[str, Path], tmp_path: Path
+) -> None:
+    fit = ["fit", "--config", recipe.name]
+    assert command(*fit, packages=ONLY_ACME).returncode == 0
+    (lock,) = recipe.parent.glob("runs/acme/*/lock.json")
+    longer = [*fit, "--trainer.max_steps=4", "--ckpt_path", str(lock.parent / "checkpoints/last.ckpt")]
+    shutil.copytree(sites["acme-tunesmith"], tmp_path / "newer")
+    (metadata,) = (tmp_path / "newer").glob("*.dist-info/METADATA")
+    metadata.write_text(metadata.read_text().replace("\nVersion: 1.2.0\n", "\nVersion: 1.3.0\n"))
+    newer = {"packages": ONLY_ACME, "PYTHONPATH": str(tmp_path / "newer")}
+    for words in (longer, [*fit, "--locked"]):
+        refused = command(*words, **newer)
+        assert refused.returncode == 2, refused.stdout
+        assert refused.stderr.startswith("plugin package acme-tunesmith is not what ")
+        assert refused.stderr.endswith(": 1.2.0 then, 1.3.0 now\nrestore it, or go on with --relock\n")
+    relocked = command(*longer, "--relock", **newer)
+    assert relocked.returncode == 0, relocked.stdout + relocked.stderr
+    assert json.loads(lock.read_text())["plugins"]["acme-tunesmith"] == "1.3.0"
 
 
 @pytest.mark.slow

@@ -425,6 +425,16 @@ def test_trap_22_a_merge_gives_the_same_logits_and_a_plain_model(base: str, name
             assert not torch.equal(weight, state[weight_name]), weight_name
 
 
+def test_a_merge_into_16_bit_leaves_rotary_frequencies_in_32(base: str) -> None:
+    module = specialist(base, "qlora")
+    module.adapter.merge_dtype = "bfloat16"
+    merged = module.adapter.merge(module.network)
+    assert {parameter.dtype for parameter in merged.parameters()} == {torch.bfloat16}
+    frequencies = [buffer for name, buffer in merged.named_buffers() if "inv_freq" in name]
+    assert frequencies
+    assert {buffer.dtype for buffer in frequencies} == {torch.float32}
+
+
 def test_trap_22_a_merge_into_quantised_weights_is_refused(base: str) -> None:
     module = specialist(base, "qlora")
     module.adapter.merge_dtype = None

@@ -93,7 +93,10 @@ class QLoRA(LoRA):
                 delattr(base, name)
         if hasattr(base.config, "quantization_config"):
             del base.config.quantization_config
-        merged: nn.Module = base.to(dtype)
+        for parameter in base.parameters():
+            # not `base.to`, which would round the frequencies of the rotary positions too
+            parameter.data = parameter.data.to(dtype)
+        merged: nn.Module = base
         return merged
 
 
