@@ -43,6 +43,47 @@ GPT2 = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+OPT = {
+    "vocab_size": 96,
+    "hidden_size": 64,
+    "word_embed_proj_dim": 64,
+    "ffn_dim": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 128,
+    "dropout": 0.0,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+LATENT = {
+    "q_lora_rank": 32,
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 16,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 16,
+    "num_key_value_heads": 4,
+    "n_routed_experts": 4,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "first_k_dense_replace": 1,
+    "n_group": 1,
+    "topk_group": 1,
+}
+DBRX = {
+    "vocab_size": 96,
+    "d_model": 64,
+    "n_heads": 4,
+    "n_layers": 2,
+    "max_seq_len": 128,
+    "attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 10000.0},
+    "ffn_config": {"hidden_size": 64, "ffn_hidden_size": 96, "moe_num_experts": 4, "moe_top_k": 2},
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", SMALL),
     "mistral": ("MistralConfig", SMALL | {"sliding_window": 6}),
@@ -57,11 +98,47 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "cohere": ("CohereConfig", SMALL | {"logit_scale": 0.25}),
     "smollm3": ("SmolLM3Config", SMALL),
     "gpt_oss": ("GptOssConfig", SMALL | {"head_dim": 16, "sliding_window": 6, "num_local_experts": 4}),
+    "qwen2_moe": ("Qwen2MoeConfig", SMALL | EXPERTS | {"shared_expert_intermediate_size": 32}),
+    "qwen3_moe": ("Qwen3MoeConfig", SMALL | EXPERTS | {"head_dim": 16}),
+    "phi": ("PhiConfig", SMALL),
+    "olmo2": ("Olmo2Config", SMALL),
+    "olmo3": ("Olmo3Config", SMALL | {"sliding_window": 6}),
+    "cohere2": ("Cohere2Config", SMALL | {"logit_scale": 0.25, "sliding_window": 6}),
+    "deepseek_v2": ("DeepseekV2Config", SMALL | LATENT),
+    "deepseek_v3": ("DeepseekV3Config", SMALL | LATENT),
+    "gpt_neox": ("GPTNeoXConfig", SMALL),
+    "opt": ("OPTConfig", OPT),
+    "granite_moe": ("GraniteMoeConfig", SMALL | {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    "exaone4": ("Exaone4Config", SMALL | {"sliding_window": 6}),
+    "glm4": ("Glm4Config", SMALL | {"head_dim": 16}),
+    "dbrx": ("DbrxConfig", DBRX),
+    "ernie": ("Ernie4_5Config", SMALL),
+}
+DELTA = {
+    "num_hidden_layers": 4,
+    "head_dim": 16,
+    "shared_expert_intermediate_size": 32,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
 }
 PADDED: dict[str, tuple[str, dict[str, Any]]] = {
     "falcon": ("FalconConfig", {**SMALL, "alibi": False, "new_decoder_architecture": True, "num_kv_heads": 2}),
     "stablelm": ("StableLmConfig", SMALL),
     "bloom": ("BloomConfig", {"vocab_size": 96, "hidden_size": 64, "n_layer": 2, "n_head": 4}),
+    "mpt": ("MptConfig", {"vocab_size": 96, "d_model": 64, "n_layers": 2, "n_heads": 4, "max_seq_len": 128}),
+    "nemotron": ("NemotronConfig", SMALL),
+    "gpt_j": ("GPTJConfig", GPT2 | {"rotary_dim": 8}),
+    # a part of their layers carries state from token to token
+    "qwen3_next": ("Qwen3NextConfig", SMALL | EXPERTS | DELTA),
+    "jamba": (
+        "JambaConfig",
+        SMALL | {"num_experts": 2, "mamba_d_state": 8, "attn_layer_period": 2, "attn_layer_offset": 1},
+    ),
+    "bamba": ("BambaConfig", SMALL | {"mamba_n_heads": 8, "mamba_d_head": 16, "mamba_d_state": 8}),
+    "lfm2": ("Lfm2Config", SMALL | {"layer_types": ["conv", "full_attention"]}),
+    "recurrent_gemma": ("RecurrentGemmaConfig", SMALL | {"num_hidden_layers": 3, "head_dim": 16, "lru_width": 64}),
 }
 
 
@@ -162,6 +239,38 @@ def test_trap_08_a_recurrent_model_is_padded_never_packed() -> None:
     rows = documents(2, 9, 17, 4)
     together = passes(model)(batch_of(rows))
     torch.testing.assert_close(together.head(together.hidden), alone(model, rows), rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *PADDED])
+def test_loss_and_gradients_equal_the_familys_own_forward_one_example_at_a_time(name: str) -> None:
+    model = make(name)
+    run = passes(model)
+    assert run.layout == ("ragged" if name in FAMILIES else "padded")
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    rows = documents(1, 9, 17, 4)
+    forward = run(batch_of(rows))
+    loss = forward.total(negative_log_likelihood(forward))
+    loss.backward()
+    got = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    expected = 0.0
+    with plain_attention(model):
+        for row in rows:
+            logits = model(input_ids=torch.tensor([row]), use_cache=False).logits[0]
+            one = nn.functional.cross_entropy(logits[:-1].float(), torch.tensor(row[1:]), reduction="sum")
+            one.backward()
+            expected += float(one.detach())
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
+    own = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    assert got.keys() == own.keys()
+    whole = torch.stack([gradient.norm() for gradient in own.values()]).norm()
+    for parameter, gradient in own.items():
+        # a key's bias has no effect on a softmax without rotary positions: its gradient is rounding
+        error = (got[parameter] - gradient).norm() / torch.maximum(gradient.norm(), 1e-3 * whole)
+        assert error < 1e-5, parameter
 
 
 def test_a_model_that_mixes_documents_in_both_layouts_is_refused() -> None:
