@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tunesmith import Adapter, DataError
+from tunesmith import Adapter, DataError, RecipeError
 from tunesmith.data.batch import Batch
-from tunesmith.training.attention import RAGGED, language_model, plain_attention, ragged_attention
+from tunesmith.training.attention import RAGGED, language_model, plain_attention, plain_name, ragged_attention
 from tunesmith.training.heads import find_head, own_head, plain_head
 from tunesmith.training.layouts import padded, ragged
 from tunesmith.training.passes import Passes
 from tunesmith.training.probe import probe
+from tunesmith.training.router import find_router_loss
 
 SMALL: dict[str, Any] = {
     "vocab_size": 96,
@@ -97,7 +98,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "granite": ("GraniteConfig", SMALL | {"logits_scaling": 8.0, "attention_multiplier": 0.2}),
     "cohere": ("CohereConfig", SMALL | {"logit_scale": 0.25}),
     "smollm3": ("SmolLM3Config", SMALL),
-    "gpt_oss": ("GptOssConfig", SMALL | {"head_dim": 16, "sliding_window": 6, "num_local_experts": 4}),
+    "gpt_oss": ("GptOssConfig", SMALL | EXPERTS | {"head_dim": 16, "sliding_window": 6, "num_local_experts": 4}),
     "qwen2_moe": ("Qwen2MoeConfig", SMALL | EXPERTS | {"shared_expert_intermediate_size": 32}),
     "qwen3_moe": ("Qwen3MoeConfig", SMALL | EXPERTS | {"head_dim": 16}),
     "phi": ("PhiConfig", SMALL),
@@ -134,7 +135,7 @@ PADDED: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_next": ("Qwen3NextConfig", SMALL | EXPERTS | DELTA),
     "jamba": (
         "JambaConfig",
-        SMALL | {"num_experts": 2, "mamba_d_state": 8, "attn_layer_period": 2, "attn_layer_offset": 1},
+        SMALL | {"num_experts": 4, "mamba_d_state": 8, "attn_layer_period": 2, "attn_layer_offset": 1},
     ),
     "bamba": ("BambaConfig", SMALL | {"mamba_n_heads": 8, "mamba_d_head": 16, "mamba_d_state": 8}),
     "lfm2": ("Lfm2Config", SMALL | {"layer_types": ["conv", "full_attention"]}),
@@ -271,6 +272,54 @@ def test_loss_and_gradients_equal_the_familys_own_forward_one_example_at_a_time(
         # a key's bias has no effect on a softmax without rotary positions: its gradient is rounding
         error = (got[parameter] - gradient).norm() / torch.maximum(gradient.norm(), 1e-3 * whole)
         assert error < 1e-5, parameter
+
+
+@pytest.mark.parametrize("layout", ["ragged", "padded"])
+@pytest.mark.parametrize("name", ["mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss", "granite_moe", "jamba"])
+def test_trap_04_the_loss_that_balances_experts_is_the_familys_own_example_by_example(name: str, layout: str) -> None:
+    if name == "jamba" and layout == "ragged":
+        pytest.skip("its layers carry state")
+    model = make(name).train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    run = passes(model, layout=layout, router=find_router_loss(model, 0.7))
+    if layout == "padded":
+        model.set_attn_implementation(plain_name(model))
+    rows = documents(1, 9, 17, 4)
+    term = run(batch_of(rows)).router_term()
+    assert term is not None
+    assert term.unit == "example"
+    term.sum.backward()
+    got = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    expected = 0.0
+    with plain_attention(model):
+        for row in rows:
+            ids = torch.tensor([row])
+            own = 0.7 * model(input_ids=ids, output_router_logits=True, use_cache=False).aux_loss
+            own.backward()
+            expected += float(own.detach())
+    assert float(term.sum.detach()) == pytest.approx(expected, rel=1e-5)
+    own_gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    whole = torch.stack([gradient.norm() for gradient in own_gradients.values()]).norm()
+    for parameter, gradient in own_gradients.items():
+        if gradient.norm() > 1e-4 * whole:
+            assert (got[parameter] - gradient).norm() / torch.maximum(gradient.norm(), 1e-3 * whole) < 1e-5, parameter
+
+
+def test_experts_are_balanced_where_the_bases_config_or_the_recipe_says_so() -> None:
+    model = make("mixtral")
+    assert find_router_loss(model, None) is None
+    assert passes(model)(batch_of(documents(1, 5))).router_term() is None
+    model.config.output_router_logits = True
+    found = find_router_loss(model, None)
+    assert found is not None
+    assert found.coefficient == model.config.router_aux_loss_coef
+    assert find_router_loss(model, 0.0) is None
+    assert find_router_loss(make("llama"), None) is None
+    with pytest.raises(RecipeError, match=r"router_aux_loss_coef is 0\.1, but LlamaForCausalLM has no experts"):
+        find_router_loss(make("llama"), 0.1)
 
 
 def test_a_model_that_mixes_documents_in_both_layouts_is_refused() -> None:
@@ -511,7 +560,7 @@ def test_gradient_checkpointing_recomputes_with_the_limits_of_its_own_batch(layo
             model.set_attn_implementation(RAGGED)
         if checkpointing:
             model.activation_checkpointing_enable({"use_reentrant": False})
-        hidden = layout(model.base_model, batch_of(documents(1, 9, 5)))
+        hidden = layout(model.base_model, batch_of(documents(1, 9, 5))).hidden
         layout(model.base_model, batch_of(documents(2, 3, 11)))  # another batch between forward and backward
         hidden.square().sum().backward()
         gradients.append([p.grad for p in model.base_model.parameters()])

@@ -14,6 +14,7 @@ from tunesmith.training.attention import language_model
 from tunesmith.training.base import load_base
 from tunesmith.training.probe import Probe, probe
 from tunesmith.training.randomness import seeded
+from tunesmith.training.router import RouterLoss, find_router_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Attached:
         probe: Layout and head.
         extras: Modules of the objective (`objective`) and of regularizers (`reg-<name>`), trained beside the adapter.
         seed: Torch's, from which random weights came.
+        router: The loss that balances experts, where there is one.
     """
 
     model: PreTrainedModel
@@ -35,6 +37,7 @@ class Attached:
     probe: Probe
     extras: nn.ModuleDict
     seed: int
+    router: RouterLoss | None
 
     def sizes(self) -> tuple[int, int]:
         """Number of trained parameters and of all; a weight packed to 4 bit counts as what it stands for."""
@@ -75,6 +78,7 @@ def attach(
     dtype: torch.dtype,
     from_scratch: bool = False,
     gradient_checkpointing: bool = False,
+    router: float | None = None,
 ) -> Attached:
     """Load the base, attach the adapter, make trained weights fp32, and find out how the model can run.
 
@@ -104,7 +108,8 @@ def attach(
         if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
             parameter.data = parameter.data.float()
     found = probe(network, adapter.layout)
-    return Attached(language_model(network), network, tokenizer, found, extras, torch.initial_seed())
+    loss = find_router_loss(language_model(network), router)
+    return Attached(language_model(network), network, tokenizer, found, extras, torch.initial_seed(), loss)
 
 
 def _extras(objective: Objective, regularizers: Mapping[str, Regularizer], model: PreTrainedModel) -> nn.ModuleDict:

@@ -1,7 +1,7 @@
 """The two ways to run a micro-batch through a model, both giving the hidden states of its T tokens."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,20 @@ from tunesmith.data.batch import Batch
 Layout = Literal["ragged", "padded"]
 
 
-def ragged(body: nn.Module, batch: Batch) -> Tensor:
-    """Run the documents as one row of T tokens; the attention keeps them apart. Returns `[T, width]`."""
+class States(NamedTuple):
+    """What a model's body gives for the T tokens of a micro-batch.
+
+    Attributes:
+        hidden: Last hidden states, `[T, width]`.
+        router: Router logits of each layer that has experts, `[T, experts]`; empty unless asked for.
+    """
+
+    hidden: Tensor
+    router: tuple[Tensor, ...] = ()
+
+
+def ragged(body: nn.Module, batch: Batch, router: bool = False) -> States:
+    """Run the documents as one row of T tokens; the attention keeps them apart."""
     out = body(
         input_ids=batch.input_ids[None],
         position_ids=batch.position_ids[None],
@@ -21,20 +33,30 @@ def ragged(body: nn.Module, batch: Batch) -> Tensor:
         cu_seq_lens_k=batch.cu_seqlens,
         max_length_q=batch.max_seqlen,
         max_length_k=batch.max_seqlen,
+        **_asking(router),
     )
-    hidden: Tensor = out.last_hidden_state[0]
-    return hidden
+    return States(out.last_hidden_state[0], _routed(out, router))
 
 
-def padded(body: nn.Module, batch: Batch) -> Tensor:
-    """Run one document a row, padded on the right with token 0 behind a mask. Returns `[T, width]`."""
+def padded(body: nn.Module, batch: Batch, router: bool = False) -> States:
+    """Run one document a row, padded on the right with token 0 behind a mask."""
     inside = torch.zeros(len(batch.cu_seqlens) - 1, batch.max_seqlen, dtype=torch.bool, device=batch.input_ids.device)
     inside[batch.sequence, batch.position_ids] = True
     ids = torch.zeros_like(inside, dtype=torch.long)
     ids[inside] = batch.input_ids
-    out = body(input_ids=ids, attention_mask=inside.long(), use_cache=False)
-    hidden: Tensor = out.last_hidden_state[inside]
-    return hidden
+    out = body(input_ids=ids, attention_mask=inside.long(), use_cache=False, **_asking(router))
+    logits = tuple(layer[inside.flatten()] for layer in _routed(out, router))
+    return States(out.last_hidden_state[inside], logits)
 
 
-LAYOUTS: dict[Layout, Callable[[nn.Module, Batch], Tensor]] = {"ragged": ragged, "padded": padded}
+def _asking(router: bool) -> dict[str, bool]:
+    return {"output_router_logits": True} if router else {}
+
+
+def _routed(out: Any, router: bool) -> tuple[Tensor, ...]:
+    if not router:
+        return ()
+    return tuple(layer.reshape(-1, layer.shape[-1]) for layer in out.router_logits)
+
+
+LAYOUTS: dict[Layout, Callable[..., States]] = {"ragged": ragged, "padded": padded}

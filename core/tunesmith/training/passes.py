@@ -1,7 +1,7 @@
 """Passes of the model over micro-batches: hidden states first, the head only where a token is learned."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -11,11 +11,12 @@ from transformers import PreTrainedModel
 from tunesmith.data.batch import Batch
 from tunesmith.plugins.interfaces import Adapter, Regularizer
 from tunesmith.training.chunked import chunked_sum
-from tunesmith.training.forward import Chunk, Forward
+from tunesmith.training.forward import Chunk, Forward, Term
 from tunesmith.training.heads import Head
-from tunesmith.training.layouts import LAYOUTS, Layout
+from tunesmith.training.layouts import LAYOUTS, Layout, States
 from tunesmith.training.modes import evaluating
 from tunesmith.training.perturb import perturbing
+from tunesmith.training.router import RouterLoss
 
 LOGITS_BYTES = 64 * 2**20
 
@@ -33,6 +34,7 @@ class Passes:
         autocast: Makes the context in which forward passes run.
         perturbations: Regularizers that change input embeddings in training.
         base: Gives passes of a copy of the base, for adapters that cannot be switched off.
+        router: The loss that balances experts, where there is one.
         logits_bytes: Bound of one chunk's logits in fp32.
     """
 
@@ -44,17 +46,15 @@ class Passes:
     autocast: Callable[[], AbstractContextManager[None]]
     perturbations: tuple[Regularizer, ...] = ()
     base: "Callable[[], Passes] | None" = None
+    router: RouterLoss | None = None
     logits_bytes: int = LOGITS_BYTES
 
     def __call__(self, batch: Batch, plan: "Supervision | None" = None, perturbed: bool = True) -> "ModelForward":
         """Run the model over one micro-batch."""
-        with self.autocast():
-            if perturbed and self.perturbations and self.network.training:
-                with perturbing(self.model, self.perturbations, batch):
-                    hidden = LAYOUTS[self.layout](self.model.base_model, batch)
-            else:
-                hidden = LAYOUTS[self.layout](self.model.base_model, batch)
-        return ModelForward(self, batch, hidden, plan or Supervision.of(batch))
+        changed = perturbed and self.perturbations and self.network.training
+        with self.autocast(), perturbing(self.model, self.perturbations, batch) if changed else nullcontext():
+            states = LAYOUTS[self.layout](self.model.base_model, batch, router=self.router is not None)
+        return ModelForward(self, batch, states, plan or Supervision.of(batch))
 
     def baseline(self, batch: Batch, plan: "Supervision") -> "ModelForward":
         """Run the base over one micro-batch, in evaluation mode and without gradients."""
@@ -63,7 +63,7 @@ class Passes:
                 return self.base()(batch, plan, perturbed=False)
         with torch.no_grad(), evaluating(self.network), self.adapter.without(self.network):
             forward = self(batch, plan, perturbed=False)
-        return _Baseline(self, batch, forward.hidden, plan)
+        return _Baseline(self, batch, States(forward.hidden), plan)
 
     @property
     def chunk_size(self) -> int:
@@ -98,9 +98,10 @@ class Supervision:
 class ModelForward(Forward):
     """A pass that has run; see `Forward`."""
 
-    def __init__(self, passes: Passes, batch: Batch, hidden: Tensor, plan: Supervision) -> None:
+    def __init__(self, passes: Passes, batch: Batch, states: States, plan: Supervision) -> None:
         self.batch = batch
-        self.hidden = hidden
+        self.hidden = states.hidden
+        self._router = states.router
         self.supervised = plan.positions
         self.targets = plan.targets
         self.weights = plan.weights
@@ -108,6 +109,11 @@ class ModelForward(Forward):
         self._plan = plan
         self._selected: Tensor | None = None
         self._logits: Tensor | None = None
+
+    def router_term(self) -> Term | None:
+        """The loss that balances experts, where there is one."""
+        router = self._passes.router
+        return None if router is None else router.term(self._router, self.batch)
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits of hidden states: `[c, width]` to `[c, vocabulary]`, in the model's precision.

@@ -55,7 +55,7 @@ def probe(network: nn.Module, allowed: Layout = "ragged") -> Probe:
             reason = _try_ragged(model, batch, alone, tolerance)
             if not reason:
                 return Probe("ragged", f"{name} keeps packed documents apart", head)
-        error = relative_error(LAYOUTS["padded"](model.base_model, batch), alone)
+        error = relative_error(LAYOUTS["padded"](model.base_model, batch).hidden, alone)
     if error > tolerance:
         msg = f"model.base: documents influence each other in {name}, packed and padded: it cannot be trained here"
         raise DataError(msg)
@@ -71,7 +71,7 @@ def _try_ragged(model: PreTrainedModel, batch: Batch, alone: Tensor, tolerance: 
         if not model._can_set_attn_implementation():
             return f"{name} does not use transformers' attention interface"
         model.set_attn_implementation(RAGGED)
-        error = relative_error(LAYOUTS["ragged"](model.base_model, batch), alone)
+        error = relative_error(LAYOUTS["ragged"](model.base_model, batch).hidden, alone)
     except (RuntimeError, TypeError, ValueError, KeyError, NotImplementedError) as failure:
         reason = f"{name} does not run packed documents ({str(failure).splitlines()[0][:120]})"
     else:

@@ -20,9 +20,10 @@ from tunesmith.training.card import Card
 from tunesmith.training.forward import Forward, Term
 from tunesmith.training.ledger import Ledger, count, refuse_validation
 from tunesmith.training.optimizer import build, parameter_groups, scheduler
-from tunesmith.training.passes import Passes
+from tunesmith.training.passes import ModelForward, Passes
 from tunesmith.training.precision import Precision, autocast, chosen, storage
 from tunesmith.training.probe import probe
+from tunesmith.training.router import NAME as ROUTER
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.trained_only import TrainedOnly
 
@@ -41,6 +42,7 @@ class Specialist(TrainedOnly):
         template: A chat template (Jinja) where the base has none or another is wanted.
         from_scratch: Start from random weights; the base gives configuration and tokenizer.
         gradient_checkpointing: Compute activations again in backward: a third slower, much less memory.
+        router_aux_loss_coef: Factor of the loss that balances experts; null for what the base's own config says.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Specialist(TrainedOnly):
         template: str | None = None,
         from_scratch: bool = False,
         gradient_checkpointing: bool = False,
+        router_aux_loss_coef: float | None = None,
     ) -> None:
         super().__init__()
         self.base = base
@@ -67,9 +70,10 @@ class Specialist(TrainedOnly):
         self.template = template
         self.from_scratch = from_scratch
         self.gradient_checkpointing = gradient_checkpointing
+        self.router_aux_loss_coef = router_aux_loss_coef
         self.validation_loss = float("nan")
         self.attached: Attached | None = None
-        self.ledger = Ledger(["loss", *(f"reg/{name}" for name in self.regularizers)])
+        self.ledger = Ledger(["loss", ROUTER, *(f"reg/{name}" for name in self.regularizers)])
         self._baseline: Attached | None = None
         self._window: Window | None = None
 
@@ -123,6 +127,7 @@ class Specialist(TrainedOnly):
             dtype=storage(self.precision),
             from_scratch=self.from_scratch,
             gradient_checkpointing=self.gradient_checkpointing,
+            router=self.router_aux_loss_coef,
         )
 
     def _passes(self, attached: Attached, adapter: Adapter, base: Callable[[], Passes] | None) -> Passes:
@@ -136,6 +141,7 @@ class Specialist(TrainedOnly):
             autocast=self.autocast,
             perturbations=tuple(perturbing),
             base=base,
+            router=attached.router,
         )
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -155,13 +161,11 @@ class Specialist(TrainedOnly):
 
     # ---- training
 
-    def terms(self, forward: Forward) -> dict[str, Term]:
-        """The loss and the regularizers' penalties of one pass, as sums with their units."""
-        terms = {"loss": self.objective.loss(forward)}
-        for name, regularizer in self.regularizers.items():
-            if (penalty := regularizer.penalty(forward)) is not None:
-                terms[f"reg/{name}"] = penalty
-        return terms
+    def terms(self, forward: ModelForward) -> dict[str, Term]:
+        """The loss, the experts' and the regularizers' terms of one pass, as sums with their units."""
+        terms = {"loss": self.objective.loss(forward), ROUTER: forward.router_term()}
+        terms |= {f"reg/{name}": regularizer.penalty(forward) for name, regularizer in self.regularizers.items()}
+        return {name: term for name, term in terms.items() if term is not None}
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return what makes the window's gradient the exact mean over its tokens on all ranks."""
@@ -248,8 +252,6 @@ class Specialist(TrainedOnly):
 
     def _sum_over_ranks(self, values: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(values, reduce_op="sum")
-
-    # ---- validation
 
     def on_validation_epoch_start(self) -> None:
         """Begin to add up."""
