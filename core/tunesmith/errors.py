@@ -1,6 +1,8 @@
 """What can go wrong, by whose fault it is: the exit code of the command follows from the class."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+_LISTED = 20
 
 
 class TunesmithError(Exception):
@@ -38,13 +40,22 @@ class RowError(ValueError):
 
     Args:
         field: The column at fault.
-        reason: What is wrong with it and what was there. Never the row's text: it ends in `rejected.jsonl`.
+        reason: What is wrong with it. Never the row's text: it ends in `rejected.jsonl`.
+        columns: The columns that are there, where that helps; shown, never stored: a file without a header has its
+            first row for names.
     """
 
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
+    def __init__(self, field: str, reason: str, columns: Iterable[str] = ()) -> None:
         self.field = field
         self.reason = reason
+        self.columns = tuple(columns)
+        super().__init__(f"{field}: {reason}{listed(self.columns)}")
 
-    def __reduce__(self) -> tuple[type["RowError"], tuple[str, str]]:
-        return type(self), (self.field, self.reason)
+    def __reduce__(self) -> tuple[type["RowError"], tuple[str, str, tuple[str, ...]]]:
+        return type(self), (self.field, self.reason, self.columns)
+
+
+def listed(columns: Sequence[str]) -> str:
+    """Columns for the end of a message; empty where there are none."""
+    shown = [*columns[:_LISTED], *(["..."] if len(columns) > _LISTED else [])]
+    return f"; columns: {', '.join(shown)}" if columns else ""

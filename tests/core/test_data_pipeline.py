@@ -260,6 +260,17 @@ def test_rejected_rows_are_written_without_their_text_unless_asked(tmp_path: Pat
     assert [json.loads(line)["row"] for line in rejected.read_text().splitlines()] == [rows[50], "{secret"]
 
 
+def test_the_first_row_of_a_file_without_a_header_is_shown_but_never_stored(tmp_path: Path) -> None:
+    path, rejected = tmp_path / "a.csv", tmp_path / "rejected.jsonl"
+    path.write_text("John Doe has HIV,treat him\nq,a\nr,b\n")
+    with pytest.raises(DataError, match="prompt: is not a column; columns: John Doe has HIV, treat him"):
+        run(path, rejected_file=rejected)
+    assert [json.loads(line)["reason"] for line in rejected.read_text().splitlines()] == ["is not a column"] * 2
+    with pytest.raises(DataError, match="map names it, but it is not a column; columns: John Doe has HIV"):
+        run({"notes": Source(str(path), PromptCompletion(), map={"prompt": "q"})}, rejected_file=rejected)
+    assert "HIV" not in rejected.read_text()
+
+
 def test_a_run_stops_past_the_limit_and_says_where_and_why(tmp_path: Path) -> None:
     bad = [{"prompt": "", "completion": "x"}, {"prompt": " ", "completion": "x"}, {"completion": "x"}, "{", "[]", "7"]
     path, rejected = write(tmp_path / "a.jsonl", [*pairs(14), *bad]), tmp_path / "rejected.jsonl"

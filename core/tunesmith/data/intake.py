@@ -12,8 +12,6 @@ from tunesmith.data.sources import Opened, Source
 from tunesmith.errors import DataError, RowError, TunesmithError
 from tunesmith.nearest import did_you_mean
 
-_LISTED = 20
-
 
 @dataclass
 class Intake:
@@ -86,7 +84,7 @@ def _example(name: str, source: Source, row: Row) -> tuple[Example, Mapping[str,
         example = source.formatter.format(columns)
         _check_content(example)
     except RowError as error:
-        return Reject(row.file, row.line, error.field, error.reason, row.values)
+        return Reject(row.file, row.line, error.field, error.reason, row.values, error.columns)
     except TunesmithError as error:
         # An option of the formatter is wrong: it cannot know which source named it.
         msg = f"data.sources.{name}.formatter: {error}"
@@ -116,9 +114,7 @@ def rename(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """
     missing = next((column for column in names.values() if column not in row), None)
     if missing is not None:
-        columns = ", ".join(list(row)[:_LISTED])
-        reason = f"map names it, but it is not a column{did_you_mean(missing, row)}; columns: {columns}"
-        raise RowError(missing, reason)
+        raise RowError(missing, f"map names it, but it is not a column{did_you_mean(missing, row)}", row)
     moved = set(names.values())
     rest = {column: value for column, value in row.items() if column not in moved}
     clash = next((wanted for wanted in names if wanted in rest), None)

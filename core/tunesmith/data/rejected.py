@@ -3,11 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.rows import Reject
-from tunesmith.errors import DataError
+from tunesmith.errors import DataError, listed
 
 _SHOWN = 3
 
@@ -26,7 +27,7 @@ class Rejected:
 
     def add(self, source: str, reject: Reject) -> None:
         """Set one row of a source aside."""
-        kept = reject if self.keep_rows else Reject(reject.file, reject.line, reject.field, reject.reason)
+        kept = reject if self.keep_rows else replace(reject, row=None)
         self._entries.setdefault(source, []).append(kept)
 
     def of(self, source: str) -> list[Reject]:
@@ -64,7 +65,7 @@ class Rejected:
         allowed = f"data.reject_limit allows {_percent(limit)}" if len(bad) < read else "no row is left"
         lines = [
             f"data.sources.{source}: {len(bad)} of {read} rows ({_percent(len(bad) / read)}) cannot be read; {allowed}",
-            *(f"  {entry.file}:{entry.line}: {_said(entry)}" for entry in self._first(source)),
+            *(f"  {entry.file}:{entry.line}: {_said(entry)}{listed(entry.columns)}" for entry in self._first(source)),
         ]
         if path is not None:
             self.write(path)

@@ -41,6 +41,7 @@ class Reject:
         field: The column at fault; empty where the whole row is.
         reason: What is wrong, without the row's text.
         row: The raw row, for `data.keep_rejected` only.
+        columns: The columns that are there, where that helps; for the screen only.
     """
 
     file: str
@@ -48,6 +49,7 @@ class Reject:
     field: str
     reason: str
     row: Any = None
+    columns: tuple[str, ...] = ()
 
 
 class Repeated:

@@ -7,7 +7,6 @@ from typing import Any
 
 from tunesmith import RowError
 
-_LISTED = 20
 # Rows of other kinds that would be misread as text: refused by name where the column holds what those kinds hold.
 _OTHER_KINDS = {
     "images": "images",
@@ -28,9 +27,7 @@ def column(row: Mapping[str, Any], name: str) -> Any:
     if name in row:
         return row[name]
     close = difflib.get_close_matches(name, list(row), n=1)
-    listed = ", ".join(list(row)[:_LISTED]) + (", ..." if len(row) > _LISTED else "")
-    hint = f"; did you mean {close[0]}?" if close else ""
-    raise RowError(name, f"is not a column{hint}; columns: {listed}")
+    raise RowError(name, f"is not a column{f'; did you mean {close[0]}?' if close else ''}", row)
 
 
 def optional_text(row: Mapping[str, Any], name: str) -> str:
