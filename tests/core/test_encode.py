@@ -10,7 +10,7 @@ from tunesmith.data.encode import CUT_AWAY, TOO_LONG, UNSUPERVISED, EncodedSplit
 from tunesmith.data.encoded import Encoded
 from tunesmith.data.example import Example, Origin
 from tunesmith.data.truncate import truncate
-from tunesmith.errors import DataError, RowError
+from tunesmith.errors import DataError, RowError, TunesmithError
 from tunesmith.plugins.interfaces import Objective
 
 EOS, BOS = 2, 1
@@ -145,5 +145,5 @@ def test_a_classifiers_rows_need_no_token_labels() -> None:
 
 
 def test_an_objective_whose_weights_do_not_match_its_ids_is_a_fault_of_the_plugin() -> None:
-    with pytest.raises(ValueError, match="Given encoded 3 tokens with 2 weights"):
+    with pytest.raises(TunesmithError, match=r"model\.objective: Given failed .* encoded 3 tokens with 2 weights"):
         encode(example(([1, 2, 3], [0, 1])))

@@ -4,6 +4,7 @@ import datetime
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from tunesmith import (
     Segment,
     Subject,
     Table,
+    TunesmithError,
 )
 from tunesmith.evaluation.collect import collect
 from tunesmith.evaluation.decoding import Answer
@@ -242,8 +244,25 @@ def test_one_value_a_sample_is_enforced() -> None:
         def measure(self, samples: Sequence[Sample]) -> list[Measure]:
             return [Measure("m", [1.0])]
 
-    with pytest.raises(ValueError, match="short/m: 1 values for 30 samples"):
+    with pytest.raises(TunesmithError, match=r"evaluators\.short: Short failed .* m has 1 values for 30 samples"):
         run(evaluators={"short": Short()})
+
+
+@pytest.mark.parametrize("where", ["measure", "produces"])
+def test_an_evaluator_that_fails_is_named_with_its_line(where: str) -> None:
+    class Broken(Evaluator):
+        def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+            return [Measure("m", [1 / (where != "measure")] * len(samples))]
+
+        def produces(self) -> list[Measure]:
+            return [Measure("m", [1 / (where != "produces")])]
+
+    with pytest.raises(TunesmithError) as caught:
+        run(evaluators={"mine": Broken()})
+    said = str(caught.value)
+    assert said.startswith("evaluators.mine: Broken failed with ZeroDivisionError: division by zero (")
+    assert re.search(rf"{re.escape(__file__)}:\d+\)\n", said)
+    assert caught.value.exit_code == 1
 
 
 def test_progress_names_model_and_work() -> None:
@@ -284,7 +303,8 @@ def test_an_audit_that_measures_more_than_it_says_is_refused() -> None:
         def produces(self) -> list[Measure]:
             return []
 
-    with pytest.raises(ValueError, match=r"audits\.data: Chatty\.produces\(\) does not say that it measures count"):
+    said = r"audits\.data: Chatty failed .* produces\(\) does not say that it measures count"
+    with pytest.raises(TunesmithError, match=said):
         examine({"data": Chatty()}, AuditSubject({"train": []}))
 
 

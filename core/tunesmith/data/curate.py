@@ -7,6 +7,7 @@ from typing import Any
 from tunesmith.data.example import Example
 from tunesmith.data.rows import digest
 from tunesmith.errors import DataError
+from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Curator
 
 
@@ -63,7 +64,8 @@ def apply_curator(
         DataError: The curator lost, made, changed or reordered examples without a record (trap 38).
     """
     tally = Tally(int.from_bytes(digest(str(seed), name)[:4], "big"))
-    kept = list(curator.apply(iter(examples), tally))
+    with blamed(f"data.curators.{name}", curator):
+        kept = list(curator.apply(iter(examples), tally))
     problem = _problem(examples, kept, tally)
     if problem:
         msg = f"data.curators.{name}: {type(curator).__name__} {problem}; the plugin breaks its contract, remove it"

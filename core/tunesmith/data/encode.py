@@ -10,6 +10,7 @@ from tunesmith.data.encoded import Encoded, Unit
 from tunesmith.data.example import Example, Origin
 from tunesmith.data.truncate import Truncation, truncate
 from tunesmith.errors import DataError, RowError
+from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Objective, Renderer
 
 UNSUPERVISED = "no supervised token"
@@ -126,9 +127,10 @@ def _encode(
 ) -> tuple[Encoded, ...] | str:
     """The sequences as they are trained on, or the reason why they are not."""
     try:
-        whole = tuple(_sound(sequence, objective) for sequence in objective.encode(example, renderer))
+        with blamed("model.objective", objective):
+            whole = tuple(_sound(sequence, objective) for sequence in objective.encode(example, renderer))
     except RowError as error:
-        return str(error)
+        return f"{error.field}: {error.reason}"
     labelled = objective.model_class != "classification"  # a class is predicted from the sequence, not token by token
     if not whole or not all(s.ids for s in whole):
         return "no tokens"

@@ -10,6 +10,7 @@ from tunesmith.evaluation.compare import Comparison, compare_all
 from tunesmith.evaluation.measure import Findings, Measure, Sample
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.success import Threshold, Verdict, check_names, decide, produced
+from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Audit, Evaluator, Subject
 
 
@@ -104,15 +105,15 @@ def examine(audits: Mapping[str, Audit], subject: Subject) -> dict[str, Findings
     """Run audits, in the recipe's order.
 
     Raises:
-        ValueError: An audit returned other metrics than it says that it produces.
+        TunesmithError: An audit failed, or returned other metrics than it says that it produces.
     """
     found = {}
     for name, audit in audits.items():
-        found[name] = audit.examine(subject)
-        if unsaid := found[name].metrics.keys() - {m.name for m in audit.produces()}:
-            kind, names = type(audit).__name__, ", ".join(sorted(unsaid))
-            msg = f"audits.{name}: {kind}.produces() does not say that it measures {names}"
-            raise ValueError(msg)
+        with blamed(f"audits.{name}", audit):
+            found[name] = audit.examine(subject)
+            if unsaid := found[name].metrics.keys() - {m.name for m in audit.produces()}:
+                msg = f"produces() does not say that it measures {', '.join(sorted(unsaid))}"
+                raise ValueError(msg)
     return found
 
 
@@ -158,12 +159,13 @@ def _needs(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -> 
 def _measure(evaluators: Mapping[str, Evaluator], samples: Sequence[Sample]) -> dict[str, Measure]:
     measures: dict[str, Measure] = {}
     for name, evaluator in evaluators.items():
-        for measure in evaluator.measure(samples):
-            if len(measure.values) != len(samples):
-                given = f"{len(measure.values)} values for {len(samples)} samples"
-                msg = f"{name}/{measure.name}: {given}; give one each, nan where it does not apply"
-                raise ValueError(msg)
-            measures[f"{name}/{measure.name}"] = measure
+        with blamed(f"evaluators.{name}", evaluator):
+            for measure in evaluator.measure(samples):
+                if len(measure.values) != len(samples):
+                    given = f"{len(measure.values)} values for {len(samples)} samples"
+                    msg = f"{measure.name} has {given}; give one each, nan where it does not apply"
+                    raise ValueError(msg)
+                measures[f"{name}/{measure.name}"] = measure
     return measures
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.measure import Measure
 from tunesmith.nearest import nearest, one_of
+from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Audit, Evaluator
 
 
@@ -73,8 +74,13 @@ def produced(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -
     for name in evaluators.keys() & audits.keys():
         msg = f"audits.{name} and evaluators.{name} have the same name; metrics of both are addressed by it: rename one"
         raise RecipeError(msg)
-    plugins: dict[str, Evaluator | Audit] = {**evaluators, **audits}
-    return {f"{name}/{m.name}": m for name, plugin in plugins.items() for m in plugin.produces()}
+    known: dict[str, Measure] = {}
+    kinds: list[tuple[str, Mapping[str, Evaluator | Audit]]] = [("evaluators", evaluators), ("audits", audits)]
+    for kind, plugins in kinds:
+        for name, plugin in plugins.items():
+            with blamed(f"{kind}.{name}", plugin):
+                known |= {f"{name}/{measure.name}": measure for measure in plugin.produces()}
+    return known
 
 
 def check_names(success: Mapping[str, Threshold], known: Mapping[str, Measure]) -> None:

@@ -84,7 +84,9 @@ def show_samples(tuned: Sequence[Sample], base: Sequence[Sample] | None, console
 def metrics_table(comparisons: Mapping[str, Comparison], n: int, marks: Marks | None = None) -> RichTable:
     """Base beside tuned, a row a metric, with the difference's interval."""
     marks = marks or Marks()
-    table = RichTable(title=f"{n} examples", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = RichTable(
+        title=f"{n} example{'s' if n != 1 else ''}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     table.add_column("metric", overflow="fold")
     for heading in ("base", "tuned", "difference", "95 % interval", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
