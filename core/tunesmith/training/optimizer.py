@@ -73,3 +73,24 @@ def scheduler(optimizer: Optimizer, schedule: Schedule, total: float) -> LambdaL
     if math.isinf(total):
         return LambdaLR(optimizer, lambda step: schedule.factor(step, max(step, round(schedule.warmup)) + 1))
     return LambdaLR(optimizer, lambda step: schedule.factor(step, steps))
+
+
+def options_of(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """What the recipe says of each group of parameters; the rate that a schedule has reached is left out."""
+    return [{k: v for k, v in group.items() if k not in ("params", "lr")} for group in optimizer.param_groups]
+
+
+def reapply(options: Sequence[dict[str, Any]], optimizer: Optimizer, schedule: LambdaLR) -> None:
+    """Let a resumed run follow its recipe: a checkpoint brings the options of before with it.
+
+    Args:
+        options: As `options_of` gave them before the checkpoint was read.
+        optimizer: As the checkpoint left it.
+        schedule: Its rates; those of the step that it has reached are set.
+    """
+    for group, own in zip(optimizer.param_groups, options, strict=True):
+        group.update(own)
+    schedule.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+    factors = [factor(schedule.last_epoch) for factor in schedule.lr_lambdas]
+    for group, factor in zip(optimizer.param_groups, factors, strict=True):
+        group["lr"] = group["initial_lr"] * factor

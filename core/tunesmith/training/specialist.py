@@ -19,7 +19,7 @@ from tunesmith.training.attach import Attached, Untouched, attach
 from tunesmith.training.card import Card
 from tunesmith.training.forward import Forward, Term
 from tunesmith.training.ledger import Ledger, count, refuse_validation
-from tunesmith.training.optimizer import build, parameter_groups, scheduler
+from tunesmith.training.optimizer import build, options_of, parameter_groups, reapply, scheduler
 from tunesmith.training.passes import ModelForward, Passes
 from tunesmith.training.precision import Precision, autocast, chosen, storage
 from tunesmith.training.probe import probe
@@ -76,8 +76,6 @@ class Specialist(TrainedOnly):
         self.ledger = Ledger(["loss", ROUTER, *(f"reg/{name}" for name in self.regularizers)])
         self._baseline: Attached | None = None
         self._window: Window | None = None
-
-    # ---- loading
 
     def load(self) -> None:
         """Load tokenizer and base, attach the adapter, and find the layout; does nothing the second time.
@@ -159,8 +157,6 @@ class Specialist(TrainedOnly):
         assert self.attached is not None
         return f"{chosen(self.precision)}{self.attached.quantization()}"
 
-    # ---- training
-
     def terms(self, forward: ModelForward) -> dict[str, Term]:
         """The loss, the experts' and the regularizers' terms of one pass, as sums with their units."""
         terms = {"loss": self.objective.loss(forward), ROUTER: forward.router_term()}
@@ -188,6 +184,7 @@ class Specialist(TrainedOnly):
         # asking for the number of steps set the loader up before Lightning had its position to load (trap 26)
         self.trainer.fit_loop._load_combined_loader_states()
         resumed = self.start_stream(torch.initial_seed() + self.global_rank)
+        reapply(self._options, self.trainer.optimizers[0], self._rates)
         for regularizer in self.regularizers.values():
             if not resumed and type(regularizer).prepare is not Regularizer.prepare:
                 regularizer.prepare(self._training_forwards())
@@ -243,7 +240,9 @@ class Specialist(TrainedOnly):
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = build(self.optimizer_factory, parameter_groups(trained, self.adapter.groups(self.network)))
         total = self.trainer.estimated_stepping_batches
-        return [optimizer], [{"scheduler": scheduler(optimizer, self.schedule, total), "interval": "step"}]
+        rates = scheduler(optimizer, self.schedule, total)
+        self._options, self._rates = options_of(optimizer), rates
+        return [optimizer], [{"scheduler": rates, "interval": "step"}]
 
     def _training_forwards(self) -> Iterator[Forward]:
         for batch in self.trainer.datamodule.train_dataloader():  # type: ignore[attr-defined]
