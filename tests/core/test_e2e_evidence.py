@@ -162,6 +162,25 @@ def test_a_missed_threshold_of_an_audit_is_exit_3(bench: Any) -> None:
     assert "success: 1 of 1 not met" in ran.out
 
 
+def test_an_audit_of_data_cannot_be_a_multiple_of_the_base(bench: Any) -> None:
+    audited(bench)
+    audited(bench, success={"balance/imbalance": {"at_most": 2.0, "of": "base"}})
+    ran = bench.done("audit", "--config", "deep/audited.yaml", code=2)
+    assert "audits the data, which is the same for both models" in ran.err
+
+
+def test_a_place_for_answers_that_cannot_be_written_is_refused_before_a_model_is_asked(trained: Any) -> None:
+    (trained.folder / "asked.jsonl").write_text('{"prompt": "Report 1: the lamp is on."}\n')
+    words = ("predict", *CONFIG, "--input", "asked.jsonl", "--output")
+    folder = trained.done(*words, ".", code=2)
+    assert "--output . is a folder; name the file that the answers go to" in folder.err
+    assert "answers" not in folder.out
+    below = trained.done(*words, "asked.jsonl/answers.jsonl", code=2)
+    assert below.err.splitlines()[-1].startswith("free that place, or choose another: ")
+    assert "asked.jsonl" in below.err
+    assert "Traceback" not in below.err
+
+
 def test_logged_outputs_are_audited_without_a_model(trained: Any) -> None:
     plugin = trained.folder / "shout.py"
     plugin.write_text(
@@ -201,6 +220,11 @@ def tunesmith_register_audits():
         assert "2 loud" in ran.out
         generated = trained.done("audit", *CONFIG, "--plugin", "shout.py")
         assert " loud" in generated.out
+        of_base = ("--success.shout/loud.at_most=1", "--success.shout/loud.of=base")
+        beside = trained.done("audit", *CONFIG, "--plugin", "shout.py", *of_base)
+        assert "(1 x base " in beside.out
+        alone = trained.done("audit", *words, *of_base, code=2)
+        assert "success.shout/loud.of is base, but no base is measured here" in alone.err
         logged.write_text('{"id": 1}\n')
         wrong = trained.done("audit", *words, code=2)
         assert "logged.jsonl:1 is not a line of a predictions.jsonl" in wrong.err
@@ -232,6 +256,31 @@ def test_preview_colours_the_trained_tokens_and_no_others(bench: Any, monkeypatc
     assert coloured.endswith("<|end|>")
     assert plain.strip().endswith(f"<assistant>{coloured}".replace("|", ""))
     assert "⟦" not in plain
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--success.exact/extra.at_least=1",), "success.exact/extra is not measured"),
+        (("--generation.temperature=-1",), "temperature"),
+        (("--model.optimizer.init_args.lr=-1",), "model.optimizer cannot be used so"),
+        (("--trainer.accumulate_grad_batches=0",), "trainer.accumulate_grad_batches is 0; give a number above 0"),
+        (("--trainer.gradient_clip_val=-1",), "trainer.gradient_clip_val is -1.0; give 0 for none, or a number above"),
+        (("--trainer.max_steps=0",), "trainer.max_steps is 0; give a number above 0"),
+        (("--evaluators.c.class_path=CriticalErrors", "--evaluators.c.init_args.fields=[dose]"), "dose"),
+    ],
+)
+def test_preview_refuses_what_fit_would_and_neither_leaves_a_run(bench: Any, words: Any, said: str) -> None:
+    for verb in ("preview", "fit"):
+        assert said in bench.done(verb, *CONFIG, *words, code=2).err
+    assert not list((bench.folder / "runs").glob("tiny/*/"))
+
+
+def test_rows_without_the_column_that_keeps_rows_together_are_told(bench: Any) -> None:
+    (bench.folder / "more.jsonl").write_text('{"prompt": "Who?", "completion": "Ann", "patient": "7"}\n')
+    more = {"path": "more.jsonl", "formatter": "PromptCompletion"}
+    bench.write(data={"sources": {"more": more}, "split": {"keep_together": "patient"}})
+    assert "60 rows have no patient and are split one by one" in bench.done("preview", *CONFIG, "--examples=0").out
 
 
 def test_preview_counts_each_source_in_each_split(bench: Any) -> None:

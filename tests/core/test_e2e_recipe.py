@@ -1,5 +1,6 @@
 """Which recipe and which run a verb means, and what it says about mistakes, through the command."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -146,6 +147,46 @@ def test_a_resumed_fit_refuses_what_changed_and_names_it(bench: Any, tiny_base: 
     further = (*CONFIG, "--run", str(run), "--ckpt_path", "last", "--trainer.max_epochs=2", "--trainer.max_steps=-1")
     bench.done("fit", *further, "--relock")
     bench.done("fit", *further)
+
+
+def test_a_run_on_other_validation_rows_compares_its_losses_with_none_of_before(bench: Any, tiny_base: Path) -> None:
+    bench.write(
+        trainer={
+            "max_steps": None,
+            "max_epochs": 6,
+            "callbacks": [{"class_path": "EarlyStopping", "init_args": {"monitor": "val/loss", "patience": 1}}],
+        }
+    )
+    bench.done("fit", *CONFIG)
+    (run,) = bench.runs()
+    then = json.loads((run / "result.json").read_text())["validation_loss"]
+    words = sorted(json.loads((tiny_base / "tokenizer.json").read_text())["model"]["vocab"])
+    with (bench.folder / "rows.jsonl").open("a") as file:
+        for n in range(300, 340):  # hard ones, and nothing is learnt of them
+            file.write(
+                json.dumps({"prompt": f"Report {n}: odd.", "completion": f"{words[n]} {words[-n]} {words[2 * n]}"})
+                + "\n"
+            )
+    further = (*CONFIG, "--run", str(run), "--ckpt_path", "last", "--trainer.max_epochs=9", "--relock")
+    ran = bench.done("fit", *further, "--model.optimizer.lr=0", "--model.optimizer.weight_decay=0")
+    assert "validation rows are not those of before" in ran.err
+    now = json.loads((run / "result.json").read_text())["validation_loss"]
+    assert min(loss for _, loss in now) > min(loss for _, loss in then), "else the test shows nothing"
+    assert now[0][0] > then[-1][0]
+    assert len(now) == 2, "early stopping did not compare with the rows of before"
+    assert "it rose after that" not in ran.out
+
+
+def test_a_resumed_run_follows_the_optimizer_of_its_recipe(bench: Any) -> None:
+    bench.write(model={"schedule": {"name": "constant"}})
+    bench.done("fit", *CONFIG)
+    (run,) = bench.runs()
+    more = ("--run", str(run), "--ckpt_path", "last", "--trainer.max_steps=8", "--model.optimizer.lr=0.002")
+    ran = bench.done("fit", *CONFIG, *more)
+    assert "goes on with another recipe: model.optimizer.init_args.lr was 0.01, is 0.002" in ran.err
+    with (run / "metrics.csv").open(newline="") as file:
+        rates = [float(row["lr"]) for row in csv.DictReader(file) if row["lr"]]
+    assert rates == pytest.approx([0.01] * 4 + [0.002] * 4)
 
 
 def contents(run: Path) -> dict[str, bytes]:

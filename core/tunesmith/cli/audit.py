@@ -15,7 +15,7 @@ from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.collect import AnsweringModel, collect
 from tunesmith.evaluation.measure import Sample
 from tunesmith.evaluation.records import write_findings
-from tunesmith.evaluation.run_test import audit_metrics, examine
+from tunesmith.evaluation.run_test import audit_metrics, audits_of, check_bases, examine
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.success import Verdict, check_names, decide, produced
 from tunesmith.evaluation.tables import show_findings, verdict_table
@@ -27,20 +27,25 @@ def audit(session: Session) -> int:
         msg = "the recipe names no audits; add for instance `audits: {balance: Representation}`"
         raise RecipeError(msg)
     check_names(session.success, produced(session.evaluators, session.audits))
-    subject, directory = _subject(session)
+    bounds = {key: t for key, t in session.success.items() if key.split("/", 1)[0] in session.audits}
+    check_bases(bounds, session.audits, has_base="outputs" not in session.arguments.options)
+    relative = audits_of({key: t for key, t in bounds.items() if t.of is not None}, session.audits)
+    subject, base, directory = _subjects(session, of_base=bool(relative))
     findings = examine(session.audits, subject)
     write_findings(findings, directory)
     show_findings(findings, console)
-    bounds = {key: t for key, t in session.success.items() if key.split("/", 1)[0] in session.audits}
-    verdicts: list[Verdict] = decide(bounds, audit_metrics(findings), {})
+    of_base = {} if base is None else examine(relative, base)
+    verdicts: list[Verdict] = decide(bounds, audit_metrics(findings), audit_metrics(of_base))
     if verdicts:
         console.print(verdict_table(verdicts))
     fact("findings", f"{directory / 'findings.json'}")
     return 0 if all(v.met for v in verdicts) else MISSED
 
 
-def _subject(session: Session) -> tuple[AuditSubject, Path]:
-    """What the audits may look at. Audits of data need no trained run; the others do.
+def _subjects(session: Session, *, of_base: bool) -> tuple[AuditSubject, AuditSubject | None, Path]:
+    """What the audits may look at, the same of the base if asked for, and where the findings go.
+
+    Audits of data need no trained run; the others do.
 
     Raises:
         RecipeError: `--outputs` is given, and no audit reads outputs.
@@ -57,21 +62,24 @@ def _subject(session: Session) -> tuple[AuditSubject, Path]:
     if logged is None and needs <= {"examples"}:
         directory = session.root / session.name / "audit"
         curated = prepare_data(session, None)
-        return AuditSubject(curated.splits), directory
+        return AuditSubject(curated.splits), None, directory
     run = open_run(session)
     curated = load_rows(session, run)
     model: AnsweringModel | None = None
+    base: AuditSubject | None = None
     if logged is None or "model" in needs:
-        model, _ = load_models(session, run)
-    outputs = _logged(Path(logged)) if logged is not None else _answers(model, curated, needs)
-    return AuditSubject(curated.splits, model, outputs), run.path / "audit"
+        model, untuned = load_models(session, run)
+        if of_base:
+            base = AuditSubject(curated.splits, untuned, _answers(untuned, curated, needs, "base"))
+    outputs = _logged(Path(logged)) if logged is not None else _answers(model, curated, needs, "tuned")
+    return AuditSubject(curated.splits, model, outputs), base, run.path / "audit"
 
 
-def _answers(model: AnsweringModel | None, curated: Curated, needs: set[Any]) -> list[Sample] | None:
+def _answers(model: AnsweringModel | None, curated: Curated, needs: set[Any], name: str) -> list[Sample] | None:
     if model is None or "outputs" not in needs:
         return None
     with Bar() as bar:
-        return collect(model, curated.need("test"), {"output"}, bar)
+        return collect(model, curated.need("test"), {"output"}, bar, name)
 
 
 def _logged(path: Path) -> list[Sample]:

@@ -7,9 +7,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class Curve(Callback):
-    """Collects the validation losses, the one before the first step included, and the last training loss."""
+    """Collects the validation losses, the one before the first step included, and the last training loss.
 
-    def __init__(self) -> None:
+    Args:
+        comparable: Whether a resumed run goes on with the losses of before; they may be of other rows.
+    """
+
+    def __init__(self, comparable: bool = True) -> None:
+        self.comparable = comparable
         self.validation: list[tuple[int, float]] = []
         self.training = math.nan
         self.planned = math.inf
@@ -51,7 +56,8 @@ class Curve(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with an earlier curve."""
-        self.validation = [(int(s), float(v)) for s, v in state_dict["validation"]]
+        if self.comparable:
+            self.validation = [(int(s), float(v)) for s, v in state_dict["validation"]]
         self.training = float(state_dict["training"])
         self._steps = {int(s): float(v) for s, v in state_dict["steps"].items()}
 

@@ -18,7 +18,7 @@ from tunesmith.cli.metrics_file import MetricsFile
 from tunesmith.cli.opening import closing, command, encoded_counts, opening, why_no_validation
 from tunesmith.cli.progress import TrainingProgress
 from tunesmith.cli.refusals import refusals, refused
-from tunesmith.cli.resume import Resumed, check_lock, check_position, find_resumed, make_lock, nothing_to_do
+from tunesmith.cli.resume import Resumed, check_lock, check_position, comparable, find_resumed, make_lock, nothing_to_do
 from tunesmith.cli.runs import Run, new_run, write_json
 from tunesmith.cli.screen import is_first_rank, say
 from tunesmith.cli.trainer_cli import Session
@@ -29,6 +29,7 @@ from tunesmith.evaluation.run_test import audits_of, check_bases, rehearse
 from tunesmith.evaluation.success import check_names, produced
 from tunesmith.nearest import did_you_mean
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
+from tunesmith.training.optimizer import build, parameter_groups
 from tunesmith.training.stopping import Stopping, check_after_validation, why_early
 
 
@@ -53,18 +54,19 @@ def fit(session: Session) -> int:
     curated = prepare_data(session, session.root / session.name)
     curated.need("train")
     check_batches(session)
-    judged = curated.splits["test"] or curated.splits["validation"]
-    rehearse(session.evaluators, judged)  # what `test` would refuse is refused before hours of training
+    check_evidence(session, curated)
     lock = make_lock(session, curated)
     changed = check_lock(session, resumed, lock)
     if resumed is not None and nothing_to_do(session, resumed, changed):
-        say(f"{resumed.path} is complete: nothing to do; to train it further, raise trainer.max_epochs or max_steps")
+        further = "raise trainer.max_epochs or max_steps, and name it"
+        say(f"{resumed.path} is complete: nothing to do; to train it further, {further} with --run {resumed.path}")
         return 0
     run = resumed or new_run(session.root, session.name)
-    curve, checkpoints = Curve(), StepCheckpoint(run.path / "checkpoints")
+    same = comparable(resumed, lock)
+    curve, checkpoints = Curve(same), StepCheckpoint(run.path / "checkpoints", comparable=same)
     kept = [checkpoints] if session.trainer_options.get("enable_checkpointing") is not False else []
     is_other = changed or session.arguments.flag("relock")
-    origin = Resumed(lambda: _write_origin(session, run, lock if is_other else None, curated))
+    origin = Resumed(lambda: _write_origin(session, run, lock if is_other else None, curated), same)
     try:
         trainer = make_trainer(session, run, [curve, *kept, *([origin] if resumed is not None else [])])
     except RecipeError:
@@ -105,6 +107,14 @@ def fit(session: Session) -> int:
     return 0
 
 
+def check_evidence(session: Session, curated: Curated) -> None:
+    """Find before training what the optimizer or `test` would refuse, now that rows and base are there."""
+    model = session.model
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    build(model.optimizer_factory, parameter_groups(trained, model.adapter.groups(model.network)))
+    rehearse(session.evaluators, curated.splits["test"] or curated.splits["validation"])
+
+
 def check_judgement(session: Session) -> None:
     """Find before training what `test` would refuse."""
     check_names(session.success, produced(session.evaluators, session.audits))
@@ -128,8 +138,13 @@ def check_length(session: Session) -> None:
     """Insist on an end: Lightning would train 1,000 epochs.
 
     Raises:
-        RecipeError: The recipe states none, or validates between two optimizer steps.
+        RecipeError: The recipe states none, or trains nothing, or validates between two optimizer steps.
     """
+    for key, least in (("max_epochs", -1), ("max_steps", -1), ("accumulate_grad_batches", 1), ("gradient_clip_val", 0)):
+        value = session.trainer_options.get(key)
+        if value is not None and (value < least or (value == 0 and least)):
+            msg = f"trainer.{key} is {value}; give {'0 for none, or ' if not least else ''}a number above 0"
+            raise RecipeError(msg)
     interval, accumulate = (session.trainer_options.get(k) for k in ("val_check_interval", "accumulate_grad_batches"))
     if not isinstance(interval, int | float | None) and (accumulate or 1) > 1:
         msg = (

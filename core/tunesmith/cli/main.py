@@ -3,6 +3,7 @@
 Imports neither torch nor Lightning: a verb that trains loads them itself (decision 12).
 """
 
+import errno
 import os
 import shlex
 import sys
@@ -16,6 +17,18 @@ TRAINER_VERBS = ("preview", "prepare", "fit", "validate", "test", "predict", "au
 VERBS = (*TRAINER_VERBS, "plugins", "recipes")
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
+# What a file system says of a place, rather than of our way to use it.
+_PLACES = {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.ENOSPC,
+    errno.EDQUOT,
+}
+_PLACE_ADVICE = "free that place, or choose another: --trainer.default_root_dir for runs, --output for answers"
 # Threads that spin without end on a busy machine cost a factor of 50 (decision 11). Some microseconds of it before they
 # sleep are 1.6 times faster than none on an idle one (small models, 2 cores). oneDNN keeps code for 1,024 shapes, about
 # a megabyte each, and nearly every ragged batch has a length of its own: a step needs some dozens. Read by torch.
@@ -97,10 +110,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _BROKEN_PIPE
     except SystemExit as stop:
         return _exit_code(stop)
+    except OSError as error:
+        if error.errno not in _PLACES or error.filename is None:
+            return _unexpected(error, words)
+        print(f"{error.filename}: {error.strerror}\n{_PLACE_ADVICE}", file=sys.stderr)
+        return RecipeError.exit_code
     except Exception as error:
-        traceback.print_exc()
-        print(_our_fault(error, words), file=sys.stderr)
-        return 1
+        return _unexpected(error, words)
     return code
 
 
@@ -140,11 +156,14 @@ def _how_to_go_on(words: Sequence[str]) -> str:
     return f"to start again:\n  lightning-cli {shlex.join(words)}"
 
 
-def _our_fault(error: Exception, words: Sequence[str]) -> str:
-    return (
+def _unexpected(error: Exception, words: Sequence[str]) -> int:
+    traceback.print_exception(error)
+    print(
         f"\nthis is our fault, not yours: {type(error).__name__} in `lightning-cli {shlex.join(words)}`\n"
-        "please report it with the lines above and the recipe; the versions are in the run's lock.json"
+        "please report it with the lines above and the recipe; the versions are in the run's lock.json",
+        file=sys.stderr,
     )
+    return 1
 
 
 def _exit_code(stop: SystemExit) -> int:

@@ -41,6 +41,8 @@ def data_lines(session: Session) -> list[str]:
             lines.append(f"{name}: {told}")
     lost = curated.counts["split"]["drops"]
     lines += [f"{n} dropped by the split ({why})" for why, n in lost.items()]
+    if alone := curated.counts["split"]["without keep_together"]:
+        lines.append(f"{alone} rows have no {session.data.split.keep_together} and are split one by one")
     for split, n in curated.counts["split"]["asked in training"].items():
         if n:
             lines.append(

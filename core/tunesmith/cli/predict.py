@@ -43,6 +43,11 @@ def predict(session: Session) -> int:
         raise RecipeError(msg)
     session.generation.check()
     run = open_run(session)
+    path = Path(options.get("output", run.path / "predictions.jsonl"))
+    if path.is_dir():
+        msg = f"--output {path} is a folder; name the file that the answers go to"
+        raise RecipeError(msg)
+    path.parent.mkdir(parents=True, exist_ok=True)
     examples = [_asked(options["prompt"])] if "prompt" in options else _rows(session, options["input"], run)
     tuned, base = load_models(session, run)
     with Bar() as bar:
@@ -50,8 +55,6 @@ def predict(session: Session) -> int:
         mine = collect(tuned, examples, {"output"}, bar, "tuned")
     show_samples(mine, theirs, console, limit=_SHOWN)
     if "input" in options or "output" in options:
-        path = Path(options.get("output", run.path / "predictions.jsonl"))
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_predictions(prediction_records(examples, mine, theirs), path)
         fact("answers", f"{path} ({len(examples)} rows)")
     return 0

@@ -11,7 +11,7 @@ import torch
 from rich.text import Text
 
 from tunesmith.cli.device import device
-from tunesmith.cli.fit import check_batches, check_length, prepare_data
+from tunesmith.cli.fit import check_batches, check_evidence, check_judgement, check_length, prepare_data
 from tunesmith.cli.opening import encoded_counts, show_data, show_method
 from tunesmith.cli.progress import clock
 from tunesmith.cli.runs import write_json
@@ -30,10 +30,12 @@ _OPEN, _CLOSE = "⟦", "⟧"
 def preview(session: Session) -> int:
     """Show examples token by token, counts, steps, and what a step costs; exit code 0."""
     check_length(session)
+    check_judgement(session)
     shown = _number(session.arguments.options.get("examples", "2"))
     curated = prepare_data(session, None)
     curated.need("train")
     check_batches(session)
+    check_evidence(session, curated)
     rows = session.data.encoded("train").rows
     for row in rows[:shown]:
         _show(session, row)

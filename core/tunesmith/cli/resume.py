@@ -1,5 +1,6 @@
 """Which run a `fit` goes on with, and whether what it was made from is still the same."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,19 @@ class Resumed(Callback):
 
     Args:
         write: Writes what the run is made from now.
+        comparable: Whether validation losses of before can be compared with those to come.
     """
 
-    def __init__(self, write: Callable[[], None]) -> None:
+    def __init__(self, write: Callable[[], None], comparable: bool = True) -> None:
         self._write: Callable[[], None] | None = write
+        self._comparable = comparable
+
+    def on_train_start(self, trainer: Trainer, *_: Any) -> None:
+        """Let early stopping wait anew where losses are of other rows than before."""
+        for callback in trainer.early_stopping_callbacks if not self._comparable else []:
+            callback.wait_count, callback.best_score = 0, torch.tensor(math.inf)
+            if callback.mode == "max":
+                callback.best_score = -callback.best_score
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         """Write before the first step."""
@@ -148,6 +158,22 @@ def check_lock(session: Session, resumed: Run | None, lock: dict[str, Any]) -> b
         run = find_run(session.root, session.name, session.config, session.home, advice=advice)
         compare(run.lock, lock, run.path / "lock.json")
     return False
+
+
+def comparable(resumed: Run | None, lock: dict[str, Any]) -> bool:
+    """Whether a run's validation losses are of the same tokens as before; says so where they are not."""
+    if resumed is None or _validated(resumed.lock) == _validated(lock):
+        return True
+    warn("validation rows are not those of before: the lowest loss and the best step are looked for anew")
+    return False
+
+
+def _validated(lock: dict[str, Any]) -> list[Any]:
+    """What validation losses depend on beside the weights."""
+    made = lean(lock.get("method") or {})
+    data = {key: value for key, value in made.get("data", {}).items() if key not in ("batch_size", "max_tokens")}
+    model = [made.get("model", {}).get(key) for key in ("base", "objective", "template", "precision")]
+    return [lock.get("data"), lock.get("base"), data, model, made.get("trainer", {}).get("limit_val_batches")]
 
 
 def nothing_to_do(session: Session, resumed: Run, changed: bool) -> bool:

@@ -107,6 +107,9 @@ def new_run(root: Path, recipe: str) -> Run:
             path.mkdir(parents=True)
         except FileExistsError:
             continue
+        except FileNotFoundError as error:  # what /proc says instead of a refusal
+            msg = f"trainer.default_root_dir: {path} cannot be made; choose another place"
+            raise RecipeError(msg) from error
         return announce(Run(path))
     msg = f"no free run directory below {root / recipe}"
     raise RecipeError(msg)
@@ -181,6 +184,9 @@ def find_run(
         raise RecipeError(msg)
     nearest = min(others, key=lambda run: len(list(differences(_made_by(run), wanted))))
     key, then, now = next(differences(_made_by(nearest), wanted), ("version", None, None))
+    # an option that equals its default is left out of what is compared, and has a value all the same
+    then = _at(nearest.lock.get("method"), key) if then is None else then
+    now = _at(method(config), key) if now is None else now
     msg = (
         f"no run of {recipe} was made by this recipe; the nearest is {nearest.path}: {key} was {_said(then)} there "
         f"and is {_said(now)} now\n"
@@ -195,6 +201,12 @@ def _what_to_do(begun: Sequence[Run]) -> str:
     if begun:
         return ", only some that did not end and saved no checkpoint; train it again, without --ckpt_path"
     return "; train it first"
+
+
+def _at(config: Any, key: str) -> Any:
+    for name in key.split("."):
+        config = config.get(name) if isinstance(config, Mapping) else None
+    return config
 
 
 def _made_by(run: Run) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class StepCheckpoint(Checkpoint):
         mode: Whether a smaller (`min`) or greater (`max`) value is better.
         every_steps: Save after each so many optimizer steps; None leaves it to the minutes.
         every_minutes: Minutes between two saves; None leaves it to the steps.
+        comparable: Whether a resumed run goes on with the best value of before; it may be of other rows.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class StepCheckpoint(Checkpoint):
         mode: str = "min",
         every_steps: int | None = None,
         every_minutes: float | None = 3.0,
+        comparable: bool = True,
     ) -> None:
         self.directory = Path(directory)
         self.monitor = monitor
         self.mode = mode
         self.every_steps = every_steps
         self.every_minutes = every_minutes
+        self.comparable = comparable
         self.best_model_path = ""
         self.best_model_score: float | None = None
         self._saved_step = -1
@@ -130,6 +133,8 @@ class StepCheckpoint(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the best value so far."""
+        if not self.comparable:
+            return
         self.best_model_score = state_dict["best_model_score"]
         self.best_model_path = str(self.best) if self.best_model_score is not None and self.best.is_file() else ""
 
