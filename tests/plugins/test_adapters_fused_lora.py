@@ -49,8 +49,9 @@ def run(network: Any, bf16: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 @pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["whole", "checkpointing"])
-def test_logits_and_gradients_are_those_of_peft(kind: str, bf16: bool, checkpointing: bool) -> None:
-    network = attached(kind, dropout=0.2)
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_logits_and_gradients_are_those_of_peft(kind: str, bf16: bool, checkpointing: bool, dropout: float) -> None:
+    network = attached(kind, dropout)
     network.train()
     if checkpointing:
         network.enable_input_require_grads()
@@ -66,6 +67,28 @@ def test_logits_and_gradients_are_those_of_peft(kind: str, bf16: bool, checkpoin
     for name, gradient in gradients.items():
         apart = (gradient - theirs[name]).norm() / theirs[name].norm()
         assert apart < (0.03 if bf16 else 1e-5), name
+
+
+def test_a_plain_layer_is_one_step_of_the_graph_and_copies_no_gradient() -> None:
+    network = attached("llama")
+    network.train()
+    waiting, kinds = [network(input_ids=IDS).logits.grad_fn], set()
+    while waiting:
+        if (node := waiting.pop()) is not None:
+            kinds.add(type(node).__name__)
+            waiting += [parent for parent, _ in node.next_functions]
+    assert "_AdaptedBackward" in kinds
+    assert not {"CopySlices", "AddmmBackward0"} & kinds
+
+
+def test_a_layer_whose_base_weight_trains_keeps_that_gradient() -> None:
+    network = attached("llama")
+    weight = network.get_base_model().model.layers[0].mlp.up_proj.base_layer.weight.requires_grad_()
+    run(network, bf16=False)
+    ours = weight.grad.clone()
+    unfuse(network)
+    run(network, bf16=False)
+    torch.testing.assert_close(ours, weight.grad, rtol=1e-4, atol=1e-7)
 
 
 def test_a_base_in_16_bit_without_autocast_gets_the_update_in_fp32_as_by_peft() -> None:
