@@ -89,8 +89,7 @@ class Fused(LoraVariant):
         down, up = module.lora_A[active_adapter].weight, module.lora_B[active_adapter].weight
         scaling = module.scaling[active_adapter]
         x = module.lora_dropout[active_adapter](x)
-        dtype = _product(x)
-        dtype = down.dtype if dtype is None else dtype
+        dtype = _autocast(x) or down.dtype
         if dtype != result.dtype or not result.is_contiguous():
             summed: Tensor = result + F.linear(F.linear(x.to(dtype), down), up) * scaling
             return summed.to(result.dtype)
@@ -103,8 +102,8 @@ def _forward(layer: Any, x: "Tensor", *args: Any, **kwargs: Any) -> "Tensor":
     """The whole layer at once where it is plain; else peft's own forward, with `Fused` inside."""
     base = layer.base_layer
     weight, bias = base.weight, base.bias
-    dtype = _product(x)
-    dtype = x.dtype if dtype is None else dtype
+    # without autocast nothing is cast: the weights of the update have to be of the input's dtype
+    dtype = _autocast(x) or layer.lora_A[_NAME].weight.dtype
     if (
         args
         or kwargs
@@ -115,7 +114,7 @@ def _forward(layer: Any, x: "Tensor", *args: Any, **kwargs: Any) -> "Tensor":
         or weight.requires_grad
         or weight.dtype != dtype
         or (bias is not None and (bias.requires_grad or bias.dtype != dtype))
-        or (dtype == x.dtype != layer.lora_A[_NAME].weight.dtype and not torch.is_autocast_enabled(x.device.type))
+        or (x.dtype != dtype and _autocast(x) is None)
     ):
         result: Tensor = type(layer).forward(layer, x, *args, **kwargs)
         return result
@@ -124,7 +123,7 @@ def _forward(layer: Any, x: "Tensor", *args: Any, **kwargs: Any) -> "Tensor":
     return out
 
 
-def _product(x: "Tensor") -> torch.dtype | None:
+def _autocast(x: "Tensor") -> torch.dtype | None:
     """The dtype in which autocast would multiply; None without it."""
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
