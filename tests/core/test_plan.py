@@ -1,12 +1,15 @@
 """The plan: every row once an epoch, the same windows for every layout, counts that equal their rows."""
 
+import itertools
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.data.plan import MicroBatch, Plan, balance, bins_needed, fill, split
+from tunesmith.data.packing import best_fit, bins_needed, pack
+from tunesmith.data.plan import MicroBatch, Plan, balance, split
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=60)
 SMALL = st.integers(1, 4)
@@ -89,12 +92,58 @@ def test_every_epoch_has_as_many_micro_batches(lengths, budget):
     plan = plan_of(lengths, max_tokens=budget, seed=5)
     assert {len(plan.epoch(epoch, 0)) for epoch in range(6)} == {len(plan)}
     assert len(plan) <= len(lengths)
-    assert bins_needed(lengths, budget) >= len(fill(range(len(lengths)), lengths, budget))
 
 
-def test_token_budgets_are_used_well_by_rows_that_are_short_against_them() -> None:
-    lengths = [100] * 4000
-    assert len(Plan(lengths, max_tokens=4096)) <= 1.05 * sum(lengths) / 4096
+@pytest.mark.parametrize("rows", [2000, 8000])
+@pytest.mark.parametrize("median", [100, 240])
+def test_token_budgets_are_used_to_97_percent_in_every_epoch(rows, median):
+    draw = np.random.default_rng(rows)
+    lengths = [int(n) for n in np.clip(draw.lognormal(np.log(median), 0.6, rows), 20, 1500)]
+    plan = Plan(lengths, max_tokens=2048)
+    assert plan.used == pytest.approx(sum(lengths) / (2048 * len(plan)))
+    assert plan.used > 0.97
+    for epoch in range(3):
+        loads = sorted(sum(lengths[row] for row in micro.rows) for micro in plan.epoch(epoch, 0))
+        assert sum(loads[1:]) / len(loads[1:]) > 0.97 * 2048  # but for one, which holds the rest
+
+
+@given(LENGTHS, st.integers(1, 80), st.randoms())
+def test_packing_keeps_every_row_once_within_its_budget_and_its_number(lengths, budget, random):
+    order = list(range(len(lengths)))
+    random.shuffle(order)
+    most = bins_needed(lengths, budget)
+    bins = pack(order, lengths, budget, most)
+    assert len(bins) <= most
+    assert sorted(row for rows in bins for row in rows) == sorted(order)
+    assert all(sum(lengths[row] for row in rows) <= budget or len(rows) == 1 for rows in bins)
+    assert [min(map(order.index, rows)) for rows in bins] == sorted(min(map(order.index, rows)) for rows in bins)
+
+
+@given(LENGTHS, st.integers(1, 80))
+def test_best_fit_takes_the_fullest_micro_batch_that_has_room(lengths, budget):
+    expected: list[list[int]] = []
+    for row, length in enumerate(lengths):
+        room = [budget - sum(lengths[r] for r in rows) for rows in expected]
+        fitting = [left for left in room if left >= length]
+        if fitting:
+            # of two that are equally full, the one that was filled last
+            assert min(fitting) >= length
+        got = best_fit(range(row + 1), lengths, budget)
+        grown = next(at for at, rows in enumerate(got) if rows[-1] == row)
+        assert (len(got[grown]) == 1) == (not fitting)
+        if fitting:
+            assert room[grown] == min(fitting)
+        expected = got
+
+
+def test_packed_rows_meet_others_in_every_epoch() -> None:
+    lengths = [int(n) for n in np.random.default_rng(0).integers(50, 400, 300)]
+    plan = Plan(lengths, max_tokens=1024)
+    mates = [
+        {frozenset(pair) for micro in plan.epoch(epoch, 0) for pair in itertools.combinations(micro.rows, 2)}
+        for epoch in range(2)
+    ]
+    assert len(mates[0] & mates[1]) < 0.1 * len(mates[0])
 
 
 @given(LENGTHS, SMALL, SMALL, SMALL, st.none() | st.integers(5, 80), st.integers(0, 9))
@@ -146,11 +195,34 @@ def test_balanced_micro_batches_of_very_unequal_rows() -> None:
 @given(LENGTHS, st.integers(1, 30), st.integers(0, 70))
 @settings(max_examples=50)
 def test_splitting_keeps_rows_and_order_and_reaches_the_number(lengths, budget, number):
-    bins = fill(range(len(lengths)), lengths, budget)
+    bins = best_fit(range(len(lengths)), lengths, budget)
     halved = split(bins, lengths, number)
     assert [row for rows in halved for row in rows] == [row for rows in bins for row in rows]
     assert len(halved) == max(len(bins), min(number, len(lengths)))
     assert all(halved)
+
+
+@given(LENGTHS, st.integers(1, 4), st.integers(2, 4), st.none() | st.integers(20, 80), st.sampled_from([0.0, 0.05]))
+def test_ranks_have_nearly_the_same_to_do_in_every_window(lengths, accumulate, world, budget, quadratic):
+    options = {"batch_size": 3, "accumulate": accumulate, "world": world, "max_tokens": budget}
+    plan = plan_of(lengths, quadratic=quadratic, **options)
+
+    def cost(micro: MicroBatch) -> float:
+        return sum(lengths[row] + quadratic * lengths[row] ** 2 for row in micro.rows)
+
+    lanes = ranks(plan, 0)
+    for start in range(0, len(lanes[0]), accumulate):
+        whole = [sum(map(cost, lane[start : start + accumulate])) for lane in lanes]
+        most = max(cost(micro) for lane in lanes for micro in lane[start : start + accumulate])
+        assert max(whole) - min(whole) <= most + 1e-6
+
+
+def test_long_rows_are_dealt_by_their_quadratic_cost() -> None:
+    lengths = [900, 300, 300, 300]
+    by_tokens = Plan(lengths, batch_size=2, world=2, shuffle=False)
+    by_cost = Plan(lengths, batch_size=2, world=2, shuffle=False, quadratic=0.001)
+    assert by_tokens.costs == lengths
+    assert by_cost.costs[0] == pytest.approx(900 + 810)
 
 
 @pytest.mark.parametrize("world", [2, 3])

@@ -42,7 +42,15 @@ def prepare_data(session: Session, directory: Path | None) -> Curated:
     open_sources(session.data.sources)  # missing files are said before a base of gigabytes is loaded
     session.model.load()
     positions = getattr(session.model.network.config, "max_position_embeddings", None)
-    session.data.bind(session.model.renderer, session.model.objective, session.seed, directory, max_positions=positions)
+    assert session.model.attached is not None
+    session.data.bind(
+        session.model.renderer,
+        session.model.objective,
+        session.seed,
+        directory,
+        max_positions=positions,
+        quadratic=session.model.attached.quadratic(),
+    )
     return session.data.prepare_rows()
 
 

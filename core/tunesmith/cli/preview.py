@@ -118,6 +118,7 @@ def _cost(session: Session, rows: list[EncodedRow]) -> None:
     an_epoch = -(-len(plan) // accumulate)
     steps = _steps(options, an_epoch)
     each = f"{len(plan)} micro-batches an epoch, {accumulate} a step"
+    each += f", {plan.used:.0%} of data.max_tokens used" if plan.used is not None else ""
     fact("steps", f"{f'{steps:,}' if steps else 'until max_time, an unknown number of'} optimizer steps: {each}")
     seconds, tokens, peak = _measure(session, plan, rows)
     trained = sum(p.numel() for p in session.model.parameters() if p.requires_grad)

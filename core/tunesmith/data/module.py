@@ -61,6 +61,7 @@ class RecipeData(lightning.LightningDataModule):
         self.keep_rejected = keep_rejected
         self._bound: tuple[ChatRenderer, Objective, int, Path | None] | None = None
         self._longest = max_length
+        self._quadratic = 0.0
         self._curated: Curated | None = None
         self._encoded: dict[SplitName, EncodedSplit] = {}
         self._restored: dict[str, Any] | None = None
@@ -74,6 +75,7 @@ class RecipeData(lightning.LightningDataModule):
         directory: Path | None,
         *,
         max_positions: int | None = None,
+        quadratic: float = 0.0,
     ) -> None:
         """Say what the rest of the recipe brings; before any use.
 
@@ -83,11 +85,13 @@ class RecipeData(lightning.LightningDataModule):
             seed: Seed of curators and of the order of rows.
             directory: The run's, for `rejected.jsonl`; None writes nothing.
             max_positions: Tokens that the base can tell the places of; longer rows are truncated to it.
+            quadratic: As in `Plan`.
 
         Raises:
             RecipeError: An option has a value that cannot be.
         """
         self._check(max_positions)
+        self._quadratic = quadratic
         limits = [limit for limit in (self.max_length, max_positions) if limit is not None]
         self._longest = min(limits, default=None)
         if self._bound is not None and self._bound[2] != seed:
@@ -160,6 +164,7 @@ class RecipeData(lightning.LightningDataModule):
             world=world,
             seed=self._ready()[2],
             shuffle=training and shuffle,
+            quadratic=self._quadratic,
         )
         return replace(whole, limit=int(len(whole) * limit) if isinstance(limit, float) else limit)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from tunesmith.data.batch import Window
 from tunesmith.data.encoded import Unit
+from tunesmith.data.packing import bins_needed, pack
 
 Rows = tuple[int, ...]
 
@@ -48,6 +49,7 @@ class Plan:
         seed: Seed of the permutation, with the epoch.
         shuffle: Whether rows are permuted in every epoch.
         limit: Micro-batches a rank and epoch at most, as Trainer's limits ask (trap 46).
+        quadratic: What a token costs more for each token of its row, against 1 for all that is linear: attention.
     """
 
     lengths: Sequence[int]
@@ -59,6 +61,7 @@ class Plan:
     seed: int = 0
     shuffle: bool = True
     limit: int | None = None
+    quadratic: float = 0.0
 
     def __len__(self) -> int:
         """Micro-batches a rank that are run, in every epoch."""
@@ -69,15 +72,41 @@ class Plan:
         """Micro-batches a rank and epoch without the limit."""
         if self.max_tokens is None:
             return self._rounds(len(self.lengths), self.batch_size)
-        return self._rounds(bins_needed(self.lengths, self.max_tokens), 1)
+        return self._rounds(self._bins, 1)
+
+    @cached_property
+    def _bins(self) -> int:
+        assert self.max_tokens is not None
+        return bins_needed(self.lengths, self.max_tokens)
+
+    @property
+    def used(self) -> float | None:
+        """Mean share of `max_tokens` that rows fill, longer rows, which are alone, left out; None without it."""
+        if self.max_tokens is None:
+            return None
+        short = [length for length in self.lengths if length <= self.max_tokens]
+        return sum(short) / (self.max_tokens * (self._bins - len(self.lengths) + len(short))) if short else None
+
+    @cached_property
+    def costs(self) -> Sequence[float]:
+        """What each row costs, in tokens."""
+        return [length + self.quadratic * length * length for length in self.lengths]
 
     def epoch(self, epoch: int, rank: int) -> list[MicroBatch]:
         """Micro-batches of one rank, in order."""
-        return [
-            micro
-            for index, window in enumerate(self.windows(epoch))
-            for micro in self._deal(window, index)[rank :: self.world]
-        ]
+        windows = (self._deal(window, index) for index, window in enumerate(self.windows(epoch)))
+        return [micro for window in windows for micro in self._lanes(window)[rank]]
+
+    def _lanes(self, window: list[MicroBatch]) -> list[list[MicroBatch]]:
+        """Micro-batches of a window by rank: those that run side by side cost alike, and so do the ranks' sums."""
+        lanes: list[list[MicroBatch]] = [[] for _ in range(self.world)]
+        done = [0.0] * self.world
+        for start in range(0, len(window), self.world):
+            idle_first = sorted(range(self.world), key=lambda rank: (done[rank], rank))
+            for rank, micro in zip(idle_first, window[start : start + self.world], strict=True):
+                lanes[rank].append(micro)
+                done[rank] += self._cost(micro.rows)
+        return lanes
 
     def windows(self, epoch: int) -> Iterator[list[Rows]]:
         """Rows of each window, as micro-batches over all ranks; an empty one stands for a ghost."""
@@ -106,10 +135,10 @@ class Plan:
         kept = order[: len(self) * each]
         for start in range(0, len(kept), each * self.accumulate):
             rows = kept[start : start + each * self.accumulate]
-            yield balance(rows, self.lengths, -(-len(rows) // each) * self.world)
+            yield balance(rows, self.costs, -(-len(rows) // each) * self.world)
 
     def _by_tokens(self, order: list[int], budget: int) -> Iterator[list[Rows]]:
-        bins = split(fill(order, self.lengths, budget), self.lengths, bins_needed(self.lengths, budget))
+        bins = split(pack(order, self.lengths, budget, self._bins), self.lengths, self._bins)
         bins = bins[: len(self) * self.world]
         factor = self.accumulate * self.world
         for start in range(0, len(bins), factor):
@@ -117,10 +146,10 @@ class Plan:
             even = -(-len(window) // self.world) * self.world
             window = split(window, self.lengths, even)
             window += [[] for _ in range(even - len(window))]
-            yield [tuple(b) for b in sorted(window, key=self._tokens, reverse=True)]
+            yield [tuple(b) for b in sorted(window, key=self._cost, reverse=True)]
 
-    def _tokens(self, rows: Sequence[int]) -> int:
-        return sum(self.lengths[row] for row in rows)
+    def _cost(self, rows: Sequence[int]) -> float:
+        return sum(self.costs[row] for row in rows)
 
     def _deal(self, window: list[Rows], index: int) -> list[MicroBatch]:
         spare = min((row for rows in window for row in rows), key=lambda row: self.lengths[row])
@@ -135,56 +164,22 @@ class Plan:
         return [MicroBatch(rows, real) if rows else ghost for rows in window]
 
 
-def balance(rows: Sequence[int], lengths: Sequence[int], parts: int) -> list[Rows]:
-    """Deal rows to `parts` micro-batches of nearly equal tokens and rows, the heaviest first.
+def balance(rows: Sequence[int], costs: Sequence[float], parts: int) -> list[Rows]:
+    """Deal rows to `parts` micro-batches of nearly equal costs and rows, the heaviest first.
 
-    Longest row first to the lightest part that has room (Graham's LPT rule). Neighbours in the result have similar
+    Costliest row first to the lightest part that has room (Graham's LPT rule). Neighbours in the result have similar
     loads, so that ranks which run side by side wait little for each other.
     """
     room = -(-len(rows) // parts)
     dealt: list[list[int]] = [[] for _ in range(parts)]
-    heap = [(0, part) for part in range(parts)]
-    for place in sorted(range(len(rows)), key=lambda place: (-lengths[rows[place]], place)):
+    heap = [(0.0, part) for part in range(parts)]
+    for place in sorted(range(len(rows)), key=lambda place: (-costs[rows[place]], place)):
         load, part = heapq.heappop(heap)
         dealt[part].append(place)
         if len(dealt[part]) < room:
-            heapq.heappush(heap, (load + lengths[rows[place]], part))
+            heapq.heappush(heap, (load + costs[rows[place]], part))
     filled = [tuple(rows[place] for place in sorted(places)) for places in dealt]
-    return sorted(filled, key=lambda part: sum(lengths[row] for row in part), reverse=True)
-
-
-def bins_needed(lengths: Sequence[int], budget: int) -> int:
-    """Micro-batches that `fill` needs at most, whatever the order of the rows.
-
-    Two neighbours of a greedy filling hold more than the budget together; and each but the last holds more than the
-    budget without the longest row. A row over the budget has its own.
-    """
-    short = [length for length in lengths if length <= budget]
-    alone = len(lengths) - len(short)
-    if not short:
-        return alone
-    total = sum(short)
-    by_pairs = 2 * (total // (budget + 1)) + 1
-    by_longest = (total - 1) // (budget - max(short) + 1) + 1
-    return alone + min(by_pairs, by_longest, len(short))
-
-
-def fill(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Fill micro-batches greedily, in order, with at most `budget` tokens each; a longer row gets its own."""
-    bins: list[list[int]] = []
-    current: list[int] = []
-    load = 0
-    for row in order:
-        if lengths[row] > budget:
-            bins.append([row])
-            continue
-        if current and load + lengths[row] > budget:
-            current, load = [], 0
-        if not current:
-            bins.append(current)
-        current.append(row)
-        load += lengths[row]
-    return bins
+    return sorted(filled, key=lambda part: sum(costs[row] for row in part), reverse=True)
 
 
 def split(bins: Sequence[Sequence[int]], lengths: Sequence[int], number: int) -> list[list[int]]:

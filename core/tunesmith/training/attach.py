@@ -44,6 +44,16 @@ class Attached:
         parameters = [*self.network.parameters(), *self.extras.parameters()]
         return sum(p.numel() for p in parameters if p.requires_grad), sum(_numel(p) for p in parameters)
 
+    def quadratic(self) -> float:
+        """What attention costs a token for each token of its row, against all its products with weights.
+
+        Scores and sums of values are `2 * 2 * width * layers` operations for each of half a row's tokens, products with
+        weights 2 for each of them.
+        """
+        config = self.model.config.get_text_config()
+        width, layers = getattr(config, "hidden_size", 0) or 0, getattr(config, "num_hidden_layers", 0) or 0
+        return width * layers / max(1, sum(_numel(p) for p in self.model.base_model.parameters()))
+
     def quantization(self) -> str:
         """How the base is quantised, in words; empty if it is not."""
         config = getattr(self.model.config, "quantization_config", None)
