@@ -28,7 +28,7 @@ class StepCheckpoint(Checkpoint):
 
     `last.ckpt` is written after each validation, and between validations when enough steps or minutes have passed.
     SIGTERM and Ctrl-C let the accumulation window end, save, and raise `StoppedError`; a second signal stops at once.
-    A validation that is due then is made first: Lightning would leave it out of the resumed run.
+    A validation that is due then is made before the save: Lightning would leave it out of the resumed run.
 
     Args:
         directory: Where the files lie.
@@ -93,9 +93,7 @@ class StepCheckpoint(Checkpoint):
         if trainer.fit_loop._should_accumulate() or _tries_out(trainer):
             return
         self._stopping, save = self._decide(trainer)
-        fetcher = trainer.fit_loop._data_fetcher
-        assert fetcher is not None
-        if self._stopping or (save and not trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)):
+        if (self._stopping or save) and not _validates_now(trainer):
             self._save(trainer, self.last)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -200,6 +198,13 @@ def _begin_next_epoch(trainer: Trainer) -> None:
         fit.epoch_progress.increment_completed()
         fit.reset_restart_stage()
         fit.epoch_loop.reset_restart_stage()
+
+
+def _validates_now(trainer: Trainer) -> bool:
+    """Whether a validation follows this batch, which then saves."""
+    loop, fetcher = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
+    assert fetcher is not None
+    return loop._should_check_val_fx(fetcher) and not loop.val_loop.skip
 
 
 def _tries_out(trainer: Trainer) -> bool:
