@@ -119,8 +119,8 @@ class StepCheckpoint(Checkpoint):
             self._save(trainer, self.last)
         self._stop(trainer)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give the signals back."""
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the signals back to Lightning, which gives them back after this, and before `teardown`."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
