@@ -100,6 +100,62 @@ def killed(bench: Any, patch: pytest.MonkeyPatch, saves: int) -> Path:
     return Path(run)
 
 
+@pytest.mark.parametrize("file", ["checkpoints/.last.ckpt.part", "metrics.csv", "adapter/adapter_model.safetensors"])
+def test_a_full_disk_is_said_in_a_few_lines_and_the_run_goes_on_when_there_is_room(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    slow_recipe(bench, max_steps=9)
+    bench.done("fit", *CONFIG)
+    (whole,) = bench.runs()
+    real, done = checkpoint.save, []
+
+    def save(trainer: Any, *targets: Path) -> None:
+        if done:
+            full = targets[-1].parents[1] / file
+            full.parent.mkdir(exist_ok=True)
+            full.unlink(missing_ok=True)
+            full.symlink_to("/dev/full")
+        real(trainer, *targets)
+        done.append(targets)
+
+    rows = curve(whole)
+    with monkeypatch.context() as within:
+        within.setattr(checkpoint, "save", save)
+        ran = bench.done("fit", *CONFIG, code=2)
+    (full,) = set(bench.runs()) - {whole}
+    assert "No space left on device" in ran.err
+    assert "Traceback" not in ran.err
+    assert not (full / "result.json").exists()
+    if file == "metrics.csv":
+        (full / file).unlink()
+        (full / file).write_text((whole / file).read_text())
+    else:
+        where, kept = ran.err.splitlines()[-2:]
+        assert "could not be written: " in where
+        assert str(Path(file).parent) in where
+        go_on = "make room, then go on with: lightning-cli fit --config tiny.yaml --ckpt_path last"
+        assert kept == f"{(full / 'checkpoints/last.ckpt').relative_to(bench.folder)} is whole; {go_on}"
+        (full / file).unlink(missing_ok=True)
+        assert not list((full / "checkpoints").glob(".*"))
+    bench.done("fit", *CONFIG, "--ckpt_path", "last")
+    assert curve(full) == rows
+    assert_same(full, whole)
+
+
+def test_a_full_disk_at_the_first_save_says_that_nothing_was_kept(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = checkpoint.save
+
+    def save(trainer: Any, *targets: Path) -> None:
+        targets[-1].parent.mkdir(parents=True, exist_ok=True)
+        targets[-1].with_name(f".{targets[-1].name}.part").symlink_to("/dev/full")
+        real(trainer, *targets)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    ran = bench.done("fit", *CONFIG, code=2)
+    said = "the run has no checkpoint yet; make room, then go on with: lightning-cli fit --config tiny.yaml"
+    assert ran.err.splitlines()[-1] == said
+
+
 STOP_EARLY = {"class_path": "EarlyStopping", "init_args": {"monitor": "val/loss", "patience": 1}}
 HIGH = {"optimizer": {"init_args": {"lr": 0.1}}}
 

@@ -29,6 +29,7 @@ from tunesmith.evaluation.run_test import audits_of, check_bases, rehearse
 from tunesmith.evaluation.success import check_names, produced
 from tunesmith.nearest import did_you_mean
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
+from tunesmith.training.disk import UnsavedError, writing
 from tunesmith.training.optimizer import build, parameter_groups
 from tunesmith.training.stopping import Stopping, check_after_validation, why_early
 
@@ -97,13 +98,19 @@ def fit(session: Session) -> int:
         say(f"{stop}\ngo on with: {command(session, 'fit', '--ckpt_path', 'last')}")
         return stop.exit_code
     except RecipeError as error:
-        if is_first_rank():
-            raise
-        return error.exit_code  # all ranks find the same recipe wrong, and one says so
+        if not is_first_rank():
+            return error.exit_code  # all ranks find the same wrong, and one says so
+        if isinstance(error, UnsavedError):
+            raise _with_way_on(error, session, checkpoints) from error
+        raise
     except SystemExit:  # what Lightning makes of a second Ctrl-C
         raise KeyboardInterrupt from None
     step = _restore_best(session, checkpoints, trainer)
-    session.model.save_adapter(run.adapter)
+    try:
+        with writing(run.adapter):
+            session.model.save_adapter(run.adapter)
+    except UnsavedError as error:
+        raise _with_way_on(error, session, checkpoints) from error
     if is_first_rank():
         result = {"complete": True, "seconds": round(time.monotonic() - begin, 1), **curve.summary(trainer)}
         write_json(run.result, result)
@@ -113,6 +120,14 @@ def fit(session: Session) -> int:
             say(f"stopped early at step {trainer.global_step}{of}: {why}")
         closing(session, run, result)
     return 0
+
+
+def _with_way_on(error: UnsavedError, session: Session, checkpoints: StepCheckpoint) -> UnsavedError:
+    """Add what is left of the run, and the command that goes on with it."""
+    there = checkpoints.last.is_file()
+    kept = f"{checkpoints.last} is whole" if there else "the run has no checkpoint yet"
+    go_on = command(session, "fit", *(("--ckpt_path", "last") if there else ()))
+    return UnsavedError(f"{error}\n{kept}; make room, then go on with: {go_on}")
 
 
 def check_evidence(session: Session, curated: Curated) -> None:

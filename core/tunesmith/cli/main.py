@@ -28,6 +28,7 @@ _PLACES = {
     errno.ENOSPC,
     errno.EDQUOT,
 }
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _PLACE_ADVICE = "free that place, or choose another: --trainer.default_root_dir for runs, --output for answers"
 # Threads that spin without end on a busy machine cost a factor of 50 (decision 11). Some microseconds of it before they
 # sleep are 1.6 times faster than none on an idle one (small models, 2 cores). oneDNN keeps code for 1,024 shapes, about
@@ -111,9 +112,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return _exit_code(stop)
     except OSError as error:
-        if error.errno not in _PLACES or error.filename is None:
+        # a file that was opened while there was room says no name
+        if error.errno not in (_PLACES if error.filename is not None else _FULL):
             return _unexpected(error, words)
-        print(f"{error.filename}: {error.strerror}\n{_PLACE_ADVICE}", file=sys.stderr)
+        print(f"{error.filename or 'a file could not be written'}: {error.strerror}\n{_PLACE_ADVICE}", file=sys.stderr)
         return RecipeError.exit_code
     except Exception as error:
         return _unexpected(error, words)

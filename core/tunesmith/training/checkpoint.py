@@ -4,17 +4,21 @@ import math
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from tunesmith.errors import RecipeError, TunesmithError
+from tunesmith.training.disk import StraightToFile, UnsavedError, cause, checkpoint_bytes, complaint
+from tunesmith.training.randomness import gather
 
 
 class StoppedError(TunesmithError):
@@ -71,6 +75,11 @@ class StepCheckpoint(Checkpoint):
     def best(self) -> Path:
         """The checkpoint with the best value of `monitor`."""
         return self.directory / "best.ckpt"
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write straight to the file, but for a recipe that names a way of its own."""
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = StraightToFile()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that validation falls on optimizer steps, and take over the signals."""
@@ -173,18 +182,42 @@ class StepCheckpoint(Checkpoint):
 
 
 def save(trainer: Trainer, *targets: Path) -> None:
-    """Write one checkpoint under several names: complete on the disk first, then each name in one move."""
-    temporary = targets[-1].with_name(f".{targets[-1].name}.part")
-    if trainer.is_global_zero:
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-    trainer.save_checkpoint(temporary)
-    if trainer.is_global_zero:
-        _sync(temporary)
-        for target in targets[:-1]:
-            _copy(temporary, target)
-        temporary.replace(targets[-1])
-        _sync(temporary.parent)
-    trainer.strategy.barrier("checkpoint")
+    """Write one checkpoint under several names: complete on the disk first, then each name in one move.
+
+    Raises:
+        UnsavedError: A file could not be written, on whichever rank; those of before are whole, and no part is left.
+    """
+    parts = [target.with_name(f".{target.name}.part") for target in targets]
+    failure: Exception | None = None
+    try:
+        if trainer.is_global_zero:
+            parts[-1].parent.mkdir(parents=True, exist_ok=True)
+        trainer.save_checkpoint(parts[-1])
+    except (OSError, RuntimeError) as error:
+        if cause(error) is None:
+            raise
+        failure = error
+        trainer.strategy.barrier("Trainer.save_checkpoint")  # where the other ranks wait
+    if failure is None and trainer.is_global_zero:
+        try:
+            _put(parts, targets)
+        except OSError as error:
+            failure = error
+    said = gather(None if failure is None else complaint(failure, targets[-1], checkpoint_bytes(trainer)))
+    if found := [message for message in said if message is not None]:
+        if trainer.is_global_zero:
+            for part in parts:
+                part.unlink(missing_ok=True)
+        raise UnsavedError(found[0]) from failure
+
+
+def _put(parts: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Give the last of the parts, which is written, the names of all targets."""
+    _sync(parts[-1])
+    for target in targets[:-1]:
+        _copy(parts[-1], target)
+    parts[-1].replace(targets[-1])
+    _sync(targets[-1].parent)
 
 
 def _begin_next_epoch(trainer: Trainer) -> None:
