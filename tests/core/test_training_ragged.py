@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -394,6 +395,65 @@ def softmax_reference(
         total = powers.sum() + (np.exp(sinks[h]) if sinks is not None else 0.0)
         out[i, h] = sum(p * v[kv, j] for p, j in zip(powers, visible, strict=True)) / total
     return out
+
+
+ROTARY: dict[str, dict[str, Any]] = {
+    "default": {"rope_type": "default", "rope_theta": 10000.0},
+    "linear": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0},
+    "yarn": {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 16},
+    "llama3": {
+        "rope_type": "llama3",
+        "rope_theta": 10000.0,
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 16,
+    },
+    "longrope": {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "short_factor": [1.0 + i / 8 for i in range(8)],
+        "long_factor": [4.0 + i for i in range(8)],
+        "original_max_position_embeddings": 16,
+    },
+}
+
+
+@pytest.mark.parametrize("layout", ["ragged", "padded"])
+@pytest.mark.parametrize("kind", ROTARY)
+@torch.no_grad()
+def test_trap_35_scaled_positions_are_those_of_each_document_alone(kind: str, layout: str) -> None:
+    torch.manual_seed(0)
+    options = SMALL | {"rope_parameters": dict(ROTARY[kind])}
+    family = transformers.LlamaConfig
+    if kind == "longrope":
+        family, options["original_max_position_embeddings"] = transformers.Phi3Config, 16
+    model = transformers.AutoModelForCausalLM.from_config(family(**options)).eval()
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            parameter.normal_(0, 0.2)
+    run = passes(model, layout=layout)
+    if layout == "padded":
+        model.set_attn_implementation(plain_name(model))
+    rows = documents(2, 9, 100, 16, 17, 40)  # shorter than the original length, as long, and longer
+    forward = run(batch_of(rows))
+    torch.testing.assert_close(forward.head(forward.hidden), alone(model, rows), rtol=2e-4, atol=2e-5)
+    short = run(batch_of(rows[:1]))  # nothing stays behind
+    torch.testing.assert_close(short.hidden, forward.hidden[:9], rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("start", [1, 4_000, 32_000])
+@torch.no_grad()
+def test_trap_35_far_positions_are_turned_as_the_family_turns_them(start: int) -> None:
+    model = make("llama")
+    run = passes(model)
+    batch = batch_of(documents(3, 12, 7))
+    far = replace(batch, position_ids=batch.position_ids + start)
+    got = run(far)
+    with plain_attention(model):
+        rows = [(far.input_ids[a:b][None], far.position_ids[a:b][None]) for a, b in ((0, 12), (12, 19))]
+        own = [model(input_ids=ids, position_ids=places, use_cache=False).logits[0] for ids, places in rows]
+    torch.testing.assert_close(got.head(got.hidden), torch.cat(own), rtol=2e-4, atol=2e-5)
 
 
 @settings(max_examples=25, deadline=None)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.data.batch import Batch
+from tunesmith.training.rotary import by_document
 
 Layout = Literal["ragged", "padded"]
 
@@ -25,16 +26,17 @@ class States(NamedTuple):
 
 def ragged(body: nn.Module, batch: Batch, router: bool = False) -> States:
     """Run the documents as one row of T tokens; the attention keeps them apart."""
-    out = body(
-        input_ids=batch.input_ids[None],
-        position_ids=batch.position_ids[None],
-        use_cache=False,
-        cu_seq_lens_q=batch.cu_seqlens,
-        cu_seq_lens_k=batch.cu_seqlens,
-        max_length_q=batch.max_seqlen,
-        max_length_k=batch.max_seqlen,
-        **_asking(router),
-    )
+    with by_document(body, batch, rows=False):
+        out = body(
+            input_ids=batch.input_ids[None],
+            position_ids=batch.position_ids[None],
+            use_cache=False,
+            cu_seq_lens_q=batch.cu_seqlens,
+            cu_seq_lens_k=batch.cu_seqlens,
+            max_length_q=batch.max_seqlen,
+            max_length_k=batch.max_seqlen,
+            **_asking(router),
+        )
     return States(out.last_hidden_state[0], _routed(out, router))
 
 
@@ -44,7 +46,8 @@ def padded(body: nn.Module, batch: Batch, router: bool = False) -> States:
     inside[batch.sequence, batch.position_ids] = True
     ids = torch.zeros_like(inside, dtype=torch.long)
     ids[inside] = batch.input_ids
-    out = body(input_ids=ids, attention_mask=inside.long(), use_cache=False, **_asking(router))
+    with by_document(body, batch, rows=True):
+        out = body(input_ids=ids, attention_mask=inside.long(), use_cache=False, **_asking(router))
     logits = tuple(layer[inside.flatten()] for layer in _routed(out, router))
     return States(out.last_hidden_state[inside], logits)
 
