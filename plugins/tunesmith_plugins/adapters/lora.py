@@ -57,6 +57,8 @@ class LoRA(Adapter):
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
             # GPT-2's layers hold their weights transposed; peft sees it and says so
             warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
+            # peft brings patterns for the experts of a mixture, which are no linear layers and thus not targeted
+            warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match", RuntimeWarning)
             attached = get_peft_model(model, config)
         fuse(attached)
         return attached
