@@ -1,6 +1,7 @@
 """A run that was stopped, however rudely, goes on to the same curve and the same weights, bit for bit."""
 
 import csv
+import functools
 import math
 import os
 import signal
@@ -23,6 +24,7 @@ from tunesmith.data.encode import EncodedRow
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
+from tunesmith.training.disk import UnsavedError
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.specialist import Specialist
 from tunesmith_plugins.adapters.lora import LoRA
@@ -41,9 +43,18 @@ STEPS_AN_EPOCH, EPOCHS, ACCUMULATE = 7, 3, 2
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    directory = tmp_path_factory.mktemp("base")
+    return save_base(tmp_path_factory.mktemp("base"), transformers.MistralConfig)
+
+
+@pytest.fixture(scope="module")
+def padded_base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of a family that cannot keep packed documents apart."""
+    return save_base(tmp_path_factory.mktemp("padded"), transformers.StableLmConfig)
+
+
+def save_base(directory: Path, kind: type[Any]) -> str:
     torch.manual_seed(0)
-    config = transformers.MistralConfig(
+    config = kind(
         vocab_size=4096,
         hidden_size=64,
         intermediate_size=64,
@@ -52,22 +63,34 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
         num_key_value_heads=2,
         attention_dropout=0.1,
     )
-    transformers.MistralForCausalLM(config).save_pretrained(directory)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(directory)
     transformers.AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(directory)
     return str(directory)
 
 
 class Rows(LightningDataModule):
-    """Training rows shuffled by epoch, and validation in every epoch."""
+    """Training rows, seven steps an epoch, and validation in every epoch.
+
+    Args:
+        tokens: Batches by tokens instead of by examples.
+        shuffle: Another order in every epoch.
+        workers: Processes that make batches.
+    """
+
+    def __init__(self, tokens: bool = False, shuffle: bool = True, workers: int = 0) -> None:
+        super().__init__()
+        self.tokens, self.shuffle, self.workers = tokens, shuffle, workers
 
     def train_dataloader(self) -> PlanLoader:
         assert self.trainer is not None
         world = self.trainer.world_size
-        rows = [_row(i) for i in range(STEPS_AN_EPOCH * ACCUMULATE * 2)]
+        rows = [_row(i) for i in range(STEPS_AN_EPOCH * ACCUMULATE * 2 * (world if self.tokens else 1))]
         units: dict[Any, list[int]] = {u: [r.units[u] for r in rows] for u in ("token", "example")}
+        size: dict[str, int] = {"max_tokens": 18} if self.tokens else {"batch_size": 2 // world}
         lengths = [r.length for r in rows]
-        plan = Plan(lengths, units, batch_size=2 // world, accumulate=ACCUMULATE, world=world, seed=3)
-        return PlanLoader(rows, plan, self.trainer.global_rank)
+        plan = Plan(lengths, units, **size, accumulate=ACCUMULATE, world=world, seed=3, shuffle=self.shuffle)
+        assert -(-len(plan) // ACCUMULATE) == STEPS_AN_EPOCH
+        return PlanLoader(rows, plan, self.trainer.global_rank, self.workers)
 
     def val_dataloader(self) -> PlanLoader:
         assert self.trainer is not None
@@ -128,15 +151,16 @@ def fit(
     *callbacks: Callback,
     resume: bool = False,
     module: Specialist | None = None,
+    data: Rows | None = None,
+    every_steps: int = 5,
     **options: Any,
 ) -> tuple[Losses, dict[str, torch.Tensor]]:
     seed_everything(11, verbose=False)
     module = module or make(base)
     module.load()
     losses = Losses()
-    keep = (
-        [] if options.pop("own_checkpoints", False) else [StepCheckpoint(directory, every_steps=5, every_minutes=None)]
-    )
+    own = options.pop("own_checkpoints", False)
+    keep = [] if own else [StepCheckpoint(directory, every_steps=every_steps, every_minutes=None)]
     arguments: dict[str, Any] = {
         "max_epochs": EPOCHS,
         "accelerator": "cpu",
@@ -149,7 +173,7 @@ def fit(
     }
     trainer = Trainer(**{**arguments, **options}, callbacks=[losses, *callbacks, *keep])
     path = directory / "last.ckpt" if resume else None
-    trainer.fit(module, Rows(), ckpt_path=path, weights_only=True)
+    trainer.fit(module, data or Rows(), ckpt_path=path, weights_only=True)
     return losses, {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
@@ -199,6 +223,63 @@ def test_trap_27_a_stopped_run_resumes_to_the_same_curve(
     torch.rand(100)
     same(whole, fit(base, tmp_path, resume=True), resumed_at)
     assert not torch.equal(torch.get_rng_state(), random_state)
+
+
+SAMPLERS = [(tokens, shuffle) for tokens in (False, True) for shuffle in (True, False)]
+NAMES = ["examples", "examples in order", "tokens", "tokens in order"]
+SHORT: dict[str, Any] = {"max_steps": 12, "every_steps": 3}
+
+
+@pytest.fixture(scope="module")
+def curves(base: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Losses, dict[str, Any]]]:
+    """Twelve steps without a stop, of each sampler and base; without workers."""
+
+    @functools.cache
+    def run(base: str, tokens: bool, shuffle: bool) -> tuple[Losses, dict[str, torch.Tensor]]:
+        return fit(base, tmp_path_factory.mktemp("curve"), data=Rows(tokens, shuffle), **SHORT)
+
+    return run
+
+
+def stop_and_resume_twice(base: str, directory: Path, data: Callable[[], Rows], **options: Any) -> Any:
+    """SIGTERM in the middle of the first epoch, and a crash in that of the second."""
+
+    def term() -> None:
+        if os.environ.get("LOCAL_RANK", "1") == "1":  # of two processes only one hears of it
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StoppedError, match="after step 4;"):
+        fit(base, directory, MidWindow(3, term), data=data(), **SHORT, **options)
+    with pytest.raises(RuntimeError, match="stopped by the test"):
+        fit(base, directory, At(11, stop), data=data(), resume=True, **SHORT, **options)
+    return fit(base, directory, data=data(), resume=True, **SHORT, **options)
+
+
+def assert_resumed(whole: Any, resumed: Any, after: int) -> None:
+    assert resumed[0].steps
+    assert resumed[0].steps == {step: loss for step, loss in whole[0].steps.items() if step > after}
+    assert whole[1].keys() == resumed[1].keys()
+    assert all(torch.equal(tensor, resumed[1][name]) for name, tensor in whole[1].items())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("tokens", "shuffle"), SAMPLERS, ids=NAMES)
+def test_trap_26_trap_27_every_sampler_resumes_bit_for_bit_with_and_without_workers(
+    base: str, curves: Any, tmp_path: Path, tokens: bool, shuffle: bool, workers: int
+) -> None:
+    resumed = stop_and_resume_twice(base, tmp_path, lambda: Rows(tokens, shuffle, workers))
+    assert_resumed(curves(base, tokens, shuffle), resumed, 9)
+
+
+@pytest.mark.parametrize("tokens", [False, True], ids=["examples", "tokens"])
+def test_trap_27_a_padded_family_resumes_bit_for_bit(
+    padded_base: str, curves: Any, tmp_path: Path, tokens: bool
+) -> None:
+    made = make(padded_base)
+    made.load()
+    assert made.layout == "padded"
+    resumed = stop_and_resume_twice(padded_base, tmp_path, lambda: Rows(tokens))
+    assert_resumed(curves(padded_base, tokens, True), resumed, 9)
 
 
 def test_dropout_is_on_while_training_and_off_while_validating(
@@ -291,6 +372,12 @@ def test_a_run_by_steps_resumes_from_the_end_of_an_epoch(base: str, tmp_path: Pa
     assert all(torch.equal(tensor, resumed[1][name]) for name, tensor in whole[1].items())
 
 
+def test_a_run_that_ended_gives_the_signals_back(base: str, tmp_path: Path) -> None:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    fit(base, tmp_path, max_steps=2)
+    assert {number: signal.getsignal(number) for number in handlers} == handlers
+
+
 def test_sigterm_finishes_the_window_saves_and_resumes_exactly(
     base: str, whole: tuple[Losses, dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:
@@ -366,7 +453,8 @@ def process(directory: Path, function: str, *arguments: str) -> subprocess.Compl
         """)
     )
     command = [sys.executable, str(script), __file__, function, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    # a session of its own: where a rank dies, Lightning ends the whole process group, which would be that of the tests
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, start_new_session=True)
 
 
 @pytest.mark.slow
@@ -415,6 +503,120 @@ def run_until_killed(base: str, place: str, when: str) -> None:
         checkpoint._copy = copy_and_die
 
     fit(base, directory, At(6, arm_between) if when == "between the moves" else At(10, arm))
+
+
+@pytest.mark.slow
+def test_trap_26_trap_27_two_processes_resume_bit_for_bit_under_every_sampler(base: str, tmp_path: Path) -> None:
+    done = process(tmp_path, "run_every_sampler", base, str(tmp_path))
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = [torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
+    assert len(found[0]) == len(SAMPLERS) * 2
+    for name in NAMES:
+        whole, resumed = found[0][f"{name}, whole"], found[0][f"{name}, resumed"]
+        assert sorted(whole["steps"]) == list(range(1, 13))
+        assert resumed["steps"] == {step: loss for step, loss in whole["steps"].items() if step > 9}
+        assert all(torch.equal(tensor, resumed["weights"][key]) for key, tensor in whole["weights"].items())
+    for name, content in found[0].items():  # the second rank has the same weights
+        assert all(torch.equal(tensor, found[1][name]["weights"][key]) for key, tensor in content["weights"].items())
+
+
+def run_every_sampler(base: str, place: str) -> None:
+    """One of two processes: each sampler at once; and stopped twice, with workers, then without, then with."""
+    options: dict[str, Any] = {"devices": 2, "strategy": "ddp"}
+    directory, found = Path(place), {}
+    for name, (tokens, shuffle) in zip(NAMES, SAMPLERS, strict=True):
+        found[f"{name}, whole"] = fit(base, directory / name, data=Rows(tokens, shuffle), **SHORT, **options)
+        parts = iter([Rows(tokens, shuffle, workers) for workers in (2, 0, 2)])
+        resumed = stop_and_resume_twice(base, directory / f"{name} again", functools.partial(next, parts), **options)
+        found[f"{name}, resumed"] = resumed
+    content = {name: {"steps": losses.steps, "weights": weights} for name, (losses, weights) in found.items()}
+    torch.save(content, directory / f"rank-{os.environ.get('LOCAL_RANK', '0')}.pt")
+
+
+@pytest.mark.slow
+def test_trap_29_two_processes_one_of_which_is_killed_resume_bit_for_bit(base: str, tmp_path: Path) -> None:
+    for name in ("whole", "killed", "resumed"):
+        done = process(tmp_path, "run_and_kill", base, str(tmp_path), name)
+        assert (done.returncode < 0) == (name == "killed"), done.stderr[-3000:]
+        assert done.returncode <= 0, done.stderr[-3000:]
+    assert torch.load(tmp_path / "killed/last.ckpt", weights_only=True)["global_step"] == 8
+    whole, resumed = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("whole", "resumed"))
+    assert sorted(resumed["steps"]) == [7, 8]
+    assert resumed["steps"] == {step: loss for step, loss in whole["steps"].items() if step > 6}
+    assert all(torch.equal(tensor, resumed["weights"][key]) for key, tensor in whole["weights"].items())
+
+
+def run_and_kill(base: str, place: str, name: str) -> None:
+    """One of two processes: eight steps; or seven and SIGKILL; or those that are left then."""
+    killing = [At(7, lambda: os.kill(os.getpid(), signal.SIGKILL))] if name == "killed" else []
+    directory = Path(place) / ("whole" if name == "whole" else "killed")
+    more: dict[str, Any] = {"devices": 2, "strategy": "ddp", "max_steps": 8, "every_steps": 3}
+    losses, weights = fit(base, directory, *killing, resume=name == "resumed", data=Rows(tokens=True), **more)
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        torch.save({"steps": losses.steps, "weights": weights}, Path(place) / f"{name}.pt")
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_both_processes_and_leaves_the_checkpoint_of_before(base: str, tmp_path: Path) -> None:
+    done = process(tmp_path, "run_until_full", base, str(tmp_path))
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = [(tmp_path / f"said-{rank}").read_text() for rank in (0, 1)]
+    assert said[0] == said[1]
+    assert "last.ckpt could not be written: No space left on device (it takes about " in said[0]
+    assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
+
+
+def run_until_full(base: str, place: str) -> None:
+    """One of two processes: the disk is full when the first saves the second time."""
+    rank, directory = os.environ.get("LOCAL_RANK", "0"), Path(place) / "checkpoints"
+
+    def fill() -> None:
+        if rank == "0":
+            (directory / ".last.ckpt.part").symlink_to("/dev/full")
+
+    try:
+        fit(base, directory, At(5, fill), devices=2, strategy="ddp", **SHORT)
+    except RecipeError as error:
+        (Path(place) / f"said-{rank}").write_text(str(error))
+
+
+@pytest.mark.parametrize("place", ["/dev/full", "too large"])
+def test_a_full_disk_leaves_the_checkpoint_of_before_and_no_part(
+    base: str, curves: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    from resource import RLIM_INFINITY, RLIMIT_FSIZE, setrlimit
+
+    def fill() -> None:
+        if place == "/dev/full":
+            (tmp_path / ".last.ckpt.part").symlink_to(place)
+        else:
+            setrlimit(RLIMIT_FSIZE, (50_000, RLIM_INFINITY))
+
+    why = {"/dev/full": "No space left on device", "too large": "File too large"}[place]
+    try:
+        with pytest.raises(UnsavedError, match=rf"last\.ckpt could not be written: {why} \(it takes about 0\.1 MB, "):
+            fit(base, tmp_path, At(5, fill), **SHORT)
+    finally:
+        setrlimit(RLIMIT_FSIZE, (RLIM_INFINITY, RLIM_INFINITY))
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 3
+    assert_resumed(curves(base, False, True), fit(base, tmp_path, resume=True, **SHORT), 3)
+
+
+def test_a_kill_during_the_validation_that_a_stopped_run_makes_leaves_it_to_the_resumed_run(
+    base: str, tmp_path: Path
+) -> None:
+    class Impatient(Callback):
+        def on_validation_start(self, trainer: Trainer, *_: Any) -> None:
+            if trainer.global_step == 7:
+                stop()
+
+    whole, _ = fit(base, tmp_path / "whole", **SHORT)
+    with pytest.raises(RuntimeError, match="stopped by the test"):
+        fit(base, tmp_path, MidWindow(6, lambda: os.kill(os.getpid(), signal.SIGTERM)), Impatient(), **SHORT)
+    resumed, _ = fit(base, tmp_path, resume=True, **SHORT)
+    assert resumed.validation[7] == whole.validation[7]
 
 
 @pytest.mark.slow
