@@ -132,9 +132,13 @@ def test_trap_47_two_epochs_are_complete_and_different(whole) -> None:
     assert whole[:BATCHES] != whole[BATCHES:]
 
 
+def test_trap_47_two_epochs_are_the_same_with_workers(whole, tmp_path) -> None:
+    assert fit(tmp_path, 2) == whole
+
+
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (2, 2), (0, 2), (2, 0)])
 @pytest.mark.parametrize("stop", [4, BATCHES, BATCHES + 3], ids=["mid-epoch", "last batch", "second epoch"])
-def test_trap_26_a_killed_run_goes_on_at_the_next_row(whole, tmp_path, first, second, stop) -> None:
+def test_trap_26_trap_47_a_killed_run_goes_on_at_the_next_row(whole, tmp_path, first, second, stop) -> None:
     saving = ModelCheckpoint(tmp_path, filename="c", every_n_train_steps=stop, save_top_k=-1)
     before = fit(tmp_path, first, callbacks=[saving, StopAfter(stop)])
     assert len(before) == stop
@@ -144,7 +148,9 @@ def test_trap_26_a_killed_run_goes_on_at_the_next_row(whole, tmp_path, first, se
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("at_train_end", [True, False], ids=["epoch end", "after validation"])
-def test_trap_26_a_run_saved_between_epochs_goes_on_with_the_second(whole, tmp_path, workers, at_train_end) -> None:
+def test_trap_26_trap_47_a_run_saved_between_epochs_goes_on_with_the_second(
+    whole, tmp_path, workers, at_train_end
+) -> None:
     saving = ModelCheckpoint(tmp_path, filename="c", every_n_epochs=1, save_on_train_epoch_end=at_train_end)
     before = fit(tmp_path, workers, callbacks=[saving], epochs=1, validate=True)
     after = fit(tmp_path, workers, ckpt=tmp_path / "c.ckpt", validate=True)

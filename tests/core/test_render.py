@@ -123,7 +123,7 @@ SAID = st.lists(WORDS, min_size=1, max_size=4).map(" ".join)
 @pytest.mark.parametrize("name", SOUND)
 @given(contents=st.lists(st.tuples(SAID, SAID), min_size=1, max_size=3))
 @settings(max_examples=25, deadline=None)
-def test_trap_12_13_18_just_the_answers_with_their_stop_tokens_are_trained_on(name, contents) -> None:
+def test_trap_12_trap_13_just_the_answers_with_their_stop_tokens_are_trained_on(name, contents) -> None:
     renderer = RENDERERS[name]
     turns = talk(*(text for pair in contents for text in pair))
     encoded = renderer.conversation(turns)
@@ -139,7 +139,7 @@ def test_trap_12_13_18_just_the_answers_with_their_stop_tokens_are_trained_on(na
 @pytest.mark.parametrize("name", SOUND)
 @given(contents=st.lists(st.tuples(SAID, SAID), min_size=1, max_size=3))
 @settings(max_examples=25, deadline=None)
-def test_trap_17_18_19_20_what_a_server_feeds_at_each_turn_begins_the_ids_that_are_trained_on(name, contents) -> None:
+def test_trap_17_trap_19_what_a_server_feeds_at_each_turn_begins_the_ids_that_are_trained_on(name, contents) -> None:
     renderer = RENDERERS[name]
     turns = talk(*(text for pair in contents for text in pair))
     ids = renderer.conversation(turns).ids
@@ -154,6 +154,40 @@ def test_trap_17_18_19_20_what_a_server_feeds_at_each_turn_begins_the_ids_that_a
     if renderer.bos_id is not None:
         assert ids.count(renderer.bos_id) == 1
         assert ids[0] == renderer.bos_id
+
+
+@pytest.mark.parametrize("name", SOUND)
+@given(prompt=SAID, answer=SAID)
+@settings(max_examples=25, deadline=None)
+def test_trap_18_prompt_and_answer_are_the_tokens_of_the_whole_text(name, prompt, answer) -> None:
+    renderer = RENDERERS[name]
+    turns = talk(prompt, answer)
+    encoded, fed = renderer.conversation(turns), renderer.prompt(turns[:1])
+    served = [{"role": m.role, "content": m.content} for m in turns]
+    text = renderer.tokenizer.apply_chat_template(served, tokenize=False)
+    whole = renderer.tokenizer(text, add_special_tokens=False)["input_ids"]  # another way to the ids: all at once
+    opens = renderer.bos_id is not None and not text.startswith(renderer.tokenizer.bos_token)
+    assert list(encoded.ids) == [renderer.bos_id] * opens + whole
+    assert encoded.ids[: len(fed.ids)] == fed.ids
+    labels = [token for token, weight in zip(encoded.ids, encoded.weights, strict=True) if weight]
+    # what is learned begins where the prompt ends, with no token between the two and none across
+    assert list(encoded.ids[len(fed.ids) :][: len(labels)]) == labels
+    assert renderer.tokenizer.decode(labels, clean_up_tokenization_spaces=False).strip().startswith(answer)
+
+
+TALKS = [talk(*(f"the patient takes {n} aspirin {i}, café \n x" for i in range(2 * (1 + n % 3)))) for n in range(20)]
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_trap_20_the_saved_tokenizer_feeds_a_server_what_was_trained_on(name, tmp_path) -> None:
+    renderer = RENDERERS[name]
+    renderer.tokenizer.save_pretrained(tmp_path)
+    served = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    for turns in TALKS:
+        said = [{"role": m.role, "content": m.content} for m in turns]
+        assert served.apply_chat_template(said)["input_ids"] == list(renderer.conversation(turns).ids)
+        asked = served.apply_chat_template(said[:-1], add_generation_prompt=True)["input_ids"]
+        assert asked == list(renderer.conversation(turns).ids[: len(asked)])
 
 
 def test_trap_17_a_template_without_bos_gets_it_where_the_tokenizer_writes_it_and_saves_it(tmp_path) -> None:
@@ -204,7 +238,7 @@ def test_trap_12_eos_closes_the_last_turn_of_a_template_that_has_no_stop_token()
         with_template(NO_STOP, eos=None).conversation(talk("a", "b"))
 
 
-def test_trap_13_14_what_a_template_marks_nowhere_is_refused_and_never_trained_on_whole() -> None:
+def test_trap_13_trap_14_what_a_template_marks_nowhere_is_refused_and_never_trained_on_whole() -> None:
     elsewhere = "{% for m in messages %}{{ m.content + '<|end|>' }}{% endfor %}{% if false %}{% generation %}"
     elsewhere += "{% endgeneration %}{% endif %}"
     with pytest.raises(RowError, match="turn 2: the chat template marks nothing"):

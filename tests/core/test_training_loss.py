@@ -163,8 +163,14 @@ def train(module: Specialist, data: Any, *callbacks: Callback, **options: Any) -
 
 def plain_loop(base: str, rows: list[EncodedRow]) -> tuple[float, dict[str, Tensor]]:
     """Loss and gradients by transformers alone, one example after the other, without any of our code."""
-    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).train()
-    total, tokens = 0.0, 0
+    return gradients_of(transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).train(), rows)
+
+
+def gradients_of(model: Any, rows: list[EncodedRow]) -> tuple[float, dict[str, Tensor]]:
+    """The same on a model that may have been trained before."""
+    model.zero_grad()
+    total: Any = 0.0
+    tokens = 0
     for encoded in (r.sequences[0] for r in rows):
         ids = torch.tensor([encoded.ids])
         logits = model(input_ids=ids).logits[0, :-1]
@@ -240,7 +246,36 @@ def test_trap_04_each_term_is_divided_by_its_own_unit(base: str, unit: str) -> N
         assert logged[0] == pytest.approx(float(weight.square().sum().detach()), rel=1e-5)
 
 
-def test_trap_05_trap_06_trap_46_a_partial_last_window_counts_its_own_tokens(base: str) -> None:
+@pytest.mark.parametrize(("prompt", "supervised"), [(1, 1), (3, 500)], ids=["shortest", "longest"])
+def test_trap_05_each_micro_batch_of_a_window_adds_its_gradients(base: str, prompt: int, supervised: int) -> None:
+    rows = [row(i, supervised, prompt) for i in range(4)]
+    kept = Gradients()
+    train(specialist(base), loader(rows, batch_size=1, accumulate=4), kept, accumulate_grad_batches=4)
+    parts = [plain_loop(base, [one])[1] for one in rows]  # as many tokens in each: the sum over four is their mean
+    expected = {name: torch.stack([part[name] for part in parts]).sum(0) / 4 for name in parts[0]}
+    assert difference(kept.gradients[0], expected) < 1e-5
+    for left_out in range(4):
+        fewer = [part for i, part in enumerate(parts) if i != left_out]
+        assert difference({n: torch.stack([p[n] for p in fewer]).sum(0) / 4 for n in expected}, expected) > 0.1
+
+
+def test_trap_06_the_weights_after_ten_batches_are_those_of_three_steps_by_hand(base: str) -> None:
+    rows = [row(i, SUPERVISED[i % 8]) for i in range(10)]
+    module = specialist(base)
+    train(module, loader(rows, batch_size=1, accumulate=4), accumulate_grad_batches=4)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).train()
+    start = {f"network.{n}": p.detach().clone() for n, p in model.named_parameters()}
+    for window in (rows[:4], rows[4:8], rows[8:]):
+        gradients = gradients_of(model, window)[1]
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter -= 0.1 * gradients[f"network.{name}"]
+    by_hand = {f"network.{n}": p.detach() - start[f"network.{n}"] for n, p in model.named_parameters()}
+    moved = {n: p.detach() - start[n] for n, p in module.named_parameters()}
+    assert difference(moved, by_hand) < 1e-5
+
+
+def test_trap_46_a_partial_last_window_counts_its_own_tokens(base: str) -> None:
     rows = [row(i, SUPERVISED[i % 8]) for i in range(10)]
     kept = Gradients()
     module = specialist(base, optimizer=sgd(0.0))
@@ -248,6 +283,33 @@ def test_trap_05_trap_06_trap_46_a_partial_last_window_counts_its_own_tokens(bas
     assert len(kept.gradients) == 3
     for start, got in zip((0, 4, 8), kept.gradients, strict=True):
         assert difference(got, plain_loop(base, rows[start : start + 4])[1]) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"limit_train_batches": 7},
+        {"limit_train_batches": 0.75},
+        {"overfit_batches": 6},
+        {"fast_dev_run": 5},
+        {"max_steps": 2},
+    ],
+    ids=str,
+)
+def test_trap_46_gradients_of_a_cut_window_are_those_of_its_rows_under_every_limit(
+    base: str, limits: dict[str, Any]
+) -> None:
+    rows = [row(i, SUPERVISED[i % 8]) for i in range(10)]
+    kept = Gradients()
+    left = {"limit_train_batches": limits.get("limit_train_batches"), **limits}
+    number = next((value for key, value in left.items() if value is not None and key != "max_steps"), 10)
+    number = int(10 * number) if isinstance(number, float) else number
+    data = loader(rows, batch_size=1, accumulate=4, limit=None if "max_steps" in limits else number)
+    train(specialist(base, optimizer=sgd(0.0)), data, kept, accumulate_grad_batches=4, **limits)
+    starts = range(0, 8 if "max_steps" in limits else number, 4)
+    assert len(kept.gradients) == len(starts)
+    for start, got in zip(starts, kept.gradients, strict=True):
+        assert difference(got, plain_loop(base, rows[start : min(start + 4, number)])[1]) < 1e-5
 
 
 def test_trap_30_the_rate_follows_optimizer_steps_not_micro_batches(base: str) -> None:
@@ -279,20 +341,27 @@ def test_trap_42_speed_counts_each_token_once(base: str, monkeypatch: pytest.Mon
     assert speeds == [sum(r.length for r in rows)] * 2
 
 
-def test_trap_31_validation_loss_does_not_depend_on_how_rows_are_batched(base: str) -> None:
+@pytest.mark.parametrize("layout", ["ragged", "padded"])
+def test_trap_31_validation_loss_does_not_depend_on_how_rows_are_batched(base: str, layout: str) -> None:
     rows = [row(i, n) for i, n in enumerate(SUPERVISED)]
     expected, _ = plain_loop(base, rows)
     losses = []
-    for batch_size, order in ((8, 1), (3, 1), (1, -1)):
-        module = specialist(base)
-        validation = PlanLoader(
-            rows[::order], Plan([r.length for r in rows[::order]], batch_size=batch_size, shuffle=False)
-        )
+    options: list[tuple[dict[str, Any], int]] = [
+        ({"batch_size": 8}, 1),
+        ({"batch_size": 3}, 1),
+        ({"batch_size": 1}, -1),
+    ]
+    options += [({"max_tokens": budget}, order) for budget, order in ((400, 1), (70, -1), (1, 1))]
+    module = specialist(base, adapter=type("Padded", (Everything,), {"layout": layout})())
+    assert module.layout == layout
+    for cut, order in options:
+        ordered = rows[::order]
+        validation = PlanLoader(ordered, Plan([r.length for r in ordered], **cut, shuffle=False))
         trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
         trainer.validate(module, validation, verbose=False)
         losses.append(module.validation_loss)
         assert float(trainer.callback_metrics["val/loss"]) == pytest.approx(expected, rel=1e-6)
-    assert losses == pytest.approx([expected] * 3, rel=1e-6)
+    assert losses == pytest.approx([expected] * len(options), rel=1e-6)
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf])
@@ -456,7 +525,7 @@ def in_two_processes(function: str, *arguments: str) -> None:
         """)
     )
     command = [sys.executable, str(script), __file__, function, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
