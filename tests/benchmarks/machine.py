@@ -61,9 +61,10 @@ def run(command: Sequence[str | Path], *, threads: int = 0, environment: Mapping
     return Cost(child.returncode, output, wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
-def cli(*words: str | Path, threads: int = 0) -> Cost:
+def cli(*words: str | Path, threads: int = 0, environment: Mapping[str, str] | None = None) -> Cost:
     """Run `lightning-cli` as installed beside this interpreter."""
-    return run([Path(sys.executable).with_name("lightning-cli"), *words], threads=threads)
+    command = [Path(sys.executable).with_name("lightning-cli"), *words]
+    return run(command, threads=threads, environment=environment)
 
 
 def need(cost: Cost, what: str, allowed: Sequence[int] = (0,)) -> None:
