@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 
 from tunesmith.cli.curve import Curve
+from tunesmith.cli.kernels import compiling
 from tunesmith.cli.metrics_file import MetricsFile
 from tunesmith.cli.opening import closing, command, encoded_counts, opening, why_no_validation
 from tunesmith.cli.progress import TrainingProgress
@@ -78,6 +79,7 @@ def fit(session: Session) -> int:
     origin = Resumed(lambda: _write_origin(session, run, lock if is_other else None, curated), same)
     try:
         trainer = make_trainer(session, run, [curve, *kept, *([origin] if resumed is not None else [])])
+        kernels = compiling(session, trainer)
     except RecipeError:
         if resumed is None and is_first_rank():
             shutil.rmtree(run.path)
@@ -89,7 +91,8 @@ def fit(session: Session) -> int:
             logger.log_hyperparams(yaml.safe_load(session.dump))
         if is_first_rank():
             _write_origin(session, run, lock, curated)
-    opening(session, run, trainer, checkpoint)
+    trainer.callbacks.append(kernels)  # type: ignore[attr-defined]
+    opening(session, run, trainer, checkpoint, kernels.choice)
     begin = time.monotonic()
     try:
         with refusals(session.trainer_options):

@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
+from tunesmith.cli.kernels import describe
 from tunesmith.cli.runs import Run
 from tunesmith.cli.screen import fact, say, warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.sources import SplitName
+from tunesmith.training.compiling import Choice
 
 _SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 _FEW = 20
@@ -76,7 +78,7 @@ def show_method(session: Session) -> None:
     fact("layout", f"{model.layout}: {model.layout_reason}")
 
 
-def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None) -> None:
+def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None, choice: Choice) -> None:
     """What was chosen and why, before the first step."""
     model = session.model
     say(f"fit {session.name}", style="bold")
@@ -84,6 +86,7 @@ def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None
     show_data(session)
     show_method(session)
     fact("precision", model.describe_precision())
+    fact("kernels", describe(session, trainer, choice))
     kind, threads = trainer.strategy.root_device.type, torch.get_num_threads()
     on_cpu = f", {threads} thread{'s' if threads > 1 else ''}" if kind == "cpu" else ""
     fact("device", f"{trainer.world_size} x {kind}{on_cpu}")

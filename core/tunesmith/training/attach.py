@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tunesmith.errors import RecipeError
 from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer
@@ -15,6 +17,8 @@ from tunesmith.training.base import load_base
 from tunesmith.training.probe import Probe, probe
 from tunesmith.training.randomness import seeded
 from tunesmith.training.router import RouterLoss, find_router_loss
+
+Checkpointing = Literal["selective"] | bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def attach(
     *,
     dtype: torch.dtype,
     from_scratch: bool = False,
-    gradient_checkpointing: bool = False,
+    gradient_checkpointing: Checkpointing = False,
     router: float | None = None,
 ) -> Attached:
     """Load the base, attach the adapter, make trained weights fp32, and find out how the model can run.
@@ -104,13 +108,7 @@ def attach(
     options = adapter.load_options()
     model, tokenizer = load_base(base, options=options, dtype=dtype, from_scratch=from_scratch)
     if gradient_checkpointing:
-        if not model.supports_gradient_checkpointing:
-            msg = f"model.gradient_checkpointing: {type(model).__name__} does not support it; leave it false"
-            raise RecipeError(msg)
-        # the reentrant kind would need an input with gradients, or no adapter weight gets any (trap 25)
-        # renamed in transformers 5; the old name warns
-        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-        enable({"use_reentrant": False})
+        _checkpoint(model, every=2 if gradient_checkpointing == "selective" else 1)
     with seeded(torch.initial_seed()):
         network = adapter.attach(model)
         extras = _extras(objective, regularizers, model)
@@ -120,6 +118,23 @@ def attach(
     found = probe(network, adapter.layout)
     loss = find_router_loss(language_model(network), router)
     return Attached(language_model(network), network, tokenizer, found, extras, torch.initial_seed(), loss)
+
+
+def _checkpoint(model: PreTrainedModel, every: int) -> None:
+    """Compute the activations of each so many layers again in backward."""
+    if not model.supports_gradient_checkpointing:
+        msg = f"model.gradient_checkpointing: {type(model).__name__} does not support it; leave it false"
+        raise RecipeError(msg)
+    # the reentrant kind would need an input with gradients, or no adapter weight gets any (trap 25)
+    # renamed in transformers 5; the old name warns
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    if every > 1 and len(layers) < every:
+        msg = f"model.gradient_checkpointing: {type(model).__name__} has no layers to select from; use true"
+        raise RecipeError(msg)
+    for number, layer in enumerate(layers):
+        layer.gradient_checkpointing = number % every == 0
 
 
 def _extras(objective: Objective, regularizers: Mapping[str, Regularizer], model: PreTrainedModel) -> nn.ModuleDict:

@@ -165,6 +165,19 @@ def plain_name(model: PreTrainedModel) -> str:
     return "sdpa" if model._supports_sdpa else "eager"
 
 
+def kernel(model: PreTrainedModel, layout: str, device: torch.device) -> str:
+    """What computes the attention of training, in words."""
+    if layout != "ragged":
+        return f"transformers' {plain_name(model)}"
+    config = model.config.get_text_config()
+    sinks = any(name.endswith("sinks") for name, _ in model.named_parameters())
+    if sinks or getattr(config, "attn_logit_softcapping", None) is not None:
+        return "a softmax written out, document by document"
+    if device.type == "cuda" and model.dtype in (torch.bfloat16, torch.float16):
+        return "torch's varlen_attn, all documents at once"
+    return "SDPA, document by document"
+
+
 @contextmanager
 def plain_attention(network: nn.Module) -> Iterator[None]:
     """Context in which the model uses transformers' own attention, for generation and padded batches.

@@ -15,8 +15,9 @@ from tunesmith.data.batch import Batch, Window
 from tunesmith.data.render import ChatRenderer
 from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer
 from tunesmith.training import folder
-from tunesmith.training.attach import Attached, Untouched, attach
+from tunesmith.training.attach import Attached, Checkpointing, Untouched, attach
 from tunesmith.training.card import Card
+from tunesmith.training.compiling import Compile
 from tunesmith.training.forward import Forward, Term
 from tunesmith.training.ledger import Ledger, count, refuse_validation
 from tunesmith.training.optimizer import build, options_of, parameter_groups, reapply, scheduler
@@ -39,9 +40,11 @@ class Specialist(TrainedOnly):
         optimizer: Makes the optimizer from parameter groups; weight decay falls on matrices only.
         schedule: Learning rates by optimizer step.
         precision: fp32; bf16 (frozen weights and matrix products, trained weights stay fp32); auto takes bf16 on a GPU.
+        compile: Fuse each layer's small operations by torch.compile; auto does where it was measured to pay for itself.
         template: A chat template (Jinja) where the base has none or another is wanted.
         from_scratch: Start from random weights; the base gives configuration and tokenizer.
-        gradient_checkpointing: Compute activations again in backward: a third slower, much less memory.
+        gradient_checkpointing: Compute activations again in backward: a third slower, much less memory; selective does
+            so in every second layer: half of both.
         router_aux_loss_coef: Factor of the loss that balances experts; null for what the base's own config says.
     """
 
@@ -54,9 +57,10 @@ class Specialist(TrainedOnly):
         optimizer: Callable[[Iterable[Any]], Optimizer] = AdamW,
         schedule: Schedule = Schedule(),  # noqa: B008
         precision: Precision = "auto",
+        compile: Compile = "auto",  # noqa: A002
         template: str | None = None,
         from_scratch: bool = False,
-        gradient_checkpointing: bool = False,
+        gradient_checkpointing: Checkpointing = False,
         router_aux_loss_coef: float | None = None,
     ) -> None:
         super().__init__()
@@ -67,6 +71,7 @@ class Specialist(TrainedOnly):
         self.optimizer_factory = optimizer
         self.schedule = schedule
         self.precision = precision
+        self.compiling = compile
         self.template = template
         self.from_scratch = from_scratch
         self.gradient_checkpointing = gradient_checkpointing

@@ -1,0 +1,227 @@
+"""The decoder layers as compiled kernels (torch.compile), whatever the lengths of a batch, compiled once.
+
+Norms, rotations, activations and the casts of a mixed-precision pass are fused; attention stays outside, a kernel of
+its own. Compilation takes half a minute or more, so that `auto` chooses it for long runs only, and only where it was
+measured to gain. It happens before the first step, from two batches of fixed shapes: after them nothing is compiled any
+more, and what the kernels do not cover (validation, a pass without the adapter) runs as if there were none. A resumed
+run thus compiles the same kernels, and goes on bit by bit.
+"""
+
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, Literal, NamedTuple
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
+
+from tunesmith.data.batch import Batch
+from tunesmith.errors import RecipeError
+from tunesmith.training.attention import RAGGED, ragged_attention
+from tunesmith.training.randomness import seeded
+
+Compile = Literal["auto"] | bool
+
+# Trained tokens times parameters from which the gain (a sixth of a bf16 step) is several times what compiling takes.
+_WORTH = 3e13
+# Documents of the batches that are compiled from: no two sizes in them are equal, or they would be taken for one.
+_SHAPES = ((61, 47), (83, 41, 29))
+
+
+class Choice(NamedTuple):
+    """Whether layers are compiled, and the reason in a few words."""
+
+    on: bool
+    why: str
+
+
+class Setting(NamedTuple):
+    """What the choice depends on.
+
+    Attributes:
+        device: Where the model runs.
+        bf16: Whether products are in bf16.
+        layout: ragged or padded.
+        quantised: Whether the base's weights are packed to few bits.
+        recomputed: Whether activations are computed again in backward.
+        sharded: Whether weights are sharded over ranks.
+        work: Tokens of the whole run times parameters of the model.
+    """
+
+    device: torch.device
+    bf16: bool
+    layout: str
+    quantised: bool
+    recomputed: bool
+    sharded: bool
+    work: float
+
+
+def choose(wanted: Compile, at: Setting) -> Choice:
+    """Decide what `auto` means here, and refuse what cannot be.
+
+    Raises:
+        RecipeError: `true`, where it cannot be done.
+    """
+    against = _hindrance(at)
+    if wanted is True:
+        if against:
+            msg = f"model.compile is true, but {against}; leave it to auto, which compiles only where it can"
+            raise RecipeError(msg)
+        return Choice(True, "asked for")
+    if wanted is False:
+        return Choice(False, "asked for")
+    if against:
+        return Choice(False, against)
+    if not at.bf16:
+        return Choice(False, "it gains little in fp32")
+    if at.device.type != "cpu" or at.layout != "ragged" or at.quantised:
+        return Choice(False, "its gain here was never measured")
+    if at.work < _WORTH:
+        return Choice(False, "the run is too short to pay for it")
+    return Choice(True, "the run is long enough to pay for it")
+
+
+def _hindrance(at: Setting) -> str:
+    if at.sharded:
+        return "weights are sharded"
+    if at.recomputed:
+        return "activations are computed again in backward (model.gradient_checkpointing)"
+    if at.device.type == "cpu" and not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++")):
+        return "there is no C++ compiler (g++ or clang++)"
+    if at.device.type == "cuda" and find_spec("triton") is None:
+        return "the package triton is missing"
+    return ""
+
+
+class Compiling(Callback):
+    """Compiles a Specialist's decoder layers before the first step, and takes the kernels away after the last.
+
+    Args:
+        choice: Whether, and why; replaced by what was found if compilation fails and the recipe left it open.
+        strict: Whether the recipe insists.
+        say: Told when compilation fails.
+    """
+
+    def __init__(self, choice: Choice, strict: bool, say: Callable[[str], None]) -> None:
+        self.choice = choice
+        self.strict = strict
+        self.say = say
+        self._layers: list[nn.Module] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compile.
+
+        Raises:
+            RecipeError: It fails, and the recipe insists.
+        """
+        if not self.choice.on:
+            return
+        try:
+            self._layers = compile_layers(pl_module.passes.model, lambda batch: _gradients(pl_module, batch))  # type: ignore[arg-type,union-attr]
+        except (torch._dynamo.exc.TorchDynamoException, RuntimeError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+            if self.strict:
+                msg = f"model.compile is true, but the layers cannot be compiled: {reason}; leave it to auto"
+                raise RecipeError(msg) from error
+            self.say(f"layers are not compiled: {reason}")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the kernels away: what follows runs as it always does."""
+        release(self._layers)
+        self._layers = []
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Take the kernels away."""
+        self.on_train_end(trainer, pl_module)
+
+
+def layers_of(model: PreTrainedModel) -> list[nn.Module]:
+    """Decoder layers; without the first, whose input has no gradient and which would have to be compiled apart."""
+    names = set(model._no_split_modules or ())
+    return [module for module in model.modules() if type(module).__name__ in names][1:]
+
+
+def compile_layers(model: PreTrainedModel, run: Callable[[Batch], Any]) -> list[nn.Module]:
+    """Compile the decoder layers for all lengths; from now on nothing else is compiled.
+
+    Args:
+        model: Its layers are compiled in place.
+        run: A forward and backward pass over a micro-batch, which leaves no trace.
+
+    Returns:
+        The layers, for `release`.
+
+    Raises:
+        RuntimeError: There is nothing to compile, or it fails; the layers are as before.
+    """
+    layers = layers_of(model)
+    if not layers:
+        msg = f"{type(model).__name__} does not say which of its modules are layers"
+        raise RuntimeError(msg)
+    vocabulary = int(model.config.get_text_config().vocab_size)
+    # traced, the loop over documents would be unrolled for one number of them
+    AttentionInterface.register(RAGGED, torch.compiler.disable(ragged_attention))  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own modules use what torch deprecates
+            for layer in layers:
+                layer.compile(dynamic=True)
+            for lengths in _SHAPES:
+                run(batch_of(lengths, vocabulary).to(model.device))
+    except BaseException:
+        release(layers)
+        raise
+    torch.compiler.set_stance("eager_on_recompile")
+    return layers
+
+
+def release(layers: Sequence[nn.Module]) -> None:
+    """Give the layers back as they were."""
+    if not layers:
+        return
+    for layer in layers:
+        layer._compiled_call_impl = None
+    torch.compiler.set_stance("default")
+    AttentionInterface.register(RAGGED, ragged_attention)
+
+
+def batch_of(lengths: Sequence[int], vocabulary: int) -> Batch:
+    """A ragged batch of documents of these lengths, all of it trained, out of arbitrary ids."""
+    total = sum(lengths)
+    limits = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
+    weights = torch.ones(total)
+    weights[limits[:-1].long()] = 0.0
+    return Batch(
+        input_ids=(torch.arange(total) * 7 + 3) % vocabulary,
+        position_ids=torch.cat([torch.arange(n) for n in lengths]),
+        cu_seqlens=limits,
+        loss_weights=weights,
+        sequence_example=torch.arange(len(lengths)),
+        examples=(),
+        max_seqlen=max(lengths),
+    )
+
+
+def _gradients(module: Any, batch: Batch) -> None:
+    """Forward and backward, without a trace in gradients, random state or counters; DDP's hooks do not see it."""
+    trained = [parameter for parameter in module.network.parameters() if parameter.requires_grad]
+    with seeded(0), _training(module):
+        hidden: Tensor = module.passes(batch, perturbed=False).hidden
+        torch.autograd.grad(hidden.float().sum(), trained, allow_unused=True)
+
+
+@contextmanager
+def _training(module: nn.Module) -> Iterator[None]:
+    before = module.training
+    module.train()
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        module.train(before)
