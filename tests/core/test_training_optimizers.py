@@ -42,6 +42,5 @@ def test_optimizers_of_other_kinds_train_and_resume_bit_by_bit(bench: Any, name:
     assert validated[-1] < validated[0]
     if "8bit" in name:
         state = torch.load(whole / "checkpoints/last.ckpt", weights_only=True)["optimizer_states"][0]["state"]
-        packed = [s["__bnb_optimizer_quant_state__"]["state1"].dtype for s in state.values() if len(s) == 2]
-        assert packed
-        assert set(packed) == {torch.uint8}
+        nested = [inner for s in state.values() for inner in s.get("__bnb_optimizer_quant_state__", {}).values()]
+        assert any(tensor.dtype == torch.uint8 for tensor in nested)
