@@ -100,7 +100,34 @@ def killed(bench: Any, patch: pytest.MonkeyPatch, saves: int) -> Path:
     return Path(run)
 
 
-@pytest.mark.parametrize("file", ["checkpoints/.last.ckpt.part", "metrics.csv", "adapter/adapter_model.safetensors"])
+def test_a_padded_family_says_why_and_is_resumed_exactly(
+    bench: Any, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import transformers
+
+    config = transformers.StableLmConfig(
+        vocab_size=4096,
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+    )
+    base = bench.folder / "stablelm"
+    with torch.random.fork_rng():
+        transformers.AutoModelForCausalLM.from_config(config).save_pretrained(base)
+    transformers.AutoTokenizer.from_pretrained(tiny_base).save_pretrained(base)
+    bench.write(model={"base": str(base)}, trainer={"max_steps": 9, "val_check_interval": 3})
+    said = " ".join(bench.done("fit", *CONFIG).out.split())
+    assert said.count(" padded: StableLmForCausalLM lets packed documents influence each other ") == 1
+    (whole,) = bench.runs()
+    again = killed(bench, monkeypatch, 2)
+    bench.done("fit", *CONFIG, "--ckpt_path", str(again / "checkpoints/last.ckpt"))
+    assert_same(again, whole)
+
+
+@pytest.mark.parametrize("file", ["checkpoints/.last.ckpt.part", "metrics.csv", "adapter/adapter_config.json"])
 def test_a_full_disk_is_said_in_a_few_lines_and_the_run_goes_on_when_there_is_room(
     bench: Any, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
