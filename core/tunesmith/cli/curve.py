@@ -42,13 +42,16 @@ class Curve(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the mean loss of the epoch's steps."""
+        self._close()
+
+    def _close(self) -> None:
         self.training = math.fsum(self._steps.values()) / len(self._steps) if self._steps else math.nan
         self._steps = {}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close an epoch that a resumed run does not go on with."""
         if self._steps:
-            self.on_train_epoch_end(trainer, pl_module)
+            self._close()
 
     def state_dict(self) -> dict[str, Any]:
         """So that a resumed run tells the whole story."""
@@ -63,6 +66,8 @@ class Curve(Callback):
 
     def summary(self, trainer: Trainer) -> dict[str, Any]:
         """Numbers for `result.json`."""
+        if self._steps:  # Lightning begins nothing, nor ends it, where a resumed run has no step left to make
+            self._close()
         return {
             "steps": trainer.global_step,
             "epochs": trainer.fit_loop.epoch_progress.current.ready,  # the one that was begun last counts
