@@ -120,7 +120,7 @@ def test_a_padded_family_says_why_and_is_resumed_exactly(
     transformers.AutoTokenizer.from_pretrained(tiny_base).save_pretrained(base)
     bench.write(model={"base": str(base)}, trainer={"max_steps": 9, "val_check_interval": 3})
     said = " ".join(bench.done("fit", *CONFIG).out.split())
-    assert said.count(" padded: StableLmForCausalLM lets packed documents influence each other ") == 1
+    assert said.count(" layout padded: StableLmForCausalLM does not run packed documents (") == 1
     (whole,) = bench.runs()
     again = killed(bench, monkeypatch, 2)
     bench.done("fit", *CONFIG, "--ckpt_path", str(again / "checkpoints/last.ckpt"))
