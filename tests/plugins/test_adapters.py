@@ -543,6 +543,43 @@ def test_trap_24_a_tied_head_stays_tied_when_all_weights_train(tmp_path: Path, t
     assert torch.equal(logits(fresh), trained)
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_trap_24_rows_of_added_tokens_train_and_load_in_a_fresh_process(tmp_path: Path, tied: bool) -> None:
+    directory = write(tmp_path / "base", 64, tie_word_embeddings=tied)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    plain = transformers.AutoModelForCausalLM.from_pretrained(directory)
+    assert tokenizer.add_tokens(["<dose>", "<unit>", "<when>"]) == 3
+    plain.resize_token_embeddings(len(tokenizer))
+    plain.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    new = torch.tensor([tokenizer.convert_tokens_to_ids(["<dose>", "<unit>", "<when>"])])
+    module = specialist(str(directory), "full")
+    start = module.network.get_input_embeddings().weight[new[0]].detach().clone()
+    example = Example(messages=(Message("user", "<dose><unit><when>"), Message("assistant", "<when>")), id="a")
+    rows = [EncodedRow(example, tuple(module.objective.encode(example, module.renderer)))]
+    assert set(new[0].tolist()) < set(rows[0].sequences[0].ids)
+    module.objective.loss(module.passes(collate(rows))).sum.backward()
+    with torch.no_grad():
+        for parameter in module.network.parameters():
+            parameter -= 0.05 * parameter.grad
+    assert (module.network.get_input_embeddings().weight[new[0]] - start).norm(dim=1).min() > 0
+    module.save_adapter(tmp_path / "out")
+    script = (
+        "import sys, torch, transformers\n"
+        "model = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1]).eval()\n"
+        "tokenizer = transformers.AutoTokenizer.from_pretrained(sys.argv[1])\n"
+        "tokens = tokenizer('<dose><unit><when>', add_special_tokens=False)\n"
+        "logits = model(input_ids=torch.tensor([tokens['input_ids']])).logits.detach()\n"
+        "tied = model.lm_head.weight is model.model.embed_tokens.weight\n"
+        "torch.save([tokens['input_ids'], logits, tied], sys.argv[2])\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "out"), str(tmp_path / "seen.pt")], check=True)
+    ids, seen, is_tied = torch.load(tmp_path / "seen.pt", weights_only=True)
+    assert ids == new[0].tolist()
+    assert is_tied == tied
+    assert torch.equal(seen, logits(module, new))
+
+
 def test_trap_36_dropout_is_off_outside_training(base: str) -> None:
     module = Specialist(base, NextToken(), LoRA(rank=4, dropout=0.5), precision="fp32")
     module.load()
