@@ -93,7 +93,7 @@ def fit(session: Session) -> int:
             _write_origin(session, run, lock, curated)
     trainer.callbacks.append(kernels)  # type: ignore[attr-defined]
     opening(session, run, trainer, checkpoint, kernels.choice)
-    begin = time.monotonic()
+    begin, busy = time.monotonic(), time.process_time()
     try:
         with refusals(session.trainer_options):
             trainer.fit(session.model, datamodule=session.data, ckpt_path=checkpoint, weights_only=True)
@@ -115,7 +115,11 @@ def fit(session: Session) -> int:
     except UnsavedError as error:
         raise _with_way_on(error, session, checkpoints) from error
     if is_first_rank():
-        result = {"complete": True, "seconds": round(time.monotonic() - begin, 1), **curve.summary(trainer)}
+        seconds = {
+            "seconds": round(time.monotonic() - begin, 1),
+            "processor_seconds": round(time.process_time() - busy, 1),
+        }
+        result = {"complete": True, **seconds, **curve.summary(trainer)}
         write_json(run.result, result)
         say(curve.sentence(step, why_no_validation(session)))
         if why := why_early(trainer, curve.planned):
