@@ -1,0 +1,150 @@
+"""Small training passes that tell what a large one costs; they change no weight."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tunesmith.data.batch import Batch
+from tunesmith.data.collate import collate
+from tunesmith.data.encode import EncodedRow
+from tunesmith.training.footprint import Footprint, LiveBytes, Size, footprint
+from tunesmith.training.optimizer import build, parameter_groups
+from tunesmith.training.specialist import Specialist
+
+# Lengths and supervised tokens of a probe's documents: tokens, squares of lengths and supervised tokens, each varied.
+_PROBES = ((32, 4), (48, 4), (64, 4), (32, 12))
+_ADAM_BYTES = 8  # two moments in fp32: what is assumed of an optimizer that cannot be asked
+
+
+def training_pass(model: Specialist, batch: Batch) -> float:
+    """Run a micro-batch forward and backward as `training_step` does; returns the gradient's norm.
+
+    Args:
+        model: Its gradients are added to.
+        batch: With or without a window.
+    """
+    terms = model.terms(model.passes(batch))
+    sums = [term.sum if batch.window is None else batch.window.scale(term.sum, term.unit) for term in terms.values()]
+    torch.stack(sums).sum().backward()  # type: ignore[no-untyped-call]
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    return float(torch.nn.utils.get_total_norm(gradients))
+
+
+def size_of(rows: Sequence[EncodedRow], layout: str) -> Size:
+    """What a micro-batch of these rows computes; padded documents are as long as the longest."""
+    sequences = [sequence for row in rows for sequence in row.sequences]
+    lengths = [len(sequence.ids) for sequence in sequences]
+    if layout == "padded":
+        lengths = [max(lengths)] * len(lengths)
+    return Size(sum(lengths), sum(s.supervised for s in sequences), sum(length**2 for length in lengths))
+
+
+def pass_footprint(model: Specialist, row: EncodedRow) -> Footprint:
+    """Find what a training pass holds at any size, from small passes over what becomes of one row.
+
+    Args:
+        model: Loaded, in the precision and on the kind of device that are asked about. It has no gradients after it.
+        row: Lends its tokens and its example.
+    """
+    copies = 1 if len(row.sequences) > 1 else 2
+    batches = {}
+    for length, supervised in _PROBES:
+        rows = [_stretched(row, length, supervised)] * copies
+        batches[size_of(rows, model.layout)] = collate(rows).to(model.device)
+    first = next(iter(batches.values()))
+    training_pass(model, first)  # loads what is loaded when first used
+    model.zero_grad(set_to_none=True)
+    config = model.passes.model.config.get_text_config()
+    wide = config.hidden_size * (2 if model.passes.model.dtype.itemsize == 2 else 4)
+    # the selected state, and a gradient for each term that is summed in chunks
+    each_further = wide * (2 + len(model.regularizers))
+    return footprint(lambda size: _timeline(model, batches[size]), list(batches), model.passes.chunk_size, each_further)
+
+
+def optimizer_bytes(model: Specialist) -> tuple[int, int]:
+    """Bytes of the optimizer's states, and of what one step of it holds besides, found without memory."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {**group, "params": [_meta(parameter) for parameter in group["params"]]}
+        for group in parameter_groups(trained, model.adapter.groups(model.network))
+    ]
+    optimizer = build(model.optimizer_factory, groups)
+    whole = sum(parameter.numel() * parameter.element_size() for parameter in trained)
+    fused = any(group.get("fused") for group in optimizer.param_groups)
+    # one table of the size of the weights, where all tensors are stepped at once as on a GPU
+    beside = 0 if fused else whole
+    try:
+        optimizer.step()
+    except (RuntimeError, NotImplementedError):
+        return _ADAM_BYTES * sum(parameter.numel() for parameter in trained), beside
+    states = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
+    return sum(value.numel() * value.element_size() for value in states), beside
+
+
+def held_tensors(model: Specialist) -> list[Tensor]:
+    """Parameters, buffers, scales of quantised weights; those of a second copy of the base too, once it is loaded."""
+    modules: list[nn.Module] = [model, *([model._baseline.network] if model._baseline is not None else [])]
+    found: list[Tensor] = []
+    for module in modules:
+        for tensor in (*module.parameters(), *module.buffers()):
+            found += [tensor, *_inside(getattr(tensor, "quant_state", None))]
+    return found
+
+
+@contextmanager
+def checkpointing(model: Specialist, on: bool) -> Iterator[None]:
+    """Context with `model.gradient_checkpointing` on or off, whatever the recipe says."""
+    network: Any = model.passes.model
+    before = model.gradient_checkpointing
+    _switch(network, on)
+    try:
+        yield
+    finally:
+        _switch(network, before)
+
+
+def _switch(network: Any, on: bool) -> None:
+    if on:
+        enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
+    else:
+        disable = getattr(network, "activation_checkpointing_disable", None) or network.gradient_checkpointing_disable
+        disable()
+
+
+def _timeline(model: Specialist, batch: Batch) -> list[int]:
+    known = [*held_tensors(model), *batch._tensors().values()]
+    with LiveBytes(known) as counted:
+        terms = model.terms(model.passes(batch))
+        torch.stack([term.sum for term in terms.values()]).sum().backward()  # type: ignore[no-untyped-call]
+    del terms
+    model.zero_grad(set_to_none=True)
+    timeline: list[int] = counted.timeline
+    return timeline
+
+
+def _stretched(row: EncodedRow, length: int, supervised: int) -> EncodedRow:
+    weights = (0.0,) * (length - supervised) + (1.0,) * supervised
+    sequences = [
+        replace(sequence, ids=(tuple(sequence.ids) * (length // len(sequence.ids) + 1))[:length], weights=weights)
+        for sequence in row.sequences
+    ]
+    return EncodedRow(row.example, tuple(sequences))
+
+
+def _meta(parameter: nn.Parameter) -> nn.Parameter:
+    empty = nn.Parameter(torch.empty_like(parameter, device="meta"))
+    empty.grad = torch.empty_like(empty)
+    return empty
+
+
+def _inside(state: Any) -> list[Tensor]:
+    if state is None:
+        return []
+    values = list(vars(state).values())
+    nested = [_inside(value) for value in values if hasattr(value, "absmax")]
+    return [value for value in values if isinstance(value, Tensor)] + [tensor for part in nested for tensor in part]
