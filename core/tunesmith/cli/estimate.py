@@ -1,0 +1,194 @@
+"""What `preview` says of a run's steps, memory and time on this machine, from a few measured micro-batches."""
+
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from tunesmith.cli.course import Course, course
+from tunesmith.cli.device import device
+from tunesmith.cli.gpu_fit import show_gpu
+from tunesmith.cli.progress import clock
+from tunesmith.cli.screen import fact
+from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.batch import Batch
+from tunesmith.data.collate import collate
+from tunesmith.data.encode import EncodedRow
+from tunesmith.data.plan import MicroBatch, Plan
+from tunesmith.training.footprint import storages
+from tunesmith.training.probing import optimizer_bytes, pass_footprint, size_of
+from tunesmith.training.process_memory import peak_resident, resident
+from tunesmith.training.rehearsal import Pace, Timing, pace, rehearse, step_seconds
+
+# Seconds that measuring may take: training's micro-batches, and validation's.
+_TRAINING, _VALIDATION = 15.0, 4.0
+# Where in the order of costs the measured micro-batches lie, beside the largest of the whole run.
+_QUANTILES = (0.1, 0.5, 0.9)
+# A run is planned anew in each epoch; of so many the largest micro-batch is looked for.
+_EPOCHS = 16
+# Lightning writes a checkpoint into memory first, in a buffer that grows by an eighth.
+_BUFFER = 1.125
+
+
+@dataclass(frozen=True, slots=True)
+class Clocked:
+    """Seconds of a run by one clock.
+
+    Args:
+        training: Micro-batches and optimizer steps.
+        validation: All passes over the validation rows.
+    """
+
+    training: float
+    validation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run on this machine takes.
+
+    Args:
+        memory: Bytes at most.
+        computed: Whether the largest micro-batch was too long to be tried, so that its memory is computed.
+        largest: Tokens of it.
+        wall: Seconds on the clock; of one epoch where the run has no end of its own.
+        processor: Processor seconds likewise.
+        speed: Tokens a second while training.
+    """
+
+    memory: float
+    computed: bool
+    largest: int
+    wall: Clocked
+    processor: Clocked
+    speed: float
+
+
+def show_cost(session: Session, gpu: int | None) -> None:
+    """Print steps, memory and time: of this machine, or memory on a GPU that is stated.
+
+    Args:
+        session: With rows and model.
+        gpu: Bytes of the GPU; None where none is stated.
+    """
+    way = course(session.trainer_options, session.data)
+    plan = way.plan
+    each = f"{len(plan):,} micro-batches an epoch, {plan.accumulate} a step"
+    each += f", {plan.used:.0%} of data.max_tokens used" if plan.used is not None else ""
+    steps = f"{way.steps:,}" if way.steps else "until max_time, an unknown number of"
+    fact("steps", f"{steps} optimizer steps: {each}")
+    here = device(session.trainer_options)
+    if gpu is not None and here.type != "cuda":
+        show_gpu(session, way, gpu)
+        return
+    found = estimate(session, way, here)
+    where = "on the GPU" if here.type == "cuda" else "of the process"
+    how = "; computed, it takes too long to try" if found.computed else ""
+    fact("memory", f"about {found.memory / 2**30:.2f} GiB {where} (largest micro-batch: {found.largest:,} tokens{how})")
+    fact("time", _time(session, way, found))
+    if here.type == "cuda":
+        show_gpu(session, way, gpu or torch.cuda.get_device_properties(here).total_memory)
+
+
+def _time(session: Session, way: Course, found: Estimate) -> str:
+    speed = f"{found.speed:,.0f} tokens/s"
+    if not way.steps:
+        return f"{speed}; trainer.max_time ends it"
+    whole = found.wall.training + found.wall.validation
+    parts = f"training {clock(found.wall.training)}, validation {clock(found.wall.validation)}"
+    busy = f"{found.processor.training + found.processor.validation:,.0f} s of processor time"
+    until = ", if trainer.max_time does not end it" if session.trainer_options.get("max_time") else ""
+    return f"about {clock(whole)} ({parts}; {busy}) at {speed}{until}"
+
+
+def estimate(session: Session, way: Course, here: torch.device) -> Estimate:
+    """Measure a few micro-batches of the run, and add up the whole of it."""
+    model = session.model.to(here)
+    model.on_fit_start()  # another device may run another layout
+    rows = session.data.encoded("train").rows
+    chosen = _chosen(way.plan, rows, way.begun(_EPOCHS), model.layout)
+    states, _ = optimizer_bytes(model)
+    # what the optimizer will hold, while passes are measured; filled, or the system would not give the memory yet
+    moments = torch.full((states,), 1, dtype=torch.uint8, device=here)
+    before = _held(here)
+    timings = rehearse(model, [_make(way.plan, rows, micro) for micro in chosen], _TRAINING)
+    largest = size_of([rows[i] for i in chosen[-1].rows], model.layout)
+    computed = max(t.cost for t in timings) < _cost(way.plan, chosen[-1])
+    gc.collect()
+    written = states + storages(p for p in model.parameters() if p.requires_grad)
+    # gradients stay until the next step, so that they are there while a checkpoint is written
+    saving = _held(here) + (_BUFFER * written if here.type == "cpu" else 0)
+    validated = _validated(session, way)
+    memory = max(_peak(here), saving)
+    model.zero_grad(set_to_none=True)
+    del moments
+    if computed:
+        memory = max(memory, before + pass_footprint(model, rows[chosen[-1].rows[0]]).peak(largest))
+    stepping = step_seconds(model)
+    wall, processor = (
+        _clocked(way, timings, validated, stepping[kind], ("wall", "processor")[kind]) for kind in range(2)
+    )
+    tokens = sum(way.plan.lengths) * _micros(way) / way.plan.whole
+    return Estimate(memory, computed, largest.tokens, wall, processor, tokens / wall.training)
+
+
+def _clocked(way: Course, training: Sequence[Timing], validation: Sequence[Timing], step: float, kind: str) -> Clocked:
+    """Add up a run by one of the two clocks."""
+    steps = way.steps if way.steps is not None else -(-len(way.plan) // way.plan.accumulate)
+    trained = _pace(training, kind).seconds(_micros(way), way.cost()) + steps * step
+    if way.validation is None or not validation:
+        return Clocked(trained, 0.0)
+    micros = way.validation.epoch(0, 0)[: len(way.validation)]
+    once = _pace(validation, kind).seconds(len(micros), sum(_cost(way.validation, micro) for micro in micros))
+    return Clocked(trained, way.validations * once)
+
+
+def _pace(timings: Sequence[Timing], kind: str) -> Pace:
+    return pace([(timing.cost, max(getattr(timing, kind), 1e-9)) for timing in timings])
+
+
+def _validated(session: Session, way: Course) -> list[Timing]:
+    """Timings of validation's micro-batches, the longest of which may hold more than training's."""
+    if way.validation is None:
+        return []
+    rows = session.data.encoded("validation").rows
+    micros = way.validation.epoch(0, 0)[: len(way.validation)]
+    chosen = _chosen(way.validation, rows, micros, session.model.layout)
+    return rehearse(
+        session.model, [_make(way.validation, rows, micro) for micro in chosen], _VALIDATION, training=False
+    )
+
+
+def _chosen(plan: Plan, rows: Sequence[EncodedRow], micros: Sequence[MicroBatch], layout: str) -> list[MicroBatch]:
+    """A few micro-batches of all costs; the one with most tokens is the last."""
+    real = [micro for micro in micros if not micro.ghost]
+    by_cost = sorted(real, key=partial(_cost, plan))
+    largest = max(real, key=lambda micro: size_of([rows[i] for i in micro.rows], layout).tokens)
+    places = sorted({round(share * (len(by_cost) - 1)) for share in _QUANTILES})
+    few = [by_cost[place] for place in places if by_cost[place] is not largest]
+    return [*few, largest]
+
+
+def _cost(plan: Plan, micro: MicroBatch) -> float:
+    return sum(plan.costs[row] for row in micro.rows)
+
+
+def _make(plan: Plan, rows: Sequence[EncodedRow], micro: MicroBatch) -> tuple[float, Callable[[], Batch]]:
+    own = [rows[i] for i in micro.rows]
+    return _cost(plan, micro), partial(collate, own, micro.window)
+
+
+def _micros(way: Course) -> int:
+    return way.micros if way.micros is not None else len(way.plan)
+
+
+def _held(here: torch.device) -> float:
+    return float(torch.cuda.memory_allocated(here) if here.type == "cuda" else resident())
+
+
+def _peak(here: torch.device) -> float:
+    if here.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(here))
+    return float(peak_resident())

@@ -1,0 +1,91 @@
+"""What `preview` says of a GPU that is stated: what the run needs there, part by part, and the largest batch."""
+
+import math
+from collections.abc import Sequence
+
+from tunesmith.cli.course import Course
+from tunesmith.cli.screen import fact
+from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.encode import EncodedRow
+from tunesmith.training.footprint import Size
+from tunesmith.training.needs import CONTEXT, GAPS, Needs, Parts
+from tunesmith.training.probing import checkpointing, pass_footprint, size_of
+
+_EPOCHS = 4
+_MOST = 2**22
+_GIB, _MIB = 2**30, 2**20
+
+
+def show_gpu(session: Session, way: Course, capacity: int) -> None:
+    """Print whether the recipe's largest micro-batch fits, what holds how much, and the largest `max_tokens`.
+
+    Args:
+        session: Loaded as on the GPU.
+        way: How far the run goes.
+        capacity: Bytes of the card.
+    """
+    model, rows = session.model, session.data.encoded("train").rows
+    longest = max(rows, key=lambda row: row.length)
+    needs = Needs.of(model, pass_footprint(model, longest), way.plan.accumulate)
+    worst = needs.worst(own_sizes(way, rows, model.layout))
+    parts = needs.at(worst)
+    fits = parts.total <= capacity
+    verdict = "fits" if fits else f"does NOT fit: {(parts.total - capacity) / _GIB:.2f} GiB too much"
+    fact("gpu", f"{capacity / _GIB:.1f} GiB; the recipe needs {parts.total / _GIB:.2f} GiB (computed) and {verdict}")
+    for line in _lines(needs, parts, worst):
+        fact("", line)
+    fact("max_tokens", _largest(needs, capacity, rows, model.layout))
+    if fits or model.gradient_checkpointing or not model.passes.model.supports_gradient_checkpointing:
+        return
+    with checkpointing(model, on=True):
+        leaner = needs.with_passes(pass_footprint(model, longest))
+    total = leaner.at(worst).total
+    told = "fits" if total <= capacity else "does not fit either"
+    fact("", f"with model.gradient_checkpointing it needs {total / _GIB:.2f} GiB and {told}")
+    fact("", f"and then: {_largest(leaner, capacity, rows, model.layout)}")
+
+
+def _lines(needs: Needs, parts: Parts, worst: Size) -> list[str]:
+    token, supervised = needs.footprint.slope(worst)
+    each = f"{token / _MIB:.3f} MiB a token, {supervised / _MIB:.3f} MiB more a trained one"
+    return [
+        f"{_told(parts.weights)} frozen weights",
+        f"{_told(parts.trained)} trained weights and the optimizer's states",
+        f"{_told(parts.step)} a step on {worst.tokens:,} tokens: activations, logits, gradients ({each})",
+        f"{_told(parts.gaps)} reserve: {GAPS:.0%} of a step for gaps that torch's allocator leaves",
+        f"{_told(CONTEXT)} reserve: CUDA's context, kernels and workspaces",
+    ]
+
+
+def _told(size: float) -> str:
+    return f"{size / _GIB:.2f} GiB" if size >= _GIB / 10 else f"{size / _MIB:.1f} MiB"
+
+
+def _largest(needs: Needs, capacity: int, rows: Sequence[EncodedRow], layout: str) -> str:
+    longest = max(row.length for row in rows)
+    most = needs.largest(capacity, lambda tokens: budget_size(tokens, rows, layout), _MOST)
+    if most < longest:
+        room = f"{most:,} tokens fit" if most else "nothing fits"
+        return f"{room}, and the longest row has {longest:,}, which is trained alone in whatever data.max_tokens says"
+    return f"{most:,} is the largest data.max_tokens that fits"
+
+
+def own_sizes(way: Course, rows: Sequence[EncodedRow], layout: str) -> list[Size]:
+    """Sizes of the recipe's own micro-batches; a longer run's later epochs are packed alike."""
+    return [size_of([rows[i] for i in micro.rows], layout) for micro in way.begun(_EPOCHS) if not micro.ghost]
+
+
+def budget_size(tokens: int, rows: Sequence[EncodedRow], layout: str) -> Size:
+    """The worst micro-batch that a budget of so many tokens allows.
+
+    Its rows are the most supervised ones. Padded, they are one row of the longest kind among as many of the shortest as
+    the budget has room for; ragged, all as long as the longest.
+    """
+    longest = max(row.length for row in rows)
+    share = max(sum(s.supervised for s in row.sequences) / row.length for row in rows)
+    one = min(tokens, longest)
+    if layout == "padded":
+        shortest = min(row.length for row in rows)
+        documents = 1 + max(0, tokens - one) // shortest
+        return Size(documents * one, math.ceil(tokens * share), documents * one**2)
+    return Size(tokens, math.ceil(tokens * share), tokens * one)
