@@ -1,6 +1,5 @@
 """What `preview` says of a run's steps, memory and time on this machine, from a few measured micro-batches."""
 
-import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,6 @@ from tunesmith.data.batch import Batch
 from tunesmith.data.collate import collate
 from tunesmith.data.encode import EncodedRow
 from tunesmith.data.plan import MicroBatch, Plan
-from tunesmith.training.footprint import storages
 from tunesmith.training.probing import optimizer_bytes, pass_footprint, size_of
 from tunesmith.training.process_memory import peak_resident, resident
 from tunesmith.training.rehearsal import Pace, Timing, pace, rehearse, step_seconds
@@ -28,8 +26,6 @@ _TRAINING, _VALIDATION = 15.0, 4.0
 _QUANTILES = (0.1, 0.5, 0.9)
 # A run is planned anew in each epoch; of so many the largest micro-batch is looked for.
 _EPOCHS = 16
-# Lightning writes a checkpoint into memory first, in a buffer that grows by an eighth.
-_BUFFER = 1.125
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +112,8 @@ def estimate(session: Session, way: Course, here: torch.device) -> Estimate:
     timings = rehearse(model, [_make(way.plan, rows, micro) for micro in chosen], _TRAINING)
     largest = size_of([rows[i] for i in chosen[-1].rows], model.layout)
     computed = max(t.cost for t in timings) < _cost(way.plan, chosen[-1])
-    gc.collect()
-    written = states + storages(p for p in model.parameters() if p.requires_grad)
-    # gradients stay until the next step, so that they are there while a checkpoint is written
-    saving = _held(here) + (_BUFFER * written if here.type == "cpu" else 0)
     validated = _validated(session, way)
-    memory = max(_peak(here), saving)
+    memory = _peak(here)
     model.zero_grad(set_to_none=True)
     del moments
     if computed:

@@ -108,7 +108,7 @@ def attach(
     options = adapter.load_options()
     model, tokenizer = load_base(base, options=options, dtype=dtype, from_scratch=from_scratch)
     if gradient_checkpointing:
-        _checkpoint(model, every=2 if gradient_checkpointing == "selective" else 1)
+        recompute(model, gradient_checkpointing)
     with seeded(torch.initial_seed()):
         network = adapter.attach(model)
         extras = _extras(objective, regularizers, model)
@@ -120,8 +120,16 @@ def attach(
     return Attached(language_model(network), network, tokenizer, found, extras, torch.initial_seed(), loss)
 
 
-def _checkpoint(model: PreTrainedModel, every: int) -> None:
-    """Compute the activations of each so many layers again in backward."""
+def recompute(model: PreTrainedModel, which: Checkpointing) -> None:
+    """Compute activations again in backward instead of keeping them: in all layers, in every second one, or in none.
+
+    Raises:
+        RecipeError: The model cannot.
+    """
+    if not which:
+        disable = getattr(model, "activation_checkpointing_disable", None) or model.gradient_checkpointing_disable
+        disable()
+        return
     if not model.supports_gradient_checkpointing:
         msg = f"model.gradient_checkpointing: {type(model).__name__} does not support it; leave it false"
         raise RecipeError(msg)
@@ -129,12 +137,13 @@ def _checkpoint(model: PreTrainedModel, every: int) -> None:
     # renamed in transformers 5; the old name warns
     enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
     enable({"use_reentrant": False})
-    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
-    if every > 1 and len(layers) < every:
-        msg = f"model.gradient_checkpointing: {type(model).__name__} has no layers to select from; use true"
-        raise RecipeError(msg)
-    for number, layer in enumerate(layers):
-        layer.gradient_checkpointing = number % every == 0
+    if which == "selective":
+        layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+        if len(layers) < 2:
+            msg = f"model.gradient_checkpointing: {type(model).__name__} has no layers to select from; use true"
+            raise RecipeError(msg)
+        for layer in layers[1::2]:
+            layer.gradient_checkpointing = False
 
 
 def _extras(objective: Objective, regularizers: Mapping[str, Regularizer], model: PreTrainedModel) -> nn.ModuleDict:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tunesmith.data.batch import Batch
 from tunesmith.data.collate import collate
 from tunesmith.data.encode import EncodedRow
+from tunesmith.training.attach import recompute
 from tunesmith.training.footprint import Footprint, LiveBytes, Size, footprint
 from tunesmith.training.optimizer import build, parameter_groups
 from tunesmith.training.specialist import Specialist
@@ -98,22 +99,11 @@ def held_tensors(model: Specialist) -> list[Tensor]:
 @contextmanager
 def checkpointing(model: Specialist, on: bool) -> Iterator[None]:
     """Context with `model.gradient_checkpointing` on or off, whatever the recipe says."""
-    network: Any = model.passes.model
-    before = model.gradient_checkpointing
-    _switch(network, on)
+    recompute(model.passes.model, on)
     try:
         yield
     finally:
-        _switch(network, before)
-
-
-def _switch(network: Any, on: bool) -> None:
-    if on:
-        enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
-        enable({"use_reentrant": False})
-    else:
-        disable = getattr(network, "activation_checkpointing_disable", None) or network.gradient_checkpointing_disable
-        disable()
+        recompute(model.passes.model, model.gradient_checkpointing)
 
 
 def _timeline(model: Specialist, batch: Batch) -> list[int]:
