@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -31,6 +30,7 @@ from tunesmith.evaluation.success import check_names, produced
 from tunesmith.nearest import did_you_mean
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
 from tunesmith.training.disk import UnsavedError, writing
+from tunesmith.training.fsdp2 import chosen
 from tunesmith.training.optimizer import build, parameter_groups
 from tunesmith.training.stopping import Stopping, check_after_validation, why_early
 
@@ -60,6 +60,7 @@ def fit(session: Session) -> int:
     """Train; exit code 0 when the adapter is saved. Thresholds are `test`'s business."""
     check_length(session)
     check_judgement(session)
+    session.trainer_options["strategy"] = chosen(session.trainer_options.get("strategy") or "auto")
     resumed, checkpoint = find_resumed(session)
     curated = prepare_data(session, session.root / session.name)
     curated.need("train")
@@ -250,8 +251,8 @@ def _check_monitors(session: Session, callbacks: list[Callback]) -> None:
 def _restore_best(session: Session, checkpoints: StepCheckpoint, trainer: Trainer) -> int:
     """Put the best weights back, where a checkpoint holds them; returns the step that the weights are of."""
     best = Path(checkpoints.best_model_path)
-    if checkpoints.best_model_path and best.is_file():
-        content = torch.load(best, map_location="cpu", weights_only=True)
+    if checkpoints.best_model_path and best.exists():
+        content = trainer.strategy.load_checkpoint(best, weights_only=True)
         session.model.restore_trained(content["state_dict"])
         return int(content["global_step"])
     return trainer.global_step

@@ -25,6 +25,8 @@ from tunesmith.recipe.lock import (
     trusted_code,
 )
 from tunesmith.recipe.package_fs import resolve
+from tunesmith.training.fsdp2 import FSDP2
+from tunesmith.training.shards import is_sharded, read_meta
 
 
 class Resumed(Callback):
@@ -119,7 +121,7 @@ def find_resumed(session: Session) -> tuple[Run | None, str | None]:
             raise RecipeError(msg)
         return announce(run), str(run.last_checkpoint)
     path = Path(wanted)
-    if not path.is_file():
+    if not path.is_file() and not is_sharded(path):
         msg = f"--ckpt_path {wanted} is no file; use `last` for the newest checkpoint of the newest run"
         raise RecipeError(msg)
     run = Run(path.absolute().parent.parent)
@@ -189,8 +191,10 @@ def check_position(session: Session, checkpoint: str, trainer: Trainer) -> None:
     Raises:
         RecipeError: It does not, and `--relock` is not given or there is no next epoch.
     """
-    # mapped, not read: only a few numbers of it are looked at
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    if is_sharded(Path(checkpoint)) and not isinstance(trainer.strategy, FSDP2):
+        msg = f"{checkpoint} is in shards, which trainer.strategy fsdp2 alone can read; go on with it"
+        raise RecipeError(msg)
+    content = read_meta(Path(checkpoint))
     at = content.get(type(session.data).__qualname__, {}).get("train")
     plan = session.data.plan("train", accumulate=trainer.accumulate_grad_batches, world=trainer.world_size)
     if at is None or not 0 < at["done"] < at["of"] or at["layout"] == plan.layout():

@@ -17,6 +17,7 @@ from tunesmith.training.base import load_base
 from tunesmith.training.probe import Probe, probe
 from tunesmith.training.randomness import seeded
 from tunesmith.training.router import RouterLoss, find_router_loss
+from tunesmith.training.sharding import Root
 
 Checkpointing = Literal["selective"] | bool
 
@@ -33,6 +34,7 @@ class Attached:
         extras: Modules of the objective (`objective`) and of regularizers (`reg-<name>`), trained beside the adapter.
         seed: Torch's, from which random weights came.
         router: The loss that balances experts, where there is one.
+        root: Gathers the weights where they are sharded.
     """
 
     model: PreTrainedModel
@@ -42,6 +44,7 @@ class Attached:
     extras: nn.ModuleDict
     seed: int
     router: RouterLoss | None
+    root: Root | None = None
 
     def sizes(self) -> tuple[int, int]:
         """Number of trained parameters and of all; a weight packed to 4 bit counts as what it stands for."""

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from torch import Tensor
 from tunesmith.errors import RecipeError, TunesmithError
 from tunesmith.training.disk import StraightToFile, UnsavedError, cause, checkpoint_bytes, complaint
 from tunesmith.training.randomness import gather
+from tunesmith.training.shards import publish
 
 
 class StoppedError(TunesmithError):
@@ -65,6 +67,10 @@ class StepCheckpoint(Checkpoint):
         self._signal: int | None = None
         self._stopping = False
         self._handlers: dict[int, Any] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Take the first process's directory: others may have begun in another second."""
+        self.directory = Path(trainer.strategy.broadcast(str(self.directory)))
 
     @property
     def last(self) -> Path:
@@ -143,7 +149,7 @@ class StepCheckpoint(Checkpoint):
         if not self.comparable:
             return
         self.best_model_score = state_dict["best_model_score"]
-        self.best_model_path = str(self.best) if self.best_model_score is not None and self.best.is_file() else ""
+        self.best_model_path = str(self.best) if self.best_model_score is not None and self.best.exists() else ""
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self._signal is not None:
@@ -200,19 +206,22 @@ def save(trainer: Trainer, *targets: Path) -> None:
         trainer.strategy.barrier("Trainer.save_checkpoint")  # where the other ranks wait
     if failure is None and trainer.is_global_zero:
         try:
-            _put(parts, targets)
+            _put(parts, targets, trainer.global_step)
         except OSError as error:
             failure = error
     said = gather(None if failure is None else complaint(failure, targets[-1], checkpoint_bytes(trainer)))
     if found := [message for message in said if message is not None]:
         if trainer.is_global_zero:
             for part in parts:
-                part.unlink(missing_ok=True)
+                shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
         raise UnsavedError(found[0]) from failure
 
 
-def _put(parts: Sequence[Path], targets: Sequence[Path]) -> None:
+def _put(parts: Sequence[Path], targets: Sequence[Path], step: int) -> None:
     """Give the last of the parts, which is written, the names of all targets."""
+    if parts[-1].is_dir():
+        publish(parts[-1], f"step-{step}", targets)
+        return
     _sync(parts[-1])
     for target in targets[:-1]:
         _copy(parts[-1], target)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import nearest
+from tunesmith.training.sharding import put
 
 
 def compare_names(found: Sequence[str], expected: Sequence[str], what: str) -> None:
@@ -47,4 +48,4 @@ def restore(state: Mapping[str, Tensor], into: Mapping[str, Tensor], what: str) 
             msg = f"{what}: {name} is {shapes}; look at model.adapter's rank and at model.base"
             raise RecipeError(msg)
     for name, tensor in into.items():
-        tensor.copy_(state[name])
+        put(tensor, state[name])

@@ -17,6 +17,7 @@ from tunesmith.training.layouts import LAYOUTS, Layout, States
 from tunesmith.training.modes import evaluating
 from tunesmith.training.perturb import perturbing
 from tunesmith.training.router import RouterLoss
+from tunesmith.training.sharding import Root
 
 LOGITS_BYTES = 64 * 2**20
 
@@ -35,6 +36,7 @@ class Passes:
         perturbations: Regularizers that change input embeddings in training.
         base: Gives passes of a copy of the base, for adapters that cannot be switched off.
         router: The loss that balances experts, where there is one.
+        root: Runs the body where weights are sharded.
         logits_bytes: Bound of one chunk's logits in fp32.
     """
 
@@ -47,13 +49,15 @@ class Passes:
     perturbations: tuple[Regularizer, ...] = ()
     base: "Callable[[], Passes] | None" = None
     router: RouterLoss | None = None
+    root: Root | None = None
     logits_bytes: int = LOGITS_BYTES
 
     def __call__(self, batch: Batch, plan: "Supervision | None" = None, perturbed: bool = True) -> "ModelForward":
         """Run the model over one micro-batch."""
         changed = perturbed and self.perturbations and self.network.training
         with self.autocast(), perturbing(self.model, self.perturbations, batch) if changed else nullcontext():
-            states = LAYOUTS[self.layout](self.model.base_model, batch, router=self.router is not None)
+            body = self.model.base_model if self.root is None else self.root
+            states = LAYOUTS[self.layout](body, batch, router=self.router is not None)
         return ModelForward(self, batch, states, plan or Supervision.of(batch))
 
     def baseline(self, batch: Batch, plan: "Supervision") -> "ModelForward":

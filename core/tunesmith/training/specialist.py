@@ -26,10 +26,10 @@ from tunesmith.training.precision import Precision, autocast, chosen, storage
 from tunesmith.training.probe import probe
 from tunesmith.training.router import NAME as ROUTER
 from tunesmith.training.schedule import Schedule
-from tunesmith.training.trained_only import TrainedOnly
+from tunesmith.training.sharded import Sharded
 
 
-class Specialist(TrainedOnly):
+class Specialist(Sharded):
     """Turns a base model into a specialist.
 
     Args:
@@ -77,7 +77,6 @@ class Specialist(TrainedOnly):
         self.gradient_checkpointing = gradient_checkpointing
         self.router_aux_loss_coef = router_aux_loss_coef
         self.validation_loss = float("nan")
-        self.attached: Attached | None = None
         self.ledger = Ledger(["loss", ROUTER, *(f"reg/{name}" for name in self.regularizers)])
         self._baseline: Attached | None = None
         self._window: Window | None = None
@@ -97,13 +96,13 @@ class Specialist(TrainedOnly):
         self.tokenizer = self.attached.tokenizer
         self.renderer = ChatRenderer(self.tokenizer, self.template)
         self.extras = self.attached.extras
-        self._settle(self.attached)
+        self.settle(self.attached)
         for regularizer in self.regularizers.values():
             regularizer.setup(self.network)
         self.name_trained()
         self.train()
 
-    def _settle(self, attached: Attached) -> None:
+    def settle(self, attached: Attached) -> None:
         """Run as the probe found."""
         self.attached = attached
         self.layout, self.layout_reason = attached.probe.layout, attached.probe.reason
@@ -122,7 +121,7 @@ class Specialist(TrainedOnly):
         return self._passes(self._baseline, Untouched(), None)
 
     def _attach(self, adapter: Adapter, regularizers: Mapping[str, Regularizer]) -> Attached:
-        return attach(
+        attached = attach(
             self.base,
             self.objective,
             adapter,
@@ -132,6 +131,7 @@ class Specialist(TrainedOnly):
             gradient_checkpointing=self.gradient_checkpointing,
             router=self.router_aux_loss_coef,
         )
+        return self.sharded(attached)
 
     def _passes(self, attached: Attached, adapter: Adapter, base: Callable[[], Passes] | None) -> Passes:
         perturbing = (r for r in self.regularizers.values() if type(r).perturb is not Regularizer.perturb)
@@ -145,6 +145,7 @@ class Specialist(TrainedOnly):
             perturbations=tuple(perturbing),
             base=base,
             router=attached.router,
+            root=attached.root,
         )
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -182,7 +183,8 @@ class Specialist(TrainedOnly):
         """Probe again where the model has moved: another device has another attention kernel."""
         assert self.attached is not None
         if self.device.type != "cpu":
-            self._settle(replace(self.attached, probe=probe(self.network, self.adapter.layout)))
+            with self.gathered():
+                self.settle(replace(self.attached, probe=probe(self.network, self.adapter.layout)))
 
     def on_train_start(self) -> None:
         """Take up the random state of the checkpoint, or begin one that depends on seed and rank alone."""
@@ -223,9 +225,8 @@ class Specialist(TrainedOnly):
             RecipeError: Loss or gradient is NaN or infinite; names the rows.
         """
         assert self._window is not None
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = float(torch.nn.utils.get_total_norm(gradients))
-        values = self.ledger.close(self._window.counts, self._sum_over_ranks, self.device, norm)
+        norm = self.finish_gradients(optimizer)
+        values = self.ledger.close(self._window.counts, self.sum_over_ranks, self.device, norm)
         for name, value in values.items():
             if not math.isfinite(value):
                 what = f"{name.replace('grad_norm', 'gradient norm')} is {value}"
@@ -251,11 +252,9 @@ class Specialist(TrainedOnly):
 
     def _training_forwards(self) -> Iterator[Forward]:
         for batch in self.trainer.datamodule.train_dataloader():  # type: ignore[attr-defined]
+            forward = self.passes(batch.to(self.device), perturbed=False)
             if not batch.ghost:
-                yield self.passes(batch.to(self.device), perturbed=False)
-
-    def _sum_over_ranks(self, values: Tensor) -> Tensor:
-        return self.trainer.strategy.reduce(values, reduce_op="sum")
+                yield forward
 
     def on_validation_epoch_start(self) -> None:
         """Begin to add up."""
@@ -263,11 +262,10 @@ class Specialist(TrainedOnly):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Add up the objective's sum and count; means are taken once, at the end (trap 31)."""
-        if batch.ghost:
-            return
         term = self.objective.loss(self.passes(batch))
-        self._validation[0] += term.sum.double()
-        self._validation[1] += count(batch, term.unit)
+        if not batch.ghost:  # whose pass keeps in step with ranks that gather their weights from this one
+            self._validation[0] += term.sum.double()
+            self._validation[1] += count(batch, term.unit)
 
     def on_validation_epoch_end(self) -> None:
         """Log the loss over the whole split and all ranks.
@@ -275,7 +273,7 @@ class Specialist(TrainedOnly):
         Raises:
             RecipeError: It is NaN or infinite; raised before a checkpoint is made of it.
         """
-        total, units = self._sum_over_ranks(self._validation).tolist()
+        total, units = self.sum_over_ranks(self._validation).tolist()
         self.validation_loss = total / units if units else float("nan")
         if units and not math.isfinite(total):
             raise refuse_validation(self.validation_loss, self.global_step)
@@ -283,10 +281,12 @@ class Specialist(TrainedOnly):
 
     def save_adapter(self, directory: Path) -> None:
         """Write the adapter in its own format; tokenizer, chat template, modules of plugins and a README beside it."""
-        if self._trainer is not None and not self.trainer.is_global_zero:
-            return
         assert self.attached is not None
-        folder.save(directory, self.adapter, self.attached)
+        with self.whole() as first:
+            if first:
+                folder.save(directory, self.adapter, self.attached)
+        if not first:
+            return
         Card(
             base=self.base,
             adapter=self.adapter,

@@ -1,0 +1,352 @@
+"""Two processes by DDP and by FSDP2 train what one does, and resume exactly from either kind of checkpoint."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
+from torch import nn
+
+from tunesmith import Encoded, Example, Forward, Regularizer, Term
+from tunesmith.data.encode import EncodedRow
+from tunesmith.data.loader import PlanLoader
+from tunesmith.data.plan import Plan
+from tunesmith.training.checkpoint import StepCheckpoint
+from tunesmith.training.fsdp2 import FSDP2
+from tunesmith.training.passes import Passes
+from tunesmith.training.schedule import Schedule
+from tunesmith.training.specialist import Specialist
+from tunesmith_plugins.adapters.full import Full
+from tunesmith_plugins.adapters.lora import LoRA
+from tunesmith_plugins.adapters.qlora import QLoRA
+from tunesmith_plugins.objectives.next_token import NextToken
+from tunesmith_plugins.regularizers.kl_to_base import KLToBase
+
+TOKENIZER = Path(__file__).parents[2] / "plugins/tunesmith_plugins/bases/tiny-mistral"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*smaller than the logging interval.*"),
+    pytest.mark.filterwarnings("ignore:.*exists and is not empty.*"),
+]
+STEPS, ACCUMULATE, ROWS = 5, 2, 18
+SIZES: dict[str, Any] = {
+    "vocab_size": 4096,
+    "hidden_size": 64,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+}
+BASES: dict[str, Any] = {
+    "mistral": lambda: transformers.MistralConfig(**SIZES),
+    "tied": lambda: transformers.LlamaConfig(**SIZES, tie_word_embeddings=True),
+    "capped": lambda: transformers.Gemma2Config(**SIZES, head_dim=16, final_logit_softcapping=2.0),
+    "padded": lambda: transformers.StableLmConfig(**SIZES),
+    "square": lambda: transformers.MistralConfig(**{**SIZES, "num_key_value_heads": 4}),
+    "experts": lambda: transformers.MixtralConfig(
+        **SIZES, num_local_experts=4, output_router_logits=True, router_aux_loss_coef=0.1
+    ),
+}
+
+
+class Adversary(Regularizer):
+    """A penalty with weights of its own, one of them a number."""
+
+    def __init__(self) -> None:
+        self.net: nn.Module | None = None
+
+    def module(self) -> nn.Module:
+        self.net = nn.Linear(64, 1)
+        self.net.scale = nn.Parameter(torch.tensor(0.5))
+        return self.net
+
+    def penalty(self, forward: Forward) -> Term:
+        assert self.net is not None
+        scores = self.net(forward.hidden.index_select(0, forward.supervised)) * self.net.scale
+        return Term(scores.square().sum(), "token")
+
+
+class Chunked(Specialist):
+    """The head in chunks of three positions."""
+
+    def _passes(self, *args: Any) -> Passes:
+        return replace(super()._passes(*args), logits_bytes=3 * 4 * SIZES["vocab_size"])
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to train."""
+
+    base: str
+    adapter: Any
+    regularizers: dict[str, Any] = field(default_factory=dict)
+    kind: type[Specialist] = Specialist
+    options: dict[str, Any] = field(default_factory=dict)
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+
+ANCHOR = {"anchor": lambda: KLToBase(0.5)}
+CASES = {
+    "lora": Case("mistral", LoRA, ANCHOR, trainer={"gradient_clip_val": 0.3}),
+    "full": Case("tied", Full, ANCHOR, trainer={"gradient_clip_val": 0.3}),
+    "lora chunked": Case("capped", LoRA, ANCHOR, Chunked),
+    "full chunked": Case(
+        "mistral", Full, ANCHOR, Chunked, trainer={"gradient_clip_val": 0.01, "gradient_clip_algorithm": "value"}
+    ),
+    "lora padded": Case("padded", LoRA, ANCHOR),
+    "lora recomputed": Case("mistral", LoRA, ANCHOR, options={"gradient_checkpointing": True}),
+    "full recomputed": Case("tied", Full, options={"gradient_checkpointing": True}),
+    "full experts": Case("experts", Full),
+    "own weights": Case("mistral", LoRA, {"adversary": Adversary}, trainer={"gradient_clip_val": 0.3}),
+    "qlora": Case("square", QLoRA, ANCHOR),
+    "bf16": Case("mistral", LoRA, ANCHOR, options={"precision": "bf16"}),
+}
+
+
+class Rows(LightningDataModule):
+    """Rows whose last window is short, so that the second process has a ghost in it, and in validation."""
+
+    def train_dataloader(self) -> PlanLoader:
+        rows = [_row(i) for i in range(ROWS - 1)]
+        units: dict[Any, list[int]] = {u: [r.units[u] for r in rows] for u in ("token", "example")}
+        return self._loader(
+            rows,
+            Plan(
+                [r.length for r in rows],
+                units,
+                batch_size=self._share(2),
+                accumulate=ACCUMULATE,
+                world=self._world(),
+                seed=3,
+            ),
+        )
+
+    def val_dataloader(self) -> PlanLoader:
+        rows = [_row(i) for i in range(100, 105)]
+        return self._loader(rows, Plan([r.length for r in rows], batch_size=1, shuffle=False, world=self._world()))
+
+    def _loader(self, rows: list[EncodedRow], plan: Plan) -> PlanLoader:
+        assert self.trainer is not None
+        return PlanLoader(rows, plan, self.trainer.global_rank)
+
+    def _world(self) -> int:
+        assert self.trainer is not None
+        return self.trainer.world_size
+
+    def _share(self, size: int) -> int:
+        return size // self._world()
+
+
+def _row(index: int) -> EncodedRow:
+    generator = torch.Generator().manual_seed(index)
+    ids = torch.randint(10, 4000, (6 + index % 7,), generator=generator).tolist()
+    return EncodedRow(Example(id=f"row-{index}"), (Encoded(tuple(ids), (0.0, 0.0, *(1.0 for _ in ids[2:]))),))
+
+
+class Curve(Callback):
+    """What each optimizer step logged, by its number."""
+
+    def __init__(self) -> None:
+        self.steps: dict[int, dict[str, float]] = {}
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step:
+            found = {k: float(v) for k, v in trainer.callback_metrics.items() if k != "tokens/s"}
+            self.steps[trainer.global_step] = found
+
+
+def make(base: Path, case: Case, optimizer: Any = None, dropout: float = 0.0) -> Specialist:
+    torch.manual_seed(5)
+    adapter = case.adapter() if case.adapter is Full else case.adapter(rank=3, alpha=8, dropout=dropout)
+    module = case.kind(
+        str(base / case.base),
+        NextToken(),
+        adapter,
+        {name: made() for name, made in case.regularizers.items()},
+        optimizer=optimizer or (lambda groups: torch.optim.SGD(groups, lr=0.3, momentum=0.9)),
+        schedule=Schedule("constant" if optimizer else "cosine", warmup=2),
+        **{"precision": "fp32", **case.options},
+    )
+    module.load()
+    return module
+
+
+def train(module: Specialist, *callbacks: Callback, path: Path | None = None, **options: Any) -> Curve:
+    seed_everything(11, verbose=False)
+    curve = Curve()
+    arguments: dict[str, Any] = {
+        "max_steps": STEPS,
+        "accelerator": "cpu",
+        "devices": 1,
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "use_distributed_sampler": False,
+        "accumulate_grad_batches": ACCUMULATE,
+        "log_every_n_steps": 1,
+    }
+    trainer = Trainer(**{**arguments, **options}, callbacks=[curve, *callbacks])
+    trainer.fit(module, Rows(), ckpt_path=path, weights_only=True)
+    return curve
+
+
+def weights(module: Specialist) -> dict[str, torch.Tensor]:
+    """What trained, whole in the first process."""
+    with module.whole():
+        return {name: t.detach().clone() for name, t in module.named_parameters() if t.requires_grad}
+
+
+def run(directory: Path, function: str, *arguments: str) -> None:
+    """Run a function of this file in two processes."""
+    script = directory / "run.py"
+    script.write_text(
+        textwrap.dedent("""
+        import importlib.util, sys
+        spec = importlib.util.spec_from_file_location("kit", sys.argv[1])
+        kit = importlib.util.module_from_spec(spec)
+        sys.modules["kit"] = kit
+        spec.loader.exec_module(kit)
+        getattr(kit, sys.argv[2])(*sys.argv[3:])
+        """)
+    )
+    command = [sys.executable, str(script), __file__, function, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-25000:]
+
+
+def two(base: str, place: str) -> None:
+    """All cases under both strategies, in one pair of processes."""
+    for name, case in CASES.items():
+        for kind in ("ddp", "fsdp2"):
+            module = make(Path(base), case)
+            curve = train(module, devices=2, strategy=FSDP2() if kind == "fsdp2" else "ddp", **case.trainer)
+            assert (module.root is not None) == (kind == "fsdp2")
+            keep({"steps": curve.steps, "weights": weights(module)}, Path(place) / f"{name}-{kind}.pt")
+
+
+def keep(content: Any, path: Path) -> None:
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        torch.save(content, path)
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("bases")
+    for name, config in BASES.items():
+        torch.manual_seed(0)
+        transformers.AutoModelForCausalLM.from_config(config()).save_pretrained(directory / name)
+        transformers.AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(directory / name)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def by_two(bases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("two")
+    run(directory, "two", str(bases), str(directory))
+    return directory
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("name", [name for name in CASES if name != "bf16"])
+def test_trap_02_two_processes_train_what_one_does(bases: Path, by_two: Path, name: str, kind: str) -> None:
+    one = make(bases, CASES[name])
+    curve = train(one, **CASES[name].trainer)
+    two = torch.load(by_two / f"{name}-{kind}.pt", weights_only=True)
+    assert two["steps"].keys() == curve.steps.keys() == set(range(1, STEPS + 1))
+    for step, values in curve.steps.items():
+        # torch's own norm of one tensor of 262,144 numbers is a few 1e-5 off
+        for metric, tolerance in {**dict.fromkeys(values, 1e-5), "grad_norm": 1e-4}.items():
+            assert two["steps"][step][metric] == pytest.approx(values[metric], rel=tolerance, abs=1e-6), (step, metric)
+    same(two["weights"], weights(one), 1e-5)
+    assert max(abs(two["steps"][1]["loss"] - values["loss"]) for values in curve.steps.values()) > 1e-3
+
+
+def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], tolerance: float) -> None:
+    assert found.keys() == expected.keys()
+    assert max(float((tensor - expected[name]).abs().max()) for name, tensor in found.items()) <= tolerance
+
+
+def test_bf16_is_the_same_whole_and_in_shards(by_two: Path) -> None:
+    ddp, fsdp2 = (torch.load(by_two / f"bf16-{kind}.pt", weights_only=True) for kind in ("ddp", "fsdp2"))
+    same(fsdp2["weights"], ddp["weights"], 1e-5)
+    assert {tensor.dtype for tensor in fsdp2["weights"].values()} == {torch.float32}
+
+
+RESUMED = Case("mistral", LoRA, ANCHOR)
+KINDS = {"ddp": "ddp", "one file": lambda: FSDP2(save_distributed_checkpoint=False), "shards": FSDP2}
+
+
+def resume(base: str, place: str) -> None:
+    """Nine steps at once, and six with three after them; then a file of DDP taken up in shards."""
+
+    def go(name: str, kind: str, steps: int, resumed: bool = False) -> None:
+        module = make(Path(base), RESUMED, optimizer=torch.optim.AdamW, dropout=0.2)
+        directory = Path(place) / name
+        strategy = KINDS[kind] if kind == "ddp" else KINDS[kind]()
+        kept = StepCheckpoint(directory, every_steps=4, every_minutes=None)
+        options = {"max_steps": steps, "val_check_interval": 4, "devices": 2, "strategy": strategy}
+        path = directory / "last.ckpt" if resumed else None
+        curve = train(module, kept, path=path, **options, enable_checkpointing=True)
+        keep({"steps": curve.steps, "weights": weights(module)}, directory / f"{steps}.pt")
+
+    for kind in KINDS:
+        go(f"{kind} at once", kind, 9)
+        go(kind, kind, 6)
+        go(kind, kind, 9, resumed=True)
+    go("ddp then shards", "ddp", 6)
+    go("ddp then shards", "shards", 9, resumed=True)
+
+
+@pytest.fixture(scope="module")
+def resumed(bases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("resumed")
+    for name in [*KINDS, *(f"{kind} at once" for kind in KINDS), "ddp then shards"]:
+        (directory / name).mkdir()
+    run(directory, "resume", str(bases), str(directory))
+    return directory
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_trap_27_a_run_in_shards_resumes_bit_for_bit(resumed: Path, kind: str) -> None:
+    whole = torch.load(resumed / f"{kind} at once" / "9.pt", weights_only=True)
+    again = torch.load(resumed / kind / "9.pt", weights_only=True)
+    assert {s: v for s, v in whole["steps"].items() if s > 6} == {s: v for s, v in again["steps"].items() if s > 6}
+    same(again["weights"], whole["weights"], 0.0)
+
+
+def test_a_checkpoint_of_ddp_goes_on_in_shards(resumed: Path) -> None:
+    whole = torch.load(resumed / "ddp at once" / "9.pt", weights_only=True)
+    other = torch.load(resumed / "ddp then shards" / "9.pt", weights_only=True)
+    same(other["weights"], whole["weights"], 1e-5)
+
+
+def test_trap_28_checkpoints_in_shards_hold_what_trains_and_no_pickled_classes(resumed: Path) -> None:
+    file = torch.load(resumed / "one file" / "last.ckpt", weights_only=True)
+    ddp = torch.load(resumed / "ddp" / "last.ckpt", weights_only=True)
+    assert list(file["state_dict"]) == list(ddp["state_dict"])
+    same(file["state_dict"], ddp["state_dict"], 1e-5)
+    moments = [content["optimizer_states"][0]["state"] for content in (file, ddp)]
+    assert {n: s["exp_avg"].shape for n, s in moments[0].items()} == {
+        n: s["exp_avg"].shape for n, s in moments[1].items()
+    }
+    last = resumed / "shards" / "last.ckpt"
+    assert last.is_symlink()
+    assert sorted(path.name for path in last.iterdir()) == ["meta.pt", "shard-0.pt", "shard-1.pt"]
+    parts = [torch.load(last / f"shard-{rank}.pt", weights_only=True)["state_dict"] for rank in (0, 1)]
+    assert list(parts[0]) == list(ddp["state_dict"])
+    for name, tensor in file["state_dict"].items():
+        torch.testing.assert_close(torch.cat([part[name]["part"] for part in parts]), tensor, rtol=0, atol=1e-5)
+        assert parts[0][name]["part"].numel() < tensor.numel()
+    folders = {path.name for path in (resumed / "shards").glob("step-*")}
+    assert folders == {path.resolve().name for path in (resumed / "shards").glob("*.ckpt")}
