@@ -21,6 +21,7 @@ from tunesmith.data.plan import Plan
 from tunesmith.training.checkpoint import StepCheckpoint
 from tunesmith.training.fsdp2 import FSDP2
 from tunesmith.training.passes import Passes
+from tunesmith.training.probe import probe
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.specialist import Specialist
 from tunesmith_plugins.adapters.full import Full
@@ -165,6 +166,17 @@ class Curve(Callback):
             self.steps[trainer.global_step] = found
 
 
+class Probing(Callback):
+    """Looks again how the model can run, as is done where it has moved to another device."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        before = pl_module.layout
+        with pl_module.gathered():
+            found = probe(pl_module.network, pl_module.adapter.layout)
+        assert found.layout == before
+        pl_module.settle(replace(pl_module.attached, probe=found))
+
+
 def make(base: Path, case: Case, optimizer: Any = None, dropout: float = 0.0) -> Specialist:
     torch.manual_seed(5)
     adapter = case.adapter() if case.adapter is Full else case.adapter(rank=3, alpha=8, dropout=dropout)
@@ -230,8 +242,10 @@ def two(base: str, place: str) -> None:
     for name, case in CASES.items():
         for kind in ("ddp", "fsdp2"):
             module = make(Path(base), case)
-            curve = train(module, devices=2, strategy=FSDP2() if kind == "fsdp2" else "ddp", **case.trainer)
+            strategy = FSDP2() if kind == "fsdp2" else "ddp"
+            curve = train(module, Probing(), devices=2, strategy=strategy, **case.trainer)
             assert (module.root is not None) == (kind == "fsdp2")
+            module.save_adapter(Path(place) / f"{name}-{kind}")
             keep({"steps": curve.steps, "weights": weights(module)}, Path(place) / f"{name}-{kind}.pt")
 
 
@@ -269,6 +283,10 @@ def test_trap_02_two_processes_train_what_one_does(bases: Path, by_two: Path, na
         for metric, tolerance in {**dict.fromkeys(values, 1e-5), "grad_norm": 1e-4}.items():
             assert two["steps"][step][metric] == pytest.approx(values[metric], rel=tolerance, abs=1e-6), (step, metric)
     same(two["weights"], weights(one), 1e-5)
+    loaded = make(bases, CASES[name])
+    loaded.load_adapter(by_two / f"{name}-{kind}")
+    same(weights(loaded), two["weights"], 0.0)
+    assert loaded.describe() in (by_two / f"{name}-{kind}" / "README.md").read_text()
     assert max(abs(two["steps"][1]["loss"] - values["loss"]) for values in curve.steps.values()) > 1e-3
 
 
@@ -294,7 +312,7 @@ def resume(base: str, place: str) -> None:
         module = make(Path(base), RESUMED, optimizer=torch.optim.AdamW, dropout=0.2)
         directory = Path(place) / name
         strategy = KINDS[kind] if kind == "ddp" else KINDS[kind]()
-        kept = StepCheckpoint(directory, every_steps=4, every_minutes=None)
+        kept = StepCheckpoint(directory, every_steps=3, every_minutes=None)
         options = {"max_steps": steps, "val_check_interval": 4, "devices": 2, "strategy": strategy}
         path = directory / "last.ckpt" if resumed else None
         curve = train(module, kept, path=path, **options, enable_checkpointing=True)

@@ -13,6 +13,7 @@ from tunesmith.cli.screen import fact, say, warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.sources import SplitName
 from tunesmith.training.compiling import Choice
+from tunesmith.training.fsdp2 import FSDP2
 
 _SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 _FEW = 20
@@ -89,7 +90,8 @@ def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None
     fact("kernels", describe(session, trainer, choice))
     kind, threads = trainer.strategy.root_device.type, torch.get_num_threads()
     on_cpu = f", {threads} thread{'s' if threads > 1 else ''}" if kind == "cpu" else ""
-    fact("device", f"{trainer.world_size} x {kind}{on_cpu}")
+    shards = ", weights in shards" if isinstance(trainer.strategy, FSDP2) else ""
+    fact("device", f"{trainer.world_size} x {kind}{on_cpu}{shards}")
     fact("run", f"{run.path}{f', resumed from {Path(checkpoint).name}' if checkpoint else ''}")
     rows = len(session.data.prepare_rows().splits["test"])
     if session.success and rows < _FEW:

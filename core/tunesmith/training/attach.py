@@ -35,6 +35,7 @@ class Attached:
         seed: Torch's, from which random weights came.
         router: The loss that balances experts, where there is one.
         root: Gathers the weights where they are sharded.
+        counted: `sizes` of before that: a shard of a packed weight no longer says what it stands for.
     """
 
     model: PreTrainedModel
@@ -45,9 +46,12 @@ class Attached:
     seed: int
     router: RouterLoss | None
     root: Root | None = None
+    counted: tuple[int, int] | None = None
 
     def sizes(self) -> tuple[int, int]:
         """Number of trained parameters and of all; a weight packed to 4 bit counts as what it stands for."""
+        if self.counted is not None:
+            return self.counted
         parameters = [*self.network.parameters(), *self.extras.parameters()]
         return sum(p.numel() for p in parameters if p.requires_grad), sum(_numel(p) for p in parameters)
 

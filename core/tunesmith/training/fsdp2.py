@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, Strategy
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, Strategy, StrategyRegistry
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from tunesmith.errors import RecipeError
+from tunesmith.nearest import did_you_mean
 from tunesmith.training import shards
 from tunesmith.training.sharding import like
 
@@ -103,7 +104,7 @@ def chosen(strategy: Any) -> Any:
     """The strategy that `trainer.strategy` asks for: `fsdp2`, or Lightning's class, becomes `FSDP2`.
 
     Raises:
-        RecipeError: It is the older FSDP, or cuts single layers.
+        RecipeError: It is the older FSDP, cuts single layers, or is unknown.
     """
     if isinstance(strategy, FSDPStrategy) or (isinstance(strategy, str) and strategy.startswith("fsdp_")):
         strategy = "fsdp"
@@ -115,6 +116,10 @@ def chosen(strategy: Any) -> Any:
         raise RecipeError(msg)
     if strategy == NAME:
         return FSDP2()
+    known = ["auto", NAME, *StrategyRegistry.available_strategies()]
+    if isinstance(strategy, str) and strategy not in known:
+        msg = f"trainer.strategy is {strategy}, which there is none of{did_you_mean(strategy, known)}"
+        raise RecipeError(msg)
     if not isinstance(strategy, ModelParallelStrategy):
         return strategy
     if strategy._tensor_parallel_size not in ("auto", 1):

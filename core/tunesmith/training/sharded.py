@@ -47,7 +47,8 @@ class Sharded(TrainedOnly):
         mesh = self.device_mesh
         if mesh is None:
             return attached
-        return replace(attached, root=sharding.shard(attached.network, mesh["data_parallel"]))
+        counted = attached.sizes()
+        return replace(attached, root=sharding.shard(attached.network, mesh["data_parallel"]), counted=counted)
 
     def gathered(self) -> AbstractContextManager[None]:
         """Context in which the network can be run by itself."""
@@ -62,10 +63,7 @@ class Sharded(TrainedOnly):
         """Do for small weights that are not sharded what DDP does for all; returns the norm over all processes."""
         if self.root is None:
             return float(torch.nn.utils.get_total_norm(_gradients(optimizer)))
-        for parameter in (p for group in optimizer.param_groups for p in group["params"]):
-            if parameter.grad is None:  # another process may have one
-                parameter.grad = torch.zeros_like(parameter)
-        sharding.average(_gradients(optimizer))
+        sharding.average(p for group in optimizer.param_groups for p in group["params"])
         return float(sharding.norm(_gradients(optimizer)))
 
     def configure_gradient_clipping(

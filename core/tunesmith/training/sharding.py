@@ -5,7 +5,7 @@ head) is one unit, gathered with the body and kept until backward ends: the head
 that take derivatives inside of forward, where a hook that gives weights back would be in the way.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -43,8 +43,12 @@ class Root(nn.Module):
         with torch.no_grad(), evaluating(self.network), plain_attention(model):
             # which unit is the outermost is settled by the first that runs
             self(input_ids=torch.tensor([[0, 1]], device=model.device), use_cache=False)
-        yield
-        reshard(self)
+        try:
+            yield
+        finally:
+            if reset := getattr(self, "reset_iter_state", None):  # a layer that raised leaves hooks half done
+                reset()
+            reshard(self)
 
 
 def shard(network: nn.Module, mesh: DeviceMesh) -> Root:
@@ -95,12 +99,14 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def average(gradients: Sequence[Tensor]) -> None:
+def average(parameters: Iterable[Tensor]) -> None:
     """Take the mean over all processes of gradients of weights that each holds whole; shards are means already."""
-    for gradient in gradients:
-        if not isinstance(gradient, DTensor):
-            all_reduce(gradient, ReduceOp.SUM)
-            gradient.div_(torch.distributed.get_world_size())
+    for parameter in parameters:
+        if not isinstance(parameter, DTensor):
+            if parameter.grad is None:  # another process may have one
+                parameter.grad = torch.zeros_like(parameter)
+            all_reduce(parameter.grad, ReduceOp.SUM)
+            parameter.grad.div_(torch.distributed.get_world_size())
 
 
 def norm(gradients: Sequence[Tensor]) -> Tensor:
@@ -130,7 +136,7 @@ def trained_whole(network: nn.Module, first: bool) -> Iterator[None]:
     made: dict[int, nn.Parameter] = {}
     for _, _, parameter in places:  # a tied weight is one tensor in two places
         if id(parameter) not in made:
-            full = parameter.detach().full_tensor()  # by all, for the first
+            full = parameter.full_tensor().detach()  # by all, for the first
             made[id(parameter)] = nn.Parameter(full.cpu() if first else parameter.detach())
     for module, name, parameter in places:
         module._parameters[name] = made[id(parameter)]

@@ -1,0 +1,141 @@
+"""`fit` on two processes with weights in shards, by the key `trainer.strategy` alone, and on two nodes by torchrun."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+CONFIG = ("--config", "tiny.yaml")
+OVERLAY = Path(__file__).parents[2] / "recipes/overlays/multi-node.yaml"
+# not Adam, which divides a gradient that is nearly 0 by its own size
+PLAIN = ("--trainer.max_steps=8", "--model.optimizer={class_path: torch.optim.SGD, init_args: {lr: 0.5}}")
+RANKS = (*PLAIN, "--data.batch_size=4", "--trainer.devices=2")
+ONE_FILE = "{class_path: ModelParallelStrategy, init_args: {save_distributed_checkpoint: false}}"
+
+
+def start(folder: Path, *words: str, program: str = "lightning-cli") -> subprocess.Popen[str]:
+    """A command in a process of its own, and those that it starts."""
+    scripts = Path(sys.executable).parent
+    path = f"{scripts}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "COLUMNS": "200"}
+    environment.pop("TUNESMITH_RUN_DIRECTORY", None)
+    command = [str(scripts / program), *words]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=folder, env=environment, **pipes)
+
+
+def done(process: subprocess.Popen[str], code: int = 0) -> str:
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == code, out + err[-6000:]
+    return out if code == 0 else err
+
+
+def new_run(bench: Any, before: list[Path]) -> Path:
+    (run,) = set(bench.runs()) - set(before)
+    return Path(run)
+
+
+def one_process(bench: Any, **changes: Any) -> Path:
+    bench.write(trainer={"val_check_interval": 3, "gradient_clip_val": 0.5}, **changes)
+    bench.done("fit", *CONFIG, *PLAIN, "--data.batch_size=8")
+    (run,) = bench.runs()
+    return Path(run)
+
+
+def close(run: Path, other: Path) -> None:
+    theirs, ours = (load_file(r / "adapter/adapter_model.safetensors") for r in (run, other))
+    assert theirs.keys() == ours.keys()
+    for name, tensor in ours.items():
+        np.testing.assert_allclose(theirs[name], tensor, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_fit_in_shards_ends_with_the_adapter_of_one_process_and_can_be_resumed(bench: Any) -> None:
+    one = one_process(bench)
+    sharded = (*RANKS, "--trainer.strategy=ModelParallelStrategy")
+    out = done(start(bench.folder, "fit", *CONFIG, *sharded))
+    assert "2 x cpu, 1 thread, weights in shards" in out
+    assert out.count("validation loss ") == 1
+    two = new_run(bench, [one])
+    close(two, one)
+    assert (two / "checkpoints/best.ckpt/shard-1.pt").is_file()
+    bench.done("predict", *CONFIG, *sharded, "--prompt", "Report 3: the lamp is on.")
+
+    import peft
+    import transformers
+
+    base = transformers.AutoModelForCausalLM.from_pretrained(bench.recipe["model"]["base"])
+    plain = peft.PeftModel.from_pretrained(base, two / "adapter")
+    held = peft.get_peft_model_state_dict(plain)
+    assert all(
+        torch.equal(held[name], tensor) for name, tensor in load_file(two / "adapter/adapter_model.safetensors").items()
+    )
+
+    on = ("--run", str(two), "--ckpt_path", "last", "--trainer.max_steps=10")
+    out = done(start(bench.folder, "fit", *CONFIG, *sharded, *on))
+    assert "resumed from last.ckpt" in out
+    whole = ("--trainer.strategy=ddp", *on)
+    assert "fsdp2 alone can read" in done(start(bench.folder, "fit", *CONFIG, *RANKS, *whole), code=2)
+
+
+@pytest.mark.slow
+def test_full_weights_in_shards_are_saved_as_a_plain_model(bench: Any) -> None:
+    import transformers
+
+    one = one_process(bench, model={"adapter": "Full"})
+    done(start(bench.folder, "fit", *CONFIG, *RANKS, f"--trainer.strategy={ONE_FILE}"))
+    two = new_run(bench, [one])
+    assert (two / "checkpoints/last.ckpt").is_file()
+    ours, theirs = (transformers.AutoModelForCausalLM.from_pretrained(r / "adapter") for r in (one, two))
+    assert type(theirs) is type(ours)
+    for name, tensor in ours.state_dict().items():
+        torch.testing.assert_close(theirs.state_dict()[name], tensor, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_two_nodes_started_by_torchrun_train_as_one_process_does(bench: Any) -> None:
+    one = one_process(bench)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    nodes = []
+    for node in (0, 1):
+        place = ("--nnodes=2", f"--node-rank={node}", "--master-addr=127.0.0.1", f"--master-port={port}")
+        fit = ("--no-python", "lightning-cli", "fit", *CONFIG, "--config", str(OVERLAY))
+        words = (*place, "--nproc-per-node=1", *fit, *PLAIN, "--data.batch_size=4")
+        nodes.append(start(bench.folder, *words, program="torchrun"))
+    first, second = (done(node) for node in nodes)
+    assert first.count("validation loss ") == 1
+    assert not second
+    two = new_run(bench, [one])
+    close(two, one)
+    shards = sorted(path.name for path in (two / "checkpoints/last.ckpt").iterdir())
+    assert shards == ["meta.pt", "shard-0.pt", "shard-1.pt"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        ("fsdp", "use fsdp2"),
+        ("FSDPStrategy", "use fsdp2"),
+        ("fspd2", "did you mean fsdp2?"),
+        ("{class_path: ModelParallelStrategy, init_args: {tensor_parallel_size: 2}}", "tensor_parallel_size is 2"),
+        ("{class_path: ModelParallelStrategy, init_args: {data_parallel_size: 3}}", "data_parallel_size is 3"),
+    ],
+)
+def test_a_strategy_that_cannot_be_is_refused(bench: Any, strategy: str, said: str) -> None:
+    ran = bench.done("fit", *CONFIG, f"--trainer.strategy={strategy}", "--trainer.devices=1", code=2)
+    assert "trainer.strategy" in ran.err
+    assert said in ran.err
+
+
+def test_the_overlay_fits_every_recipe_that_comes_along(bench: Any) -> None:
+    recipes = [str(path) for path in sorted(OVERLAY.parents[1].glob("*.yaml"))]
+    bench.done("recipes", "check", *recipes, "--overlay", str(OVERLAY))
