@@ -66,9 +66,9 @@ def write(content: dict[str, Any], path: Path, rank: int, world: int) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
         mine = {key: _each(content[key], _marked) for key in _SHARDED if key in content}
-        torch.save(mine, _place(path, rank))
+        _save(mine, _place(path, rank))
         if rank == 0:
-            torch.save({k: v for k, v in content.items() if k not in mine} | {"shards": world}, path / META)
+            _save({k: v for k, v in content.items() if k not in mine} | {"shards": world}, path / META)
     except OSError as failure:
         error = (failure.errno, failure.strerror, str(failure.filename or path))
     for found in gather(error):
@@ -123,6 +123,11 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _save(content: Any, path: Path) -> None:
+    with path.open("wb") as file:  # given a path, torch says of a full disk that a position was not expected
+        torch.save(content, file)
 
 
 def _place(path: Path, rank: int) -> Path:
