@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -307,22 +308,33 @@ def test_bf16_is_the_same_whole_and_in_shards(by_two: Path) -> None:
     assert {tensor.dtype for tensor in fsdp2["weights"].values()} == {torch.float32}
 
 
-RESUMED = Case("mistral", LoRA, ANCHOR)
-KINDS = {"ddp": "ddp", "one file": lambda: FSDP2(save_distributed_checkpoint=False), "shards": FSDP2}
+LORA, FULL = Case("mistral", LoRA, ANCHOR), Case("tied", Full)
+KINDS: dict[str, tuple[Case, Callable[[], Any]]] = {
+    "ddp": (LORA, lambda: "ddp"),
+    "one file": (LORA, lambda: FSDP2(save_distributed_checkpoint=False)),
+    "shards": (LORA, FSDP2),
+    "shards of all": (FULL, FSDP2),
+}
 
 
 def resume(base: str, place: str) -> None:
     """Nine steps at once, and six with three after them; then a file of DDP taken up in shards."""
 
     def go(name: str, kind: str, steps: int, resumed: bool = False) -> None:
-        module = make(Path(base), RESUMED, optimizer=torch.optim.AdamW, dropout=0.2)
+        case, strategy = KINDS[kind]
+        dropout = {"dropout": 0.2} if case is LORA else {}
+        module = make(Path(base), case, optimizer=torch.optim.AdamW, **dropout)
         directory = Path(place) / name
-        strategy = KINDS[kind] if kind == "ddp" else KINDS[kind]()
         kept = StepCheckpoint(directory, every_steps=3, every_minutes=None)
-        options = {"max_steps": steps, "val_check_interval": 4, "devices": 2, "strategy": strategy}
+        options = {"max_steps": steps, "val_check_interval": 4, "devices": 2, "strategy": strategy()}
         path = directory / "last.ckpt" if resumed else None
         curve = train(module, kept, path=path, **options, enable_checkpointing=True)
-        keep({"steps": curve.steps, "weights": weights(module)}, directory / f"{steps}.pt")
+        found = {"steps": curve.steps, "weights": weights(module)}
+        with torch.no_grad():  # leaves embeddings and head gathered, as a validation does
+            module.passes(next(iter(module.trainer.val_dataloaders)))
+        best = module.trainer.strategy.load_checkpoint(directory / "best.ckpt", weights_only=True)
+        module.restore_trained(best["state_dict"])
+        keep({**found, "best": weights(module), "best step": best["global_step"]}, directory / f"{steps}.pt")
 
     for kind in KINDS:
         go(f"{kind} at once", kind, 9)
@@ -347,6 +359,7 @@ def test_trap_27_a_run_in_shards_resumes_bit_for_bit(resumed: Path, kind: str) -
     again = torch.load(resumed / kind / "9.pt", weights_only=True)
     assert {s: v for s, v in whole["steps"].items() if s > 6} == {s: v for s, v in again["steps"].items() if s > 6}
     same(again["weights"], whole["weights"], 0.0)
+    same(again["best"], whole["best"], 0.0)
 
 
 def test_a_checkpoint_of_ddp_goes_on_in_shards(resumed: Path) -> None:
@@ -355,22 +368,37 @@ def test_a_checkpoint_of_ddp_goes_on_in_shards(resumed: Path) -> None:
     same(other["weights"], whole["weights"], 1e-5)
 
 
-def test_trap_28_checkpoints_in_shards_hold_what_trains_and_no_pickled_classes(resumed: Path) -> None:
-    file = torch.load(resumed / "one file" / "last.ckpt", weights_only=True)
-    ddp = torch.load(resumed / "ddp" / "last.ckpt", weights_only=True)
+def test_trap_28_a_file_made_of_shards_is_what_ddp_writes(resumed: Path) -> None:
+    file, ddp = (torch.load(resumed / kind / "last.ckpt", weights_only=True) for kind in ("one file", "ddp"))
     assert list(file["state_dict"]) == list(ddp["state_dict"])
     same(file["state_dict"], ddp["state_dict"], 1e-5)
-    moments = [content["optimizer_states"][0]["state"] for content in (file, ddp)]
-    assert {n: s["exp_avg"].shape for n, s in moments[0].items()} == {
-        n: s["exp_avg"].shape for n, s in moments[1].items()
-    }
-    last = resumed / "shards" / "last.ckpt"
+    shapes = [
+        {number: state["exp_avg"].shape for number, state in content["optimizer_states"][0]["state"].items()}
+        for content in (file, ddp)
+    ]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("kind", ["shards", "shards of all"])
+def test_trap_28_shards_hold_what_trains_and_load_without_pickled_classes(resumed: Path, kind: str) -> None:
+    last = resumed / kind / "last.ckpt"
     assert last.is_symlink()
     assert sorted(path.name for path in last.iterdir()) == ["meta.pt", "shard-0.pt", "shard-1.pt"]
     parts = [torch.load(last / f"shard-{rank}.pt", weights_only=True)["state_dict"] for rank in (0, 1)]
-    assert list(parts[0]) == list(ddp["state_dict"])
-    for name, tensor in file["state_dict"].items():
-        torch.testing.assert_close(torch.cat([part[name]["part"] for part in parts]), tensor, rtol=0, atol=1e-5)
-        assert parts[0][name]["part"].numel() < tensor.numel()
-    folders = {path.name for path in (resumed / "shards").glob("step-*")}
-    assert folders == {path.resolve().name for path in (resumed / "shards").glob("*.ckpt")}
+    end = torch.load(resumed / kind / "9.pt", weights_only=True)["weights"]
+    assert list(parts[0]) == list(parts[1]) == list(end)
+    for name, tensor in end.items():
+        assert torch.equal(torch.cat([part[name]["part"] for part in parts]), tensor)
+        assert 0 < parts[1][name]["part"].numel() < tensor.numel()
+    folders = {path.name for path in (resumed / kind).glob("step-*")}
+    assert folders == {path.resolve().name for path in (resumed / kind).glob("*.ckpt")}
+
+
+def test_the_best_weights_are_restored_into_the_shards(resumed: Path) -> None:
+    kept = torch.load(resumed / "shards of all" / "9.pt", weights_only=True)
+    best = resumed / "shards of all" / "best.ckpt"
+    parts = [torch.load(best / f"shard-{rank}.pt", weights_only=True)["state_dict"] for rank in (0, 1)]
+    whole = {name: torch.cat([part[name]["part"] for part in parts]) for name in parts[0]}
+    same(kept["best"], whole, 0.0)
+    assert kept["best step"] < 9
+    assert any(not torch.equal(tensor, kept["weights"][name]) for name, tensor in kept["best"].items())
