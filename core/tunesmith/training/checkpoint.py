@@ -69,8 +69,10 @@ class StepCheckpoint(Checkpoint):
         self._handlers: dict[int, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take the first process's directory: others may have begun in another second."""
+        """Take the first process's directory, as others may have begun in another second; write straight to files."""
         self.directory = Path(trainer.strategy.broadcast(str(self.directory)))
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # a recipe may name a way of its own
+            trainer.strategy.checkpoint_io = StraightToFile()
 
     @property
     def last(self) -> Path:
@@ -81,11 +83,6 @@ class StepCheckpoint(Checkpoint):
     def best(self) -> Path:
         """The checkpoint with the best value of `monitor`."""
         return self.directory / "best.ckpt"
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write straight to the file, but for a recipe that names a way of its own."""
-        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-            trainer.strategy.checkpoint_io = StraightToFile()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that validation falls on optimizer steps, and take over the signals."""

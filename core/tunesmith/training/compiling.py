@@ -24,6 +24,7 @@ from tunesmith.data.batch import Batch
 from tunesmith.errors import RecipeError
 from tunesmith.training.attention import RAGGED, ragged_attention
 from tunesmith.training.randomness import seeded
+from tunesmith.training.sharding import layers
 
 Compile = Literal["auto"] | bool
 
@@ -143,8 +144,7 @@ class Compiling(Callback):
 
 def layers_of(model: PreTrainedModel) -> list[nn.Module]:
     """Decoder layers; without the first, whose input has no gradient and which would have to be compiled apart."""
-    names = set(model._no_split_modules or ())
-    return [module for module in model.modules() if type(module).__name__ in names][1:]
+    return layers(model)[1:]
 
 
 def compile_layers(model: PreTrainedModel, run: Callable[[Batch], Any]) -> list[nn.Module]:
@@ -160,9 +160,9 @@ def compile_layers(model: PreTrainedModel, run: Callable[[Batch], Any]) -> list[
     Raises:
         RuntimeError: There is nothing to compile, or it fails; the layers are as before.
     """
-    layers = layers_of(model)
-    if not layers:
-        msg = f"{type(model).__name__} does not say which of its modules are layers"
+    found = layers_of(model)
+    if not found:
+        msg = f"{type(model).__name__} has no second layer, or does not say which of its modules are layers"
         raise RuntimeError(msg)
     vocabulary = int(model.config.get_text_config().vocab_size)
     # traced, the loop over documents would be unrolled for one number of them
@@ -170,22 +170,22 @@ def compile_layers(model: PreTrainedModel, run: Callable[[Batch], Any]) -> list[
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own modules use what torch deprecates
-            for layer in layers:
+            for layer in found:
                 layer.compile(dynamic=True)
             for lengths in _SHAPES:
                 run(batch_of(lengths, vocabulary).to(model.device))
     except BaseException:
-        release(layers)
+        release(found)
         raise
     torch.compiler.set_stance("eager_on_recompile")
-    return layers
+    return found
 
 
-def release(layers: Sequence[nn.Module]) -> None:
+def release(compiled: Sequence[nn.Module]) -> None:
     """Give the layers back as they were."""
-    if not layers:
+    if not compiled:
         return
-    for layer in layers:
+    for layer in compiled:
         layer._compiled_call_impl = None
     torch.compiler.set_stance("default")
     AttentionInterface.register(RAGGED, ragged_attention)

@@ -19,17 +19,17 @@ from tunesmith.training.attach import Attached, Checkpointing, Untouched, attach
 from tunesmith.training.card import Card
 from tunesmith.training.compiling import Compile
 from tunesmith.training.forward import Forward, Term
-from tunesmith.training.ledger import Ledger, count, refuse_validation
+from tunesmith.training.ledger import Ledger
 from tunesmith.training.optimizer import build, options_of, parameter_groups, reapply, scheduler
 from tunesmith.training.passes import ModelForward, Passes
 from tunesmith.training.precision import Precision, autocast, chosen, storage
 from tunesmith.training.probe import probe
 from tunesmith.training.router import NAME as ROUTER
 from tunesmith.training.schedule import Schedule
-from tunesmith.training.sharded import Sharded
+from tunesmith.training.validating import Validating
 
 
-class Specialist(Sharded):
+class Specialist(Validating):
     """Turns a base model into a specialist.
 
     Args:
@@ -76,7 +76,6 @@ class Specialist(Sharded):
         self.from_scratch = from_scratch
         self.gradient_checkpointing = gradient_checkpointing
         self.router_aux_loss_coef = router_aux_loss_coef
-        self.validation_loss = float("nan")
         self.ledger = Ledger(["loss", ROUTER, *(f"reg/{name}" for name in self.regularizers)])
         self._baseline: Attached | None = None
         self._window: Window | None = None
@@ -255,29 +254,6 @@ class Specialist(Sharded):
             forward = self.passes(batch.to(self.device), perturbed=False)
             if not batch.ghost:
                 yield forward
-
-    def on_validation_epoch_start(self) -> None:
-        """Begin to add up."""
-        self._validation = torch.zeros(2, dtype=torch.float64, device=self.device)
-
-    def validation_step(self, batch: Batch, index: int) -> None:
-        """Add up the objective's sum and count; means are taken once, at the end (trap 31)."""
-        term = self.objective.loss(self.passes(batch))
-        if not batch.ghost:  # whose pass keeps in step with ranks that gather their weights from this one
-            self._validation[0] += term.sum.double()
-            self._validation[1] += count(batch, term.unit)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the loss over the whole split and all ranks.
-
-        Raises:
-            RecipeError: It is NaN or infinite; raised before a checkpoint is made of it.
-        """
-        total, units = self.sum_over_ranks(self._validation).tolist()
-        self.validation_loss = total / units if units else float("nan")
-        if units and not math.isfinite(total):
-            raise refuse_validation(self.validation_loss, self.global_step)
-        self.log("val/loss", self.validation_loss, prog_bar=True, batch_size=1, sync_dist=True)
 
     def save_adapter(self, directory: Path) -> None:
         """Write the adapter in its own format; tokenizer, chat template, modules of plugins and a README beside it."""
