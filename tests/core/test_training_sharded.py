@@ -14,6 +14,7 @@ import torch
 import transformers
 from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from tunesmith import Encoded, Example, Forward, Regularizer, Term
 from tunesmith.data.encode import EncodedRow
@@ -247,7 +248,14 @@ def two(base: str, place: str) -> None:
             curve = train(module, Probing(), devices=2, strategy=strategy, **case.trainer)
             assert (module.root is not None) == (kind == "fsdp2")
             module.save_adapter(Path(place) / f"{name}-{kind}")
-            keep({"steps": curve.steps, "weights": weights(module)}, Path(place) / f"{name}-{kind}.pt")
+            found = {"steps": curve.steps, "weights": weights(module), "share": share(module)}
+            keep(found, Path(place) / f"{name}-{kind}.pt")
+
+
+def share(module: Specialist) -> float:
+    """Bytes of the network's weights in this process's memory, of those of whole weights."""
+    held = [(p.to_local() if isinstance(p, DTensor) else p.data, p) for p in module.network.parameters()]
+    return sum(t.untyped_storage().nbytes() for t, _ in held) / sum(p.numel() * p.element_size() for _, p in held)
 
 
 def keep(content: Any, path: Path) -> None:
@@ -300,6 +308,11 @@ def test_what_two_processes_save_is_read_by_one(bases: Path, by_two: Path, name:
 def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], tolerance: float) -> None:
     assert found.keys() == expected.keys()
     assert max(float((tensor - expected[name]).abs().max()) for name, tensor in found.items()) <= tolerance
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_of_two_processes_holds_half(by_two: Path, name: str) -> None:
+    assert torch.load(by_two / f"{name}-fsdp2.pt", weights_only=True)["share"] == pytest.approx(0.5, abs=0.01)
 
 
 def test_bf16_is_the_same_whole_and_in_shards(by_two: Path) -> None:
