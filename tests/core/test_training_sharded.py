@@ -20,7 +20,9 @@ from tunesmith import Encoded, Example, Forward, Regularizer, Term
 from tunesmith.data.encode import EncodedRow
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
+from tunesmith.training import shards
 from tunesmith.training.checkpoint import StepCheckpoint
+from tunesmith.training.disk import UnsavedError
 from tunesmith.training.fsdp2 import FSDP2
 from tunesmith.training.passes import Passes
 from tunesmith.training.probe import probe
@@ -355,12 +357,29 @@ def resume(base: str, place: str) -> None:
         go(kind, kind, 9, resumed=True)
     go("ddp then shards", "ddp", 6)
     go("ddp then shards", "shards", 9, resumed=True)
+    write = shards._save
+
+    def full(content: Any, path: Path) -> None:
+        lost = path.name == "shard-1.pt" and step_of(content) > 3
+        write(content, Path("/dev/full") if lost else path)
+
+    shards._save = full
+    try:
+        go("full", "shards", 9)
+    except UnsavedError as error:
+        (Path(place) / "full" / f"said-{os.environ.get('LOCAL_RANK', '0')}").write_text(str(error))
+
+
+def step_of(content: dict[str, Any]) -> int:
+    """The step of the optimizer that a shard is of."""
+    states = content.get("optimizer_states", [{"state": {}}])[0]["state"].values()
+    return int(max((state["step"] for state in states), default=0))
 
 
 @pytest.fixture(scope="module")
 def resumed(bases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("resumed")
-    for name in [*KINDS, *(f"{kind} at once" for kind in KINDS), "ddp then shards"]:
+    for name in [*KINDS, *(f"{kind} at once" for kind in KINDS), "ddp then shards", "full"]:
         (directory / name).mkdir()
     run(directory, "resume", str(bases), str(directory))
     return directory
@@ -373,6 +392,16 @@ def test_trap_27_a_run_in_shards_resumes_bit_for_bit(resumed: Path, kind: str) -
     assert {s: v for s, v in whole["steps"].items() if s > 6} == {s: v for s, v in again["steps"].items() if s > 6}
     same(again["weights"], whole["weights"], 0.0)
     same(again["best"], whole["best"], 0.0)
+
+
+def test_trap_29_a_full_disk_of_one_process_stops_both_and_leaves_what_was_saved(resumed: Path) -> None:
+    directory = resumed / "full"
+    said = [(directory / f"said-{rank}").read_text() for rank in (0, 1)]
+    assert said[0] == said[1]
+    assert "last.ckpt could not be written: No space left on device (it takes about" in said[0]
+    assert torch.load(directory / "last.ckpt" / "meta.pt", weights_only=True)["global_step"] == 3
+    left = sorted(path.name for path in directory.iterdir() if not path.name.startswith("said"))
+    assert left == ["best.ckpt", "last.ckpt", "step-2", "step-3"]
 
 
 def test_a_checkpoint_of_ddp_goes_on_in_shards(resumed: Path) -> None:

@@ -132,7 +132,7 @@ def fit(session: Session) -> int:
 
 def _with_way_on(error: UnsavedError, session: Session, checkpoints: StepCheckpoint) -> UnsavedError:
     """Add what is left of the run, and the command that goes on with it."""
-    there = checkpoints.last.is_file()
+    there = checkpoints.last.exists()  # a folder where it is in shards
     kept = f"{checkpoints.last} is whole" if there else "the run has no checkpoint yet"
     go_on = command(session, "fit", *(("--ckpt_path", "last") if there else ()))
     return UnsavedError(f"{error}\n{kept}; make room, then go on with: {go_on}")
