@@ -10,6 +10,7 @@ are medians. Measured is the whole call that trains, without loading the model; 
 Sides:
     tunesmith          as `fit` runs it, 4 rows a micro-batch
     tunesmith-packed   micro-batches of `--max-tokens` instead
+    tunesmith-compiled layers compiled (`model.compile`), before the clock starts
     loop               a loop written by hand: same model, passes, loss, optimizer, clipping and batches, no Lightning
     trl                SFTTrainer as it comes; -grouped by length; -packed by best fit into `--max-tokens`;
                        -padding-free; -liger, -flash, -flash-liger where they can be imported and there is a GPU

@@ -49,6 +49,7 @@ def _trl(*needs: str, gpu: bool = False, **options: Any) -> Side:
 SIDES = {
     "tunesmith": Side(OURS, "fit"),
     "tunesmith-packed": Side(OURS, "fit", {"packed": True}),
+    "tunesmith-compiled": Side(OURS, "fit", {"compiled": True}),
     "loop": Side(OURS, "loop"),
     "trl": _trl(),
     "trl-grouped": _trl(config={"train_sampling_strategy": "group_by_length"}),

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from tunesmith import RecipeError
 from tunesmith.training import compiling
-from tunesmith.training.compiling import Setting, batch_of, choose, compile_layers, layers_of, release
+from tunesmith.training.compiling import Setting, batch_of, choose, compile_layers, layers_of, release, trial
 from tunesmith.training.specialist import Specialist
 from tunesmith_plugins.adapters.lora import LoRA
 from tunesmith_plugins.objectives.next_token import NextToken
@@ -69,7 +69,7 @@ def test_compiled_layers_give_the_same_loss_and_gradients_for_any_batch_without_
             parameter.data = torch.randn(parameter.shape, generator=generator) * 0.05
     before = [gradients(model, lengths) for lengths in LENGTHS]
     state = torch.get_rng_state()
-    layers = compile_layers(model.passes.model, lambda batch: compiling._gradients(model, batch))
+    layers = compile_layers(model.passes.model, lambda batch: trial(model, batch))
     try:
         assert layers == layers_of(model.passes.model)
         assert torch.equal(torch.get_rng_state(), state)

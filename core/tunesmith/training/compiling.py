@@ -124,7 +124,7 @@ class Compiling(Callback):
         if not self.choice.on:
             return
         try:
-            self._layers = compile_layers(pl_module.passes.model, lambda batch: _gradients(pl_module, batch))  # type: ignore[arg-type,union-attr]
+            self._layers = compile_layers(pl_module.passes.model, lambda batch: trial(pl_module, batch))  # type: ignore[arg-type,union-attr]
         except (torch._dynamo.exc.TorchDynamoException, RuntimeError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
             if self.strict:
@@ -208,8 +208,8 @@ def batch_of(lengths: Sequence[int], vocabulary: int) -> Batch:
     )
 
 
-def _gradients(module: Any, batch: Batch) -> None:
-    """Forward and backward, without a trace in gradients, random state or counters; DDP's hooks do not see it."""
+def trial(module: Any, batch: Batch) -> None:
+    """Run a Specialist forward and backward, with no trace in gradients or random state; DDP's hooks do not see it."""
     trained = [parameter for parameter in module.network.parameters() if parameter.requires_grad]
     with seeded(0), _training(module):
         hidden: Tensor = module.passes(batch, perturbed=False).hidden
