@@ -197,6 +197,27 @@ def test_an_adapter_that_does_not_fit_is_refused(base: str, tmp_path: Path, chan
         module.load_adapter(tmp_path)
 
 
+def test_full_weights_that_transformers_stores_in_another_form_are_read_back(tmp_path: Path) -> None:
+    config = transformers.MixtralConfig(
+        vocab_size=96,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        num_local_experts=4,
+    )
+    one, other = (transformers.MixtralForCausalLM(config) for _ in range(2))
+    Full().save(one, tmp_path)
+    assert not torch.equal(one.lm_head.weight, other.lm_head.weight)
+    Full().load(other, tmp_path)
+    left, right = one.state_dict(), other.state_dict()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+    config.intermediate_size = 64
+    with pytest.raises(RecipeError, match="does not fit"):
+        Full().load(transformers.MixtralForCausalLM(config), tmp_path)
+
+
 def test_full_weights_of_another_model_are_refused_and_nothing_is_changed(base: str, tmp_path: Path) -> None:
     write(tmp_path, 128)
     module = specialist(base, "full")

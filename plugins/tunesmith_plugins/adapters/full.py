@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith import Adapter, RecipeError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class Full(Adapter):
@@ -41,12 +41,8 @@ class Full(Adapter):
             RecipeError: The files' names or shapes are not this model's.
         """
         import torch
-        from safetensors.torch import load_file
 
-        saved: dict[str, torch.Tensor] = {}
-        for path in sorted(directory.glob("*.safetensors")):
-            if path.name != "extras.safetensors":
-                saved |= load_file(path)
+        saved = _read(directory, model)
         own = model.state_dict()
         held = {own[name].data_ptr() for name in saved if name in own}
         different = [name for name in saved if name not in own or own[name].shape != saved[name].shape]
@@ -64,3 +60,24 @@ class Full(Adapter):
             "from transformers import AutoModelForCausalLM\n"
             "model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)"
         )
+
+
+def _read(directory: Path, model: "nn.Module") -> dict[str, "Tensor"]:
+    """The saved weights by the names that they have in memory."""
+    import torch
+    from safetensors.torch import load_file
+
+    saved: dict[str, Tensor] = {}
+    for path in sorted(directory.glob("*.safetensors")):
+        if path.name != "extras.safetensors":
+            saved |= load_file(path)
+    if saved.keys() <= model.state_dict().keys():
+        return saved
+    # transformers writes some families as their authors did (each expert apart), and puts them together when it loads
+    fresh, found = type(model).from_pretrained(  # type: ignore[attr-defined]
+        directory, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, local_files_only=True
+    )
+    if found["missing_keys"] or found["unexpected_keys"] or found["mismatched_keys"]:
+        return saved
+    state: dict[str, Tensor] = fresh.state_dict()
+    return state
