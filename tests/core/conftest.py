@@ -173,7 +173,9 @@ def trained(
 def _enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.chdir(folder)
     patch.setenv("COLUMNS", "80")
-    patch.delenv("TUNESMITH_RUN_DIRECTORY", raising=False)
+    # set first: else what a command sets in the test would stay there for all tests after it
+    patch.setenv("TUNESMITH_RUN_DIRECTORY", "")
+    patch.delenv("TUNESMITH_RUN_DIRECTORY")
     # the command seals jsonargparse for its process, which is that of all tests here
     settings = importlib.import_module("jsonargparse._common").parsing_settings
     patch.setitem(settings, "import_path_verdicts", dict(settings["import_path_verdicts"]))

@@ -41,7 +41,7 @@ def read_rows() -> list[dict[str, Any]]:
 def lightning_cli(*words: str) -> subprocess.CompletedProcess[str]:
     program = "import sys; from tunesmith.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", program, *words, "--config", str(RECIPE)]
-    environment = {**os.environ, "COLUMNS": "200"}
+    environment = {k: v for k, v in os.environ.items() if k != "TUNESMITH_RUN_DIRECTORY"} | {"COLUMNS": "200"}
     return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=environment)
 
 

@@ -22,7 +22,11 @@ class StraightToFile(TorchCheckpointIO):
     """Writes a checkpoint into its file; Lightning makes it twice in memory and once more where TMPDIR points."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write the file."""
+        """Write the file, and its folder where there is none; to a place that is no file, as Lightning does."""
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         with Path(path).open("wb") as file:
             torch.save(checkpoint, file)
 
