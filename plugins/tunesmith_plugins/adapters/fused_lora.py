@@ -30,9 +30,7 @@ class _Adapted(Function):
         ctx: Any, x: "Tensor", weight: "Tensor", bias: "Tensor | None", down: "Tensor", up: "Tensor", scaling: float
     ) -> "Tensor":
         rows = x.reshape(-1, x.shape[-1])
-        hidden = rows @ down.t()
-        out = F.linear(rows, weight, bias)
-        out.addmm_(hidden, up.t(), alpha=scaling)
+        out, hidden = product(rows, weight, bias, down, up, scaling)
         ctx.save_for_backward(rows, hidden, weight, down, up)
         ctx.scaling = scaling
         return out.view(*x.shape[:-1], -1)
@@ -42,11 +40,27 @@ class _Adapted(Function):
     def backward(ctx: Any, gradient: "Tensor") -> Any:
         rows, hidden, weight, down, up = ctx.saved_tensors
         of_rows = gradient.reshape(-1, gradient.shape[-1])
-        of_hidden = (of_rows @ up).mul_(ctx.scaling)
-        of_input = None
-        if ctx.needs_input_grad[0]:
-            of_input = (of_rows @ weight).addmm_(of_hidden, down).view(*gradient.shape[:-1], -1)
-        return of_input, None, None, of_hidden.t() @ rows, (of_rows.t() @ hidden).mul_(ctx.scaling), None
+        of_input, of_hidden, of_up = derivative(of_rows, hidden, weight, down, up, ctx.scaling, ctx.needs_input_grad[0])
+        shaped = of_input.view(*gradient.shape[:-1], -1) if of_input is not None else None
+        return shaped, None, None, of_hidden.t() @ rows, of_up, None
+
+
+def product(
+    rows: "Tensor", weight: "Tensor", bias: "Tensor | None", down: "Tensor", up: "Tensor", scaling: float
+) -> "tuple[Tensor, Tensor]":
+    """`rows W^T + b + scaling * rows A^T B^T`, `[n, out]`, and `rows A^T`, `[n, rank]`."""
+    hidden = rows @ down.t()
+    out = F.linear(rows, weight, bias)
+    return out.addmm_(hidden, up.t(), alpha=scaling), hidden
+
+
+def derivative(
+    of_out: "Tensor", hidden: "Tensor", weight: "Tensor", down: "Tensor", up: "Tensor", scaling: float, of_rows: bool
+) -> "tuple[Tensor | None, Tensor, Tensor]":
+    """Gradients of `product`: of the rows if `of_rows`, of `hidden` (times the rows: of `down`), and of `up`."""
+    of_hidden = (of_out @ up).mul_(scaling)
+    of_input = (of_out @ weight).addmm_(of_hidden, down) if of_rows else None
+    return of_input, of_hidden, (of_out.t() @ hidden).mul_(scaling)
 
 
 class _Added(Function):
@@ -100,14 +114,21 @@ class Fused(LoraVariant):
 
 def _forward(layer: Any, x: "Tensor", *args: Any, **kwargs: Any) -> "Tensor":
     """The whole layer at once where it is plain; else peft's own forward, with `Fused` inside."""
-    base = layer.base_layer
-    weight, bias = base.weight, base.bias
+    dtype = None if args or kwargs else plain(layer, x)
+    if dtype is None:
+        result: Tensor = type(layer).forward(layer, x, *args, **kwargs)
+        return result
+    out: Tensor = _Adapted.apply(x.to(dtype), *operands(layer, dtype))  # type: ignore[no-untyped-call]
+    return out
+
+
+def plain(layer: Any, x: "Tensor") -> torch.dtype | None:
+    """The dtype in which a layer can run at once; None where it cannot: no update, dropout, a base that trains."""
+    weight, bias = layer.base_layer.weight, layer.base_layer.bias
     # without autocast nothing is cast: the weights of the update have to be of the input's dtype
     dtype = _autocast(x) or layer.lora_A[_NAME].weight.dtype
     if (
-        args
-        or kwargs
-        or layer.disable_adapters
+        layer.disable_adapters
         or layer.merged
         or layer.active_adapters != [_NAME]
         or (layer.training and getattr(layer.lora_dropout[_NAME], "p", 0))
@@ -116,11 +137,14 @@ def _forward(layer: Any, x: "Tensor", *args: Any, **kwargs: Any) -> "Tensor":
         or (bias is not None and (bias.requires_grad or bias.dtype != dtype))
         or (x.dtype != dtype and _autocast(x) is None)
     ):
-        result: Tensor = type(layer).forward(layer, x, *args, **kwargs)
-        return result
+        return None
+    return dtype
+
+
+def operands(layer: Any, dtype: torch.dtype) -> "tuple[Tensor, Tensor | None, Tensor, Tensor, float]":
+    """What `product` takes beside the rows."""
     down, up = layer.lora_A[_NAME].weight.to(dtype), layer.lora_B[_NAME].weight.to(dtype)
-    out: Tensor = _Adapted.apply(x.to(dtype), weight, bias, down, up, layer.scaling[_NAME])  # type: ignore[no-untyped-call]
-    return out
+    return layer.base_layer.weight, layer.base_layer.bias, down, up, layer.scaling[_NAME]
 
 
 def _autocast(x: "Tensor") -> torch.dtype | None:
@@ -137,6 +161,11 @@ def fuse(model: "nn.Module") -> None:
             layer.cast_input_dtype_enabled = False
             if type(layer) is Linear and type(layer.base_layer) is torch.nn.Linear:
                 layer.__dict__["forward"] = partial(_forward, layer)
+
+
+def is_fused(layer: "nn.Module") -> bool:
+    """Whether a layer runs at once where it is plain."""
+    return "forward" in layer.__dict__ and isinstance(layer, LoraLayer)
 
 
 def unfuse(model: "nn.Module") -> None:

@@ -43,6 +43,7 @@ class LoRA(Adapter):
         from peft import LoraConfig, TaskType, get_peft_model
 
         from tunesmith_plugins.adapters.fused_lora import fuse
+        from tunesmith_plugins.adapters.fused_mlp import fuse_mlps
 
         config = LoraConfig(
             r=self.rank,
@@ -61,6 +62,7 @@ class LoRA(Adapter):
             warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match", RuntimeWarning)
             attached = get_peft_model(model, config)
         fuse(attached)
+        fuse_mlps(attached)
         return attached
 
     def save(self, model: "nn.Module", directory: Path) -> None:
@@ -101,7 +103,9 @@ class LoRA(Adapter):
             msg = "the base is quantised: folding the updates into its weights would round them away; keep the adapter"
             raise RecipeError(msg)
         from tunesmith_plugins.adapters.fused_lora import unfuse
+        from tunesmith_plugins.adapters.fused_mlp import unfuse_mlps
 
+        unfuse_mlps(model)
         unfuse(model)
         merged: nn.Module = model.merge_and_unload(safe_merge=True)  # type: ignore[operator]
         return merged
