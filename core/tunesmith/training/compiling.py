@@ -28,8 +28,8 @@ from tunesmith.training.sharding import layers
 
 Compile = Literal["auto"] | bool
 
-# Trained tokens times parameters (an hour and more on two cores) from which the gain, measured at up to a tenth of a bf16
-# step, is several times what compiling takes, a minute.
+# Trained tokens times parameters (an hour and more on two cores) from which the gain, up to a tenth of a bf16 step, is
+# several times what compiling takes, a minute.
 _WORTH = 3e14
 # Documents of the batches that are compiled from: no two sizes in them are equal, or they would be taken for one.
 _SHAPES = ((61, 47), (83, 41, 29))
