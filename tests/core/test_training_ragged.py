@@ -229,6 +229,26 @@ def test_trap_44_a_family_that_ignores_the_interface_is_padded(name: str) -> Non
     torch.testing.assert_close(together.head(together.hidden), alone(model, rows), rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize(("name", "layout"), [("qwen2_moe", "padded"), ("mistral", "ragged"), ("gemma3", "ragged")])
+@torch.no_grad()
+def test_trap_44_a_window_too_long_to_try_is_packed_only_where_the_attention_is_told_of_it(
+    name: str, layout: str
+) -> None:
+    kind, options = FAMILIES[name]
+    window = {"sliding_window": 300, "max_position_embeddings": 512}
+    if name == "qwen2_moe":
+        window |= {"use_sliding_window": True, "max_window_layers": 2}
+    torch.manual_seed(0)
+    config = getattr(transformers, kind)(**options | window)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    found = probe(model)
+    assert found.layout == layout, found.reason
+    assert layout == "ragged" or "keeps the window of its attention in a mask" in found.reason
+    rows = documents(2, 420, 17)
+    together = passes(model)(batch_of(rows))
+    torch.testing.assert_close(together.head(together.hidden), alone(model, rows), rtol=2e-4, atol=2e-5)
+
+
 @torch.no_grad()
 def test_trap_08_a_recurrent_model_is_padded_never_packed() -> None:
     config = transformers.MambaConfig(

@@ -7,6 +7,7 @@ sees the limits of its own batch. Models that drop them or never call the functi
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
 RAGGED = "tunesmith_ragged"
+# How many layers said that they have a window, while `counting_windows`; None otherwise.
+_windows: ContextVar[list[int] | None] = ContextVar("windows", default=None)
 
 
 def ragged_attention(
@@ -59,6 +62,8 @@ def ragged_attention(
     if cu_seq_lens_q is None or max_length_q is None or key.shape[2] != query.shape[2]:
         msg = f"{type(module).__name__} cannot run on a ragged batch: it got no document limits, or keys of other rows"
         raise RuntimeError(msg)
+    if (seen := _windows.get()) is not None and sliding_window is not None:
+        seen.append(sliding_window)
     causal = is_causal if is_causal is not None else bool(getattr(module, "is_causal", True))
     if sliding_window is not None and sliding_window >= max_length_q:
         sliding_window = None
@@ -153,6 +158,27 @@ def _varlen(
 
 
 AttentionInterface.register(RAGGED, ragged_attention)
+
+
+@contextmanager
+def counting_windows() -> Iterator[list[int]]:
+    """Context in which each call with a sliding window is noted; gives the list of windows."""
+    seen: list[int] = []
+    token = _windows.set(seen)
+    try:
+        yield seen
+    finally:
+        _windows.reset(token)
+
+
+def windowed_layers(model: PreTrainedModel) -> int:
+    """Number of layers that see a part of what is before a token only, as the model's config says."""
+    config = model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None)
+    if kinds:
+        return sum(kind in ("sliding_attention", "chunked_attention") for kind in kinds)
+    window = getattr(config, "sliding_window", None)
+    return int(config.num_hidden_layers) if window and getattr(config, "use_sliding_window", True) else 0
 
 
 def language_model(network: nn.Module) -> PreTrainedModel:

@@ -9,7 +9,14 @@ from transformers import PreTrainedModel
 
 from tunesmith.data.batch import Batch
 from tunesmith.errors import DataError
-from tunesmith.training.attention import RAGGED, language_model, plain_attention, plain_name
+from tunesmith.training.attention import (
+    RAGGED,
+    counting_windows,
+    language_model,
+    plain_attention,
+    plain_name,
+    windowed_layers,
+)
 from tunesmith.training.heads import Head, find_head, relative_error
 from tunesmith.training.layouts import LAYOUTS, Layout
 from tunesmith.training.modes import evaluating
@@ -71,12 +78,17 @@ def _try_ragged(model: PreTrainedModel, batch: Batch, alone: Tensor, tolerance: 
         if not model._can_set_attn_implementation():
             return f"{name} does not use transformers' attention interface"
         model.set_attn_implementation(RAGGED)
-        error = relative_error(LAYOUTS["ragged"](model.base_model, batch).hidden, alone)
+        with counting_windows() as windows:
+            error = relative_error(LAYOUTS["ragged"](model.base_model, batch).hidden, alone)
     except (RuntimeError, TypeError, ValueError, KeyError, NotImplementedError) as failure:
         reason = f"{name} does not run packed documents ({str(failure).splitlines()[0][:120]})"
     else:
-        if error <= tolerance:
+        # a long window cannot be tried: no document here is longer than it
+        if error <= tolerance and len(windows) >= windowed_layers(model):
             return ""
+        if error <= tolerance:
+            model.set_attn_implementation(before)
+            return f"{name} keeps the window of its attention in a mask, which packed documents have none of"
         reason = f"{name} lets packed documents influence each other (hidden states off by {error:.1g})"
     model.set_attn_implementation(before)
     return reason
