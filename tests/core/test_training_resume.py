@@ -1,6 +1,7 @@
 """A run that was stopped, however rudely, goes on to the same curve and the same weights, bit for bit."""
 
 import csv
+import errno
 import functools
 import math
 import os
@@ -24,7 +25,7 @@ from tunesmith.data.encode import EncodedRow
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
-from tunesmith.training.disk import UnsavedError
+from tunesmith.training.disk import StraightToFile, UnsavedError
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.specialist import Specialist
 from tunesmith_plugins.adapters.lora import LoRA
@@ -565,6 +566,42 @@ def test_a_full_disk_stops_both_processes_and_leaves_the_checkpoint_of_before(ba
     assert "last.ckpt could not be written: No space left on device (it takes about " in said[0]
     assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_made_stops_both_processes(base: str, tmp_path: Path) -> None:
+    done = process(tmp_path, "run_into_a_file", base, str(tmp_path))
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = [(tmp_path / f"said-{rank}").read_text() for rank in (0, 1)]
+    assert said[0] == said[1]
+    assert "could not be written: Not a directory" in said[0]
+
+
+def run_into_a_file(base: str, place: str) -> None:
+    """One of two processes: the folder of checkpoints would lie under a file."""
+    rank = os.environ.get("LOCAL_RANK", "0")
+    (Path(place) / "file").touch()
+    try:
+        fit(base, Path(place) / "file/checkpoints", devices=2, strategy="ddp", **SHORT)
+    except RecipeError as error:
+        (Path(place) / f"said-{rank}").write_text(str(error))
+
+
+def test_a_callback_that_saves_under_the_same_name_keeps_the_file_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, writer, real = tmp_path / "folder/last.ckpt", StraightToFile(), torch.save
+    writer.save_checkpoint({"step": 1}, path)
+
+    def full(content: Any, file: Any) -> None:
+        real(content, file)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        writer.save_checkpoint({"step": 2}, path)
+    assert torch.load(path, weights_only=True) == {"step": 1}
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
 
 
 def run_until_full(base: str, place: str) -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,7 +19,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from tunesmith.errors import RecipeError, TunesmithError
-from tunesmith.training.disk import StraightToFile, UnsavedError, cause, checkpoint_bytes, complaint
+from tunesmith.training.disk import PART, StraightToFile, UnsavedError, cause, checkpoint_bytes, complaint
 from tunesmith.training.randomness import gather
 from tunesmith.training.shards import publish
 
@@ -190,11 +191,15 @@ def save(trainer: Trainer, *targets: Path) -> None:
     Raises:
         UnsavedError: A file could not be written, on whichever rank; those of before are whole, and no part is left.
     """
-    parts = [target.with_name(f".{target.name}.part") for target in targets]
+    parts = [target.with_name(f".{target.name}{PART}") for target in targets]
     failure: Exception | None = None
-    try:
-        if trainer.is_global_zero:
+    if trainer.is_global_zero:
+        try:
             parts[-1].parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            failure = error
+    _agree(trainer, failure, parts, targets[-1])
+    try:
         trainer.save_checkpoint(parts[-1])
     except (OSError, RuntimeError) as error:
         if cause(error) is None:
@@ -206,11 +211,17 @@ def save(trainer: Trainer, *targets: Path) -> None:
             _put(parts, targets, trainer.global_step)
         except OSError as error:
             failure = error
-    said = gather(None if failure is None else complaint(failure, targets[-1], checkpoint_bytes(trainer)))
+    _agree(trainer, failure, parts, targets[-1])
+
+
+def _agree(trainer: Trainer, failure: Exception | None, parts: Sequence[Path], target: Path) -> None:
+    """Stop on all ranks where one of them failed, with its message; nothing half-written is left."""
+    said = gather(None if failure is None else complaint(failure, target, checkpoint_bytes(trainer)))
     if found := [message for message in said if message is not None]:
         if trainer.is_global_zero:
             for part in parts:
-                shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+                with suppress(OSError):  # a folder that is none
+                    shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
         raise UnsavedError(found[0]) from failure
 
 

@@ -1,5 +1,6 @@
 """What a file that cannot be written becomes: one message, on all ranks, and nothing half-written left behind."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from safetensors import SafetensorError
 
 from tunesmith.errors import RecipeError
 
+PART = ".part"
+
 
 class UnsavedError(RecipeError):
     """What was trained could not be written: the disk is full, or its place may not be written to."""
@@ -22,13 +25,25 @@ class StraightToFile(TorchCheckpointIO):
     """Writes a checkpoint into its file; Lightning makes it twice in memory and once more where TMPDIR points."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write the file, and its folder where there is none; to a place that is no file, as Lightning does."""
+        """Write the file whole and give it its name in one move; to a place that is no file, as Lightning does."""
         if "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with Path(path).open("wb") as file:
-            torch.save(checkpoint, file)
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # whoever names a part moves it himself
+        part = target if target.suffix == PART else target.with_name(f".{target.name}{PART}")
+        try:
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            if part != target:
+                part.unlink(missing_ok=True)
+            raise
+        if part != target:
+            part.replace(target)
 
 
 def cause(error: BaseException) -> OSError | None:

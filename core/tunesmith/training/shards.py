@@ -59,10 +59,13 @@ def write(content: dict[str, Any], path: Path, rank: int, world: int) -> None:
     Raises:
         OSError: On every process, where one of them could not write (a full disk).
     """
-    if rank == 0 and path.exists():  # of a run that was killed while it saved
-        shutil.rmtree(path)
-    gather(None)
     error = None
+    try:
+        if rank == 0 and path.exists():  # of a run that was killed while it saved
+            shutil.rmtree(path)
+    except OSError as failure:
+        error = _told(failure, path)
+    _agree(error)
     try:
         path.mkdir(parents=True, exist_ok=True)
         mine = {key: _each(content[key], _marked) for key in _SHARDED if key in content}
@@ -70,7 +73,16 @@ def write(content: dict[str, Any], path: Path, rank: int, world: int) -> None:
         if rank == 0:
             _save({k: v for k, v in content.items() if k not in mine} | {"shards": world}, path / META)
     except OSError as failure:
-        error = (failure.errno, failure.strerror, str(failure.filename or path))
+        error = _told(failure, path)
+    _agree(error)
+
+
+def _told(failure: OSError, path: Path) -> tuple[Any, ...]:
+    return failure.errno, failure.strerror, str(failure.filename or path)
+
+
+def _agree(error: tuple[Any, ...] | None) -> None:
+    """Raise on every process what one of them met."""
     for found in gather(error):
         if found is not None:
             raise OSError(*found)
