@@ -24,7 +24,7 @@ LENGTHS = [(30,), (5, 7, 100), (61, 47), (2, 3), (60, 20, 1, 10, 10), (1, 4)]
     ("changes", "on", "why"),
     [
         ({}, True, "long enough"),
-        ({"work": 1e9}, False, "too short"),
+        ({"work": 1e9}, False, "not known to be long enough"),
         ({"bf16": False}, False, "gains little in fp32"),
         ({"layout": "padded"}, False, "never measured"),
         ({"quantised": True}, False, "never measured"),

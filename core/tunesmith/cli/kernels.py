@@ -1,7 +1,5 @@
 """Which kernels a run uses, chosen once by what the recipe says, the device and the run's length."""
 
-import math
-
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import ModelParallelStrategy
 
@@ -40,7 +38,7 @@ def describe(session: Session, trainer: Trainer, choice: Choice) -> str:
 
 
 def _tokens(session: Session, trainer: Trainer) -> float:
-    """Tokens that the whole run trains on, on all ranks; infinite where only the clock ends it."""
+    """Tokens that the whole run trains on at most, on all ranks; 0 where only the clock ends it."""
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return 0.0
     options = session.trainer_options
@@ -48,4 +46,4 @@ def _tokens(session: Session, trainer: Trainer) -> float:
     plan = session.data.plan("train", accumulate=accumulate, world=trainer.world_size, limit=limit)
     epochs = [float(trainer.max_epochs)] if trainer.max_epochs is not None and trainer.max_epochs >= 0 else []
     steps = [trainer.max_steps * accumulate / len(plan)] if trainer.max_steps > 0 else []
-    return min([*epochs, *steps], default=math.inf) * sum(plan.lengths) * len(plan) / plan.whole
+    return min([*epochs, *steps], default=0.0) * sum(plan.lengths) * len(plan) / plan.whole

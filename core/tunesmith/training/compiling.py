@@ -52,7 +52,7 @@ class Setting(NamedTuple):
         quantised: Whether the base's weights are packed to few bits.
         recomputed: Whether activations are computed again in backward.
         sharded: Whether weights are sharded over ranks.
-        work: Tokens of the whole run times parameters of the model.
+        work: Tokens of the whole run times parameters of the model; 0 if they are not known.
     """
 
     device: torch.device
@@ -85,7 +85,7 @@ def choose(wanted: Compile, at: Setting) -> Choice:
     if at.device.type != "cpu" or at.layout != "ragged" or at.quantised:
         return Choice(False, "its gain here was never measured")
     if at.work < _WORTH:
-        return Choice(False, "the run is too short to pay for it")
+        return Choice(False, "the run is not known to be long enough to pay for it")
     return Choice(True, "the run is long enough to pay for it")
 
 
@@ -105,7 +105,7 @@ class Compiling(Callback):
     """Compiles a Specialist's decoder layers before the first step, and takes the kernels away after the last.
 
     Args:
-        choice: Whether, and why; replaced by what was found if compilation fails and the recipe left it open.
+        choice: Whether, and why.
         strict: Whether the recipe insists.
         say: Told when compilation fails.
     """
