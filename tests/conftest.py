@@ -1,7 +1,7 @@
 """One OpenMP thread a test worker, and no hub: spinning threads on busy cores cost a factor of 50."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,18 @@ os.environ.update(
         "MKL_NUM_THREADS": "1",
     }
 )
+
+
+# What Lightning's launcher leaves in the environment of a process that trains under DDP or FSDP2, even alone.
+_RANKS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE", "TUNESMITH_RUN_DIRECTORY")
+
+
+@pytest.fixture(autouse=True)
+def no_ranks_left() -> Iterator[None]:
+    """A test that trains in this process must not make the next one's commands wait for processes that never come."""
+    yield
+    for name in _RANKS:
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")
