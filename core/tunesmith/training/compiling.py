@@ -10,8 +10,7 @@ run thus compiles the same kernels, and goes on bit by bit.
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +22,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from tunesmith.data.batch import Batch
 from tunesmith.errors import RecipeError
 from tunesmith.training.attention import RAGGED, ragged_attention
+from tunesmith.training.probe import documents_of
 from tunesmith.training.randomness import seeded
 from tunesmith.training.sharding import layers
 
@@ -143,11 +143,6 @@ class Compiling(Callback):
         self.on_train_end(trainer, pl_module)
 
 
-def layers_of(model: PreTrainedModel) -> list[nn.Module]:
-    """Decoder layers; without the first, whose input has no gradient and which would have to be compiled apart."""
-    return layers(model)[1:]
-
-
 def compile_layers(model: PreTrainedModel, run: Callable[[Batch], Any]) -> list[nn.Module]:
     """Compile the decoder layers for all lengths; from now on nothing else is compiled.
 
@@ -161,7 +156,7 @@ def compile_layers(model: PreTrainedModel, run: Callable[[Batch], Any]) -> list[
     Raises:
         RuntimeError: There is nothing to compile, or it fails; the layers are as before.
     """
-    found = layers_of(model)
+    found = layers(model)[1:]  # the first one's input has no gradient: it would have to be compiled apart
     if not found:
         msg = f"{type(model).__name__} has no second layer, or does not say which of its modules are layers"
         raise RuntimeError(msg)
@@ -174,7 +169,7 @@ def compile_layers(model: PreTrainedModel, run: Callable[[Batch], Any]) -> list[
             for layer in found:
                 layer.compile(dynamic=True)
             for lengths in _SHAPES:
-                run(batch_of(lengths, vocabulary).to(model.device))
+                run(documents_of(lengths, vocabulary).to(model.device))
     except BaseException:
         release(found)
         raise
@@ -192,37 +187,9 @@ def release(compiled: Sequence[nn.Module]) -> None:
     AttentionInterface.register(RAGGED, ragged_attention)
 
 
-def batch_of(lengths: Sequence[int], vocabulary: int) -> Batch:
-    """A ragged batch of documents of these lengths, all of it trained, out of arbitrary ids."""
-    total = sum(lengths)
-    limits = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
-    weights = torch.ones(total)
-    weights[limits[:-1].long()] = 0.0
-    return Batch(
-        input_ids=(torch.arange(total) * 7 + 3) % vocabulary,
-        position_ids=torch.cat([torch.arange(n) for n in lengths]),
-        cu_seqlens=limits,
-        loss_weights=weights,
-        sequence_example=torch.arange(len(lengths)),
-        examples=(),
-        max_seqlen=max(lengths),
-    )
-
-
 def trial(module: Any, batch: Batch) -> None:
-    """Run a Specialist forward and backward, with no trace in gradients or random state; DDP's hooks do not see it."""
+    """Run a Specialist in training mode forward and backward: no trace in gradients or random state, unseen by DDP."""
     trained = [parameter for parameter in module.network.parameters() if parameter.requires_grad]
-    with seeded(0), _training(module):
+    with seeded(0):
         hidden: Tensor = module.passes(batch, perturbed=False).hidden
         torch.autograd.grad(hidden.float().sum(), trained, allow_unused=True)
-
-
-@contextmanager
-def _training(module: nn.Module) -> Iterator[None]:
-    before = module.training
-    module.train()
-    try:
-        with torch.enable_grad():
-            yield
-    finally:
-        module.train(before)

@@ -1,5 +1,6 @@
 """Which layout a model can be trust with, found by trying (traps 8, 44)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -104,16 +105,22 @@ def _two_documents(model: PreTrainedModel) -> Batch:
     """Two documents of different lengths, the second longer than a short sliding window."""
     config = model.config.get_text_config()
     window = getattr(config, "sliding_window", None) or 0
-    lengths = [5, window + 4 if window <= _LONGEST_WINDOW else 9]
-    lengths[1] = max(lengths[1], 9)
+    longer = window + 4 if window <= _LONGEST_WINDOW else 9
+    return documents_of((5, max(longer, 9)), config.vocab_size).to(model.device)
+
+
+def documents_of(lengths: Sequence[int], vocabulary: int) -> Batch:
+    """A micro-batch of documents of these lengths, all of it trained, out of arbitrary ids below `vocabulary`."""
     total = sum(lengths)
-    limits = torch.tensor([0, lengths[0], total], dtype=torch.int32)
+    limits = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
+    weights = torch.ones(total)
+    weights[limits[:-1].long()] = 0.0
     return Batch(
-        input_ids=(torch.arange(total) * 7 + 3) % config.vocab_size,
+        input_ids=(torch.arange(total) * 7 + 3) % vocabulary,
         position_ids=torch.cat([torch.arange(n) for n in lengths]),
         cu_seqlens=limits,
-        loss_weights=torch.zeros(total),
-        sequence_example=torch.zeros(2, dtype=torch.long),
+        loss_weights=weights,
+        sequence_example=torch.arange(len(lengths)),
         examples=(),
         max_seqlen=max(lengths),
-    ).to(model.device)
+    )
