@@ -109,12 +109,7 @@ def fit(session: Session) -> int:
         raise
     except SystemExit:  # what Lightning makes of a second Ctrl-C
         raise KeyboardInterrupt from None
-    step = _restore_best(session, checkpoints, trainer)
-    try:
-        with writing(run.adapter):
-            session.model.save_adapter(run.adapter)
-    except UnsavedError as error:
-        raise _with_way_on(error, session, checkpoints) from error
+    step = _keep_best(session, run, checkpoints, trainer)
     if is_first_rank():
         seconds = {
             "seconds": round(time.monotonic() - begin, 1),
@@ -122,12 +117,32 @@ def fit(session: Session) -> int:
         }
         result = {"complete": True, **seconds, **curve.summary(trainer)}
         write_json(run.result, result)
-        say(curve.sentence(step, why_no_validation(session)))
-        if why := why_early(trainer, curve.planned):
-            of = "" if math.isinf(curve.planned) else f" of {int(curve.planned)}"
-            say(f"stopped early at step {trainer.global_step}{of}: {why}")
-        closing(session, run, result)
+        _tell(session, run, trainer, curve, step, result)
     return 0
+
+
+def _keep_best(session: Session, run: Run, checkpoints: StepCheckpoint, trainer: Trainer) -> int:
+    """Save the adapter of the best weights; returns the step that they are of.
+
+    Raises:
+        UnsavedError: There is no room; says what is left of the run.
+    """
+    step = _restore_best(session, checkpoints, trainer)
+    try:
+        with writing(run.adapter):
+            session.model.save_adapter(run.adapter)
+    except UnsavedError as error:
+        raise _with_way_on(error, session, checkpoints) from error
+    return step
+
+
+def _tell(session: Session, run: Run, trainer: Trainer, curve: Curve, step: int, result: dict[str, Any]) -> None:
+    """Say how the run went, and why it ended before its end."""
+    say(curve.sentence(step, why_no_validation(session)))
+    if why := why_early(trainer, curve.planned):
+        of = "" if math.isinf(curve.planned) else f" of {int(curve.planned)}"
+        say(f"stopped early at step {trainer.global_step}{of}: {why}")
+    closing(session, run, result)
 
 
 def _with_way_on(error: UnsavedError, session: Session, checkpoints: StepCheckpoint) -> UnsavedError:
