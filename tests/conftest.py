@@ -29,6 +29,12 @@ def no_ranks_left() -> Iterator[None]:
         os.environ.pop(name, None)
 
 
+@pytest.fixture(autouse=True)
+def no_amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`precision: auto` is fp32 in tests, whatever processor they run on."""
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
+
+
 @pytest.fixture(scope="session")
 def write_gguf() -> Callable[..., None]:
     """`(path, base, packed=False)`: a GGUF file of a Llama's weights, by the package `gguf` alone; no chat template."""

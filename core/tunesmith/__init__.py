@@ -24,7 +24,7 @@ from tunesmith.plugins.interfaces import (
 )
 from tunesmith.training.forward import Chunk, Forward, Term
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 __all__ = [
     "Adapter",
     "Audit",

@@ -120,6 +120,7 @@ def tiny_recipe(base: Path) -> dict[str, Any]:
         "model": {
             "base": str(base),
             "objective": "NextToken",
+            "precision": "fp32",  # on any processor, in processes of their own as well
             "adapter": {"class_path": "LoRA", "init_args": {"rank": 4, "alpha": 8}},
             "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01}},
         },

@@ -306,3 +306,16 @@ def test_a_second_interrupt_stops_at_once_and_says_how_to_go_on(bench: Any, monk
     monkeypatch.setattr(Trainer, "fit", stopped)
     ran = bench.done("fit", *CONFIG, code=130)
     assert "lightning-cli fit --config tiny.yaml --ckpt_path=last" in ran.err
+
+
+def test_a_run_goes_on_in_the_number_format_that_auto_chose_at_its_begin(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write(model={"precision": "auto"}, trainer={"max_steps": 1})
+    assert "fp32 (chosen: the processor has no AMX)" in bench.done("fit", *CONFIG).out
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)  # another machine
+    again = ("fit", *CONFIG, "--trainer.max_steps=2", "--ckpt_path=last", f"--run={bench.runs()[0]}")
+    said = bench.done(*again, code=2).err
+    assert "number format model.precision is not what" in said
+    assert "fp32 then, bf16 now" in said
+    assert "bf16 (chosen: the processor has AMX)" in bench.done(*again, "--relock").out

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tunesmith import DataError, RecipeError
 from tunesmith.training.base import load_base
 from tunesmith.training.optimizer import build, parameter_groups, scheduler
-from tunesmith.training.precision import autocast, resolve, storage
+from tunesmith.training.precision import autocast, chosen, resolve, storage
 from tunesmith.training.randomness import Stream, seeded
 from tunesmith.training.schedule import Schedule
 
@@ -146,15 +146,31 @@ def test_a_gguf_file_without_the_package_names_the_extra(tmp_path: Path, monkeyp
         load_base(str(tmp_path / "tiny.gguf"))
 
 
-def test_precision_auto_is_fp32_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert resolve("auto") == "fp32"
-    assert storage("auto") == torch.float32
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-    assert resolve("auto") == "bf16"
-    assert storage("fp32") == torch.float32
+@pytest.mark.parametrize(
+    ("kind", "has", "said"),
+    [
+        ("cuda", True, "bf16 (chosen: the GPU has bf16)"),
+        ("cuda", False, "fp32 (chosen: the GPU has no bf16)"),
+        ("cpu", True, "bf16 (chosen: the processor has AMX)"),
+        ("cpu", False, "fp32 (chosen: the processor has no AMX)"),
+    ],
+)
+def test_precision_auto_is_bf16_where_the_device_of_the_run_multiplies_in_it(
+    kind: str, has: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the other device says the opposite, and is not asked; nor is a GPU that only emulates bf16
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has is (kind == "cpu"))
+    real = has is (kind == "cuda")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or real)
+    device = torch.device(kind)
+    assert chosen("auto", device) == said
+    assert resolve("auto", device) == said[:4]
+    assert chosen("fp32", device) == resolve("fp32", device) == "fp32"
+
+
+def test_products_are_in_the_precision() -> None:
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        assert storage(precision) == dtype  # type: ignore[arg-type]
         with autocast(precision, torch.device("cpu")):  # type: ignore[arg-type]
             assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 

@@ -7,7 +7,6 @@ from tunesmith.cli.screen import say
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.training.attention import kernel
 from tunesmith.training.compiling import Choice, Compiling, Setting, choose
-from tunesmith.training.precision import resolve
 
 
 def compiling(session: Session, trainer: Trainer) -> Compiling:
@@ -20,7 +19,7 @@ def compiling(session: Session, trainer: Trainer) -> Compiling:
     assert model.attached is not None
     setting = Setting(
         device=trainer.strategy.root_device,
-        bf16=resolve(model.precision) == "bf16",
+        bf16=model.format == "bf16",
         layout=model.layout,
         quantised=bool(model.attached.quantization()),
         recomputed=bool(model.gradient_checkpointing),

@@ -81,6 +81,7 @@ def make_lock(session: Session, curated: Curated) -> dict[str, Any]:
         "base": {session.model.base: base_revision(base, commit), **template_revision(session.model.template)},
         **environment(plugin_versions(used).items()),
         "trusted": trusted_code(named, session.arguments.repeated["trust"]),
+        "formats": {"model.precision": session.model.format},  # `auto` depends on the machine
         "seed": session.seed,
         "success": session.config.get("success") or {},
         "thresholds": digest(session.config.get("success") or {}),

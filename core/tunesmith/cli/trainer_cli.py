@@ -18,6 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
 from tunesmith.cli.arguments import Arguments, help_page, parse
+from tunesmith.cli.device import device
 from tunesmith.cli.errors import explain
 from tunesmith.cli.loggers import filled, place
 from tunesmith.cli.quiet import quieten
@@ -181,6 +182,7 @@ def _session(
     arguments: Arguments, recipe: Recipe, checked: Mapping[str, Any], command: Command, catalog: Catalog
 ) -> Session:
     init: Namespace = command.config_init
+    command.model.runs_on = device(dict(init["trainer"]))
     home = run_of(recipe.paths[0])
     dump = command.parser.dump(command.config.clone(), skip_unset=True, format="yaml")
     config = {key: value for key, value in yaml.safe_load(dump).items() if key != "config"}

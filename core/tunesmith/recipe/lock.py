@@ -24,7 +24,13 @@ _PACKAGES = (
     "numpy",
     "jsonargparse",
 )
-_PARTS = (("data", "data source"), ("base", "base"), ("plugins", "plugin package"), ("trusted", "trusted class"))
+_PARTS = (
+    ("data", "data source"),
+    ("base", "base"),
+    ("plugins", "plugin package"),
+    ("trusted", "trusted class"),
+    ("formats", "number format"),
+)
 _WEIGHTS = (".safetensors", ".gguf", ".json", ".model", ".jinja", ".txt", ".tiktoken")
 
 
@@ -137,7 +143,9 @@ def compare(lock: Mapping[str, Any], now: Mapping[str, Any], where: Path) -> Non
         RecipeError: Names the first difference and how to go on.
     """
     for part, what in _PARTS:
-        then, current = lock.get(part) or {}, now.get(part) or {}
+        if part not in lock:  # of a version that did not write it
+            continue
+        then, current = lock[part] or {}, now.get(part) or {}
         for name in [*then, *(k for k in current if k not in then)]:
             if then.get(name) != current.get(name):
                 msg = (

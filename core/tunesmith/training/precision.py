@@ -5,30 +5,38 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["auto", "fp32", "bf16"]
+Format = Literal["fp32", "bf16"]
+Precision = Literal["auto"] | Format
 
 
-def resolve(precision: Precision) -> Literal["fp32", "bf16"]:
-    """`auto` is bf16 where a GPU computes it natively, else fp32."""
+def resolve(precision: Precision, device: torch.device) -> Format:
+    """`auto` is bf16 where the device multiplies matrices in it (a GPU with bf16, a processor with AMX), else fp32."""
     if precision != "auto":
         return precision
-    return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if _multiplies_bf16(device) else "fp32"
 
 
-def chosen(precision: Precision) -> str:
+def chosen(precision: Precision, device: torch.device) -> str:
     """The format, and why where `auto` chose it."""
-    found = resolve(precision)
-    why = " (chosen: no GPU with bf16)" if found == "fp32" else " (chosen: the GPU has it)"
-    return f"{found}{why if precision == 'auto' else ''}"
+    found = resolve(precision, device)
+    if precision != "auto":
+        return found
+    what, part = ("GPU", "bf16") if device.type == "cuda" else ("processor", "AMX")
+    return f"{found} (chosen: the {what} has {'' if found == 'bf16' else 'no '}{part})"
 
 
-def storage(precision: Precision) -> torch.dtype:
+def storage(found: Format) -> torch.dtype:
     """Format in which frozen weights are held; trained ones are always fp32."""
-    return torch.bfloat16 if resolve(precision) == "bf16" else torch.float32
+    return torch.bfloat16 if found == "bf16" else torch.float32
 
 
-def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
+def autocast(found: Format, device: torch.device) -> AbstractContextManager[None]:
     """Context for forward passes: matrix products in bf16 where that is the precision."""
-    if resolve(precision) == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+    return torch.autocast(device.type, torch.bfloat16) if found == "bf16" else nullcontext()
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    """Emulated, or in vectors only, bf16 saves memory but hardly time, and costs digits."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())

@@ -22,7 +22,7 @@ from tunesmith.training.forward import Forward, Term
 from tunesmith.training.ledger import Ledger
 from tunesmith.training.optimizer import build, options_of, parameter_groups, reapply, scheduler
 from tunesmith.training.passes import ModelForward, Passes
-from tunesmith.training.precision import Precision, autocast, chosen, storage
+from tunesmith.training.precision import Format, Precision, autocast, chosen, resolve, storage
 from tunesmith.training.probe import probe
 from tunesmith.training.router import NAME as ROUTER
 from tunesmith.training.schedule import Schedule
@@ -39,8 +39,9 @@ class Specialist(Validating):
         regularizers: Further terms of the loss, by the name under which they are logged.
         optimizer: Makes the optimizer from parameter groups; weight decay falls on matrices only.
         schedule: Learning rates by optimizer step.
-        precision: fp32; bf16 (frozen weights and matrix products, trained weights stay fp32); auto takes bf16 on a GPU.
-        compile: Fuse each layer's small operations by torch.compile; auto does where it was measured to pay for itself.
+        precision: fp32; bf16 (frozen weights and products, trained weights stay fp32); auto: bf16 on a GPU that has it
+            and on a CPU with AMX.
+        compile: Fuse each layer's small operations by torch.compile; auto does in bf16 runs of an hour on a CPU.
         template: A chat template (Jinja) where the base has none or another is wanted.
         from_scratch: Start from random weights; the base gives configuration and tokenizer.
         gradient_checkpointing: Compute activations again in backward: a third slower, much less memory; selective does
@@ -71,6 +72,7 @@ class Specialist(Validating):
         self.optimizer_factory = optimizer
         self.schedule = schedule
         self.precision = precision
+        self.runs_on = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # until a recipe says it
         self.compiling = compile
         self.template = template
         self.from_scratch = from_scratch
@@ -125,7 +127,7 @@ class Specialist(Validating):
             self.objective,
             adapter,
             regularizers,
-            dtype=storage(self.precision),
+            dtype=storage(self.format),
             from_scratch=self.from_scratch,
             gradient_checkpointing=self.gradient_checkpointing,
             router=self.router_aux_loss_coef,
@@ -147,9 +149,14 @@ class Specialist(Validating):
             root=attached.root,
         )
 
+    @property
+    def format(self) -> Format:
+        """Number format of frozen weights and products, for the device that the run is for."""
+        return resolve(self.precision, self.runs_on)
+
     def autocast(self) -> AbstractContextManager[None]:
         """Context of every forward pass, generation included."""
-        return autocast(self.precision, self.device)
+        return autocast(self.format, self.device)
 
     def describe(self) -> str:
         """The adapter and the share of the parameters that it trains."""
@@ -160,7 +167,7 @@ class Specialist(Validating):
     def describe_precision(self) -> str:
         """Number formats of frozen weights, trained weights and products."""
         assert self.attached is not None
-        return f"{chosen(self.precision)}{self.attached.quantization()}"
+        return f"{chosen(self.precision, self.runs_on)}{self.attached.quantization()}"
 
     def terms(self, forward: ModelForward) -> dict[str, Term]:
         """The loss, the experts' and the regularizers' terms of one pass, as sums with their units."""
@@ -269,7 +276,7 @@ class Specialist(Validating):
             attached=self.attached,
             trained=self.describe(),
             precision=self.describe_precision(),
-            dtype=storage(self.precision),
+            dtype=storage(self.format),
             from_scratch=self.from_scratch,
         ).write(directory)
 
