@@ -10,6 +10,7 @@ import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
+from lightning.pytorch import Trainer
 
 from tunesmith import DataError, RecipeError
 from tunesmith.training.base import load_base
@@ -17,6 +18,9 @@ from tunesmith.training.optimizer import build, parameter_groups, scheduler
 from tunesmith.training.precision import autocast, chosen, resolve, storage
 from tunesmith.training.randomness import Stream, seeded
 from tunesmith.training.schedule import Schedule
+from tunesmith.training.specialist import Specialist
+from tunesmith_plugins.adapters.lora import LoRA
+from tunesmith_plugins.objectives.next_token import NextToken
 
 TOKENIZER = Path(__file__).parents[2] / "plugins/tunesmith_plugins/bases/tiny-mistral"
 
@@ -274,3 +278,18 @@ def test_seeded_leaves_the_state_outside() -> None:
     assert torch.equal(torch.get_rng_state(), state)
     with seeded(5):
         assert torch.equal(torch.rand(3), one)
+
+
+def test_a_layout_that_another_device_needs_is_said(
+    base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = Specialist(str(base), NextToken(), LoRA(rank=2), precision="fp32")
+    module.load()
+    assert module.layout == "ragged"
+    module.trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    monkeypatch.setattr(Specialist, "device", torch.device("cuda"))
+    module.on_fit_start()
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr("tunesmith.training.probe.windowed_layers", lambda model: 1)
+    module.on_fit_start()
+    assert capsys.readouterr().out.startswith("layout on cuda is padded, not ragged: LlamaForCausalLM keeps the window")

@@ -27,7 +27,7 @@ def attended(inputs: list[Tensor], window: int | None) -> list[Tensor]:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("window", [None, 1, 16])
 @pytest.mark.parametrize("key_heads", [4, 2])
-def test_trap_35_the_kernel_for_all_documents_equals_one_document_at_a_time(
+def test_trap_35_attention_on_a_gpu_equals_the_cpus(
     key_heads: int, window: int | None, dtype: torch.dtype
 ) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -45,7 +45,7 @@ def test_a_recipe_trains_and_is_judged_on_a_gpu(bench: Any, adapter: str) -> Non
     on_gpu = {"accelerator": "gpu", "devices": 1, "max_steps": 20}
     bench.write(model={"adapter": {"class_path": adapter}, "precision": "auto"}, trainer=on_gpu)
     fitted = bench.done("fit", "--config", "tiny.yaml")
-    assert "bf16 (chosen: the GPU has it)" in fitted.out
+    assert "bf16 (chosen: the GPU has bf16)" in fitted.out
     assert "layout      ragged" in fitted.out
     bound = "--success.perplexity/perplexity"
     bench.done("test", "--config", "tiny.yaml", f"{bound}.at_most=0.9", f"{bound}.of=base")

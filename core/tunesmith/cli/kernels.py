@@ -29,10 +29,10 @@ def compiling(session: Session, trainer: Trainer) -> Compiling:
     return Compiling(choose(model.compiling, setting), strict=model.compiling is True, say=say)
 
 
-def describe(session: Session, trainer: Trainer, choice: Choice) -> str:
+def describe(session: Session, choice: Choice) -> str:
     """Attention and layers, in words."""
     assert session.model.attached is not None
-    attention = kernel(session.model.attached.model, session.model.layout, trainer.strategy.root_device)
+    attention = kernel(session.model.attached.model, session.model.layout)
     return f"attention by {attention}; layers {'' if choice.on else 'not '}compiled ({choice.why})"
 
 

@@ -87,7 +87,7 @@ def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None
     show_data(session)
     show_method(session)
     fact("precision", model.describe_precision())
-    fact("kernels", describe(session, trainer, choice))
+    fact("kernels", describe(session, choice))
     kind, threads = trainer.strategy.root_device.type, torch.get_num_threads()
     on_cpu = f", {threads} thread{'s' if threads > 1 else ''}" if kind == "cpu" else ""
     shards = ", weights in shards" if isinstance(trainer.strategy, FSDP2) else ""

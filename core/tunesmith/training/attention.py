@@ -50,7 +50,7 @@ def ragged_attention(
         softcap: Scores become `softcap * tanh(score / softcap)`.
         s_aux: A learned sink for each head, `[heads]`: takes part in the softmax, contributes no value.
         is_causal: Whether tokens look back only; the layer's own setting if None.
-        cu_seq_lens_q: `[n + 1]`, where each document begins, and T.
+        cu_seq_lens_q: `[n + 1]`, where each document begins, and T; best on the CPU, where no layer waits for it.
         max_length_q: Length of the longest document.
 
     Returns:
@@ -71,8 +71,6 @@ def ragged_attention(
         msg = f"{type(module).__name__} has a sliding window that looks ahead: not supported on ragged batches"
         raise RuntimeError(msg)
     plain = softcap is not None or s_aux is not None
-    if query.is_cuda and not plain and not dropout and query.dtype in (torch.bfloat16, torch.float16):
-        return _varlen(query, key, value, cu_seq_lens_q, max_length_q, scaling, sliding_window, causal), None
     lengths = cu_seq_lens_q.diff().tolist()
     # split, not slices: its backward is one concatenation instead of a zero-filled copy of all T tokens a document
     documents = zip(*(torch.split(x, lengths, 2) for x in (query, key, value)), strict=True)
@@ -125,38 +123,6 @@ def _softmax_attention(
     return F.dropout(weights.to(q.dtype), dropout) @ v
 
 
-def _varlen(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    limits: Tensor,
-    longest: int,
-    scaling: float | None,
-    window: int | None,
-    causal: bool,
-) -> Tensor:
-    """One kernel for all documents, in 16 bit on CUDA."""
-    from torch.nn.attention.varlen import varlen_attn
-
-    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
-    # the kernel's window counts the tokens to the left, transformers' counts the token itself as well
-    left = -1 if window is None else window - 1
-    out = varlen_attn(
-        q,
-        k,
-        v,
-        limits,
-        limits,
-        longest,
-        longest,
-        scale=scaling,
-        window_size=(left, 0) if causal else (-1, -1),
-        enable_gqa=q.shape[1] != k.shape[1],
-    )
-    assert isinstance(out, Tensor)
-    return out[None]
-
-
 AttentionInterface.register(RAGGED, ragged_attention)
 
 
@@ -191,7 +157,7 @@ def plain_name(model: PreTrainedModel) -> str:
     return "sdpa" if model._supports_sdpa else "eager"
 
 
-def kernel(model: PreTrainedModel, layout: str, device: torch.device) -> str:
+def kernel(model: PreTrainedModel, layout: str) -> str:
     """What computes the attention of training, in words."""
     if layout != "ragged":
         return f"transformers' {plain_name(model)}"
@@ -199,8 +165,6 @@ def kernel(model: PreTrainedModel, layout: str, device: torch.device) -> str:
     sinks = any(name.endswith("sinks") for name, _ in model.named_parameters())
     if sinks or getattr(config, "attn_logit_softcapping", None) is not None:
         return "a softmax written out, document by document"
-    if device.type == "cuda" and model.dtype in (torch.bfloat16, torch.float16):
-        return "torch's varlen_attn, all documents at once"
     return "SDPA, document by document"
 
 

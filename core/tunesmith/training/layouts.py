@@ -26,13 +26,14 @@ class States(NamedTuple):
 
 def ragged(body: nn.Module, batch: Batch, router: bool = False) -> States:
     """Run the documents as one row of T tokens; the attention keeps them apart."""
+    limits = batch.cu_seqlens.cpu()  # each layer reads them: off a GPU once, not once a layer
     with by_document(body, batch, rows=False):
         out = body(
             input_ids=batch.input_ids[None],
             position_ids=batch.position_ids[None],
             use_cache=False,
-            cu_seq_lens_q=batch.cu_seqlens,
-            cu_seq_lens_k=batch.cu_seqlens,
+            cu_seq_lens_q=limits,
+            cu_seq_lens_k=limits,
             max_length_q=batch.max_seqlen,
             max_length_k=batch.max_seqlen,
             **_asking(router),

@@ -189,8 +189,11 @@ class Specialist(Validating):
         """Probe again where the model has moved: another device has another attention kernel."""
         assert self.attached is not None
         if self.device.type != "cpu":
+            before = self.layout
             with self.gathered():
                 self.settle(replace(self.attached, probe=probe(self.network, self.adapter.layout)))
+            if self.layout != before:
+                self.print(f"layout on {self.device.type} is {self.layout}, not {before}: {self.layout_reason}")
 
     def on_train_start(self) -> None:
         """Take up the random state of the checkpoint, or begin one that depends on seed and rank alone."""
