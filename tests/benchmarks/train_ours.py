@@ -1,8 +1,8 @@
 """tunesmith's sides of train.py: `python train_ours.py TASK`. The last line printed is the meter's result as JSON.
 
-`fit` is Trainer and loader as the command puts them together, without checkpoints and progress; where layers are
-compiled, that happens before the clock starts, and how long it takes is printed. `loop` is the same
-model, passes, loss, optimizer, clipping and batches in a loop written by hand: what the one takes more is Lightning.
+`fit` is Trainer, callbacks and loader as the command puts them together; where layers are compiled, that happens before
+the clock starts, and how long it takes is printed. `loop` is the same model, passes, loss,
+optimizer, clipping and batches in a loop written by hand: what the one takes more is Lightning.
 """
 
 import json
@@ -17,7 +17,9 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from train_meter import Meter
 
+from tunesmith.cli.curve import Curve
 from tunesmith.cli.metrics_file import MetricsFile
+from tunesmith.cli.progress import TrainingProgress
 from tunesmith.cli.quiet import quieten
 from tunesmith.data.batch import Batch
 from tunesmith.data.encode import EncodedRow
@@ -25,6 +27,7 @@ from tunesmith.data.encoded import Encoded
 from tunesmith.data.example import Example
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
+from tunesmith.training.checkpoint import StepCheckpoint
 from tunesmith.training.compiling import compile_layers, trial
 from tunesmith.training.optimizer import build, parameter_groups
 from tunesmith.training.schedule import Schedule
@@ -84,18 +87,17 @@ def fit(model: Specialist, batches: PlanLoader, meter: Meter, task: Task) -> Non
         def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
             note(meter, batch, trainer.callback_metrics["loss"])
 
-    Path(task["work"]).mkdir(exist_ok=True)
+    work = Path(task["work"])
+    work.mkdir(exist_ok=True)
     trainer = Trainer(
         max_epochs=1,
         accelerator="cpu" if task["device"] == "cpu" else "gpu",
         devices=1,
         gradient_clip_val=CLIP,
-        logger=MetricsFile(Path(task["work"])),
-        enable_checkpointing=False,
-        enable_progress_bar=False,
+        logger=MetricsFile(work),
         enable_model_summary=False,
         use_distributed_sampler=False,
-        callbacks=[Watch(), Stopping()],
+        callbacks=[Watch(), Curve(), StepCheckpoint(work / "checkpoints"), TrainingProgress(), Stopping()],
     )
     with meter:
         trainer.fit(model, batches)

@@ -27,9 +27,7 @@ def attended(inputs: list[Tensor], window: int | None) -> list[Tensor]:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("window", [None, 1, 16])
 @pytest.mark.parametrize("key_heads", [4, 2])
-def test_trap_35_attention_on_a_gpu_equals_the_cpus(
-    key_heads: int, window: int | None, dtype: torch.dtype
-) -> None:
+def test_trap_35_attention_on_a_gpu_equals_the_cpus(key_heads: int, window: int | None, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     shapes = [(1, heads, sum(LENGTHS), 64) for heads in (4, key_heads, key_heads)]
     inputs = [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]

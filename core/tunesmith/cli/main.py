@@ -33,7 +33,7 @@ _PLACE_ADVICE = "free that place, or choose another: --trainer.default_root_dir 
 # Threads that spin without end on a busy machine cost a factor of 50 (decision 11). Some microseconds of it before they
 # sleep are 1.6 times faster than none on an idle one (small models, 2 cores). oneDNN keeps code for 1,024 shapes, about
 # a megabyte each, and nearly every ragged batch has a length of its own: a step needs some dozens. Read by torch.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "GOMP_SPINCOUNT": "30000",
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 our fault, 2 the user's mistake, 3 success was not met, 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    for name, value in _ENVIRONMENT.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         code = _dispatch(words)
