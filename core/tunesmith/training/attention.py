@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
+from tunesmith.training.causal import attend, suits
+
 RAGGED = "tunesmith_ragged"
 # How many layers said that they have a window, while `counting_windows`; None otherwise.
 _windows: ContextVar[list[int] | None] = ContextVar("windows", default=None)
@@ -79,6 +81,8 @@ def ragged_attention(
         mask = _window_mask(q, sliding_window) if sliding_window is not None and sliding_window < q.shape[2] else None
         if plain:
             outputs.append(_softmax_attention(q, k, v, causal, mask, dropout, scaling, softcap, s_aux))
+        elif causal and mask is None and not dropout and suits(q, k, v):
+            outputs.append(attend(q, k, v, scaling))
         else:
             outputs.append(
                 F.scaled_dot_product_attention(
