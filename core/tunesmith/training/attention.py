@@ -74,10 +74,12 @@ def ragged_attention(
         raise RuntimeError(msg)
     plain = softcap is not None or s_aux is not None
     lengths = cu_seq_lens_q.diff().tolist()
-    # split, not slices: its backward is one concatenation instead of a zero-filled copy of all T tokens a document
-    documents = zip(*(torch.split(x, lengths, 2) for x in (query, key, value)), strict=True)
+    # split, not slices: its backward is one concatenation instead of a zero-filled copy of all T tokens a document;
+    # along the tokens as projections wrote them, `[1, T, heads, width]`, so that what is put together needs no copy
+    documents = zip(*(torch.split(x.transpose(1, 2), lengths, 1) for x in (query, key, value)), strict=True)
     outputs = []
-    for q, k, v in documents:
+    for document in documents:
+        q, k, v = (x.transpose(1, 2) for x in document)
         mask = _window_mask(q, sliding_window) if sliding_window is not None and sliding_window < q.shape[2] else None
         if plain:
             outputs.append(_softmax_attention(q, k, v, causal, mask, dropout, scaling, softcap, s_aux))
@@ -89,7 +91,7 @@ def ragged_attention(
                     q, k, v, mask, dropout, causal and mask is None, scale=scaling, enable_gqa=q.shape[1] != k.shape[1]
                 )
             )
-    return torch.cat(outputs, 2).transpose(1, 2), None
+    return torch.cat([x.transpose(1, 2) for x in outputs], 1), None
 
 
 def _window_mask(query: Tensor, window: int) -> Tensor:
