@@ -112,7 +112,7 @@ class Fused(LoraVariant):
         return added
 
 
-def _forward(layer: Any, x: "Tensor", *args: Any, **kwargs: Any) -> "Tensor":
+def alone(layer: Any, x: "Tensor", *args: Any, **kwargs: Any) -> "Tensor":
     """The whole layer at once where it is plain; else peft's own forward, with `Fused` inside."""
     dtype = None if args or kwargs else plain(layer, x)
     if dtype is None:
@@ -160,7 +160,7 @@ def fuse(model: "nn.Module") -> None:
             layer.lora_variant[_NAME] = Fused()
             layer.cast_input_dtype_enabled = False
             if type(layer) is Linear and type(layer.base_layer) is torch.nn.Linear:
-                layer.__dict__["forward"] = partial(_forward, layer)
+                layer.__dict__["forward"] = partial(alone, layer)
 
 
 def is_fused(layer: "nn.Module") -> bool:

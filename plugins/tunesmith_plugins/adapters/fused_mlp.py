@@ -14,7 +14,8 @@ import torch
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from tunesmith_plugins.adapters.fused_lora import derivative, is_fused, operands, plain, product
+from tunesmith_plugins.adapters.fused_lora import is_fused, operands, plain
+from tunesmith_plugins.adapters.fused_shared import Layer, again, derivatives, products
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,41 +25,37 @@ _PARTS = ("gate_proj", "up_proj", "down_proj")
 
 
 class _Gated(Function):
-    """`product` of `act(gate) * up`; all of one dtype."""
+    """`down(act(gate(x)) * up(x))` with frozen weights; all of one dtype."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        gate: "Tensor",
-        up: "Tensor",
-        act: Activation,
-        weight: "Tensor",
-        bias: "Tensor | None",
-        lora_down: "Tensor",
-        lora_up: "Tensor",
-        scaling: float,
-    ) -> "Tensor":
-        rows = (act(gate) * up).reshape(-1, gate.shape[-1])
-        out, hidden = product(rows, weight, bias, lora_down, lora_up, scaling)
-        ctx.save_for_backward(gate, up, hidden, weight, lora_down, lora_up)
-        ctx.act, ctx.scaling = act, scaling
-        return out.view(*gate.shape[:-1], -1)
+    def forward(ctx: Any, x: "Tensor", act: Activation, *flat: Any) -> "Tensor":
+        first, second, last = (Layer(*flat[start : start + 5]) for start in (0, 5, 10))
+        rows = x.reshape(-1, x.shape[-1])
+        (gate, up), hidden = products(rows, (first, second))
+        (out,), inner = products(act(gate) * up, (last,))
+        weights = (t for layer in (first, second, last) for t in (layer.weight, layer.down, layer.up))
+        ctx.save_for_backward(rows, gate, up, hidden, inner, *weights)
+        ctx.act, ctx.scalings = act, (first.scaling, second.scaling, last.scaling)
+        return out.view(*x.shape[:-1], -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: "Tensor") -> Any:
-        gate, up, hidden, weight, lora_down, lora_up = ctx.saved_tensors
-        of_out = gradient.reshape(-1, gradient.shape[-1])
-        of_rows, of_hidden, of_lora_up = derivative(of_out, hidden, weight, lora_down, lora_up, ctx.scaling, True)
-        assert of_rows is not None
-        of_product = of_rows.view(gate.shape)
+        rows, gate, up, hidden, inner, *flat = ctx.saved_tensors
+        layers = again(flat, ctx.scalings)
         leaf = gate.detach().requires_grad_()
         with torch.enable_grad():
             activated = ctx.act(leaf)
-        of_lora_down = of_hidden.t() @ (activated.detach() * up).view(-1, gate.shape[-1])
-        of_up = of_product * activated.detach()
+        product = activated.detach() * up
+        of_out = gradient.reshape(-1, gradient.shape[-1])
+        of_product, *of_last = derivatives((of_out,), product, inner, layers[2:], True)
+        assert of_product is not None
+        of_up = torch.mul(of_product, activated.detach(), out=product)
         (of_gate,) = torch.autograd.grad(activated, leaf, of_product.mul_(up))
-        return of_gate, of_up, None, None, None, of_lora_down, of_lora_up, None
+        of_rows, *of_first = derivatives((of_gate, of_up), rows, hidden, layers[:2], ctx.needs_input_grad[0])
+        shaped = None if of_rows is None else of_rows.view(*gradient.shape[:-1], -1)
+        pairs = (pair for parts in (of_first, of_last) for pair in zip(*parts, strict=True))
+        return shaped, None, *(part for pair in pairs for part in (None, None, *pair, None))
 
 
 def fuse_mlps(model: "nn.Module") -> None:
@@ -78,13 +75,13 @@ def unfuse_mlps(model: "nn.Module") -> None:
 
 def _forward(mlp: Any, x: "Tensor") -> "Tensor":
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-        gate, up = mlp.gate_proj(x), mlp.up_proj(x)
-        dtype = plain(mlp.down_proj, gate) if is_fused(mlp.down_proj) else None
-        if dtype is not None and dtype == gate.dtype == up.dtype and gate.requires_grad:
-            out: Tensor = _Gated.apply(gate, up, mlp.act_fn, *operands(mlp.down_proj, dtype))  # type: ignore[no-untyped-call]
+        layers = [getattr(mlp, part) for part in _PARTS]
+        dtypes = {plain(layer, x) if is_fused(layer) else None for layer in layers}
+        dtype = dtypes.pop()
+        if not dtypes and dtype is not None:
+            flat = [part for layer in layers for part in operands(layer, dtype)]
+            out: Tensor = _Gated.apply(x.to(dtype), mlp.act_fn, *flat)  # type: ignore[no-untyped-call]
             return out
-        result: Tensor = mlp.down_proj(mlp.act_fn(gate) * up)
-        return result
     own: Tensor = type(mlp).forward(mlp, x)
     return own
 

@@ -44,6 +44,7 @@ class LoRA(Adapter):
 
         from tunesmith_plugins.adapters.fused_lora import fuse
         from tunesmith_plugins.adapters.fused_mlp import fuse_mlps
+        from tunesmith_plugins.adapters.fused_shared import share
 
         config = LoraConfig(
             r=self.rank,
@@ -62,6 +63,7 @@ class LoRA(Adapter):
             warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match", RuntimeWarning)
             attached = get_peft_model(model, config)
         fuse(attached)
+        share(attached)
         fuse_mlps(attached)
         return attached
 

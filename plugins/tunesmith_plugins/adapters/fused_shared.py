@@ -1,0 +1,135 @@
+"""LoRA's layers that read the same rows, run together: query, key and value of an attention, gate and up of an MLP.
+
+Their downward products are one product, with all ranks side by side, and so are its derivatives; the gradients of the
+rows are added by the products themselves. Alone, each layer reads the rows once more, forward and backward, and
+autograd adds the gradients up.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from tunesmith_plugins.adapters.fused_lora import alone, is_fused, operands, plain
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_PARTS = ("q_proj", "k_proj", "v_proj")
+
+
+class Layer(NamedTuple):
+    """What one layer multiplies by: `[out, in]`, `[out]`, `[rank, in]`, `[out, rank]`."""
+
+    weight: "Tensor"
+    bias: "Tensor | None"
+    down: "Tensor"
+    up: "Tensor"
+    scaling: float
+
+
+def products(rows: "Tensor", layers: Sequence[Layer]) -> "tuple[list[Tensor], Tensor]":
+    """The layers' outputs, `[n, out]` each, and their downward products side by side, `[n, ranks]`."""
+    hidden = rows @ torch.cat([layer.down for layer in layers]).t()
+    outs = []
+    for layer, part in zip(layers, _parts(hidden, layers), strict=True):
+        outs.append(F.linear(rows, layer.weight, layer.bias).addmm_(part, layer.up.t(), alpha=layer.scaling))
+    return outs, hidden
+
+
+def derivatives(
+    of_outs: "Sequence[Tensor]", rows: "Tensor", hidden: "Tensor", layers: Sequence[Layer], of_rows: bool
+) -> "tuple[Tensor | None, tuple[Tensor, ...], list[Tensor]]":
+    """Gradients of the rows, if asked for, of each layer's `down`, and of each layer's `up`."""
+    pairs = list(zip(of_outs, layers, strict=True))
+    of_hidden = torch.cat([(of_out @ layer.up).mul_(layer.scaling) for of_out, layer in pairs], 1)
+    total = None
+    if of_rows:
+        total = of_outs[0] @ layers[0].weight
+        for of_out, layer in pairs[1:]:
+            total.addmm_(of_out, layer.weight)
+        total.addmm_(of_hidden, torch.cat([layer.down for layer in layers]))
+    of_downs = torch.split(of_hidden.t() @ rows, [len(layer.down) for layer in layers])
+    parts = zip(pairs, _parts(hidden, layers), strict=True)
+    return total, of_downs, [(of_out.t() @ part).mul_(layer.scaling) for (of_out, layer), part in parts]
+
+
+def _parts(hidden: "Tensor", layers: Sequence[Layer]) -> "tuple[Tensor, ...]":
+    return torch.split(hidden, [len(layer.down) for layer in layers], 1)
+
+
+def again(kept: "Sequence[Tensor]", scalings: Sequence[float]) -> list[Layer]:
+    """Layers as backward needs them, from the weights that forward kept of each: its own, `down` and `up`."""
+    triples = zip(kept[::3], kept[1::3], kept[2::3], scalings, strict=True)
+    return [Layer(weight, None, down, up, scaling) for weight, down, up, scaling in triples]
+
+
+class _Shared(Function):
+    """`products` with frozen weights; all of one dtype."""
+
+    @staticmethod
+    def forward(ctx: Any, x: "Tensor", *flat: Any) -> "tuple[Tensor, ...]":
+        layers = [Layer(*flat[start:end]) for start, end in pairwise(range(0, len(flat) + 1, 5))]
+        rows = x.reshape(-1, x.shape[-1])
+        outs, hidden = products(rows, layers)
+        ctx.save_for_backward(rows, hidden, *(t for layer in layers for t in (layer.weight, layer.down, layer.up)))
+        ctx.scalings = [layer.scaling for layer in layers]
+        return tuple(out.view(*x.shape[:-1], -1) for out in outs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: "Tensor") -> Any:
+        rows, hidden, *flat = ctx.saved_tensors
+        layers = again(flat, ctx.scalings)
+        of_outs = [gradient.reshape(-1, gradient.shape[-1]) for gradient in gradients]
+        total, of_downs, of_ups = derivatives(of_outs, rows, hidden, layers, ctx.needs_input_grad[0])
+        shaped = None if total is None else total.view(*gradients[0].shape[:-1], -1)
+        return shaped, *(part for pair in zip(of_downs, of_ups, strict=True) for part in (None, None, *pair, None))
+
+
+class _Group:
+    """Layers that are called in turn with one input: the first call runs all, the next ones fetch what is theirs."""
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        self.layers = layers
+        self.given: Tensor | None = None
+        self.waiting: dict[int, Tensor] = {}
+        self.together = True
+
+    def __call__(self, index: int, x: "Tensor", *args: Any, **kwargs: Any) -> "Tensor":
+        if x is self.given and index in self.waiting:
+            out = self.waiting.pop(index)
+            self.given = x if self.waiting else None
+            return out
+        if self.waiting:  # a model that calls them otherwise: from now on each by itself
+            self.together, self.given, self.waiting = False, None, {}
+        dtype = None if index or args or kwargs else self._dtype(x)
+        if dtype is None:
+            return alone(self.layers[index], x, *args, **kwargs)
+        flat = [part for layer in self.layers for part in operands(layer, dtype)]
+        own, *others = _Shared.apply(x.to(dtype), *flat)  # type: ignore[no-untyped-call]
+        self.given, self.waiting = x, dict(enumerate(others, 1))
+        first: Tensor = own
+        return first
+
+    def _dtype(self, x: "Tensor") -> "torch.dtype | None":
+        """The dtype in which all can run; None where they cannot."""
+        if not self.together or not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return None
+        dtypes = {plain(layer, x) for layer in self.layers}
+        return dtypes.pop() if len(dtypes) == 1 else None
+
+
+def share(model: "nn.Module") -> None:
+    """Let attentions' projections run together that `fuse` made run at once."""
+    for module in model.modules():
+        layers = [getattr(module, part, module) for part in _PARTS]
+        if all(map(is_fused, layers)):
+            group = _Group(layers)
+            for index, layer in enumerate(layers):
+                layer.__dict__["forward"] = partial(group, index)
