@@ -2,7 +2,7 @@
 
 Most families turn queries and keys by a function of their module, `apply_rotary_pos_emb`, which copies both halves
 several times. It is replaced there, for the whole process, as Liger (Hsu et al. 2024, arXiv:2410.10989) replaces it;
-each family's own is tried first, values and derivatives, and else left alone.
+each family's own is tried first, values bit by bit, and derivatives; or else it is left alone.
 """
 
 import inspect
@@ -31,8 +31,9 @@ class _Rotated(Function):
         ctx.save_for_backward(cos, sin)
         half = x.shape[-1] // 2
         out = x * cos
-        out[..., :half].addcmul_(x[..., half:], sin[..., :half], value=-1)
-        out[..., half:].addcmul_(x[..., :half], sin[..., half:])
+        # rounded one by one, as they are written out
+        out[..., :half].sub_(x[..., half:] * sin[..., :half])
+        out[..., half:].add_(x[..., :half] * sin[..., half:])
         return out
 
     @staticmethod
@@ -57,8 +58,9 @@ def fuse_rotary(model: nn.Module) -> None:
 def _replacing(own: Apply) -> Apply:
     @wraps(own)
     def apply(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, unsqueeze_dim: int = 1) -> tuple[Tensor, Tensor]:
-        plain = all(x.device.type == "cpu" and x.dtype == cos.dtype and x.shape[-1] == cos.shape[-1] for x in (q, k))
-        if not plain or cos.requires_grad or torch.compiler.is_compiling():
+        alike = all(x.device.type == "cpu" and x.dtype == cos.dtype and x.shape[-1] == cos.shape[-1] for x in (q, k))
+        trains = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad) and not cos.requires_grad
+        if not (alike and trains) or torch.compiler.is_compiling():
             return own(q, k, cos, sin, unsqueeze_dim=unsqueeze_dim)
         cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
         return _Rotated.apply(q, cos, sin), _Rotated.apply(k, cos, sin)  # type: ignore[no-untyped-call]
@@ -79,8 +81,9 @@ def _is_plain(own: Apply) -> bool:
         for apply in (own, _replacing(own)):
             with torch.enable_grad():
                 out = apply(*inputs, cos, sin)
-                results.append([*out, *torch.autograd.grad([x.square().sum() for x in out], inputs)])
+                results.append((out, torch.autograd.grad([x.square().sum() for x in out], inputs)))
     except (RuntimeError, TypeError, ValueError):
         return False
-    pairs = zip(*results, strict=True)
-    return all(x.shape == y.shape and bool((x - y).norm() <= _TOLERANCE * y.norm()) for x, y in pairs)
+    (values, derived), (ours, fused) = results
+    same = all(map(torch.equal, values, ours))
+    return same and all(bool((x - y).norm() <= _TOLERANCE * x.norm()) for x, y in zip(derived, fused, strict=True))
