@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunesmith import Regularizer
+from tunesmith.cli.arguments import parse
 from tunesmith.cli.lean import lean
 from tunesmith.cli.refusals import refusals
 from tunesmith.cli.runs import digest
+from tunesmith.cli.trainer_cli import open_session, sections
 from tunesmith.errors import RecipeError
 
 CONFIG = ("--config", "tiny.yaml")
@@ -21,7 +25,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "precision of the trainer": ({"trainer": {"precision": "bf16-mixed"}}, "model.precision (auto, bf16 or fp32)"),
     "no batch": ({"trainer": {"limit_train_batches": 0}}, "trainer.limit_train_batches is 0, which leaves none of "),
     "part of a batch": ({"trainer": {"limit_train_batches": 0.001}}, "trainer.limit_train_batches is 0.001"),
-    "part of validation": ({"trainer": {"limit_val_batches": 0.001}}, "trainer.limit_val_batches: You requested"),
+    "part of validation": (
+        {"trainer": {"limit_val_batches": 0.001}},
+        "trainer.limit_val_batches is 0.001, which leaves none",
+    ),
     "no gold column": ({"evaluators": {"alerts": GOLD}}, "has no column 'allergies'"),
     "generation": ({"generation": {"max_new_tokens": 0}}, "generation.max_new_tokens is 0"),
     "negative penalty": (
@@ -40,6 +47,32 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "not logged: trainer.limit_val_batches is 0",
     ),
 }
+
+
+# What `fit` refuses of a Trainer; `preview` must say the same, word by word.
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "first FSDP": ({"strategy": "fsdp"}, "use fsdp2"),
+    "no such strategy": ({"strategy": "ddpp"}, "trainer.strategy is ddpp, which there is none of; did you mean ddp?"),
+    "accelerator": ({"accelerator": "cpuu"}, "trainer: You selected an invalid accelerator"),
+    "clipping": ({"gradient_clip_algorithm": "nrm"}, "trainer.gradient_clip_algorithm"),
+    "share of training": ({"limit_train_batches": 1.5}, "trainer.limit_train_batches: You have passed invalid value"),
+    "share of validation": ({"limit_val_batches": 0.001}, "trainer.limit_val_batches is 0.001, which leaves none"),
+    "no length": ({"max_steps": -1, "max_time": "00:00:01:00"}, "needs to know the run's length"),
+    "unknown metric": (
+        {"callbacks": [{"class_path": "EarlyStopping", "init_args": {"monitor": "router"}}]},
+        "EarlyStopping monitors router, which is not logged",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_preview_refuses_what_fit_refuses(name: str, bench: Any) -> None:
+    changes, said = REFUSED[name]
+    bench.write(trainer=changes)
+    fit, preview = (bench.done(verb, *CONFIG, code=2).err for verb in ("fit", "preview"))
+    assert said in fit
+    assert preview == fit
+    assert not bench.runs()
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -313,3 +346,34 @@ def test_an_overlay_alone_is_told_so_and_nothing_else(bench: Any) -> None:
     ran = bench.done("fit", "--config", "over.yaml", code=2)
     alone = "data is missing; an overlay never runs alone: --config RECIPE --config OVERLAY"
     assert ran.err == f"over.yaml: {alone}\n"
+
+
+class Noise(Regularizer):
+    """Perturbs, and has no term of its own."""
+
+    def perturb(self, embeddings: Any, batch: Any) -> Any:
+        return embeddings + 0.0
+
+
+def test_every_term_that_is_logged_can_be_watched_and_no_other(bench: Any) -> None:
+    config = transformers.MixtralConfig(
+        vocab_size=4096, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, num_local_experts=4, max_position_embeddings=256,
+    )  # fmt: skip
+    directory = bench.folder / "moe"
+    transformers.MixtralForCausalLM(config).save_pretrained(directory)
+    transformers.AutoTokenizer.from_pretrained(bench.recipe["model"]["base"]).save_pretrained(directory)
+    watching = [
+        {"class_path": "EarlyStopping", "init_args": {"monitor": name}} for name in ("router", "reg/anchor", "loss")
+    ]
+    anchor = {"class_path": "KLToBase", "init_args": {"weight": 0.1}}
+    model = {"base": str(directory), "router_aux_loss_coef": 0.1, "regularizers": {"anchor": anchor}}
+    bench.write(model=model, trainer={"callbacks": watching, "max_steps": 1})
+    bench.done("fit", *CONFIG)
+    [metrics] = bench.folder.glob("runs/tiny/*/metrics.csv")
+    header = metrics.read_text().splitlines()[0].split(",")
+    assert {"router", "reg/anchor", "loss", "val/loss", "lr", "grad_norm", "tokens/s"} <= set(header)
+    session = open_session(parse("preview", [*CONFIG, "--model.router_aux_loss_coef=0"], list(sections())))
+    session.model.regularizers["noise"] = Noise()
+    session.model.load()
+    assert session.model.term_names() == ["loss", "reg/anchor"], "no router, and nothing of what only perturbs"

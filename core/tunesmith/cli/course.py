@@ -4,24 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lightning.pytorch import Trainer
-
+from tunesmith.cli.place import Place, place_of
 from tunesmith.data.module import RecipeData
 from tunesmith.data.plan import MicroBatch, Plan
-
-# What decides about length; the rest of a recipe's options may ask for devices that are not here.
-_OPTIONS = (
-    "fast_dev_run",
-    "max_epochs",
-    "max_steps",
-    "limit_train_batches",
-    "limit_val_batches",
-    "overfit_batches",
-    "val_check_interval",
-    "check_val_every_n_epoch",
-    "accumulate_grad_batches",
-    "num_sanity_val_steps",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +14,7 @@ class Course:
     """What one process runs through.
 
     Args:
+        place: Where it runs.
         plan: Training's.
         validation: Validation's; None where there is none.
         steps: Optimizer steps; None where only the clock ends the run.
@@ -36,6 +22,7 @@ class Course:
         validations: Passes over the validation rows; that before the first step may be a part of one.
     """
 
+    place: Place
     plan: Plan
     validation: Plan | None
     steps: int | None
@@ -54,40 +41,33 @@ class Course:
         return whole * sum(first) + sum(first[:rest])
 
     def begun(self, most: int) -> list[MicroBatch]:
-        """Micro-batches of the epochs that are begun, of at most so many epochs."""
-        epochs = range(min(self.epochs, most))
-        return [micro for epoch in epochs for micro in self.plan.epoch(epoch, 0)[: len(self.plan)]]
+        """Micro-batches of all processes in the epochs that are begun, of at most so many epochs."""
+        return [micro for epoch in range(min(self.epochs, most)) for micro in self.plan.everywhere(epoch)]
 
 
-def course(options: Mapping[str, Any], data: RecipeData) -> Course:
+def course(options: Mapping[str, Any], data: RecipeData, *, gpu: bool = False) -> Course:
     """Find out what a run would go through, as Lightning reads the options.
 
     Args:
         options: The recipe's, for its Trainer.
         data: Bound, with its rows.
+        gpu: Whether a GPU is asked about that may not be here.
+
+    Raises:
+        RecipeError: Lightning refuses the options.
     """
-    given = {key: options[key] for key in _OPTIONS if key in options}
-    silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    trainer: Any = Trainer(accelerator="cpu", devices=1, enable_model_summary=False, **silent, **given)
-    accumulate, world = trainer.accumulate_grad_batches, processes(options)
+    place = place_of(options, gpu=gpu)
+    trainer: Any = place.trainer
+    accumulate, world = trainer.accumulate_grad_batches, place.processes
     plan = data.plan("train", accumulate=accumulate, world=world, limit=trainer.limit_train_batches)
     limit = trainer.limit_val_batches
     there = bool(data.prepare_rows().splits["validation"]) and limit != 0
     validation = data.plan("validation", world=world, limit=limit) if there else None
     micros, steps = _length(trainer, len(plan), accumulate)
     if validation is None or not len(validation):
-        return Course(plan, None, steps, micros, 0)
+        return Course(place, plan, None, steps, micros, 0)
     before = min(1.0, trainer.num_sanity_val_steps / len(validation))
-    return Course(plan, validation, steps, micros, before + _validations(trainer, len(plan), micros))
-
-
-def processes(options: Mapping[str, Any]) -> int:
-    """How many processes share the rows; one where the recipe leaves it to what it finds."""
-    devices = options.get("devices")
-    each = len(devices) if isinstance(devices, list | tuple) else devices
-    if isinstance(each, str) and each.lstrip("-").isdigit():
-        each = int(each)
-    return (each if isinstance(each, int) and each > 0 else 1) * int(options.get("num_nodes") or 1)
+    return Course(place, plan, validation, steps, micros, before + _validations(trainer, len(plan), micros))
 
 
 def _length(trainer: Any, an_epoch: int, accumulate: int) -> tuple[int | None, int | None]:

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 
@@ -17,22 +15,21 @@ from tunesmith.cli.kernels import compiling
 from tunesmith.cli.metrics_file import MetricsFile
 from tunesmith.cli.opening import closing, command, encoded_counts, opening, why_no_validation
 from tunesmith.cli.progress import TrainingProgress
-from tunesmith.cli.refusals import refusals, refused
+from tunesmith.cli.refusals import making, refusals
 from tunesmith.cli.resume import Resumed, check_lock, check_position, comparable, find_resumed, make_lock, nothing_to_do
 from tunesmith.cli.runs import Run, new_run, write_json
 from tunesmith.cli.screen import is_first_rank, say
+from tunesmith.cli.trainer_checks import check_strategy, checked_callbacks
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
-from tunesmith.data.sources import open_sources
+from tunesmith.data.sources import SplitName, open_sources
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.run_test import audits_of, check_bases, rehearse
 from tunesmith.evaluation.success import check_names, produced
-from tunesmith.nearest import did_you_mean
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
 from tunesmith.training.disk import UnsavedError, writing
-from tunesmith.training.fsdp2 import chosen
-from tunesmith.training.optimizer import build, parameter_groups
-from tunesmith.training.stopping import Stopping, check_after_validation, why_early
+from tunesmith.training.optimizer import build, parameter_groups, scheduler
+from tunesmith.training.stopping import Stopping, why_early
 
 
 def prepare_data(session: Session, directory: Path | None) -> Curated:
@@ -60,7 +57,7 @@ def fit(session: Session) -> int:
     """Train; exit code 0 when the adapter is saved. Thresholds are `test`'s business."""
     check_length(session)
     check_judgement(session)
-    session.trainer_options["strategy"] = chosen(session.trainer_options.get("strategy") or "auto")
+    check_strategy(session)
     resumed, checkpoint = find_resumed(session)
     curated = prepare_data(session, session.root / session.name)
     curated.need("train")
@@ -157,7 +154,10 @@ def check_evidence(session: Session, curated: Curated) -> None:
     """Find before training what the optimizer or `test` would refuse, now that rows and base are there."""
     model = session.model
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    build(model.optimizer_factory, parameter_groups(trained, model.adapter.groups(model.network)))
+    optimizer = build(model.optimizer_factory, parameter_groups(trained, model.adapter.groups(model.network)))
+    options = session.trainer_options
+    if not options.get("fast_dev_run") and all(options.get(key) in (None, -1) for key in ("max_epochs", "max_steps")):
+        scheduler(optimizer, model.schedule, math.inf)
     rehearse(session.evaluators, curated.splits["test"] or curated.splits["validation"])
 
 
@@ -209,16 +209,20 @@ def check_batches(session: Session) -> None:
     """Insist on something to train on: Lightning would save an adapter that saw nothing.
 
     Raises:
-        RecipeError: `trainer.limit_train_batches` leaves no micro-batch.
+        RecipeError: `trainer.limit_train_batches`, or a share of the validation batches, leaves no micro-batch.
     """
-    limit = session.trainer_options.get("limit_train_batches")
-    if limit is None:
-        return
-    there, left = len(session.data.plan("train")), len(session.data.plan("train", limit=limit))
-    if left == 0:
-        said = f"trainer.limit_train_batches is {limit:g}"
-        msg = f"{said}, which leaves none of {there} micro-batches to train on; raise it"
-        raise RecipeError(msg)
+    options, splits = session.trainer_options, session.data.prepare_rows().splits
+    asked: list[tuple[SplitName, str, str]] = [("train", "limit_train_batches", "train")]
+    if splits["validation"] and options.get("limit_val_batches"):
+        asked.append(("validation", "limit_val_batches", "validate"))
+    for split, key, verb in asked:
+        limit = options.get(key)
+        if limit is None:
+            continue
+        there, left = len(session.data.plan(split)), len(session.data.plan(split, limit=limit))
+        if left == 0:
+            msg = f"trainer.{key} is {limit:g}, which leaves none of {there} micro-batches to {verb} on; raise it"
+            raise RecipeError(msg)
 
 
 def make_trainer(session: Session, run: Run, own: list[Callback]) -> Trainer:
@@ -228,39 +232,16 @@ def make_trainer(session: Session, run: Run, own: list[Callback]) -> Trainer:
         RecipeError: Lightning refuses the options, or a callback watches a metric that is not logged.
     """
     options = dict(session.trainer_options)
-    given = options.pop("callbacks", None) or []
-    callbacks: list[Callback] = list(given) if isinstance(given, list) else [given]
-    _check_monitors(session, callbacks)
-    check_after_validation(
-        callbacks,
-        validates=not why_no_validation(session),
-        once_an_epoch=options.get("val_check_interval") in (None, 1.0) and options.get("check_val_every_n_epoch") == 1,
-    )
+    callbacks = checked_callbacks(session)
+    options.pop("callbacks", None)
     named = options.pop("logger", None)
     if options.get("enable_progress_bar") is not False and not any(isinstance(c, ProgressBar) for c in callbacks):
         own = [*own, TrainingProgress()]
-    try:
+    with making(options):
         logger: Any = False if named is False else [MetricsFile(run.path), *session.loggers(run.path)]
         trainer = Trainer(**options, callbacks=[*callbacks, *own], logger=logger)
-    except (ArgumentError, MisconfigurationException, ImportError, ValueError, TypeError) as error:
-        raise RecipeError(refused(error, options)) from error
     trainer.callbacks.append(Stopping())  # type: ignore[attr-defined]  # behind the Timer that `max_time` brings
     return trainer
-
-
-def _check_monitors(session: Session, callbacks: list[Callback]) -> None:
-    """Lightning would notice after the first epoch only."""
-    logged = ["loss", "lr", "grad_norm", "tokens/s", *(f"reg/{name}" for name in session.model.regularizers)]
-    without = why_no_validation(session)
-    if not without:
-        logged.insert(0, "val/loss")
-    for callback in callbacks:
-        monitor = getattr(callback, "monitor", None)
-        if monitor is not None and monitor not in logged:
-            why = f": {without}" if monitor == "val/loss" else did_you_mean(monitor, logged)
-            name = type(callback).__name__
-            msg = f"trainer.callbacks: {name} monitors {monitor}, which is not logged{why}\nlogged: {', '.join(logged)}"
-            raise RecipeError(msg)
 
 
 def _restore_best(session: Session, checkpoints: StepCheckpoint, trainer: Trainer) -> int:

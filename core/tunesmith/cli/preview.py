@@ -12,6 +12,7 @@ from tunesmith.cli.gpus import gpu_bytes
 from tunesmith.cli.opening import encoded_counts, show_data, show_method
 from tunesmith.cli.runs import write_json
 from tunesmith.cli.screen import console, fact, say
+from tunesmith.cli.trainer_checks import check_strategy, checked_callbacks
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.encode import EncodedRow
 from tunesmith.errors import RecipeError
@@ -24,12 +25,14 @@ def preview(session: Session) -> int:
     """Show examples token by token, counts, steps, and what a step costs; exit code 0."""
     check_length(session)
     check_judgement(session)
+    check_strategy(session)
     shown = _number(session.arguments.options.get("examples", "2"))
     gpu = _stated_gpu(session)
     curated = prepare_data(session, None)
     curated.need("train")
     check_batches(session)
     check_evidence(session, curated)
+    checked_callbacks(session)
     rows = session.data.encoded("train").rows
     for row in rows[:shown]:
         _show(session, row)

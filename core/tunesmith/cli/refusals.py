@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import PurePath
 from typing import Any
 
+from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from tunesmith.errors import RecipeError, TunesmithError
@@ -38,6 +39,22 @@ def refusals(options: Collection[str]) -> Iterator[None]:
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         if not _is_refusal(error):
             raise
+        raise RecipeError(refused(error, options)) from error
+
+
+@contextmanager
+def making(options: Collection[str]) -> Iterator[None]:
+    """Turn what a Trainer's constructor complains about into a message.
+
+    Args:
+        options: The Trainer's, one of which is probably the key that is wrong.
+
+    Raises:
+        RecipeError: Holds Lightning's sentence.
+    """
+    try:
+        yield
+    except (ArgumentError, MisconfigurationException, ImportError, ValueError, TypeError) as error:
         raise RecipeError(refused(error, options)) from error
 
 

@@ -94,8 +94,14 @@ class Plan:
 
     def epoch(self, epoch: int, rank: int) -> list[MicroBatch]:
         """Micro-batches of one rank, in order."""
-        windows = (self._deal(window, index) for index, window in enumerate(self.windows(epoch)))
-        return [micro for window in windows for micro in self._lanes(window)[rank]]
+        return [micro for window in self._dealt(epoch) for micro in self._lanes(window)[rank]]
+
+    def everywhere(self, epoch: int) -> list[MicroBatch]:
+        """Micro-batches of all ranks, window by window."""
+        return [micro for window in self._dealt(epoch) for micro in window]
+
+    def _dealt(self, epoch: int) -> Iterator[list[MicroBatch]]:
+        return (self._deal(window, index) for index, window in enumerate(self.windows(epoch)))
 
     def _lanes(self, window: list[MicroBatch]) -> list[list[MicroBatch]]:
         """Micro-batches of a window by rank: those that run side by side cost alike, and so do the ranks' sums."""

@@ -175,6 +175,12 @@ class Specialist(Validating):
         terms |= {f"reg/{name}": regularizer.penalty(forward) for name, regularizer in self.regularizers.items()}
         return {name: term for name, term in terms.items() if term is not None}
 
+    def term_names(self) -> list[str]:
+        """Names of the terms that every step logs; asked for when the model is loaded."""
+        assert self.attached is not None
+        adding = [name for name, r in self.regularizers.items() if type(r).penalty is not Regularizer.penalty]
+        return ["loss", *([ROUTER] if self.attached.router else []), *(f"reg/{name}" for name in adding)]
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return what makes the window's gradient the exact mean over its tokens on all ranks."""
         assert self.stream is not None

@@ -1,0 +1,52 @@
+"""What of a recipe's Trainer is refused before anything costs time, by `fit` and `preview` alike."""
+
+from lightning.pytorch import Callback
+
+from tunesmith.cli.opening import why_no_validation
+from tunesmith.cli.trainer_cli import Session
+from tunesmith.errors import RecipeError
+from tunesmith.nearest import did_you_mean
+from tunesmith.training.fsdp2 import chosen
+from tunesmith.training.stopping import check_after_validation
+
+
+def check_strategy(session: Session) -> None:
+    """Put the strategy that `trainer.strategy` means in its place.
+
+    Raises:
+        RecipeError: There is none such, or it cannot train exactly.
+    """
+    session.trainer_options["strategy"] = chosen(session.trainer_options.get("strategy") or "auto")
+
+
+def checked_callbacks(session: Session) -> list[Callback]:
+    """The recipe's own callbacks.
+
+    Raises:
+        RecipeError: One watches a metric that is not logged, or needs a validation that does not come.
+    """
+    options = session.trainer_options
+    given = options.get("callbacks") or []
+    callbacks: list[Callback] = list(given) if isinstance(given, list) else [given]
+    _check_monitors(session, callbacks)
+    check_after_validation(
+        callbacks,
+        validates=not why_no_validation(session),
+        once_an_epoch=options.get("val_check_interval") in (None, 1.0) and options.get("check_val_every_n_epoch") == 1,
+    )
+    return callbacks
+
+
+def _check_monitors(session: Session, callbacks: list[Callback]) -> None:
+    """Refuse names that are never logged; Lightning would notice after the first epoch only."""
+    logged = [*session.model.term_names(), "lr", "grad_norm", "tokens/s"]
+    without = why_no_validation(session)
+    if not without:
+        logged.insert(0, "val/loss")
+    for callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        if monitor is not None and monitor not in logged:
+            why = f": {without}" if monitor == "val/loss" else did_you_mean(monitor, logged)
+            name = type(callback).__name__
+            msg = f"trainer.callbacks: {name} monitors {monitor}, which is not logged{why}\nlogged: {', '.join(logged)}"
+            raise RecipeError(msg)
