@@ -213,7 +213,7 @@ def test_preview_names_the_largest_budget_for_a_gpu(bench: Any) -> None:
 def test_preview_says_what_does_not_fit_and_what_would_help(bench: Any) -> None:
     out = bench.done("preview", *CONFIG, "--examples=0", "--gpu=0.66", "--data.max_tokens=2000").out
     assert re.search(r"needs 0\.\d+ GiB \(computed\) and does NOT fit: 0\.\d+ GiB too much", out)
-    assert "with model.gradient_checkpointing it needs 0." in out
+    assert "with model.gradient_checkpointing: true it needs 0." in out
     tiny = bench.done("preview", *CONFIG, "--examples=0", "--gpu=0.5").out
     assert "nothing fits, and the longest row has" in tiny
     assert "did you mean l4 or l40s?" in bench.done("preview", *CONFIG, "--gpu=l40", code=2).err

@@ -1,6 +1,7 @@
 """What `preview` says of a run's steps, memory and time on this machine, from a few measured micro-batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,6 +10,8 @@ import torch
 from tunesmith.cli.course import Course, course
 from tunesmith.cli.device import device
 from tunesmith.cli.gpu_fit import show_gpu
+from tunesmith.cli.kernels import choice_of, show_kernels
+from tunesmith.cli.place import Place
 from tunesmith.cli.progress import clock
 from tunesmith.cli.screen import fact
 from tunesmith.cli.trainer_cli import Session
@@ -16,7 +19,9 @@ from tunesmith.data.batch import Batch
 from tunesmith.data.collate import collate
 from tunesmith.data.encode import EncodedRow
 from tunesmith.data.plan import MicroBatch, Plan
-from tunesmith.training.probing import optimizer_bytes, pass_footprint, size_of
+from tunesmith.training.compiling import Choice
+from tunesmith.training.portions import portion
+from tunesmith.training.probing import optimizer_bytes, pass_footprint, size_of, warm_up
 from tunesmith.training.process_memory import peak_resident, resident
 from tunesmith.training.rehearsal import Pace, Timing, pace, rehearse, step_seconds
 
@@ -46,7 +51,7 @@ class Estimate:
     """What a run on this machine takes.
 
     Args:
-        memory: Bytes at most.
+        memory: Bytes at most, of one process.
         computed: Whether the largest micro-batch was too long to be tried, so that its memory is computed.
         largest: Tokens of it.
         wall: Seconds on the clock; of one epoch where the run has no end of its own.
@@ -69,23 +74,51 @@ def show_cost(session: Session, gpu: int | None) -> None:
         session: With rows and model.
         gpu: Bytes of the GPU; None where none is stated.
     """
-    way = course(session.trainer_options, session.data)
-    plan = way.plan
+    way = course(session.trainer_options, session.data, gpu=gpu is not None)
+    plan, place = way.plan, way.place
+    layers = choice_of(session, place.trainer) if place.here else None
+    show_kernels(session, layers)
     each = f"{len(plan):,} micro-batches an epoch, {plan.accumulate} a step"
     each += f", {plan.used:.0%} of data.max_tokens used" if plan.used is not None else ""
     steps = f"{way.steps:,}" if way.steps else "until max_time, an unknown number of"
     fact("steps", f"{steps} optimizer steps: {each}")
+    if place.processes > 1:
+        fact("processes", str(place))
+    for line in _uncounted(place, layers):
+        fact("", line)
     here = device(session.trainer_options)
     if gpu is not None and here.type != "cuda":
         show_gpu(session, way, gpu)
         return
     found = estimate(session, way, here)
-    where = "on the GPU" if here.type == "cuda" else "of the process"
-    how = "; computed, it takes too long to try" if found.computed else ""
-    fact("memory", f"about {found.memory / 2**30:.2f} GiB {where} (largest micro-batch: {found.largest:,} tokens{how})")
+    fact("memory", _memory(place, here, found))
     fact("time", _time(session, way, found))
     if here.type == "cuda":
         show_gpu(session, way, gpu or torch.cuda.get_device_properties(here).total_memory)
+
+
+def _uncounted(place: Place, layers: Choice | None) -> list[str]:
+    """What the figures leave out."""
+    lines = []
+    if place.guessed:
+        lines.append("trainer.devices is left to the machine that trains; counted as one")
+    elif not place.here and place.device.type == "cpu":
+        lines.append("the devices that the recipe asks for are not here; measured on one that is")
+    if place.processes > 1:
+        lines.append("what processes send each other is not in the time")
+    if layers is not None and layers.on:
+        lines.append("layers are measured as they are before compiling, which takes a minute and then saves time")
+    return lines
+
+
+def _memory(place: Place, here: torch.device, found: Estimate) -> str:
+    where = "on the GPU" if here.type == "cuda" else "of the process"
+    if place.processes > 1:
+        where = "on each GPU" if here.type == "cuda" else "of each process"
+        if here.type == "cpu" and place.beside > 1:
+            where += f", {place.beside * found.memory / 2**30:.2f} GiB together"
+    how = "; computed, it takes too long to try" if found.computed else ""
+    return f"about {found.memory / 2**30:.2f} GiB {where} (largest micro-batch: {found.largest:,} tokens{how})"
 
 
 def _time(session: Session, way: Course, found: Estimate) -> str:
@@ -94,19 +127,28 @@ def _time(session: Session, way: Course, found: Estimate) -> str:
         return f"{speed}; trainer.max_time ends it"
     whole = found.wall.training + found.wall.validation
     parts = f"training {clock(found.wall.training)}, validation {clock(found.wall.validation)}"
-    busy = f"{found.processor.training + found.processor.validation:,.0f} s of processor time"
+    everyone = way.place.processes * (found.processor.training + found.processor.validation)
+    busy = f"{everyone:,.0f} s of processor time"
     until = ", if trainer.max_time does not end it" if session.trainer_options.get("max_time") else ""
     return f"about {clock(whole)} ({parts}; {busy}) at {speed}{until}"
 
 
 def estimate(session: Session, way: Course, here: torch.device) -> Estimate:
     """Measure a few micro-batches of the run, and add up the whole of it."""
-    model = session.model.to(here)
+    with _threads(way.place, here):
+        return _estimate(session, way, here)
+
+
+def _estimate(session: Session, way: Course, here: torch.device) -> Estimate:
+    place, model = way.place, session.model.to(here)
     model.on_fit_start()  # another device may run another layout
     rows = session.data.encoded("train").rows
     chosen = _chosen(way.plan, rows, way.begun(_EPOCHS), model.layout)
-    states, _ = optimizer_bytes(model)
+    loaded = resident() if here.type == "cpu" else 0
+    warm_up(model, rows[0])  # else `before` would lack a copy of the base
+    own = portion(model, place.processes if place.sharded else 1)
     # what the optimizer will hold, while passes are measured; filled, or the system would not give the memory yet
+    states = int(own.share * optimizer_bytes(model)[0])
     moments = torch.full((states,), 1, dtype=torch.uint8, device=here)
     before = _held(here)
     timings = rehearse(model, [_make(way.plan, rows, micro) for micro in chosen], _TRAINING)
@@ -118,12 +160,29 @@ def estimate(session: Session, way: Course, here: torch.device) -> Estimate:
     del moments
     if computed:
         memory = max(memory, before + pass_footprint(model, rows[chosen[-1].rows[0]]).peak(largest))
+    if place.sharded:  # each process loads all, and then keeps its shards
+        whole = portion(model, 1)
+        cut = whole.frozen - own.frozen + 2 * (whole.trained - own.trained)  # and gradients of what trains
+        memory = max(loaded, memory - cut + own.gathered)
     stepping = step_seconds(model)
     wall, processor = (
         _clocked(way, timings, validated, stepping[kind], ("wall", "processor")[kind]) for kind in range(2)
     )
+    wall = Clocked(place.crowding * wall.training, place.crowding * wall.validation)
     tokens = sum(way.plan.lengths) * _micros(way) / way.plan.whole
     return Estimate(memory, computed, largest.tokens, wall, processor, tokens / wall.training)
+
+
+@contextmanager
+def _threads(place: Place, here: torch.device) -> Iterator[None]:
+    """Context with as many threads as each of several processes on this machine has."""
+    before = torch.get_num_threads()
+    if here.type == "cpu" and place.here:
+        torch.set_num_threads(place.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _clocked(way: Course, training: Sequence[Timing], validation: Sequence[Timing], step: float, kind: str) -> Clocked:

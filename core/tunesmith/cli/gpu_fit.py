@@ -26,30 +26,35 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
     """
     model, rows = session.model, session.data.encoded("train").rows
     longest = max(rows, key=lambda row: row.length)
-    needs = Needs.of(model, pass_footprint(model, longest), way.plan.accumulate)
+    shards = way.place.processes if way.place.sharded else 1
+    needs = Needs.of(model, pass_footprint(model, longest, held=shards > 1), way.plan.accumulate, shards)
     worst = needs.worst(own_sizes(way, rows, model.layout))
     parts = needs.at(worst)
     fits = parts.total <= capacity
     verdict = "fits" if fits else f"does NOT fit: {(parts.total - capacity) / _GIB:.2f} GiB too much"
-    fact("gpu", f"{capacity / _GIB:.1f} GiB; the recipe needs {parts.total / _GIB:.2f} GiB (computed) and {verdict}")
+    each = f"each of {way.place.processes}: " if way.place.processes > 1 else ""
+    needed = f"the recipe needs {parts.total / _GIB:.2f} GiB (computed) and {verdict}"
+    fact("gpu", f"{each}{capacity / _GIB:.1f} GiB; {needed}")
     for line in _lines(needs, parts, worst):
         fact("", line)
     fact("max_tokens", _largest(needs, capacity, rows, model.layout))
-    if fits or model.gradient_checkpointing or not model.passes.model.supports_gradient_checkpointing:
+    if fits or model.gradient_checkpointing is True or not model.passes.model.supports_gradient_checkpointing:
         return
     with checkpointing(model, on=True):
-        leaner = needs.with_passes(pass_footprint(model, longest))
+        leaner = needs.with_passes(pass_footprint(model, longest, held=shards > 1))
     total = leaner.at(worst).total
     told = "fits" if total <= capacity else "does not fit either"
-    fact("", f"with model.gradient_checkpointing it needs {total / _GIB:.2f} GiB and {told}")
+    fact("", f"with model.gradient_checkpointing: true it needs {total / _GIB:.2f} GiB and {told}")
     fact("", f"and then: {_largest(leaner, capacity, rows, model.layout)}")
 
 
 def _lines(needs: Needs, parts: Parts, worst: Size) -> list[str]:
     token, supervised = needs.footprint.slope(worst)
     each = f"{token / _MIB:.3f} MiB a token, {supervised / _MIB:.3f} MiB more a trained one"
+    whole = [f"{_told(parts.gathered)} weights that are gathered for a pass"] if parts.gathered else []
     return [
         f"{_told(parts.weights)} frozen weights",
+        *whole,
         f"{_told(parts.trained)} trained weights and the optimizer's states",
         f"{_told(parts.step)} a step on {worst.tokens:,} tokens: activations, logits, gradients ({each})",
         f"{_told(parts.gaps)} reserve: {GAPS:.0%} of a step for gaps that torch's allocator leaves",

@@ -1,9 +1,11 @@
 """Which kernels a run uses, chosen once by what the recipe says, the device and the run's length."""
 
+from typing import Any
+
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import ModelParallelStrategy
 
-from tunesmith.cli.screen import say
+from tunesmith.cli.screen import fact, say
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.training.attention import kernel
 from tunesmith.training.compiling import Choice, Compiling, Setting, choose
@@ -11,6 +13,15 @@ from tunesmith.training.compiling import Choice, Compiling, Setting, choose
 
 def compiling(session: Session, trainer: Trainer) -> Compiling:
     """The callback that compiles the layers, or does not.
+
+    Raises:
+        RecipeError: `model.compile` is true, where it cannot be.
+    """
+    return Compiling(choice_of(session, trainer), strict=session.model.compiling is True, say=say)
+
+
+def choice_of(session: Session, trainer: Trainer) -> Choice:
+    """Whether the layers are compiled under this Trainer, and why.
 
     Raises:
         RecipeError: `model.compile` is true, where it cannot be.
@@ -26,14 +37,21 @@ def compiling(session: Session, trainer: Trainer) -> Compiling:
         sharded=isinstance(trainer.strategy, ModelParallelStrategy),
         work=_tokens(session, trainer) * model.attached.sizes()[1],
     )
-    return Compiling(choose(model.compiling, setting), strict=model.compiling is True, say=say)
+    return choose(model.compiling, setting)
 
 
-def describe(session: Session, choice: Choice) -> str:
-    """Attention and layers, in words."""
-    assert session.model.attached is not None
-    attention = kernel(session.model.attached.model, session.model.layout)
-    return f"attention by {attention}; layers {'' if choice.on else 'not '}compiled ({choice.why})"
+def show_kernels(session: Session, choice: Choice | None) -> None:
+    """Print number formats, attention and layers as facts.
+
+    Args:
+        session: Loaded.
+        choice: As `choice_of` gave it; None where another machine decides.
+    """
+    model: Any = session.model
+    attention = kernel(model.attached.model, model.layout)
+    layers = f"layers {'' if choice.on else 'not '}compiled ({choice.why})" if choice else ""
+    fact("precision", model.describe_precision())
+    fact("kernels", f"attention by {attention}; {layers or 'whether layers are compiled is decided there'}")
 
 
 def _tokens(session: Session, trainer: Trainer) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
-from tunesmith.cli.kernels import describe
+from tunesmith.cli.kernels import show_kernels
 from tunesmith.cli.runs import Run
 from tunesmith.cli.screen import fact, say, warn
 from tunesmith.cli.trainer_cli import Session
@@ -86,8 +86,7 @@ def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None
     fact("base", f"{model.base}{' (from scratch)' if model.from_scratch else ''}")
     show_data(session)
     show_method(session)
-    fact("precision", model.describe_precision())
-    fact("kernels", describe(session, choice))
+    show_kernels(session, choice)
     kind, threads = trainer.strategy.root_device.type, torch.get_num_threads()
     on_cpu = f", {threads} thread{'s' if threads > 1 else ''}" if kind == "cpu" else ""
     shards = ", weights in shards" if isinstance(trainer.strategy, FSDP2) else ""

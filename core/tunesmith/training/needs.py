@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from tunesmith.training.footprint import Footprint, Size, storages
-from tunesmith.training.probing import held_tensors, optimizer_bytes
+from tunesmith.training.footprint import Footprint, Size
+from tunesmith.training.portions import portion
+from tunesmith.training.probing import optimizer_bytes
 from tunesmith.training.specialist import Specialist
 
 # CUDA's own context, the kernels that were loaded, and the libraries' workspaces: 0.5 to 0.7 GiB on cards of today.
@@ -23,6 +24,7 @@ class Parts:
         step: The most of a pass (activations, logits, gradients, temporaries) and of an optimizer step.
         gaps: What the allocator cannot reuse.
         context: CUDA's own.
+        gathered: Weights in shards that are whole at once.
     """
 
     weights: int
@@ -30,11 +32,12 @@ class Parts:
     step: float
     gaps: float
     context: int
+    gathered: int = 0
 
     @property
     def allocated(self) -> float:
         """What `torch.cuda.max_memory_allocated` would say."""
-        return self.weights + self.trained + self.step
+        return self.weights + self.trained + self.gathered + self.step
 
     @property
     def total(self) -> float:
@@ -51,8 +54,9 @@ class Needs:
         trained: As in `Parts`.
         gradients: Bytes of all gradients.
         stepping: Bytes that an optimizer step holds besides.
-        accumulates: Whether gradients of earlier micro-batches are there while a pass runs.
+        accumulates: Whether gradients are there while a pass runs, beside what it holds.
         footprint: Of a pass.
+        gathered: As in `Parts`.
     """
 
     weights: int
@@ -61,21 +65,29 @@ class Needs:
     stepping: int
     accumulates: bool
     footprint: Footprint
+    gathered: int = 0
 
     @classmethod
-    def of(cls, model: Specialist, footprint: Footprint, accumulate: int) -> "Needs":
-        """Add up what a loaded model and its optimizer hold."""
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        states, beside = optimizer_bytes(model)
-        own = storages(trained)
-        frozen = storages(held_tensors(model)) - own
-        return cls(frozen, own + states, own, beside, accumulate > 1, footprint)
+    def of(cls, model: Specialist, footprint: Footprint, accumulate: int, shards: int = 1) -> "Needs":
+        """Add up what one process holds of a loaded model and its optimizer.
+
+        Args:
+            model: Whole.
+            footprint: Of its passes; where weights will be in shards, with gradients held.
+            accumulate: Micro-batches a step.
+            shards: Among how many processes weights, gradients and the optimizer's states are cut.
+        """
+        own = portion(model, shards)
+        states, beside = (int(own.share * size) for size in optimizer_bytes(model))
+        gradients = own.trained  # of the weights' format
+        held = accumulate > 1 or shards > 1
+        return cls(own.frozen, own.trained + states, gradients, beside, held, footprint, own.gathered)
 
     def at(self, size: Size) -> Parts:
         """The parts with micro-batches of this size."""
         held = self.footprint.peak(size) + (self.gradients if self.accumulates else 0)
         step = max(held, self.gradients + self.stepping)
-        return Parts(self.weights, self.trained, step, GAPS * step, CONTEXT)
+        return Parts(self.weights, self.trained, step, GAPS * step, CONTEXT, self.gathered)
 
     def worst(self, sizes: Iterable[Size]) -> Size:
         """The size that needs most."""

@@ -44,26 +44,37 @@ def size_of(rows: Sequence[EncodedRow], layout: str) -> Size:
     return Size(sum(lengths), sum(s.supervised for s in sequences), sum(length**2 for length in lengths))
 
 
-def pass_footprint(model: Specialist, row: EncodedRow) -> Footprint:
+def warm_up(model: Specialist, row: EncodedRow) -> None:
+    """Run a small pass, which loads what is loaded when it is first used: kernels, and a copy of the base.
+
+    Args:
+        model: It has no gradients after it.
+        row: Lends its tokens and its example.
+    """
+    training_pass(model, collate([_stretched(row, *_PROBES[0])]).to(model.device))
+    model.zero_grad(set_to_none=True)
+
+
+def pass_footprint(model: Specialist, row: EncodedRow, *, held: bool = False) -> Footprint:
     """Find what a training pass holds at any size, from small passes over what becomes of one row.
 
     Args:
         model: Loaded, in the precision and on the kind of device that are asked about. It has no gradients after it.
         row: Lends its tokens and its example.
+        held: Whether all gradients are there already, and are not counted: as each layer's are added to shards at once.
     """
     copies = 1 if len(row.sequences) > 1 else 2
     batches = {}
     for length, supervised in _PROBES:
         rows = [_stretched(row, length, supervised)] * copies
         batches[size_of(rows, model.layout)] = collate(rows).to(model.device)
-    first = next(iter(batches.values()))
-    training_pass(model, first)  # loads what is loaded when first used
-    model.zero_grad(set_to_none=True)
+    warm_up(model, row)
     config = model.passes.model.config.get_text_config()
     wide = config.hidden_size * (2 if model.passes.model.dtype.itemsize == 2 else 4)
     # the selected state, and a gradient for each term that is summed in chunks
     each_further = wide * (2 + len(model.regularizers))
-    return footprint(lambda size: _timeline(model, batches[size]), list(batches), model.passes.chunk_size, each_further)
+    chunk = model.passes.chunk_size
+    return footprint(lambda size: _timeline(model, batches[size], held), list(batches), chunk, each_further)
 
 
 def optimizer_bytes(model: Specialist) -> tuple[int, int]:
@@ -106,8 +117,13 @@ def checkpointing(model: Specialist, on: bool) -> Iterator[None]:
         recompute(model.passes.model, model.gradient_checkpointing)
 
 
-def _timeline(model: Specialist, batch: Batch) -> list[int]:
+def _timeline(model: Specialist, batch: Batch, held: bool = False) -> list[int]:
     known = [*held_tensors(model), *batch._tensors().values()]
+    if held:
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        for parameter in trained:
+            parameter.grad = torch.zeros_like(parameter)
+            known.append(parameter.grad)
     with LiveBytes(known) as counted:
         terms = model.terms(model.passes(batch))
         torch.stack([term.sum for term in terms.values()]).sum().backward()  # type: ignore[no-untyped-call]
