@@ -209,7 +209,13 @@ class Regularizer(Plugin):
         """Called once before the first step with passes over the training rows (a Fisher matrix)."""
 
     def perturb(self, embeddings: "Tensor", batch: "Batch") -> "Tensor":
-        """Change input embeddings `[T, width]` in training; never called in evaluation (trap 36)."""
+        """Change input embeddings `[T, width]` in training; never called in evaluation (trap 36).
+
+        The embeddings are those of the batch's documents one after the other (`batch.cu_seqlens`), padding left out.
+        A method that draws random numbers draws each row's from a generator that is seeded by the row's id
+        (`batch.examples[int(at)].id for at in batch.sequence_example`), and by its document where a row has two: the
+        result is then the same however rows are batched, packed or padded, accumulated and shared among processes.
+        """
         return embeddings
 
 
