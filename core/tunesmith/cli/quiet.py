@@ -26,12 +26,14 @@ _NOISE = (
 
 
 def quieten() -> None:
-    """Silence banners, tips and progress bars of Lightning and transformers; their errors stay."""
+    """Silence banners, tips and progress bars of Lightning, transformers and bitsandbytes; their errors stay."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.WARNING)
         for handler in logger.handlers:
             handler.setLevel(logging.WARNING)
+    # it warns at import, which a recipe's optimizer may be the first to ask for, that an optional kernel is not there
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     for text in _NOISE:
         warnings.filterwarnings("ignore", message=text)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
