@@ -22,7 +22,7 @@ from tunesmith.cli.quiet import quieten
 from tunesmith.cli.trainer_cli import Session, open_session, sections
 from tunesmith.data.collate import collate
 from tunesmith.errors import RecipeError
-from tunesmith.training.footprint import Footprint, LiveBytes, Size, footprint
+from tunesmith.training.footprint import Footprint, LiveBytes, Size, footprint, storages
 from tunesmith.training.needs import Needs
 from tunesmith.training.probing import (
     _stretched,
@@ -250,6 +250,25 @@ def test_measuring_changes_no_weight_and_leaves_no_gradient(bench: Any) -> None:
     assert not found.computed
     assert found.wall.training > 0
     assert found.wall.validation > 0
+
+
+def test_a_copy_of_the_base_counts_where_memory_is_computed(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunesmith.cli import estimate
+
+    anchor = "--model.regularizers={anchor: {class_path: KLToBase, init_args: {weight: 0.1}}}"
+    session = opened("--model.adapter=Full", anchor)
+    model, rows = session.model, session.data.encoded("train").rows
+    own = storages(held_tensors(model))
+    monkeypatch.setattr(estimate, "_TRAINING", 0.0)
+    monkeypatch.setattr(estimate, "_held", lambda here: float(storages(held_tensors(model))))
+    monkeypatch.setattr(estimate, "_peak", lambda here: 0.0)
+    way = course(session.trainer_options, session.data)
+    found = estimate.estimate(session, way, torch.device("cpu"))
+    assert found.computed
+    largest = max((size_of([rows[i] for i in m.rows], model.layout) for m in way.begun(1)), key=lambda s: s.tokens)
+    passing = pass_footprint(model, rows[0]).peak(largest)
+    weights = 4 * sum(p.numel() for p in model.network.parameters())
+    assert found.memory - passing == pytest.approx(own + weights, rel=0.01)
 
 
 def test_measuring_stops_in_time_and_measures_the_first_in_any_case(bench: Any) -> None:
