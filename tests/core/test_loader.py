@@ -6,6 +6,7 @@ import textwrap
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import lightning
@@ -210,6 +211,31 @@ def test_a_batch_is_ragged_and_trap_9_no_document_starts_with_a_label() -> None:
     assert batch.sequence.tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 2]
     assert batch.max_seqlen == 4
     assert not batch.ghost
+
+
+class Copied(torch.Tensor):
+    """Says whether it is pinned, and notes how it was copied."""
+
+    pinned = False
+    asked: list[bool] = []  # noqa: RUF012
+
+    def is_pinned(self, *_):
+        return self.pinned
+
+    def to(self, *_, non_blocking=False, **__):
+        self.asked.append(non_blocking)
+        return self
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_pinned_batch_is_copied_while_the_process_goes_on(pinned, monkeypatch) -> None:
+    monkeypatch.setattr(Copied, "pinned", pinned)
+    monkeypatch.setattr(Copied, "asked", [])
+    batch = collate([row(1), row(2)])
+    tensors = {name: tensor.as_subclass(Copied) for name, tensor in batch._tensors().items()}
+    moved = Recorder().transfer_batch_to_device(replace(batch, **tensors), torch.device("meta"), 0)
+    assert Copied.asked == [pinned] * 5, "as Lightning moves it"
+    assert moved.examples == batch.examples
 
 
 def test_a_ghost_has_no_labels() -> None:

@@ -60,8 +60,12 @@ class Batch:
     ghost: bool = False
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
-        """Return a copy with all tensors on `device`."""
-        return replace(self, **{k: v.to(device, non_blocking=non_blocking) for k, v in self._tensors().items()})
+        """Return a copy with all tensors on `device`; pinned ones are copied while this process goes on.
+
+        Lightning asks for that with plain tensors only.
+        """
+        tensors = self._tensors().items()
+        return replace(self, **{k: v.to(device, non_blocking=non_blocking or v.is_pinned()) for k, v in tensors})
 
     def pin_memory(self) -> "Batch":
         """Return a copy in page-locked memory, for asynchronous copies to a GPU."""
