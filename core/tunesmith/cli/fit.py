@@ -15,6 +15,7 @@ from tunesmith.cli.kernels import compiling
 from tunesmith.cli.metrics_file import MetricsFile
 from tunesmith.cli.opening import closing, command, encoded_counts, opening, why_no_validation
 from tunesmith.cli.progress import TrainingProgress
+from tunesmith.cli.ranks import LostError, SaidError, failing_together
 from tunesmith.cli.refusals import making, refusals
 from tunesmith.cli.resume import Resumed, check_lock, check_position, comparable, find_resumed, make_lock, nothing_to_do
 from tunesmith.cli.runs import Run, new_run, write_json
@@ -93,17 +94,20 @@ def fit(session: Session) -> int:
     opening(session, run, trainer, checkpoint, kernels.choice)
     begin, busy = time.monotonic(), time.process_time()
     try:
-        with refusals(session.trainer_options):
+        with failing_together(), refusals(session.trainer_options):
             trainer.fit(session.model, datamodule=session.data, ckpt_path=checkpoint, weights_only=True)
     except StoppedError as stop:
         say(f"{stop}\ngo on with: {command(session, 'fit', '--ckpt_path', 'last')}")
         return stop.exit_code
-    except RecipeError as error:
-        if not is_first_rank():
-            return error.exit_code  # all ranks find the same wrong, and one says so
-        if isinstance(error, UnsavedError):
-            raise _with_way_on(error, session, checkpoints) from error
+    except SaidError as error:
+        return error.exit_code
+    except LostError as error:
+        if checkpoints.last.exists():
+            msg = f"{error}\ngo on with: {command(session, 'fit', '--ckpt_path', 'last')}"
+            raise LostError(msg) from error
         raise
+    except UnsavedError as error:
+        raise _with_way_on(error, session, checkpoints) from error
     except SystemExit:  # what Lightning makes of a second Ctrl-C
         raise KeyboardInterrupt from None
     step = _keep_best(session, run, checkpoints, trainer)

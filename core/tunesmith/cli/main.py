@@ -32,11 +32,13 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 _PLACE_ADVICE = "free that place, or choose another: --trainer.default_root_dir for runs, --output for answers"
 # Threads that spin without end on a busy machine cost a factor of 50 (decision 11). Some microseconds of it before they
 # sleep are 1.6 times faster than none on an idle one (small models, 2 cores). oneDNN keeps code for 1,024 shapes, about
-# a megabyte each, and nearly every ragged batch has a length of its own: a step needs some dozens. Read by torch.
+# a megabyte each, and nearly every ragged batch has a length of its own: a step needs some dozens. When one of several
+# processes has ended, torch prints the frames in which the others notice (warnings). All are read by torch.
 ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "GOMP_SPINCOUNT": "30000",
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
     "TOKENIZERS_PARALLELISM": "false",
 }
 
