@@ -228,12 +228,12 @@ def test_a_gpu_computes_in_bf16_unless_the_recipe_says_otherwise(bench: Any) -> 
     assert auto == bf16 != fp32
 
 
-def test_a_padded_budget_counts_the_padding(bench: Any) -> None:
+def test_a_budget_holds_rows_of_the_longest_kind(bench: Any) -> None:
     rows = opened().data.encoded("train").rows
-    longest, shortest = max(r.length for r in rows), min(r.length for r in rows)
-    ragged, padded = budget_size(500, rows, "ragged"), budget_size(500, rows, "padded")
-    assert ragged.tokens == 500
-    assert padded.tokens == longest * (1 + (500 - longest) // shortest) > 500
+    longest = max(r.length for r in rows)
+    worst = budget_size(500, rows)
+    assert (worst.tokens, worst.squares) == (500, 500 * longest)
+    assert budget_size(5, rows).squares == 25
 
 
 def test_measuring_changes_no_weight_and_leaves_no_gradient(bench: Any) -> None:

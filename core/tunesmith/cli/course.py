@@ -36,7 +36,7 @@ class Course:
 
     def cost(self) -> float:
         """Cost of all micro-batches that are trained on, as the plan counts; of one epoch where the clock ends it."""
-        first = [sum(self.plan.costs[row] for row in micro.rows) for micro in self.plan.epoch(0, 0)[: len(self.plan)]]
+        first = [self.plan.cost(micro.rows) for micro in self.plan.epoch(0, 0)[: len(self.plan)]]
         whole, rest = divmod(self.micros if self.micros is not None else len(first), len(first))
         return whole * sum(first) + sum(first[:rest])
 

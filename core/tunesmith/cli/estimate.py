@@ -11,6 +11,7 @@ from tunesmith.cli.course import Course, course
 from tunesmith.cli.device import device
 from tunesmith.cli.gpu_fit import show_gpu
 from tunesmith.cli.kernels import choice_of, show_kernels
+from tunesmith.cli.opening import micro_batches
 from tunesmith.cli.place import Place
 from tunesmith.cli.progress import clock
 from tunesmith.cli.screen import fact
@@ -75,13 +76,11 @@ def show_cost(session: Session, gpu: int | None) -> None:
         gpu: Bytes of the GPU; None where none is stated.
     """
     way = course(session.trainer_options, session.data, gpu=gpu is not None)
-    plan, place = way.plan, way.place
+    place = way.place
     layers = choice_of(session, place.trainer) if place.here else None
     show_kernels(session, layers)
-    each = f"{len(plan):,} micro-batches an epoch, {plan.accumulate} a step"
-    each += f", {plan.used:.0%} of data.max_tokens used" if plan.used is not None else ""
     steps = f"{way.steps:,}" if way.steps else "until max_time, an unknown number of"
-    fact("steps", f"{steps} optimizer steps: {each}")
+    fact("steps", f"{steps} optimizer steps: {micro_batches(way.plan)}")
     if place.processes > 1:
         fact("processes", str(place))
     for line in _uncounted(place, layers):
@@ -153,7 +152,7 @@ def _estimate(session: Session, way: Course, here: torch.device) -> Estimate:
     before = _held(here)
     timings = rehearse(model, [_make(way.plan, rows, micro) for micro in chosen], _TRAINING)
     largest = size_of([rows[i] for i in chosen[-1].rows], model.layout)
-    computed = max(t.cost for t in timings) < _cost(way.plan, chosen[-1])
+    computed = max(t.cost for t in timings) < way.plan.cost(chosen[-1].rows)
     validated = _validated(session, way)
     memory = _peak(here)
     model.zero_grad(set_to_none=True)
@@ -192,7 +191,7 @@ def _clocked(way: Course, training: Sequence[Timing], validation: Sequence[Timin
     if way.validation is None or not validation:
         return Clocked(trained, 0.0)
     micros = way.validation.epoch(0, 0)[: len(way.validation)]
-    once = _pace(validation, kind).seconds(len(micros), sum(_cost(way.validation, micro) for micro in micros))
+    once = _pace(validation, kind).seconds(len(micros), sum(way.validation.cost(micro.rows) for micro in micros))
     return Clocked(trained, way.validations * once)
 
 
@@ -215,20 +214,16 @@ def _validated(session: Session, way: Course) -> list[Timing]:
 def _chosen(plan: Plan, rows: Sequence[EncodedRow], micros: Sequence[MicroBatch], layout: str) -> list[MicroBatch]:
     """A few micro-batches of all costs; the one with most tokens is the last."""
     real = [micro for micro in micros if not micro.ghost]
-    by_cost = sorted(real, key=partial(_cost, plan))
+    by_cost = sorted(real, key=lambda micro: plan.cost(micro.rows))
     largest = max(real, key=lambda micro: size_of([rows[i] for i in micro.rows], layout).tokens)
     places = sorted({round(share * (len(by_cost) - 1)) for share in _QUANTILES})
     few = [by_cost[place] for place in places if by_cost[place] is not largest]
     return [*few, largest]
 
 
-def _cost(plan: Plan, micro: MicroBatch) -> float:
-    return sum(plan.costs[row] for row in micro.rows)
-
-
 def _make(plan: Plan, rows: Sequence[EncodedRow], micro: MicroBatch) -> tuple[float, Callable[[], Batch]]:
     own = [rows[i] for i in micro.rows]
-    return _cost(plan, micro), partial(collate, own, micro.window)
+    return plan.cost(micro.rows), partial(collate, own, micro.window)
 
 
 def _micros(way: Course) -> int:

@@ -50,6 +50,7 @@ def prepare_data(session: Session, directory: Path | None) -> Curated:
         directory,
         max_positions=positions,
         quadratic=session.model.attached.quadratic(),
+        padded=session.model.layout == "padded",
     )
     return session.data.prepare_rows()
 

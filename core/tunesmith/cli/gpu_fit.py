@@ -37,7 +37,7 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
     fact("gpu", f"{each}{capacity / _GIB:.1f} GiB; {needed}")
     for line in _lines(needs, parts, worst):
         fact("", line)
-    fact("max_tokens", _largest(needs, capacity, rows, model.layout))
+    fact("max_tokens", _largest(needs, capacity, rows))
     if fits or model.gradient_checkpointing is True or not model.passes.model.supports_gradient_checkpointing:
         return
     with checkpointing(model, on=True):
@@ -45,7 +45,7 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
     total = leaner.at(worst).total
     told = "fits" if total <= capacity else "does not fit either"
     fact("", f"with model.gradient_checkpointing: true it needs {total / _GIB:.2f} GiB and {told}")
-    fact("", f"and then: {_largest(leaner, capacity, rows, model.layout)}")
+    fact("", f"and then: {_largest(leaner, capacity, rows)}")
 
 
 def _lines(needs: Needs, parts: Parts, worst: Size) -> list[str]:
@@ -66,9 +66,9 @@ def _told(size: float) -> str:
     return f"{size / _GIB:.2f} GiB" if size >= _GIB / 10 else f"{size / _MIB:.1f} MiB"
 
 
-def _largest(needs: Needs, capacity: int, rows: Sequence[EncodedRow], layout: str) -> str:
+def _largest(needs: Needs, capacity: int, rows: Sequence[EncodedRow]) -> str:
     longest = max(row.length for row in rows)
-    most = needs.largest(capacity, lambda tokens: budget_size(tokens, rows, layout), _MOST)
+    most = needs.largest(capacity, lambda tokens: budget_size(tokens, rows), _MOST)
     if most < longest:
         room = f"{most:,} tokens fit" if most else "nothing fits"
         return f"{room}, and the longest row has {longest:,}, which is trained alone in whatever data.max_tokens says"
@@ -80,17 +80,12 @@ def own_sizes(way: Course, rows: Sequence[EncodedRow], layout: str) -> list[Size
     return [size_of([rows[i] for i in micro.rows], layout) for micro in way.begun(_EPOCHS) if not micro.ghost]
 
 
-def budget_size(tokens: int, rows: Sequence[EncodedRow], layout: str) -> Size:
+def budget_size(tokens: int, rows: Sequence[EncodedRow]) -> Size:
     """The worst micro-batch that a budget of so many tokens allows.
 
-    Its rows are the most supervised ones. Padded, they are one row of the longest kind among as many of the shortest as
-    the budget has room for; ragged, all as long as the longest.
+    Its rows are the most supervised ones, all as long as the longest.
     """
     longest = max(row.length for row in rows)
     share = max(sum(s.supervised for s in row.sequences) / row.length for row in rows)
     one = min(tokens, longest)
-    if layout == "padded":
-        shortest = min(row.length for row in rows)
-        documents = 1 + max(0, tokens - one) // shortest
-        return Size(documents * one, math.ceil(tokens * share), documents * one**2)
     return Size(tokens, math.ceil(tokens * share), tokens * one)

@@ -11,6 +11,7 @@ from tunesmith.cli.kernels import show_kernels
 from tunesmith.cli.runs import Run
 from tunesmith.cli.screen import fact, say, warn
 from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.plan import Plan
 from tunesmith.data.sources import SplitName
 from tunesmith.training.compiling import Choice
 from tunesmith.training.fsdp2 import FSDP2
@@ -79,6 +80,12 @@ def show_method(session: Session) -> None:
     fact("layout", f"{model.layout}: {model.layout_reason}")
 
 
+def micro_batches(plan: Plan) -> str:
+    """How many there are, and how full they are where tokens are their measure."""
+    full = f", {plan.used:.1%} of data.max_tokens used" if plan.used is not None else ""
+    return f"{len(plan):,} micro-batches an epoch, {plan.accumulate} a step{full}"
+
+
 def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None, choice: Choice) -> None:
     """What was chosen and why, before the first step."""
     model = session.model
@@ -86,6 +93,9 @@ def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None
     fact("base", f"{model.base}{' (from scratch)' if model.from_scratch else ''}")
     show_data(session)
     show_method(session)
+    limit = session.trainer_options.get("limit_train_batches")
+    accumulate, world = trainer.accumulate_grad_batches, trainer.world_size
+    fact("batches", micro_batches(session.data.plan("train", accumulate=accumulate, world=world, limit=limit)))
     show_kernels(session, choice)
     kind, threads = trainer.strategy.root_device.type, torch.get_num_threads()
     on_cpu = f", {threads} thread{'s' if threads > 1 else ''}" if kind == "cpu" else ""

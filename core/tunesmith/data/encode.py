@@ -8,6 +8,7 @@ from typing import Any
 
 from tunesmith.data.encoded import Encoded, Unit
 from tunesmith.data.example import Example, Origin
+from tunesmith.data.packing import Shape
 from tunesmith.data.truncate import Truncation, truncate
 from tunesmith.errors import DataError, RowError
 from tunesmith.plugins.blame import blamed
@@ -62,6 +63,11 @@ class EncodedSplit:
     def lengths(self) -> list[int]:
         """Tokens of each row."""
         return [row.length for row in self.rows]
+
+    @cached_property
+    def shapes(self) -> list[Shape]:
+        """Documents of each row, and the longest of them."""
+        return [Shape(len(row.sequences), max(len(s.ids) for s in row.sequences)) for row in self.rows]
 
     @cached_property
     def units(self) -> dict[Unit, list[int]]:

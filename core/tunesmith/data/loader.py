@@ -5,6 +5,7 @@ of seed and epoch. No worker holds any of it, so that it is right for any number
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -131,12 +132,13 @@ _LAYOUT = (
     "trainer.accumulate_grad_batches",
     "number of processes",
     "seed_everything",
+    "padding within data.max_tokens",
 )
 
 
 def layout_differences(then: Sequence[int], now: Sequence[int]) -> list[str]:
     """What two layouts of a plan do not share, in words."""
-    named = zip(_LAYOUT, then, now, strict=True)
+    named = zip_longest(_LAYOUT, then, now, fillvalue=0)
     return [f"{name} was {before} and is {after}" for name, before, after in named if before != after]
 
 

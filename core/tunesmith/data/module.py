@@ -29,7 +29,8 @@ class RecipeData(lightning.LightningDataModule):
         max_length: Tokens a sequence at most; the base's positions where it is not set.
         truncation: What to do with a longer one: cut its end, cut the prompt's front, or drop the row.
         batch_size: Examples a micro-batch and device; the two of a pair are one.
-        max_tokens: Tokens a micro-batch and device at most, instead of `batch_size`; a longer row is alone in its own.
+        max_tokens: Tokens a micro-batch and device at most, instead of `batch_size`, padding included where the base
+            needs it; a longer row is alone in its own.
         workers: Processes that make batches; 0 makes them in the training process.
         reject_limit: Share of a source's rows that may be unreadable before the run stops.
         keep_rejected: Whether `rejected.jsonl` holds the rows' text.
@@ -62,6 +63,7 @@ class RecipeData(lightning.LightningDataModule):
         self._bound: tuple[ChatRenderer, Objective, int, Path | None] | None = None
         self._longest = max_length
         self._quadratic = 0.0
+        self._padded = False
         self._curated: Curated | None = None
         self._encoded: dict[SplitName, EncodedSplit] = {}
         self._restored: dict[str, Any] | None = None
@@ -76,6 +78,7 @@ class RecipeData(lightning.LightningDataModule):
         *,
         max_positions: int | None = None,
         quadratic: float = 0.0,
+        padded: bool = False,
     ) -> None:
         """Say what the rest of the recipe brings; before any use.
 
@@ -86,12 +89,13 @@ class RecipeData(lightning.LightningDataModule):
             directory: The run's, for `rejected.jsonl`; None writes nothing.
             max_positions: Tokens that the base can tell the places of; longer rows are truncated to it.
             quadratic: As in `Plan`.
+            padded: Whether documents are padded to the longest of their micro-batch.
 
         Raises:
             RecipeError: An option has a value that cannot be.
         """
         self._check(max_positions)
-        self._quadratic = quadratic
+        self._quadratic, self._padded = quadratic, padded
         limits = [limit for limit in (self.max_length, max_positions) if limit is not None]
         self._longest = min(limits, default=None)
         if self._bound is not None and self._bound[2] != seed:
@@ -165,6 +169,7 @@ class RecipeData(lightning.LightningDataModule):
             seed=self._ready()[2],
             shuffle=training and shuffle,
             quadratic=self._quadratic,
+            shapes=rows.shapes if self._padded and self.max_tokens is not None else None,
         )
         return replace(whole, limit=int(len(whole) * limit) if isinstance(limit, float) else limit)
 

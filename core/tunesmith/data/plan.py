@@ -15,7 +15,7 @@ import numpy as np
 
 from tunesmith.data.batch import Window
 from tunesmith.data.encoded import Unit
-from tunesmith.data.packing import bins_needed, pack
+from tunesmith.data.packing import Shapes, area, bins_needed, pack
 
 Rows = tuple[int, ...]
 
@@ -50,6 +50,7 @@ class Plan:
         shuffle: Whether rows are permuted in every epoch.
         limit: Micro-batches a rank and epoch at most, as Trainer's limits ask (trap 46).
         quadratic: What a token costs more for each token of its row, against 1 for all that is linear: attention.
+        shapes: Of each row where documents are padded and `max_tokens` bounds padding too; None where they are not.
     """
 
     lengths: Sequence[int]
@@ -62,6 +63,7 @@ class Plan:
     shuffle: bool = True
     limit: int | None = None
     quadratic: float = 0.0
+    shapes: Shapes | None = None
 
     def __len__(self) -> int:
         """Micro-batches a rank that are run, in every epoch."""
@@ -77,14 +79,18 @@ class Plan:
     @cached_property
     def _bins(self) -> int:
         assert self.max_tokens is not None
-        return bins_needed(self.lengths, self.max_tokens)
+        return bins_needed(self.lengths, self.max_tokens, self.shapes)
 
     @property
     def used(self) -> float | None:
-        """Mean share of `max_tokens` that rows fill, longer rows, which are alone, left out; None without it."""
+        """Mean share of `max_tokens` that rows fill (padding is none of them); None without it.
+
+        Longer rows, which are alone, are left out.
+        """
         if self.max_tokens is None:
             return None
-        short = [length for length in self.lengths if length <= self.max_tokens]
+        sizes = self.lengths if self.shapes is None else [shape.documents * shape.longest for shape in self.shapes]
+        short = [length for length, size in zip(self.lengths, sizes, strict=True) if size <= self.max_tokens]
         return sum(short) / (self.max_tokens * (self._bins - len(self.lengths) + len(short))) if short else None
 
     @cached_property
@@ -111,7 +117,7 @@ class Plan:
             idle_first = sorted(range(self.world), key=lambda rank: (done[rank], rank))
             for rank, micro in zip(idle_first, window[start : start + self.world], strict=True):
                 lanes[rank].append(micro)
-                done[rank] += self._cost(micro.rows)
+                done[rank] += self.cost(micro.rows)
         return lanes
 
     def windows(self, epoch: int) -> Iterator[list[Rows]]:
@@ -124,7 +130,8 @@ class Plan:
 
     def layout(self) -> list[int]:
         """What two plans must share for a position in the one to mean the same in the other."""
-        return [len(self.lengths), self.batch_size, self.max_tokens or 0, self.accumulate, self.world, self.seed]
+        own = [len(self.lengths), self.batch_size, self.max_tokens or 0, self.accumulate, self.world, self.seed]
+        return own if self.shapes is None else [*own, 1]
 
     def _rounds(self, pieces: int, size: int) -> int:
         full, rest = divmod(pieces, size * self.accumulate * self.world)
@@ -144,7 +151,7 @@ class Plan:
             yield balance(rows, self.costs, -(-len(rows) // each) * self.world)
 
     def _by_tokens(self, order: list[int], budget: int) -> Iterator[list[Rows]]:
-        bins = split(pack(order, self.lengths, budget, self._bins), self.lengths, self._bins)
+        bins = split(pack(order, self.lengths, budget, self._bins, self.shapes), self.lengths, self._bins)
         bins = bins[: len(self) * self.world]
         factor = self.accumulate * self.world
         for start in range(0, len(bins), factor):
@@ -152,10 +159,13 @@ class Plan:
             even = -(-len(window) // self.world) * self.world
             window = split(window, self.lengths, even)
             window += [[] for _ in range(even - len(window))]
-            yield [tuple(b) for b in sorted(window, key=self._cost, reverse=True)]
+            yield [tuple(b) for b in sorted(window, key=self.cost, reverse=True)]
 
-    def _cost(self, rows: Sequence[int]) -> float:
-        return sum(self.costs[row] for row in rows)
+    def cost(self, rows: Sequence[int]) -> float:
+        """What a micro-batch of these rows costs, in tokens."""
+        if self.shapes is None or not rows:
+            return sum(self.costs[row] for row in rows)
+        return area(rows, self.shapes) * (1 + self.quadratic * max(self.shapes[row].longest for row in rows))
 
     def _deal(self, window: list[Rows], index: int) -> list[MicroBatch]:
         spare = min((row for rows in window for row in rows), key=lambda row: self.lengths[row])
