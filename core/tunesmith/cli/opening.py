@@ -93,9 +93,10 @@ def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None
     fact("base", f"{model.base}{' (from scratch)' if model.from_scratch else ''}")
     show_data(session)
     show_method(session)
-    limit = session.trainer_options.get("limit_train_batches")
-    accumulate, world = trainer.accumulate_grad_batches, trainer.world_size
-    fact("batches", micro_batches(session.data.plan("train", accumulate=accumulate, world=world, limit=limit)))
+    if session.data.max_tokens is not None:
+        limit = session.trainer_options.get("limit_train_batches")
+        accumulate, world = trainer.accumulate_grad_batches, trainer.world_size
+        fact("batches", micro_batches(session.data.plan("train", accumulate=accumulate, world=world, limit=limit)))
     show_kernels(session, choice)
     kind, threads = trainer.strategy.root_device.type, torch.get_num_threads()
     on_cpu = f", {threads} thread{'s' if threads > 1 else ''}" if kind == "cpu" else ""

@@ -198,7 +198,7 @@ class Specialist(Validating):
             before = self.layout
             with self.gathered():
                 self.settle(replace(self.attached, probe=probe(self.network, self.adapter.layout)))
-            if self.layout != before:
+            if self.layout != before and self._trainer is not None:  # `preview` has none
                 self.print(f"layout on {self.device.type} is {self.layout}, not {before}: {self.layout_reason}")
 
     def on_train_start(self) -> None:
