@@ -1,6 +1,7 @@
 """From a recipe's words to a model that can train: base, adapter, modules of plugins, probe."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -99,6 +100,7 @@ def attach(
     regularizers: Mapping[str, Regularizer],
     *,
     dtype: torch.dtype,
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     from_scratch: bool = False,
     gradient_checkpointing: Checkpointing = False,
     router: float | None = None,
@@ -126,7 +128,7 @@ def attach(
     for parameter in network.parameters():
         if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
             parameter.data = parameter.data.float()
-    found = probe(network, adapter.layout)
+    found = probe(network, adapter.layout, autocast)
     loss = find_router_loss(language_model(network), router)
     return Attached(language_model(network), network, tokenizer, found, extras, torch.initial_seed(), loss)
 

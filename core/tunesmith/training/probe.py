@@ -1,6 +1,7 @@
 """Which layout a model can be trust with, found by trying (traps 8, 44)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -38,23 +39,26 @@ class Probe:
 
 
 @torch.no_grad()
-def probe(network: nn.Module, allowed: Layout = "ragged") -> Probe:
+def probe(
+    network: nn.Module,
+    allowed: Layout = "ragged",
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Probe:
     """Try two short documents together and one by one, and choose the layout; sets the attention that it needs.
 
     Args:
         network: The model with its adapter; its modes and the random state stay as they were.
         allowed: `padded` where the adapter cannot run on ragged batches.
+        autocast: Makes the context in which it is going to run; weights of two dtypes may not run without.
 
     Raises:
         DataError: Documents influence each other in both layouts.
     """
     model = language_model(network)
-    tolerance = _TOLERANCE.get(model.dtype, _TOLERANCE_16_BIT)
-    if getattr(model, "is_quantized", False):
-        tolerance = max(tolerance, 1e-3)
     name = type(model).__name__
     batch = _two_documents(model)
-    with evaluating(network):
+    with evaluating(network), autocast():
+        tolerance = _tolerance(model)
         with plain_attention(model):
             head = find_head(model, tolerance)
             alone = _one_by_one(model.base_model, batch)
@@ -68,6 +72,14 @@ def probe(network: nn.Module, allowed: Layout = "ragged") -> Probe:
         msg = f"model.base: documents influence each other in {name}, packed and padded: it cannot be trained here"
         raise DataError(msg)
     return Probe("padded", reason, head)
+
+
+def _tolerance(model: PreTrainedModel) -> float:
+    """How far results may be apart in the number format that products are in here."""
+    if torch.is_autocast_enabled(model.device.type):
+        return _TOLERANCE_16_BIT
+    tolerance = _TOLERANCE.get(model.dtype, _TOLERANCE_16_BIT)
+    return max(tolerance, 1e-3) if getattr(model, "is_quantized", False) else tolerance
 
 
 def _try_ragged(model: PreTrainedModel, batch: Batch, alone: Tensor, tolerance: float) -> str:

@@ -128,6 +128,7 @@ class Specialist(Validating):
             adapter,
             regularizers,
             dtype=storage(self.format),
+            autocast=self.autocast,
             from_scratch=self.from_scratch,
             gradient_checkpointing=self.gradient_checkpointing,
             router=self.router_aux_loss_coef,
@@ -197,7 +198,7 @@ class Specialist(Validating):
         if self.device.type != "cpu":
             before = self.layout
             with self.gathered():
-                self.settle(replace(self.attached, probe=probe(self.network, self.adapter.layout)))
+                self.settle(replace(self.attached, probe=probe(self.network, self.adapter.layout, self.autocast)))
             if self.layout != before and self._trainer is not None:  # `preview` has none
                 self.print(f"layout on {self.device.type} is {self.layout}, not {before}: {self.layout_reason}")
 
