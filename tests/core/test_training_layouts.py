@@ -7,9 +7,6 @@ time through the family's own forward, sums divided by the window's counts, SGD 
 import functools
 import json
 import os
-import subprocess
-import sys
-import textwrap
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -413,22 +410,9 @@ def test_the_comparison_sees_a_wrong_divisor_and_noise_of_other_rows(
 
 @pytest.mark.slow
 def test_trap_02_trap_30_trap_31_two_processes_equal_the_loop_over_their_windows(
-    bases: dict[str, str], reference: Callable[..., Run], tmp_path: Path
+    bases: dict[str, str], reference: Callable[..., Run], tmp_path: Path, call_apart: Callable[..., Any]
 ) -> None:
-    script = tmp_path / "ranks.py"
-    script.write_text(
-        textwrap.dedent("""
-        import importlib.util, sys
-        spec = importlib.util.spec_from_file_location("kit", sys.argv[1])
-        kit = importlib.util.module_from_spec(spec)
-        sys.modules["kit"] = kit
-        spec.loader.exec_module(kit)
-        kit.run_two(*sys.argv[2:])
-        """)
-    )
-    command = [sys.executable, str(script), __file__, bases["mixtral"], bases["stablelm"], str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    call_apart(run_two, bases["mixtral"], bases["stablelm"], tmp_path)
     found = [torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
     assert len(found[0]) == 2 * len(TWO)
     for ranks in found:

@@ -4,9 +4,6 @@ import itertools
 import json
 import math
 import re
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -511,27 +508,11 @@ def test_regularizers_are_set_up_and_prepared_once_and_their_modules_train(base:
     assert {"extras.reg-fisher.weight", "extras.reg-fisher.bias"} < set(module.trained_names)
 
 
-def in_two_processes(function: str, *arguments: str) -> None:
-    """Call a function of this file in a script that Lightning starts twice."""
-    script = Path(arguments[-1]).parent / "ranks.py"
-    script.write_text(
-        textwrap.dedent("""
-        import importlib.util, sys
-        spec = importlib.util.spec_from_file_location("kit", sys.argv[1])
-        kit = importlib.util.module_from_spec(spec)
-        sys.modules["kit"] = kit
-        spec.loader.exec_module(kit)
-        getattr(kit, sys.argv[2])(*sys.argv[3:])
-        """)
-    )
-    command = [sys.executable, str(script), __file__, function, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_on_one_rank_stops_all_with_that_ranks_rows(base: str, tmp_path: Path) -> None:
-    in_two_processes("poison_rank", base, str(tmp_path / "rank"))
+def test_a_loss_that_is_no_number_on_one_rank_stops_all_with_that_ranks_rows(
+    base: str, tmp_path: Path, call_apart: Callable[..., Any]
+) -> None:
+    call_apart(poison_rank, base, tmp_path / "rank")
     first, second = (json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1))
     assert first["message"] == second["message"]
     assert first["rows"] == []
@@ -561,9 +542,9 @@ def poison_rank(base: str, out: str) -> None:
 
 
 @pytest.mark.slow
-def test_trap_02_two_processes_step_like_one(base: str, tmp_path: Path) -> None:
+def test_trap_02_two_processes_step_like_one(base: str, tmp_path: Path, call_apart: Callable[..., Any]) -> None:
     out = tmp_path / "two.json"
-    in_two_processes("run_rank", base, "2", str(out))
+    call_apart(run_rank, base, 2, out)
     two = json.loads(out.read_text())
     run_rank(base, "1", str(tmp_path / "one.json"))
     one = json.loads((tmp_path / "one.json").read_text())

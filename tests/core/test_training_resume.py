@@ -6,9 +6,6 @@ import functools
 import math
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -440,32 +437,17 @@ def test_validation_between_optimizer_steps_is_refused(base: str, tmp_path: Path
         fit(base, tmp_path, val_check_interval=3)
 
 
-def process(directory: Path, function: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a function of this file in a process of its own."""
-    script = directory / "run.py"
-    script.write_text(
-        textwrap.dedent("""
-        import importlib.util, sys
-        spec = importlib.util.spec_from_file_location("kit", sys.argv[1])
-        kit = importlib.util.module_from_spec(spec)
-        sys.modules["kit"] = kit
-        spec.loader.exec_module(kit)
-        getattr(kit, sys.argv[2])(*sys.argv[3:])
-        """)
-    )
-    command = [sys.executable, str(script), __file__, function, *arguments]
-    # a session of its own: where a rank dies, Lightning ends the whole process group, which would be that of the tests
-    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, start_new_session=True)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("when", ["mid-epoch", "half a file", "before the move", "between the moves"])
 def test_trap_29_a_killed_run_resumes_from_a_whole_checkpoint(
-    base: str, whole: tuple[Losses, dict[str, torch.Tensor]], tmp_path: Path, when: str
+    base: str,
+    whole: tuple[Losses, dict[str, torch.Tensor]],
+    tmp_path: Path,
+    call_apart: Callable[..., Any],
+    when: str,
 ) -> None:
     directory = tmp_path / "checkpoints"
-    done = process(tmp_path, "run_until_killed", base, str(directory), when)
-    assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+    call_apart(run_until_killed, base, directory, when, code=-signal.SIGKILL)
     step = torch.load(directory / "last.ckpt", weights_only=True)["global_step"]
     assert step == {"mid-epoch": 10, "half a file": 7, "before the move": 7, "between the moves": 5}[when]
     if when == "between the moves":  # of best and last, which step 7 is
@@ -507,9 +489,10 @@ def run_until_killed(base: str, place: str, when: str) -> None:
 
 
 @pytest.mark.slow
-def test_trap_26_trap_27_two_processes_resume_bit_for_bit_under_every_sampler(base: str, tmp_path: Path) -> None:
-    done = process(tmp_path, "run_every_sampler", base, str(tmp_path))
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_trap_26_trap_27_two_processes_resume_bit_for_bit_under_every_sampler(
+    base: str, tmp_path: Path, call_apart: Callable[..., Any]
+) -> None:
+    call_apart(run_every_sampler, base, tmp_path)
     found = [torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
     assert len(found[0]) == len(SAMPLERS) * 2
     for name in NAMES:
@@ -535,11 +518,11 @@ def run_every_sampler(base: str, place: str) -> None:
 
 
 @pytest.mark.slow
-def test_trap_29_two_processes_one_of_which_is_killed_resume_bit_for_bit(base: str, tmp_path: Path) -> None:
+def test_trap_29_two_processes_one_of_which_is_killed_resume_bit_for_bit(
+    base: str, tmp_path: Path, call_apart: Callable[..., Any]
+) -> None:
     for name in ("whole", "killed", "resumed"):
-        done = process(tmp_path, "run_and_kill", base, str(tmp_path), name)
-        assert (done.returncode < 0) == (name == "killed"), done.stderr[-3000:]
-        assert done.returncode <= 0, done.stderr[-3000:]
+        call_apart(run_and_kill, base, tmp_path, name, code=-signal.SIGKILL if name == "killed" else 0)
     assert torch.load(tmp_path / "killed/last.ckpt", weights_only=True)["global_step"] == 8
     whole, resumed = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("whole", "resumed"))
     assert sorted(resumed["steps"]) == [7, 8]
@@ -558,9 +541,10 @@ def run_and_kill(base: str, place: str, name: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_full_disk_stops_both_processes_and_leaves_the_checkpoint_of_before(base: str, tmp_path: Path) -> None:
-    done = process(tmp_path, "run_until_full", base, str(tmp_path))
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_a_full_disk_stops_both_processes_and_leaves_the_checkpoint_of_before(
+    base: str, tmp_path: Path, call_apart: Callable[..., Any]
+) -> None:
+    call_apart(run_until_full, base, tmp_path)
     said = [(tmp_path / f"said-{rank}").read_text() for rank in (0, 1)]
     assert said[0] == said[1]
     assert "last.ckpt could not be written: No space left on device (it takes about " in said[0]
@@ -569,9 +553,10 @@ def test_a_full_disk_stops_both_processes_and_leaves_the_checkpoint_of_before(ba
 
 
 @pytest.mark.slow
-def test_a_folder_that_cannot_be_made_stops_both_processes(base: str, tmp_path: Path) -> None:
-    done = process(tmp_path, "run_into_a_file", base, str(tmp_path))
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_a_folder_that_cannot_be_made_stops_both_processes(
+    base: str, tmp_path: Path, call_apart: Callable[..., Any]
+) -> None:
+    call_apart(run_into_a_file, base, tmp_path)
     said = [(tmp_path / f"said-{rank}").read_text() for rank in (0, 1)]
     assert said[0] == said[1]
     assert "could not be written: Not a directory" in said[0]
@@ -657,9 +642,10 @@ def test_a_kill_during_the_validation_that_a_stopped_run_makes_leaves_it_to_the_
 
 
 @pytest.mark.slow
-def test_trap_27_two_processes_resume_exactly_each_with_its_own_random_state(base: str, tmp_path: Path) -> None:
-    done = process(tmp_path, "run_two", base, str(tmp_path))
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_trap_27_two_processes_resume_exactly_each_with_its_own_random_state(
+    base: str, tmp_path: Path, call_apart: Callable[..., Any]
+) -> None:
+    call_apart(run_two, base, tmp_path)
     whole, resumed = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("whole", "resumed"))
     assert {s: loss for s, loss in whole["steps"].items() if s > 10} == {
         s: loss for s, loss in resumed["steps"].items() if s > 10

@@ -1,9 +1,6 @@
 """Two processes by DDP and by FSDP2 train what one does, and resume exactly from either kind of checkpoint."""
 
 import os
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -223,24 +220,6 @@ def weights(module: Specialist) -> dict[str, torch.Tensor]:
         return {name: t.detach().clone() for name, t in module.named_parameters() if t.requires_grad}
 
 
-def run(directory: Path, function: str, *arguments: str) -> None:
-    """Run a function of this file in two processes."""
-    script = directory / "run.py"
-    script.write_text(
-        textwrap.dedent("""
-        import importlib.util, sys
-        spec = importlib.util.spec_from_file_location("kit", sys.argv[1])
-        kit = importlib.util.module_from_spec(spec)
-        sys.modules["kit"] = kit
-        spec.loader.exec_module(kit)
-        getattr(kit, sys.argv[2])(*sys.argv[3:])
-        """)
-    )
-    command = [sys.executable, str(script), __file__, function, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-25000:]
-
-
 def two(base: str, place: str) -> None:
     """All cases under both strategies, in one pair of processes."""
     for name, case in CASES.items():
@@ -276,9 +255,9 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def by_two(bases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def by_two(bases: Path, tmp_path_factory: pytest.TempPathFactory, call_apart: Callable[..., Any]) -> Path:
     directory = tmp_path_factory.mktemp("two")
-    run(directory, "two", str(bases), str(directory))
+    call_apart(two, bases, directory)
     return directory
 
 
@@ -377,11 +356,11 @@ def step_of(content: dict[str, Any]) -> int:
 
 
 @pytest.fixture(scope="module")
-def resumed(bases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def resumed(bases: Path, tmp_path_factory: pytest.TempPathFactory, call_apart: Callable[..., Any]) -> Path:
     directory = tmp_path_factory.mktemp("resumed")
     for name in [*KINDS, *(f"{kind} at once" for kind in KINDS), "ddp then shards", "full"]:
         (directory / name).mkdir()
-    run(directory, "resume", str(bases), str(directory))
+    call_apart(resume, bases, directory)
     return directory
 
 
