@@ -508,12 +508,23 @@ def test_regularizers_are_set_up_and_prepared_once_and_their_modules_train(base:
     assert {"extras.reg-fisher.weight", "extras.reg-fisher.bias"} < set(module.trained_names)
 
 
+@pytest.fixture(scope="module")
+def by_two(base: str, tmp_path_factory: pytest.TempPathFactory, call_apart: Callable[..., Any]) -> Path:
+    """A folder with what two processes wrote."""
+    directory = tmp_path_factory.mktemp("two")
+    call_apart(run_by_two, base, directory)
+    return directory
+
+
+def run_by_two(base: str, place: str) -> None:
+    """One of two processes."""
+    run_rank(base, 2, Path(place) / "two.json")
+    poison_rank(base, Path(place) / "rank")
+
+
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_on_one_rank_stops_all_with_that_ranks_rows(
-    base: str, tmp_path: Path, call_apart: Callable[..., Any]
-) -> None:
-    call_apart(poison_rank, base, tmp_path / "rank")
-    first, second = (json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1))
+def test_a_loss_that_is_no_number_on_one_rank_stops_all_with_that_ranks_rows(by_two: Path) -> None:
+    first, second = (json.loads((by_two / f"rank-{rank}.json").read_text()) for rank in (0, 1))
     assert first["message"] == second["message"]
     assert first["rows"] == []
     assert len(second["rows"]) == 2
@@ -521,8 +532,8 @@ def test_a_loss_that_is_no_number_on_one_rank_stops_all_with_that_ranks_rows(
     assert first["message"].startswith(f"loss is nan at step 1 on rows {named}\n")
 
 
-def poison_rank(base: str, out: str) -> None:
-    """One process of the test above: losses of the second are NaN."""
+def poison_rank(base: str, out: Path) -> None:
+    """Losses of the second process are NaN."""
     poisoned: list[str] = []
 
     class Poisoned(CrossEntropy):
@@ -542,11 +553,9 @@ def poison_rank(base: str, out: str) -> None:
 
 
 @pytest.mark.slow
-def test_trap_02_two_processes_step_like_one(base: str, tmp_path: Path, call_apart: Callable[..., Any]) -> None:
-    out = tmp_path / "two.json"
-    call_apart(run_rank, base, 2, out)
-    two = json.loads(out.read_text())
-    run_rank(base, "1", str(tmp_path / "one.json"))
+def test_trap_02_two_processes_step_like_one(base: str, by_two: Path, tmp_path: Path) -> None:
+    two = json.loads((by_two / "two.json").read_text())
+    run_rank(base, 1, tmp_path / "one.json")
     one = json.loads((tmp_path / "one.json").read_text())
     assert one["loss"] == pytest.approx(two["loss"], rel=1e-5)
     assert one["anchor"] == pytest.approx(two["anchor"], rel=1e-5)
@@ -583,9 +592,8 @@ def two_rank_data(world: int) -> Any:
     return Data()
 
 
-def run_rank(base: str, processes: str, out: str) -> None:
-    """One process of the two-process test."""
-    world = int(processes)
+def run_rank(base: str, world: int, out: Path) -> None:
+    """Two epochs, alone or as one of two processes."""
     kept = Gradients()
     schedule = Schedule("linear", warmup=1)
     module = specialist(base, regularizers={"anchor": Anchor("example")}, schedule=schedule)
@@ -608,4 +616,4 @@ def run_rank(base: str, processes: str, out: str) -> None:
             "validation": module.validation_loss,
             "weights": weights[::997].tolist(),
         }
-        Path(out).write_text(json.dumps(content))
+        out.write_text(json.dumps(content))

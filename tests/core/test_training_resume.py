@@ -488,12 +488,32 @@ def run_until_killed(base: str, place: str, when: str) -> None:
     fit(base, directory, At(6, arm_between) if when == "between the moves" else At(10, arm))
 
 
+@pytest.fixture(scope="module")
+def by_two(base: str, tmp_path_factory: pytest.TempPathFactory, call_apart: Callable[..., Any]) -> Path:
+    """A folder in which two processes have been killed, and two others have run all that is made of two here."""
+    place = tmp_path_factory.mktemp("two")
+    call_apart(run_until_both_are_killed, base, place / "killed", code=-signal.SIGKILL)
+    call_apart(run_by_two, base, place)
+    return place
+
+
+def run_by_two(base: str, place: str) -> None:
+    """One of two processes."""
+    for run in (run_after_kill, run_every_sampler, run_two, run_until_full, run_into_a_file):
+        directory = Path(place) / run.__name__
+        directory.mkdir(exist_ok=True)
+        run(base, directory)
+
+
+def keep(ran: tuple[Losses, dict[str, torch.Tensor]], path: Path) -> None:
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        torch.save({"steps": ran[0].steps, "weights": ran[1]}, path)
+
+
 @pytest.mark.slow
-def test_trap_26_trap_27_two_processes_resume_bit_for_bit_under_every_sampler(
-    base: str, tmp_path: Path, call_apart: Callable[..., Any]
-) -> None:
-    call_apart(run_every_sampler, base, tmp_path)
-    found = [torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
+def test_trap_26_trap_27_two_processes_resume_bit_for_bit_under_every_sampler(by_two: Path) -> None:
+    directory = by_two / "run_every_sampler"
+    found = [torch.load(directory / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
     assert len(found[0]) == len(SAMPLERS) * 2
     for name in NAMES:
         whole, resumed = found[0][f"{name}, whole"], found[0][f"{name}, resumed"]
@@ -504,10 +524,10 @@ def test_trap_26_trap_27_two_processes_resume_bit_for_bit_under_every_sampler(
         assert all(torch.equal(tensor, found[1][name]["weights"][key]) for key, tensor in content["weights"].items())
 
 
-def run_every_sampler(base: str, place: str) -> None:
-    """One of two processes: each sampler at once; and stopped twice, with workers, then without, then with."""
+def run_every_sampler(base: str, directory: Path) -> None:
+    """Each sampler at once; and stopped twice, with workers, then without, then with."""
     options: dict[str, Any] = {"devices": 2, "strategy": "ddp"}
-    directory, found = Path(place), {}
+    found = {}
     for name, (tokens, shuffle) in zip(NAMES, SAMPLERS, strict=True):
         found[f"{name}, whole"] = fit(base, directory / name, data=Rows(tokens, shuffle), **SHORT, **options)
         parts = iter([Rows(tokens, shuffle, workers) for workers in (2, 0, 2)])
@@ -517,59 +537,70 @@ def run_every_sampler(base: str, place: str) -> None:
     torch.save(content, directory / f"rank-{os.environ.get('LOCAL_RANK', '0')}.pt")
 
 
+KILLED: dict[str, Any] = {"devices": 2, "strategy": "ddp", "max_steps": 8, "every_steps": 3}
+
+
 @pytest.mark.slow
-def test_trap_29_two_processes_one_of_which_is_killed_resume_bit_for_bit(
-    base: str, tmp_path: Path, call_apart: Callable[..., Any]
-) -> None:
-    for name in ("whole", "killed", "resumed"):
-        call_apart(run_and_kill, base, tmp_path, name, code=-signal.SIGKILL if name == "killed" else 0)
-    assert torch.load(tmp_path / "killed/last.ckpt", weights_only=True)["global_step"] == 8
-    whole, resumed = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("whole", "resumed"))
+def test_trap_29_two_processes_that_are_killed_resume_bit_for_bit(by_two: Path) -> None:
+    assert torch.load(by_two / "killed/last.ckpt", weights_only=True)["global_step"] == 8
+    whole, resumed = (
+        torch.load(by_two / f"run_after_kill/{name}.pt", weights_only=True) for name in ("whole", "resumed")
+    )
     assert sorted(resumed["steps"]) == [7, 8]
     assert resumed["steps"] == {step: loss for step, loss in whole["steps"].items() if step > 6}
     assert all(torch.equal(tensor, resumed["weights"][key]) for key, tensor in whole["weights"].items())
 
 
-def run_and_kill(base: str, place: str, name: str) -> None:
-    """One of two processes: eight steps; or seven and SIGKILL; or those that are left then."""
-    killing = [At(7, lambda: os.kill(os.getpid(), signal.SIGKILL))] if name == "killed" else []
-    directory = Path(place) / ("whole" if name == "whole" else "killed")
-    more: dict[str, Any] = {"devices": 2, "strategy": "ddp", "max_steps": 8, "every_steps": 3}
-    losses, weights = fit(base, directory, *killing, resume=name == "resumed", data=Rows(tokens=True), **more)
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        torch.save({"steps": losses.steps, "weights": weights}, Path(place) / f"{name}.pt")
+def run_until_both_are_killed(base: str, place: str) -> None:
+    """One of two processes: seven steps of eight, the sixth of which is saved."""
+    fit(base, Path(place), At(7, lambda: os.kill(os.getpid(), signal.SIGKILL)), data=Rows(tokens=True), **KILLED)
+
+
+def run_after_kill(base: str, directory: Path) -> None:
+    """Eight steps; and those that were left."""
+    keep(fit(base, directory, data=Rows(tokens=True), **KILLED), directory / "whole.pt")
+    resumed = fit(base, directory.with_name("killed"), resume=True, data=Rows(tokens=True), **KILLED)
+    keep(resumed, directory / "resumed.pt")
 
 
 @pytest.mark.slow
-def test_a_full_disk_stops_both_processes_and_leaves_the_checkpoint_of_before(
-    base: str, tmp_path: Path, call_apart: Callable[..., Any]
-) -> None:
-    call_apart(run_until_full, base, tmp_path)
-    said = [(tmp_path / f"said-{rank}").read_text() for rank in (0, 1)]
+def test_a_full_disk_stops_both_processes_and_leaves_the_checkpoint_of_before(by_two: Path) -> None:
+    directory = by_two / "run_until_full"
+    said = [(directory / f"said-{rank}").read_text() for rank in (0, 1)]
     assert said[0] == said[1]
     assert "last.ckpt could not be written: No space left on device (it takes about " in said[0]
-    assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert torch.load(directory / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
+    assert [path.name for path in (directory / "checkpoints").iterdir()] == ["last.ckpt"]
+
+
+def run_until_full(base: str, directory: Path) -> None:
+    """The disk is full when the first process saves the second time."""
+    rank, checkpoints = os.environ.get("LOCAL_RANK", "0"), directory / "checkpoints"
+
+    def fill() -> None:
+        if rank == "0":
+            (checkpoints / ".last.ckpt.part").symlink_to("/dev/full")
+
+    try:
+        fit(base, checkpoints, At(5, fill), devices=2, strategy="ddp", **SHORT)
+    except RecipeError as error:
+        (directory / f"said-{rank}").write_text(str(error))
 
 
 @pytest.mark.slow
-def test_a_folder_that_cannot_be_made_stops_both_processes(
-    base: str, tmp_path: Path, call_apart: Callable[..., Any]
-) -> None:
-    call_apart(run_into_a_file, base, tmp_path)
-    said = [(tmp_path / f"said-{rank}").read_text() for rank in (0, 1)]
+def test_a_folder_that_cannot_be_made_stops_both_processes(by_two: Path) -> None:
+    said = [(by_two / f"run_into_a_file/said-{rank}").read_text() for rank in (0, 1)]
     assert said[0] == said[1]
     assert "could not be written: Not a directory" in said[0]
 
 
-def run_into_a_file(base: str, place: str) -> None:
-    """One of two processes: the folder of checkpoints would lie under a file."""
-    rank = os.environ.get("LOCAL_RANK", "0")
-    (Path(place) / "file").touch()
+def run_into_a_file(base: str, directory: Path) -> None:
+    """The folder of checkpoints would lie under a file."""
+    (directory / "file").touch()
     try:
-        fit(base, Path(place) / "file/checkpoints", devices=2, strategy="ddp", **SHORT)
+        fit(base, directory / "file/checkpoints", devices=2, strategy="ddp", **SHORT)
     except RecipeError as error:
-        (Path(place) / f"said-{rank}").write_text(str(error))
+        (directory / f"said-{os.environ.get('LOCAL_RANK', '0')}").write_text(str(error))
 
 
 def test_a_callback_that_saves_under_the_same_name_keeps_the_file_of_before(
@@ -587,20 +618,6 @@ def test_a_callback_that_saves_under_the_same_name_keeps_the_file_of_before(
         writer.save_checkpoint({"step": 2}, path)
     assert torch.load(path, weights_only=True) == {"step": 1}
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
-
-
-def run_until_full(base: str, place: str) -> None:
-    """One of two processes: the disk is full when the first saves the second time."""
-    rank, directory = os.environ.get("LOCAL_RANK", "0"), Path(place) / "checkpoints"
-
-    def fill() -> None:
-        if rank == "0":
-            (directory / ".last.ckpt.part").symlink_to("/dev/full")
-
-    try:
-        fit(base, directory, At(5, fill), devices=2, strategy="ddp", **SHORT)
-    except RecipeError as error:
-        (Path(place) / f"said-{rank}").write_text(str(error))
 
 
 @pytest.mark.parametrize("place", ["/dev/full", "too large"])
@@ -642,33 +659,24 @@ def test_a_kill_during_the_validation_that_a_stopped_run_makes_leaves_it_to_the_
 
 
 @pytest.mark.slow
-def test_trap_27_two_processes_resume_exactly_each_with_its_own_random_state(
-    base: str, tmp_path: Path, call_apart: Callable[..., Any]
-) -> None:
-    call_apart(run_two, base, tmp_path)
-    whole, resumed = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("whole", "resumed"))
+def test_trap_27_two_processes_resume_exactly_each_with_its_own_random_state(base: str, by_two: Path) -> None:
+    directory = by_two / "run_two"
+    whole, resumed = (torch.load(directory / f"{name}.pt", weights_only=True) for name in ("whole", "resumed"))
     assert {s: loss for s, loss in whole["steps"].items() if s > 10} == {
         s: loss for s, loss in resumed["steps"].items() if s > 10
     }
     assert all(torch.equal(tensor, resumed["weights"][name]) for name, tensor in whole["weights"].items())
-    first, second = torch.load(tmp_path / "resumed" / "last.ckpt", weights_only=True)["randomness"]
+    first, second = torch.load(directory / "resumed" / "last.ckpt", weights_only=True)["randomness"]
     assert not torch.equal(first["stream"][0], second["stream"][0])
     with pytest.raises(RecipeError, match="made by 2 processes, this run has 1"):
-        fit(base, tmp_path / "resumed", resume=True)
+        fit(base, directory / "resumed", resume=True)
 
 
-def run_two(base: str, place: str) -> None:
-    """Two processes: 14 steps at once, and 10 with 4 after them."""
-    directory = Path(place)
-    options: dict[str, Any] = {"devices": 2, "strategy": "ddp"}
-
-    def run(name: str, steps: int, resume: bool = False) -> None:
+def run_two(base: str, directory: Path) -> None:
+    """14 steps at once, and 10 with 4 after them."""
+    for name, steps in (("whole", 14), ("resumed", 10), ("resumed", 14)):
         module = make(base)
         module.schedule = Schedule("constant", warmup=3)
-        losses, weights = fit(base, directory / name, resume=resume, module=module, max_steps=steps, **options)
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            torch.save({"steps": losses.steps, "weights": weights}, directory / f"{name}.pt")
-
-    run("whole", 14)
-    run("resumed", 10)
-    run("resumed", 14, resume=True)
+        on = (directory / name).exists()
+        ran = fit(base, directory / name, resume=on, module=module, max_steps=steps, devices=2, strategy="ddp")
+        keep(ran, directory / f"{name}.pt")
