@@ -437,17 +437,32 @@ def test_validation_between_optimizer_steps_is_refused(base: str, tmp_path: Path
         fit(base, tmp_path, val_check_interval=3)
 
 
+KILLS = ("mid-epoch", "half a file", "before the move", "between the moves")
+
+
+@pytest.fixture(scope="module")
+def killed(base: str, tmp_path_factory: pytest.TempPathFactory, call_apart: Callable[..., Any]) -> Path:
+    """A folder with what processes left that were killed, each at another time."""
+    place = tmp_path_factory.mktemp("killed")
+    call_apart(run_until_each_is_killed, base, place)
+    return place
+
+
+def run_until_each_is_killed(base: str, place: str) -> None:
+    """A process that ends well; its copies do not, and load no libraries again."""
+    for when in KILLS:
+        if not (child := os.fork()):
+            run_until_killed(base, place, when)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, when
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("when", ["mid-epoch", "half a file", "before the move", "between the moves"])
+@pytest.mark.parametrize("when", KILLS)
 def test_trap_29_a_killed_run_resumes_from_a_whole_checkpoint(
-    base: str,
-    whole: tuple[Losses, dict[str, torch.Tensor]],
-    tmp_path: Path,
-    call_apart: Callable[..., Any],
-    when: str,
+    base: str, whole: tuple[Losses, dict[str, torch.Tensor]], killed: Path, when: str
 ) -> None:
-    directory = tmp_path / "checkpoints"
-    call_apart(run_until_killed, base, directory, when, code=-signal.SIGKILL)
+    directory = killed / when
     step = torch.load(directory / "last.ckpt", weights_only=True)["global_step"]
     assert step == {"mid-epoch": 10, "half a file": 7, "before the move": 7, "between the moves": 5}[when]
     if when == "between the moves":  # of best and last, which step 7 is
@@ -459,7 +474,7 @@ def run_until_killed(base: str, place: str, when: str) -> None:
     """A process that kills itself: after step 11, while it saves step 10 (the third save), or 7 (the first best)."""
     from tunesmith.training import checkpoint
 
-    directory = Path(place)
+    directory = Path(place) / when
 
     def kill() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
