@@ -1,5 +1,6 @@
 """A tiny base, a tiny recipe, and the command run on it; for tests that go through the door that a user takes."""
 
+import csv
 import importlib
 import json
 import os
@@ -141,6 +142,41 @@ class Bench:
     def runs(self, name: str = "tiny") -> list[Path]:
         """Run directories, oldest first."""
         return sorted(p.parent for p in self.folder.glob(f"runs/{name}/*/lock.json"))
+
+    def curve(self, run: Path) -> list[dict[str, str]]:
+        """All of `metrics.csv` but the speed."""
+        with (run / "metrics.csv").open(newline="") as file:
+            return [{k: v for k, v in row.items() if k != "tokens/s"} for row in csv.DictReader(file)]
+
+    def adapter(self, run: Path) -> dict[str, Any]:
+        """The tensors of the adapter."""
+        from safetensors.torch import load_file
+
+        return load_file(run / "adapter/adapter_model.safetensors")
+
+    def assert_same(self, run: Path, other: Path) -> None:
+        """Bit by bit: logged values, adapters, and results but for their clocks."""
+        assert self.curve(run) == self.curve(other)
+        one, two = self.adapter(run), self.adapter(other)
+        assert one.keys() == two.keys()
+        assert all(tensor.equal(two[name]) for name, tensor in one.items())
+        clocks = {"seconds": 0, "processor_seconds": 0}
+        left, right = (json.loads((r / "result.json").read_text()) for r in (run, other))
+        assert {**left, **clocks} == {**right, **clocks}
+
+    def fit_whole_and_in_two_parts(self, config: str = "tiny.yaml") -> Path:
+        """Eight steps at once, and four with four after them: the same bit by bit. Returns the run at once.
+
+        The recipe must not decay its rates: the first part would decay them faster.
+        """
+        words, before = ("fit", "--config", config, "--trainer.max_steps"), self.runs()
+        self.done(*words, "8")
+        (whole,) = set(self.runs()) - set(before)
+        self.done(*words, "4")
+        (part,) = set(self.runs()) - {whole, *before}
+        self.done(*words, "8", "--run", str(part), "--ckpt_path", "last", "--relock")
+        self.assert_same(part, whole)
+        return whole
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

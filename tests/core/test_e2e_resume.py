@@ -1,6 +1,5 @@
 """A `fit` that was stopped goes on as if nothing had happened; several processes train as one does."""
 
-import csv
 import json
 import os
 import signal
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from tunesmith.training import checkpoint
 
@@ -32,26 +30,6 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def curve(run: Path) -> list[dict[str, str]]:
-    """All of `metrics.csv` but the speed."""
-    with (run / "metrics.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if k != "tokens/s"} for row in csv.DictReader(file)]
-
-
-def adapter(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(run / "adapter/adapter_model.safetensors")
-
-
-def assert_same(run: Path, other: Path) -> None:
-    assert curve(run) == curve(other)
-    one, two = adapter(run), adapter(other)
-    assert one.keys() == two.keys()
-    assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
-    clocks = {"seconds": 0, "processor_seconds": 0}
-    left, right = (json.loads((r / "result.json").read_text()) for r in (run, other))
-    assert {**left, **clocks} == {**right, **clocks}
 
 
 def slow_recipe(bench: Any, **trainer: Any) -> None:
@@ -81,7 +59,7 @@ def test_trap_27_a_fit_killed_in_mid_epoch_resumes_to_the_same_curve_and_adapter
     assert 0 < at < STEPS
     ran = bench.done("fit", *CONFIG, "--ckpt_path", "last")
     assert f"{killed.relative_to(bench.folder)}, resumed from last.ckpt" in ran.out
-    assert_same(killed, whole)
+    bench.assert_same(killed, whole)
 
 
 def killed(bench: Any, patch: pytest.MonkeyPatch, saves: int) -> Path:
@@ -125,7 +103,7 @@ def test_a_padded_family_says_why_and_is_resumed_exactly(
     (whole,) = bench.runs()
     again = killed(bench, monkeypatch, 2)
     bench.done("fit", *CONFIG, "--ckpt_path", str(again / "checkpoints/last.ckpt"))
-    assert_same(again, whole)
+    bench.assert_same(again, whole)
 
 
 @pytest.mark.parametrize("file", ["checkpoints/.last.ckpt.part", "metrics.csv", "adapter/adapter_config.json"])
@@ -146,7 +124,7 @@ def test_a_full_disk_is_said_in_a_few_lines_and_the_run_goes_on_when_there_is_ro
         real(trainer, *targets)
         done.append(targets)
 
-    rows = curve(whole)
+    rows = bench.curve(whole)
     with monkeypatch.context() as within:
         within.setattr(checkpoint, "save", save)
         ran = bench.done("fit", *CONFIG, code=2)
@@ -166,8 +144,8 @@ def test_a_full_disk_is_said_in_a_few_lines_and_the_run_goes_on_when_there_is_ro
         (full / file).unlink(missing_ok=True)
         assert not list((full / "checkpoints").glob(".*"))
     bench.done("fit", *CONFIG, "--ckpt_path", "last")
-    assert curve(full) == rows
-    assert_same(full, whole)
+    assert bench.curve(full) == rows
+    bench.assert_same(full, whole)
 
 
 def test_a_full_disk_at_the_first_save_says_that_nothing_was_kept(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +182,7 @@ def test_a_run_that_stops_early_is_resumed_to_the_same_stop(
         for name in ("last", "best"):
             run = killed(bench, monkeypatch, saves)
             bench.done("fit", *CONFIG, "--ckpt_path", str(run / f"checkpoints/{name}.ckpt"))
-            assert_same(run, whole)
+            bench.assert_same(run, whole)
 
 
 def test_a_run_that_stopped_early_goes_on_with_more_patience(bench: Any) -> None:
@@ -244,10 +222,10 @@ def test_a_finished_run_can_be_resumed_with_more_epochs(bench: Any) -> None:
     bench.write(trainer={"max_steps": None, "max_epochs": 1})
     bench.done("fit", *CONFIG)
     (run,) = bench.runs()
-    before = curve(run)
+    before = bench.curve(run)
     ran = bench.done("fit", *CONFIG, "--run", str(run), "--ckpt_path", "last", "--trainer.max_epochs=2")
     assert "warning: this run goes on with another recipe: trainer.max_epochs was 1, is 2" in ran.err
-    assert curve(run)[: len(before)] == before
+    assert bench.curve(run)[: len(before)] == before
     assert json.loads((run / "result.json").read_text())["epochs"] == 2
     bench.done("test", *CONFIG, "--trainer.max_epochs=2")
 
@@ -290,10 +268,10 @@ def test_trap_02_two_processes_train_as_one_does(bench: Any) -> None:
     assert out.count("fit tiny\n") == 1
     assert out.count("validation loss ") == 1
     assert "2 x cpu" in out
-    theirs = adapter(two)
-    for name, tensor in adapter(one).items():
+    theirs = bench.adapter(two)
+    for name, tensor in bench.adapter(one).items():
         np.testing.assert_allclose(theirs[name], tensor, rtol=1e-5, atol=1e-7)
-    losses = [[float(row["loss"]) for row in curve(run) if row["loss"]] for run in (one, two)]
+    losses = [[float(row["loss"]) for row in bench.curve(run) if row["loss"]] for run in (one, two)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
