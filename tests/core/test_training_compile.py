@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from tunesmith import Encoded, Example, RecipeError
+from tunesmith import Encoded, Example, Forward, RecipeError, Term
 from tunesmith.data.encode import EncodedRow
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
@@ -57,6 +57,21 @@ def test_what_is_asked_for_is_compiled_or_refused(monkeypatch: pytest.MonkeyPatc
     assert "no C++ compiler" in choose("auto", LONG).why
 
 
+class Strict(Callback):
+    """Raises where a batch is not covered by the kernels; a run would take it eagerly."""
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        torch.compiler.set_stance("fail_on_recompile")
+
+
+class Anchor(KLToBase):
+    """Its pass of the base is not covered."""
+
+    def penalty(self, forward: Forward) -> Term:
+        with torch.compiler.set_stance("eager_on_recompile"):
+            return super().penalty(forward)
+
+
 Found = tuple[torch.Tensor, list[torch.Tensor]]
 
 
@@ -66,7 +81,7 @@ def make(base: Path | str, precision: Any = "fp32") -> Specialist:
         str(base),
         NextToken(),
         LoRA(rank=4),
-        {"anchor": KLToBase(0.5)},
+        {"anchor": Anchor(0.5)},
         optimizer=lambda groups: torch.optim.SGD(groups, lr=0.3),
         schedule=Schedule("constant", warmup=0),
         precision=precision,
@@ -94,11 +109,10 @@ def apart(found: Found, expected: Found) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_compiled_layers_give_the_same_loss_and_gradients_for_any_batch_without_compiling_again(
-    tiny_base: Path, precision: str
+    tiny_base: Path,
 ) -> None:
-    model, exact = make(tiny_base, precision), make(tiny_base)
+    model, exact = make(tiny_base, "bf16"), make(tiny_base)
     with torch.no_grad():  # the weights that are held in bf16, computed with in fp32
         for own, rounded in zip(exact.parameters(), model.parameters(), strict=True):
             own.copy_(rounded)
@@ -111,16 +125,15 @@ def test_compiled_layers_give_the_same_loss_and_gradients_for_any_batch_without_
         assert torch.equal(torch.get_rng_state(), state)
         assert all(parameter.grad is None for parameter in model.parameters())
         for case, expected in zip(cases, before, strict=True):
-            # were a batch not covered by the kernels, this would raise; a run would take it eagerly, like the base
-            torch.compiler.set_stance("eager_on_recompile" if case[1] else "fail_on_recompile")
+            # were a batch not covered by the kernels, this would raise; a run would take it eagerly
+            torch.compiler.set_stance("fail_on_recompile")
             found = gradients(model, *case)
-            torch.testing.assert_close(found[0], expected[0], rtol=1e-6 if precision == "fp32" else 1e-4, atol=0.0)
-            if precision == "fp32":
-                assert apart(found, expected) <= 1e-5
-            else:  # rounded at other places, and not more
-                ideal = gradients(exact, *case)
-                assert 1e-4 < apart(expected, ideal) < 0.02
-                assert apart(found, ideal) < 1.5 * apart(expected, ideal)
+            ideal = gradients(exact, *case)
+            torch.testing.assert_close(found[0], ideal[0], rtol=1e-4, atol=0.0)
+            # rounded at other places, and not more; in fp32 they are compared where two processes train
+            assert 1e-4 < apart(expected, ideal) < 0.02
+            assert apart(found, ideal) < 1.5 * apart(expected, ideal)
+        torch.compiler.set_stance("eager_on_recompile")
         with torch.no_grad():  # a validation is not covered, and runs as it always did
             batch = documents_of(LENGTHS[1], model.network.config.vocab_size)
             torch.testing.assert_close(model.objective.loss(model.passes(batch)).sum, before[1][0])
@@ -146,19 +159,11 @@ def test_a_compiled_run_in_bf16_says_so_and_resumes_bit_by_bit(bench: Any) -> No
     assert all("layers compiled (asked for)" in " ".join(ran.out.split()) for ran in bench.sent)
 
 
-class Strict(Callback):
-    """Raises where a batch is not covered by the kernels; a run would take it eagerly."""
-
-    def on_train_batch_start(self, *_: Any) -> None:
-        torch.compiler.set_stance("fail_on_recompile")
-
-
 def train(base: Path | str, world: int, *callbacks: Callback) -> dict[str, Any]:
     """Four steps of eight rows, the last of them of four."""
     model = make(base)
-    model.regularizers = {}
     generator = torch.Generator().manual_seed(1)
-    drawn = [torch.randint(10, 4000, (2 + index * 5 % 23,), generator=generator).tolist() for index in range(28)]
+    drawn = [torch.randint(10, 4000, (2 + index * 37 % 101,), generator=generator).tolist() for index in range(28)]
     rows = [
         EncodedRow(Example(id=str(index)), (Encoded(tuple(ids), (0.0, *(1.0 for _ in ids[1:]))),))
         for index, ids in enumerate(drawn)
