@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tunesmith import Adapter, DataError, RecipeError
+from tunesmith import Adapter, DataError, Encoded, Example, RecipeError
 from tunesmith.data.batch import Batch
+from tunesmith.data.encode import EncodedRow
+from tunesmith.data.loader import PlanLoader
+from tunesmith.data.plan import Plan
+from tunesmith.training import attach
 from tunesmith.training.attention import RAGGED, language_model, plain_attention, plain_name, ragged_attention
 from tunesmith.training.heads import find_head, own_head, plain_head
 from tunesmith.training.layouts import padded, ragged
 from tunesmith.training.passes import Passes
 from tunesmith.training.probe import probe
 from tunesmith.training.router import find_router_loss
+from tunesmith.training.specialist import Specialist
+from tunesmith_plugins.adapters.full import Full
+from tunesmith_plugins.objectives.next_token import NextToken
+
+TOKENIZER = Path(__file__).parents[2] / "plugins/tunesmith_plugins/bases/tiny-mistral"
 
 SMALL: dict[str, Any] = {
     "vocab_size": 96,
@@ -86,38 +96,45 @@ DBRX = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+SLIDING, WHOLE = "sliding_attention", "full_attention"
+# Each kind of layer between two of the other; documents are longer than the window.
+WINDOWS = {"num_hidden_layers": 3, "sliding_window": 6, "layer_types": [SLIDING, WHOLE, SLIDING]}
+WIDE = {"num_hidden_layers": 3, "layer_types": [WHOLE, SLIDING, WHOLE], "sliding_window": 6, "use_sliding_window": True}
+DENSE_BETWEEN = {"num_hidden_layers": 3, "mlp_only_layers": [1]}
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", SMALL),
     "mistral": ("MistralConfig", SMALL | {"sliding_window": 6}),
     "mixtral": ("MixtralConfig", SMALL | {"num_local_experts": 4}),
-    "qwen2": ("Qwen2Config", SMALL),
-    "qwen3": ("Qwen3Config", SMALL | {"head_dim": 16}),
-    "gemma2": ("Gemma2Config", SMALL | {"head_dim": 16, "sliding_window": 6, "query_pre_attn_scalar": 16}),
-    "gemma3": ("Gemma3TextConfig", SMALL | {"head_dim": 16, "sliding_window": 6, "query_pre_attn_scalar": 16}),
+    "qwen2": ("Qwen2Config", SMALL | WIDE),
+    "qwen3": ("Qwen3Config", SMALL | WIDE | {"head_dim": 16}),
+    "gemma2": ("Gemma2Config", SMALL | WINDOWS | {"head_dim": 16, "query_pre_attn_scalar": 16}),
+    "gemma3": ("Gemma3TextConfig", SMALL | WINDOWS | {"head_dim": 16, "query_pre_attn_scalar": 16}),
     "phi3": ("Phi3Config", SMALL),
     "gpt2": ("GPT2Config", GPT2),
     "granite": ("GraniteConfig", SMALL | {"logits_scaling": 8.0, "attention_multiplier": 0.2}),
     "cohere": ("CohereConfig", SMALL | {"logit_scale": 0.25}),
-    "smollm3": ("SmolLM3Config", SMALL),
-    "gpt_oss": ("GptOssConfig", SMALL | EXPERTS | {"head_dim": 16, "sliding_window": 6, "num_local_experts": 4}),
-    "qwen2_moe": ("Qwen2MoeConfig", SMALL | EXPERTS | {"shared_expert_intermediate_size": 32}),
-    "qwen3_moe": ("Qwen3MoeConfig", SMALL | EXPERTS | {"head_dim": 16}),
+    "smollm3": ("SmolLM3Config", SMALL | WIDE | {"no_rope_layers": [1, 0, 1]}),
+    "gpt_oss": ("GptOssConfig", SMALL | EXPERTS | WINDOWS | {"head_dim": 16, "num_local_experts": 4}),
+    "qwen2_moe": ("Qwen2MoeConfig", SMALL | EXPERTS | DENSE_BETWEEN | {"shared_expert_intermediate_size": 32}),
+    "qwen3_moe": ("Qwen3MoeConfig", SMALL | EXPERTS | DENSE_BETWEEN | {"head_dim": 16}),
     "phi": ("PhiConfig", SMALL),
     "olmo2": ("Olmo2Config", SMALL),
-    "olmo3": ("Olmo3Config", SMALL | {"sliding_window": 6}),
-    "cohere2": ("Cohere2Config", SMALL | {"logit_scale": 0.25, "sliding_window": 6}),
+    "olmo3": ("Olmo3Config", SMALL | WINDOWS),
+    "cohere2": ("Cohere2Config", SMALL | WINDOWS | {"logit_scale": 0.25}),
     "deepseek_v2": ("DeepseekV2Config", SMALL | LATENT),
     "deepseek_v3": ("DeepseekV3Config", SMALL | LATENT),
     "gpt_neox": ("GPTNeoXConfig", SMALL),
     "opt": ("OPTConfig", OPT),
     "granite_moe": ("GraniteMoeConfig", SMALL | {"num_local_experts": 4, "num_experts_per_tok": 2}),
-    "exaone4": ("Exaone4Config", SMALL | {"sliding_window": 6}),
+    "exaone4": ("Exaone4Config", SMALL | WINDOWS),
     "glm4": ("Glm4Config", SMALL | {"head_dim": 16}),
     "dbrx": ("DbrxConfig", DBRX),
     "ernie": ("Ernie4_5Config", SMALL),
+    "ministral": ("MinistralConfig", SMALL | WINDOWS | {"head_dim": 16}),
 }
 DELTA = {
-    "num_hidden_layers": 4,
+    "num_hidden_layers": 3,
+    "layer_types": ["linear_attention", WHOLE, "linear_attention"],
     "head_dim": 16,
     "shared_expert_intermediate_size": 32,
     "linear_num_key_heads": 2,
@@ -136,11 +153,38 @@ PADDED: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_next": ("Qwen3NextConfig", SMALL | EXPERTS | DELTA),
     "jamba": (
         "JambaConfig",
-        SMALL | {"num_experts": 4, "mamba_d_state": 8, "attn_layer_period": 2, "attn_layer_offset": 1},
+        SMALL
+        | {
+            "num_hidden_layers": 3,
+            "num_experts": 4,
+            "mamba_d_state": 8,
+            "attn_layer_period": 2,
+            "attn_layer_offset": 1,
+        },
     ),
-    "bamba": ("BambaConfig", SMALL | {"mamba_n_heads": 8, "mamba_d_head": 16, "mamba_d_state": 8}),
-    "lfm2": ("Lfm2Config", SMALL | {"layer_types": ["conv", "full_attention"]}),
-    "recurrent_gemma": ("RecurrentGemmaConfig", SMALL | {"num_hidden_layers": 3, "head_dim": 16, "lru_width": 64}),
+    "bamba": (
+        "BambaConfig",
+        SMALL
+        | {
+            "num_hidden_layers": 3,
+            "attn_layer_indices": [1],
+            "mamba_n_heads": 8,
+            "mamba_d_head": 16,
+            "mamba_d_state": 8,
+        },
+    ),
+    "lfm2": ("Lfm2Config", SMALL | {"num_hidden_layers": 3, "layer_types": ["conv", WHOLE, "conv"]}),
+    "recurrent_gemma": (
+        "RecurrentGemmaConfig",
+        SMALL
+        | {
+            "num_hidden_layers": 3,
+            "head_dim": 16,
+            "lru_width": 64,
+            "attention_window_size": 6,
+            "block_types": ["recurrent", "attention", "recurrent"],
+        },
+    ),
 }
 
 
@@ -199,6 +243,22 @@ def passes(model: transformers.PreTrainedModel, **changes: Any) -> Passes:
     found = probe(model)
     options = {"network": model, "model": model, "layout": found.layout, "head": found.head, "adapter": Nothing()}
     return Passes(**{**options, "autocast": nullcontext, **changes})
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *PADDED])
+def test_each_kind_of_layer_that_a_family_has_by_itself_lies_between_others(name: str) -> None:
+    def kinds(config: Any) -> list[tuple[Any, ...]]:
+        dense = getattr(config, "mlp_only_layers", None)
+        named = [getattr(config, key, None) for key in ("layer_types", "no_rope_layers")]
+        number = config.num_hidden_layers
+        columns = [list(column)[:number] for column in named if column]
+        return list(zip(*columns, [i in dense for i in range(number)] if dense else [0] * number, strict=True))
+
+    config_class, options = (FAMILIES | PADDED)[name]
+    own, ours = (kinds(getattr(transformers, config_class)(**given)) for given in ({}, options))
+    if len(set(own)) > 1 or len(set(ours)) > 1:
+        assert len(ours) > 2
+        assert all(kind != other for kind, other in itertools.pairwise(ours))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -263,36 +323,68 @@ def test_trap_08_a_recurrent_model_is_padded_never_packed() -> None:
     torch.testing.assert_close(together.head(together.hidden), alone(model, rows), rtol=2e-4, atol=2e-5)
 
 
+# Loss weights of three documents: a fraction, twice as much as usual, a stretch that is not learned amid others.
+WEIGHTS = [
+    [0.0] * 3 + [1.0] * 6,
+    [0.0] * 2 + [0.25] * 4 + [0.0] * 5 + [1.0, 2.0, 0.7, 0.0, 1.0, 0.5],
+    [0.0, 0.125, 0.0, 1.5],
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return transformers.AutoTokenizer.from_pretrained(TOKENIZER)
+
+
 @pytest.mark.parametrize("name", [*FAMILIES, *PADDED])
-def test_loss_and_gradients_equal_the_familys_own_forward_one_example_at_a_time(name: str) -> None:
+def test_loss_and_gradients_equal_the_familys_own_forward_one_example_at_a_time(
+    name: str, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = make(name)
-    run = passes(model)
-    assert run.layout == ("ragged" if name in FAMILIES else "padded")
-    model.train()
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-    rows = documents(1, 9, 17, 4)
-    forward = run(batch_of(rows))
-    loss = forward.total(negative_log_likelihood(forward))
-    loss.backward()
-    got = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
-    model.zero_grad()
-    expected = 0.0
-    with plain_attention(model):
-        for row in rows:
-            logits = model(input_ids=torch.tensor([row]), use_cache=False).logits[0]
-            one = nn.functional.cross_entropy(logits[:-1].float(), torch.tensor(row[1:]), reduction="sum")
-            one.backward()
-            expected += float(one.detach())
-    assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
-    own = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
-    assert got.keys() == own.keys()
+    monkeypatch.setattr(attach, "load_base", lambda *_, **__: (model, tokenizer))
+    module = Specialist(name, NextToken(), Full(), precision="fp32")
+    module.load()
+    assert module.layout == ("ragged" if name in FAMILIES else "padded")
+    for part in model.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    rows = [
+        EncodedRow(Example(id=str(number)), (Encoded(tuple(ids), tuple(weights)),))
+        for number, (ids, weights) in enumerate(zip(documents(1, 9, 17, 4), WEIGHTS, strict=True))
+    ]
+    units: dict[Any, list[int]] = {unit: [row.units[unit] for row in rows] for unit in ("token", "example")}
+    (batch,) = PlanLoader(rows, Plan([row.length for row in rows], units, batch_size=3, shuffle=False))
+    loss, own = own_loss_and_gradients(model, rows)
     whole = torch.stack([gradient.norm() for gradient in own.values()]).norm()
-    for parameter, gradient in own.items():
-        # a key's bias has no effect on a softmax without rotary positions: its gradient is rounding
-        error = (got[parameter] - gradient).norm() / torch.maximum(gradient.norm(), 1e-3 * whole)
-        assert error < 1e-5, parameter
+    for logits_bytes in (module.passes.logits_bytes, 4 * model.config.vocab_size * 5):  # at once, five positions a time
+        module.zero_grad()
+        terms = module.terms(replace(module.passes, logits_bytes=logits_bytes)(batch))
+        assert list(terms) == ["loss"]
+        found = batch.window.scale(terms["loss"].sum, terms["loss"].unit)
+        found.backward()
+        assert float(found.detach()) == pytest.approx(loss, rel=1e-5)
+        got = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+        assert got.keys() == own.keys()
+        for parameter, gradient in own.items():
+            # a key's bias has no effect on a softmax without rotary positions: its gradient is rounding
+            least = (1e-2 if parameter.endswith("k_proj.bias") else 1e-3) * whole
+            assert (got[parameter] - gradient).norm() / torch.maximum(gradient.norm(), least) < 1e-5, parameter
+
+
+def own_loss_and_gradients(model: Any, rows: list[EncodedRow]) -> tuple[float, dict[str, Tensor]]:
+    """By transformers and torch alone: weighted negative log-likelihoods, divided by the number of learned tokens."""
+    learned = sum(weight > 0 for row in rows for weight in row.sequences[0].weights)
+    total = 0.0
+    with plain_attention(model):
+        for ids, weights in ((row.sequences[0].ids, row.sequences[0].weights) for row in rows):
+            scores = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].double().log_softmax(-1)
+            picked = [-weight * scores[at, token] for at, (token, weight) in enumerate(zip(ids[1:], weights[1:]))]  # noqa: B905
+            one = torch.stack(picked).sum() / learned
+            one.backward()
+            total += float(one.detach())
+    gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    return total, gradients
 
 
 @pytest.mark.parametrize("layout", ["ragged", "padded"])
