@@ -20,12 +20,30 @@ RANKS = (*PLAIN, "--data.batch_size=4", "--trainer.devices=2")
 ONE_FILE = "{class_path: ModelParallelStrategy, init_args: {save_distributed_checkpoint: false}}"
 
 
-def start(folder: Path, *words: str, program: str = "lightning-cli") -> subprocess.Popen[str]:
+# Asks one of the processes to stop, in the window of one step; a penalty of nothing.
+TRIP = """
+import os, signal
+from tunesmith import Forward, Regularizer, Term
+
+class Trip(Regularizer):
+    calls = 0
+
+    def penalty(self, forward: Forward) -> Term:
+        self.calls += 1
+        if os.environ.get("TRIP") == f"{os.environ.get('LOCAL_RANK', '0')}:{self.calls}":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return Term(forward.hidden.new_zeros(()), "step")
+"""
+
+
+def start(folder: Path, *words: str, program: str = "lightning-cli", trip: str | None = None) -> subprocess.Popen[str]:
     """A command in a process of its own, and those that it starts."""
     scripts = Path(sys.executable).parent
     path = f"{scripts}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "COLUMNS": "200"}
     environment.pop("TUNESMITH_RUN_DIRECTORY", None)
+    if trip is not None:
+        environment["TRIP"] = trip
     command = [str(scripts / program), *words]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=folder, env=environment, **pipes)
@@ -57,14 +75,27 @@ def close(run: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_fit_in_shards_ends_with_the_adapter_of_one_process_and_can_be_resumed(bench: Any) -> None:
+def test_a_fit_in_shards_is_stopped_and_resumed_and_ends_with_the_adapter_of_one_process(bench: Any) -> None:
     one = one_process(bench)
-    sharded = (*RANKS, "--trainer.strategy=ModelParallelStrategy")
-    out = done(start(bench.folder, "fit", *CONFIG, *sharded))
+    (bench.folder / "trip.py").write_text(TRIP)
+    bench.recipe["model"]["regularizers"] = {"trip": "Trip"}
+    bench.write(trainer={"val_check_interval": 3, "gradient_clip_val": 0.5})
+    sharded = ("--plugin", "trip.py", *RANKS, "--trainer.strategy=ModelParallelStrategy")
+    stopped = start(bench.folder, "fit", *CONFIG, *sharded, trip="1:5")
+    out, err = stopped.communicate(timeout=400)
+    assert stopped.returncode == 130, out + err[-6000:]
     assert "2 x cpu, 1 thread, weights in shards" in out
-    assert out.count("validation loss ") == 1
+    assert out.count("stopped by ") == 1
+    assert "a signal to another process after step 5; saved " in out
+    assert "Traceback" not in err
     two = new_run(bench, [one])
+    assert torch.load(two / "checkpoints/last.ckpt/meta.pt", weights_only=True)["global_step"] == 5
+    out = done(start(bench.folder, "fit", *CONFIG, *sharded, "--ckpt_path", "last"))
+    assert f"{two.relative_to(bench.folder)}, resumed from last.ckpt" in out
+    assert out.count("validation loss ") == 1
     close(two, one)
+    losses = [[float(row["loss"]) for row in bench.curve(run) if row["loss"]] for run in (one, two)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
     assert (two / "checkpoints/best.ckpt/shard-1.pt").is_file()
     bench.done("predict", *CONFIG, *sharded, "--prompt", "Report 3: the lamp is on.")
 
@@ -78,11 +109,8 @@ def test_a_fit_in_shards_ends_with_the_adapter_of_one_process_and_can_be_resumed
         torch.equal(held[name], tensor) for name, tensor in load_file(two / "adapter/adapter_model.safetensors").items()
     )
 
-    on = ("--run", str(two), "--ckpt_path", "last", "--trainer.max_steps=10")
-    out = done(start(bench.folder, "fit", *CONFIG, *sharded, *on))
-    assert "resumed from last.ckpt" in out
-    whole = ("--trainer.strategy=ddp", *on)
-    assert "fsdp2 alone can read" in done(start(bench.folder, "fit", *CONFIG, *RANKS, *whole), code=2)
+    on = ("--run", str(two), "--ckpt_path", "last", "--trainer.max_steps=10", "--trainer.strategy=ddp")
+    assert "fsdp2 alone can read" in done(start(bench.folder, "fit", *CONFIG, *sharded, *on), code=2)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Two processes by DDP and by FSDP2 train what one does, and resume exactly from either kind of checkpoint."""
 
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from tunesmith.data.encode import EncodedRow
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
 from tunesmith.training import shards
-from tunesmith.training.checkpoint import StepCheckpoint
+from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
 from tunesmith.training.disk import UnsavedError
 from tunesmith.training.fsdp2 import FSDP2
 from tunesmith.training.passes import Passes
@@ -311,31 +312,54 @@ KINDS: dict[str, tuple[Case, Callable[[], Any]]] = {
 }
 
 
+class At(Callback):
+    """Does something in one process, at the first micro-batch of the window of a step."""
+
+    def __init__(self, step: int, rank: int, action: Callable[[], None]) -> None:
+        self.step, self.rank, self.action = step, rank, action
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if (trainer.global_step, trainer.global_rank, batch_idx % ACCUMULATE) == (self.step - 1, self.rank, 0):
+            self.action()
+
+
+def go(base: str, place: str, name: str, kind: str, steps: int, *callbacks: Callback, resumed: bool = False) -> None:
+    """So many steps, and what they made; a checkpoint at every second and every third."""
+    case, strategy = KINDS[kind]
+    dropout = {"dropout": 0.2} if case is LORA else {}
+    module = make(Path(base), case, optimizer=torch.optim.AdamW, **dropout)
+    directory = Path(place) / name
+    kept = StepCheckpoint(directory, every_steps=3, every_minutes=None)
+    options = {"max_steps": steps, "val_check_interval": 4, "devices": 2, "strategy": strategy()}
+    path = directory / "last.ckpt" if resumed else None
+    curve = train(module, kept, *callbacks, path=path, **options, enable_checkpointing=True)
+    found = {"steps": curve.steps, "weights": weights(module)}
+    with torch.no_grad():  # leaves embeddings and head gathered, as a validation does
+        module.passes(next(iter(module.trainer.val_dataloaders)))
+    best = module.trainer.strategy.load_checkpoint(directory / "best.ckpt", weights_only=True)
+    module.restore_trained(best["state_dict"])
+    keep({**found, "best": weights(module), "best step": best["global_step"]}, directory / f"{steps}.pt")
+
+
+def run_until_killed(base: str, place: str) -> None:
+    """The first process is killed in the seventh of nine steps; the second must end by itself."""
+    go(base, place, "killed", "shards", 9, At(7, 0, lambda: os.kill(os.getpid(), signal.SIGKILL)))
+
+
 def resume(base: str, place: str) -> None:
-    """Nine steps at once, and six with three after them; then a file of DDP taken up in shards."""
-
-    def go(name: str, kind: str, steps: int, resumed: bool = False) -> None:
-        case, strategy = KINDS[kind]
-        dropout = {"dropout": 0.2} if case is LORA else {}
-        module = make(Path(base), case, optimizer=torch.optim.AdamW, **dropout)
-        directory = Path(place) / name
-        kept = StepCheckpoint(directory, every_steps=3, every_minutes=None)
-        options = {"max_steps": steps, "val_check_interval": 4, "devices": 2, "strategy": strategy()}
-        path = directory / "last.ckpt" if resumed else None
-        curve = train(module, kept, path=path, **options, enable_checkpointing=True)
-        found = {"steps": curve.steps, "weights": weights(module)}
-        with torch.no_grad():  # leaves embeddings and head gathered, as a validation does
-            module.passes(next(iter(module.trainer.val_dataloaders)))
-        best = module.trainer.strategy.load_checkpoint(directory / "best.ckpt", weights_only=True)
-        module.restore_trained(best["state_dict"])
-        keep({**found, "best": weights(module), "best step": best["global_step"]}, directory / f"{steps}.pt")
-
+    """Nine steps at once, and parts of them with the rest after them; then a file of DDP taken up in shards."""
     for kind in KINDS:
-        go(f"{kind} at once", kind, 9)
-        go(kind, kind, 6)
-        go(kind, kind, 9, resumed=True)
-    go("ddp then shards", "ddp", 6)
-    go("ddp then shards", "shards", 9, resumed=True)
+        go(base, place, f"{kind} at once", kind, 9)
+        go(base, place, kind, kind, 6)
+        go(base, place, kind, kind, 9, resumed=True)
+    go(base, place, "ddp then shards", "ddp", 6)
+    go(base, place, "ddp then shards", "shards", 9, resumed=True)
+    go(base, place, "killed", "shards", 9, resumed=True)
+    try:
+        go(base, place, "stopped", "shards", 9, At(8, 1, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    except StoppedError as stop:
+        (Path(place) / "stopped" / f"said-{os.environ.get('LOCAL_RANK', '0')}").write_text(str(stop))
+    go(base, place, "stopped", "shards", 9, resumed=True)
     write = shards._save
 
     def full(content: Any, path: Path) -> None:
@@ -344,7 +368,7 @@ def resume(base: str, place: str) -> None:
 
     shards._save = full
     try:
-        go("full", "shards", 9)
+        go(base, place, "full", "shards", 9)
     except UnsavedError as error:
         (Path(place) / "full" / f"said-{os.environ.get('LOCAL_RANK', '0')}").write_text(str(error))
 
@@ -358,8 +382,9 @@ def step_of(content: dict[str, Any]) -> int:
 @pytest.fixture(scope="module")
 def resumed(bases: Path, tmp_path_factory: pytest.TempPathFactory, call_apart: Callable[..., Any]) -> Path:
     directory = tmp_path_factory.mktemp("resumed")
-    for name in [*KINDS, *(f"{kind} at once" for kind in KINDS), "ddp then shards", "full"]:
+    for name in [*KINDS, *(f"{kind} at once" for kind in KINDS), "ddp then shards", "full", "killed", "stopped"]:
         (directory / name).mkdir()
+    call_apart(run_until_killed, bases, directory, code=-signal.SIGKILL)
     call_apart(resume, bases, directory)
     return directory
 
@@ -371,6 +396,25 @@ def test_trap_27_a_run_in_shards_resumes_bit_for_bit(resumed: Path, kind: str) -
     assert {s: v for s, v in whole["steps"].items() if s > 6} == {s: v for s, v in again["steps"].items() if s > 6}
     same(again["weights"], whole["weights"], 0.0)
     same(again["best"], whole["best"], 0.0)
+
+
+@pytest.mark.parametrize(("name", "left"), [("killed", 6), ("stopped", 8)])
+def test_trap_27_trap_29_a_run_in_shards_that_is_killed_or_stopped_resumes_bit_for_bit(
+    resumed: Path, name: str, left: int
+) -> None:
+    whole, again = (torch.load(resumed / of / "9.pt", weights_only=True) for of in ("shards at once", name))
+    begun = again["steps"].pop(left, {})  # at the first micro-batch of the step after it
+    assert not begun
+    for run in (whole, again):
+        run["steps"] = {s: {k: v for k, v in of.items() if k != "val/loss"} for s, of in run["steps"].items()}
+    assert again["steps"] == {step: values for step, values in whole["steps"].items() if step > left}
+    same(again["weights"], whole["weights"], 0.0)
+    if name == "stopped":
+        said = [(resumed / name / f"said-{rank}").read_text() for rank in (0, 1)]
+        assert [text.partition(" after step 8; saved ")[0] for text in said] == [
+            "stopped by a signal to another process",
+            "stopped by SIGTERM",
+        ]
 
 
 def test_trap_29_a_full_disk_of_one_process_stops_both_and_leaves_what_was_saved(resumed: Path) -> None:
