@@ -5,8 +5,9 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,13 +16,16 @@ from torch import nn
 
 from tunesmith.cli.arguments import parse
 from tunesmith.cli.course import course
+from tunesmith.cli.estimate import _time, estimate
 from tunesmith.cli.fit import prepare_data
 from tunesmith.cli.gpu_fit import budget_size
 from tunesmith.cli.gpus import GPUS, gpu_bytes
+from tunesmith.cli.progress import clock
 from tunesmith.cli.quiet import quieten
 from tunesmith.cli.trainer_cli import Session, open_session, sections
 from tunesmith.data.collate import collate
 from tunesmith.errors import RecipeError
+from tunesmith.training import rehearsal
 from tunesmith.training.footprint import Footprint, LiveBytes, Size, footprint, storages
 from tunesmith.training.needs import Needs
 from tunesmith.training.probing import (
@@ -237,8 +241,6 @@ def test_a_budget_holds_rows_of_the_longest_kind(bench: Any) -> None:
 
 
 def test_measuring_changes_no_weight_and_leaves_no_gradient(bench: Any) -> None:
-    from tunesmith.cli.estimate import estimate
-
     session = opened("--model.optimizer.init_args.lr=1.0")
     before = {name: tensor.clone() for name, tensor in session.model.network.state_dict().items()}
     found = estimate(session, course(session.trainer_options, session.data), torch.device("cpu"))
@@ -288,6 +290,93 @@ def test_seconds_are_fitted_to_costs() -> None:
     assert same.seconds(10, 1000) == pytest.approx(11, rel=0.01), "alike: no constant part can be told"
     falling = pace([(100, 2.0), (900, 1.0)])
     assert falling.seconds(2, 1000) > 0
+
+
+@dataclass
+class Machine:
+    """Two clocks that only the work of a model moves: of the wall, and of the processor, which runs two threads.
+
+    Attributes:
+        quadratic: What a pass takes more for a token and token of its row before it, against the rest of a token.
+    """
+
+    quadratic: float
+    wall: float = 0.0
+    processor: float = 0.0
+    warm: set[str] = field(default_factory=set)
+
+    def work(self, kind: str, seconds: float, threads: float) -> None:
+        """What is done for the first time takes half a second more."""
+        seconds += 0.0 if kind in self.warm else 0.5
+        self.warm.add(kind)
+        self.wall += seconds
+        self.processor += threads * seconds
+
+    def seconds(self, training: bool, lengths: list[int]) -> float:
+        """Of a micro-batch: a constant part, one for each token, one for each pair of tokens of a row."""
+        tokens, squares = sum(lengths), sum(length**2 for length in lengths)
+        return (0.03 if training else 0.01) + (7e-4 if training else 2e-4) * (tokens + self.quadratic * squares)
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs", "steps", "validations"),
+    [
+        # nine micro-batches an epoch, three a validation; before the first step all of validation runs, or none
+        ({"max_epochs": 3, "accumulate_grad_batches": 2, "num_sanity_val_steps": -1}, 3, 15, 4),
+        ({"max_epochs": 2, "val_check_interval": 3, "num_sanity_val_steps": 0}, 2, 18, 6),
+    ],
+    ids=["accumulated", "validated often"],
+)
+def test_the_time_of_a_run_is_added_up_from_measured_micro_batches(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], epochs: int, steps: int, validations: int
+) -> None:
+    rows = [{"prompt": f"Report {n}:" + " valve" * (1 + n * 17 % 90), "completion": "pump"} for n in range(60)]
+    (bench.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    bench.write(trainer={"max_steps": -1, **options})
+    session = opened()
+    config, model = session.model.network.config, session.model
+    body = sum(parameter.numel() for parameter in model.passes.model.base_model.parameters())
+    # scores and sums of values, 2 * 2 operations a width and layer, of half a row; against 2 for each weight
+    machine = Machine(config.hidden_size * config.num_hidden_layers / body)
+
+    class Working(type(model.objective)):  # type: ignore[misc]
+        def loss(self, forward: Any) -> Any:
+            seconds = machine.seconds(model.training, forward.batch.cu_seqlens.diff().tolist())
+            machine.work("training" if model.training else "validation", seconds, 1.5 if model.training else 1.0)
+            return super().loss(forward)
+
+    class Stepping(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            machine.work("step", 1e-6 * sum(p.numel() for g in self.param_groups for p in g["params"]), 2.0)
+            return super().step(closure)
+
+    monkeypatch.setattr(model, "objective", Working())
+    monkeypatch.setattr(model, "optimizer_factory", lambda groups: Stepping(groups, lr=0.1))
+    clocks = SimpleNamespace(perf_counter=lambda: machine.wall, process_time=lambda: machine.processor)
+    monkeypatch.setattr(rehearsal, "time", clocks)
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    monkeypatch.setattr(rehearsal, "_STEPPED", trained // 2)  # as of a large model: a part is stepped
+    way = course(session.trainer_options, session.data)
+    found = estimate(session, way, torch.device("cpu"))
+
+    split = {name: [row.length for row in session.data.encoded(name).rows] for name in ("train", "validation")}
+    assert {name: len(lengths) for name, lengths in split.items()} == {"train": 35, "validation": 9}
+    assert max(split["train"]) > 5 * min(split["train"])
+    # the constant part of each micro-batch, and what the rows take however they are laid out
+    passes = epochs * (
+        9 * machine.seconds(True, []) + machine.seconds(True, split["train"]) - machine.seconds(True, [])
+    )
+    stepped = steps * 1e-6 * trained
+    empty = machine.seconds(False, [])
+    validated = validations * (3 * empty + machine.seconds(False, split["validation"]) - empty)
+    assert found.wall.training == pytest.approx(passes + stepped, rel=1e-9)
+    assert found.wall.validation == pytest.approx(validated, rel=1e-9)
+    assert found.processor.training == pytest.approx(1.5 * passes + 2 * stepped, rel=1e-9)
+    assert found.processor.validation == pytest.approx(validated, rel=1e-9)
+    assert found.speed == pytest.approx(epochs * sum(split["train"]) / (passes + stepped), rel=1e-9)
+    said = _time(session, way, found)
+    assert said.startswith(f"about {clock(passes + stepped + validated)} (training {clock(passes + stepped)}, ")
+    assert f"validation {clock(validated)}; {1.5 * passes + 2 * stepped + validated:,.0f} s of processor" in said
 
 
 @pytest.mark.parametrize(
