@@ -1,5 +1,6 @@
 """The fused update is peft's own, value by value and gradient by gradient."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -11,9 +12,15 @@ from tunesmith_plugins.adapters.fused_lora import Fused, fuse, unfuse
 from tunesmith_plugins.adapters.fused_mlp import fuse_mlps, unfuse_mlps
 from tunesmith_plugins.adapters.lora import LoRA
 
-CONFIGS = {"llama": transformers.LlamaConfig, "gemma2": transformers.Gemma2Config, "moe": transformers.Qwen2MoeConfig}
+CONFIGS = {
+    "llama": transformers.LlamaConfig,
+    "qwen2": transformers.Qwen2Config,  # its query, key and value have biases
+    "gemma2": transformers.Gemma2Config,
+    "moe": transformers.Qwen2MoeConfig,
+}
 MORE: dict[str, dict[str, Any]] = {
     "llama": {},
+    "qwen2": {"num_key_value_heads": 1},
     "gemma2": {"num_key_value_heads": 1, "head_dim": 16},
     "moe": {
         "num_experts": 4,
@@ -64,7 +71,7 @@ def run(network: Any, bf16: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]
     return logits.detach().float(), {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma2", "moe"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2", "gemma2", "moe"])
 @pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["whole", "checkpointing"])
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
@@ -90,13 +97,51 @@ def test_logits_and_gradients_are_those_of_peft(kind: str, bf16: bool, checkpoin
 def test_a_plain_layer_is_one_step_of_the_graph_and_copies_no_gradient() -> None:
     network = attached("llama")
     network.train()
-    waiting, kinds = [network(input_ids=IDS).logits.grad_fn], set()
+    waiting, seen = [network(input_ids=IDS).logits.grad_fn], set()
     while waiting:
-        if (node := waiting.pop()) is not None:
-            kinds.add(type(node).__name__)
+        if (node := waiting.pop()) is not None and node not in seen:
+            seen.add(node)
             waiting += [parent for parent, _ in node.next_functions]
-    assert {"_AdaptedBackward", "_GatedBackward"} <= kinds
-    assert not {"CopySlices", "AddmmBackward0"} & kinds
+    kinds = Counter(type(node).__name__ for node in seen)
+    assert not {"CopySlices", "AddmmBackward0"} & kinds.keys()
+    # each of two layers: query, key and value together, the output by itself, the MLP whole
+    assert (kinds["_SharedBackward"], kinds["_AdaptedBackward"], kinds["_GatedBackward"]) == (2, 2, 2)
+
+
+def attention_of(network: Any) -> Any:
+    return network.get_base_model().model.layers[1].self_attn
+
+
+def test_layers_that_are_called_with_other_rows_run_by_themselves() -> None:
+    network = attached("llama")
+    network.train()
+    parts = [getattr(attention_of(network), f"{part}_proj") for part in "qkv"]
+    rows, others = torch.randn(1, 5, 32), torch.randn(1, 5, 32)
+
+    def called(inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [part(x) for part, x in zip(parts, inputs, strict=True)]
+
+    together, mixed, twice = called([rows] * 3), called([rows, others, rows]), called([rows] * 3)
+    group = parts[0].__dict__["forward"].func
+    assert not group.together  # twice as much work is no gain
+    assert group.given is None
+    assert group.waiting == {}
+    unfuse(network)
+    for got, expected in ((together, called([rows] * 3)), (mixed, called([rows, others, rows])), (twice, together)):
+        for one, other in zip(got, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_run_together_keep_nothing_waiting_and_nothing_without_gradients() -> None:
+    network = attached("llama")
+    network.train()
+    group = attention_of(network).q_proj.__dict__["forward"].func
+    network(input_ids=IDS)
+    assert group.together
+    assert (group.given, group.waiting) == (None, {})
+    with torch.no_grad():
+        attention_of(network).q_proj(torch.randn(1, 5, 32))
+    assert group.waiting == {}
 
 
 def test_a_layer_whose_base_weight_trains_keeps_that_gradient() -> None:

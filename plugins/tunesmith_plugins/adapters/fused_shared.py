@@ -128,8 +128,8 @@ class _Group:
 def share(model: "nn.Module") -> None:
     """Let attentions' projections run together that `fuse` made run at once."""
     for module in model.modules():
-        layers = [getattr(module, part, module) for part in _PARTS]
-        if all(map(is_fused, layers)):
+        layers = [getattr(module, part, None) for part in _PARTS]
+        if all(layer is not None and is_fused(layer) for layer in layers):
             group = _Group(layers)
             for index, layer in enumerate(layers):
                 layer.__dict__["forward"] = partial(group, index)
