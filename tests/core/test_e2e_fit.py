@@ -216,7 +216,7 @@ def test_early_stopping_at_another_time_than_after_validation_is_refused(bench: 
 
 
 def test_the_step_that_is_said_to_be_kept_is_the_one_that_is_saved(bench: Any) -> None:
-    bench.write(model={"optimizer": {"init_args": {"lr": 1.0}}}, trainer={"max_steps": 12, "val_check_interval": 2})
+    bench.write(model={"optimizer": {"init_args": {"lr": 10.0}}}, trainer={"max_steps": 12, "val_check_interval": 2})
     for words in ((), ("--trainer.enable_checkpointing=false",), ("--trainer.num_sanity_val_steps=0",)):
         ran = bench.done("fit", *CONFIG, *words)
         run = bench.runs()[-1]

@@ -41,7 +41,7 @@ class Specialist(Validating):
         schedule: Learning rates by optimizer step.
         precision: fp32; bf16 (frozen weights and products, trained weights stay fp32); auto: bf16 on a GPU that has it
             and on a CPU with AMX.
-        compile: Fuse each layer's small operations by torch.compile; auto does in bf16 runs of an hour on a CPU.
+        compile: Fuse each layer's small operations by torch.compile; auto: where it gains, which it does not on a CPU.
         template: A chat template (Jinja) where the base has none or another is wanted.
         from_scratch: Start from random weights; the base gives configuration and tokenizer.
         gradient_checkpointing: Compute activations again in backward: a third slower, much less memory; selective does
