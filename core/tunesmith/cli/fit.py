@@ -94,6 +94,29 @@ def fit(session: Session) -> int:
     trainer.callbacks.append(kernels)  # type: ignore[attr-defined]
     opening(session, run, trainer, checkpoint, kernels.choice)
     begin, busy = time.monotonic(), time.process_time()
+    if ended := _train(session, trainer, checkpoint, checkpoints):
+        return ended
+    step = _keep_best(session, run, checkpoints, trainer)
+    if is_first_rank():
+        seconds = {
+            "seconds": round(time.monotonic() - begin, 1),
+            "processor_seconds": round(time.process_time() - busy, 1),
+        }
+        result = {"complete": True, **seconds, **curve.summary(trainer)}
+        write_json(run.result, result)
+        _tell(session, run, trainer, curve, step, result)
+    return 0
+
+
+def _train(session: Session, trainer: Trainer, checkpoint: str | None, checkpoints: StepCheckpoint) -> int:
+    """Train to the end; the exit code where it ended before, and it was said why.
+
+    Raises:
+        LostError: Another process was killed.
+        UnsavedError: There is no room.
+        RecipeError: Found while training.
+        KeyboardInterrupt: Asked to stop twice.
+    """
     try:
         with failing_together(), refusals(session.trainer_options):
             trainer.fit(session.model, datamodule=session.data, ckpt_path=checkpoint, weights_only=True)
@@ -111,15 +134,6 @@ def fit(session: Session) -> int:
         raise _with_way_on(error, session, checkpoints) from error
     except SystemExit:  # what Lightning makes of a second Ctrl-C
         raise KeyboardInterrupt from None
-    step = _keep_best(session, run, checkpoints, trainer)
-    if is_first_rank():
-        seconds = {
-            "seconds": round(time.monotonic() - begin, 1),
-            "processor_seconds": round(time.process_time() - busy, 1),
-        }
-        result = {"complete": True, **seconds, **curve.summary(trainer)}
-        write_json(run.result, result)
-        _tell(session, run, trainer, curve, step, result)
     return 0
 
 
