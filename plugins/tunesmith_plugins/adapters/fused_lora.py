@@ -16,6 +16,8 @@ from peft.tuners.lora.layer import Linear, LoraLayer, LoraVariant
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from tunesmith_plugins.adapters.fused_products import Layer, again, derivatives, products
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -30,7 +32,7 @@ class _Adapted(Function):
         ctx: Any, x: "Tensor", weight: "Tensor", bias: "Tensor | None", down: "Tensor", up: "Tensor", scaling: float
     ) -> "Tensor":
         rows = x.reshape(-1, x.shape[-1])
-        out, hidden = product(rows, weight, bias, down, up, scaling)
+        (out,), hidden = products(rows, (Layer(weight, bias, down, up, scaling),))
         ctx.save_for_backward(rows, hidden, weight, down, up)
         ctx.scaling = scaling
         return out.view(*x.shape[:-1], -1)
@@ -38,29 +40,12 @@ class _Adapted(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: "Tensor") -> Any:
-        rows, hidden, weight, down, up = ctx.saved_tensors
-        of_rows = gradient.reshape(-1, gradient.shape[-1])
-        of_input, of_hidden, of_up = derivative(of_rows, hidden, weight, down, up, ctx.scaling, ctx.needs_input_grad[0])
-        shaped = of_input.view(*gradient.shape[:-1], -1) if of_input is not None else None
-        return shaped, None, None, of_hidden.t() @ rows, of_up, None
-
-
-def product(
-    rows: "Tensor", weight: "Tensor", bias: "Tensor | None", down: "Tensor", up: "Tensor", scaling: float
-) -> "tuple[Tensor, Tensor]":
-    """`rows W^T + b + scaling * rows A^T B^T`, `[n, out]`, and `rows A^T`, `[n, rank]`."""
-    hidden = rows @ down.t()
-    out = F.linear(rows, weight, bias)
-    return out.addmm_(hidden, up.t(), alpha=scaling), hidden
-
-
-def derivative(
-    of_out: "Tensor", hidden: "Tensor", weight: "Tensor", down: "Tensor", up: "Tensor", scaling: float, of_rows: bool
-) -> "tuple[Tensor | None, Tensor, Tensor]":
-    """Gradients of `product`: of the rows if `of_rows`, of `hidden` (times the rows: of `down`), and of `up`."""
-    of_hidden = (of_out @ up).mul_(scaling)
-    of_input = (of_out @ weight).addmm_(of_hidden, down) if of_rows else None
-    return of_input, of_hidden, (of_out.t() @ hidden).mul_(scaling)
+        rows, hidden, *kept = ctx.saved_tensors
+        of_out = gradient.reshape(-1, gradient.shape[-1])
+        layers = again(kept, [ctx.scaling])
+        of_rows, (of_down,), (of_up,) = derivatives((of_out,), rows, hidden, layers, ctx.needs_input_grad[0])
+        shaped = of_rows.view(*gradient.shape[:-1], -1) if of_rows is not None else None
+        return shaped, None, None, of_down, of_up, None
 
 
 class _Added(Function):
@@ -141,10 +126,10 @@ def plain(layer: Any, x: "Tensor") -> torch.dtype | None:
     return dtype
 
 
-def operands(layer: Any, dtype: torch.dtype) -> "tuple[Tensor, Tensor | None, Tensor, Tensor, float]":
-    """What `product` takes beside the rows."""
+def operands(layer: Any, dtype: torch.dtype) -> Layer:
+    """What a layer multiplies by."""
     down, up = layer.lora_A[_NAME].weight.to(dtype), layer.lora_B[_NAME].weight.to(dtype)
-    return layer.base_layer.weight, layer.base_layer.bias, down, up, layer.scaling[_NAME]
+    return Layer(layer.base_layer.weight, layer.base_layer.bias, down, up, layer.scaling[_NAME])
 
 
 def _autocast(x: "Tensor") -> torch.dtype | None:

@@ -15,7 +15,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from tunesmith_plugins.adapters.fused_lora import is_fused, operands, plain
-from tunesmith_plugins.adapters.fused_shared import Layer, again, derivatives, products
+from tunesmith_plugins.adapters.fused_products import Layer, again, derivatives, products
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
