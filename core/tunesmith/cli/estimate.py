@@ -106,7 +106,7 @@ def _uncounted(place: Place, layers: Choice | None) -> list[str]:
     if place.processes > 1:
         lines.append("what processes send each other is not in the time")
     if layers is not None and layers.on:
-        lines.append("layers are measured as they are before compiling, which takes a minute and then saves time")
+        lines.append("layers are measured as they are before compiling, which takes minutes and is not in the time")
     return lines
 
 
