@@ -89,6 +89,8 @@ def optimizer_bytes(model: Specialist) -> tuple[int, int]:
     fused = any(group.get("fused") for group in optimizer.param_groups)
     # one table of the size of the weights, where all tensors are stepped at once as on a GPU
     beside = 0 if fused else whole
+    for group in optimizer.param_groups:
+        group.update({"fused": False} if fused else {})  # that kernel does not run without memory; its states are these
     try:
         optimizer.step()
     except (RuntimeError, NotImplementedError):
