@@ -54,9 +54,8 @@ def load(task: Task) -> Specialist:
         **task.get("model", {}),
     )
     model.load()
-    if task["device"] != "cpu":
-        model.to(task["device"])
-        model.on_fit_start()  # another device has another attention
+    model.to(task["device"])
+    model.on_fit_start()  # another device has another attention; a CPU keeps what a step frees
     return model
 
 

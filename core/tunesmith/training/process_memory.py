@@ -1,10 +1,15 @@
-"""What the operating system says of this process's memory."""
+"""This process's memory: what the operating system says of it, and what is kept of what was freed."""
 
+import ctypes
+import os
+import platform
 import resource
 import sys
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
+# Numbers of glibc's options, from malloc.h; larger pieces still go back to the system when they are freed.
+_TRIM, _MMAP, _LARGE = -1, -3, 256 * 2**20
 
 
 def peak_resident() -> int:
@@ -16,6 +21,21 @@ def peak_resident() -> int:
 def resident() -> int:
     """Bytes that are resident now; where the system does not tell, the most so far."""
     return _status("VmRSS") or _usage()
+
+
+def keep_freed() -> bool:
+    """Let the allocator keep what a step frees for the next one, instead of giving it back and fetching it again.
+
+    Each page that comes back has to be cleared: 1 to 4 % of the processor time of a step (SmolLM2-135M, 1,000 tokens).
+    The peak stays what it is. To be called once weights are loaded, which do not come and go.
+
+    Returns:
+        Whether it does: only under glibc, and only where the user has not chosen by glibc's own variables.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
+        return False
+    libc = ctypes.CDLL(None)
+    return bool(libc.mallopt(_TRIM, -1) and libc.mallopt(_MMAP, _LARGE))
 
 
 def _status(name: str) -> int:

@@ -24,6 +24,7 @@ from tunesmith.training.optimizer import build, options_of, parameter_groups, re
 from tunesmith.training.passes import ModelForward, Passes
 from tunesmith.training.precision import Format, Precision, autocast, chosen, resolve, storage
 from tunesmith.training.probe import probe
+from tunesmith.training.process_memory import keep_freed
 from tunesmith.training.router import NAME as ROUTER
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.validating import Validating
@@ -195,7 +196,9 @@ class Specialist(Validating):
     def on_fit_start(self) -> None:
         """Probe again where the model has moved: another device has another attention kernel."""
         assert self.attached is not None
-        if self.device.type != "cpu":
+        if self.device.type == "cpu":
+            keep_freed()
+        else:
             before = self.layout
             with self.gathered():
                 self.settle(replace(self.attached, probe=probe(self.network, self.adapter.layout, self.autocast)))
