@@ -1,7 +1,8 @@
 """The way from hidden states to logits, proved equal to the model's own.
 
 Families put more than a matrix at the end (a soft-cap, a scale, a bias). The plain output embedding is taken where it
-gives what the model gives; else the model's own forward runs with its body left out; else the model is refused.
+gives bit by bit what the model's own forward gives with its body left out, for large hidden states too: at the start of
+training a soft-cap may change logits by less than their rounding. Else that forward runs; else the model is refused.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from transformers import PreTrainedModel
 from tunesmith.errors import DataError
 
 Head = Callable[[Tensor], Tensor]
+# Hidden states times this: what is no matrix at the end shows.
+_LARGE = 1000.0
 
 
 def plain_head(model: PreTrainedModel) -> Head:
@@ -56,15 +59,23 @@ def find_head(model: PreTrainedModel, tolerance: float) -> Head:
     expected = model(input_ids=ids, use_cache=False).logits[0]
     body = model.base_model(input_ids=ids, use_cache=False)
     hidden = body.last_hidden_state[0]
-    for head in (plain_head(model), own_head(model, type(body))):
-        try:
-            logits = head(hidden)
-        except (TypeError, AttributeError, ValueError, RuntimeError):
-            continue
-        if logits.shape == expected.shape and relative_error(logits, expected) <= tolerance:
-            return head
-    msg = f"{type(model).__name__}: logits from hidden states differ from the model's own: it cannot be trained"
-    raise DataError(msg)
+    plain, own = plain_head(model), own_head(model, type(body))
+    found = [head for head in (own, plain) if _gives(head, hidden, expected, tolerance)]
+    if not found:
+        msg = f"{type(model).__name__}: logits from hidden states differ from the model's own: it cannot be trained"
+        raise DataError(msg)
+    if len(found) == 1:
+        return found[0]
+    large = (hidden, hidden * _LARGE)
+    return plain if all(torch.equal(plain(states).float(), own(states).float()) for states in large) else own
+
+
+def _gives(head: Head, hidden: Tensor, expected: Tensor, tolerance: float) -> bool:
+    try:
+        logits = head(hidden)
+    except (TypeError, AttributeError, ValueError, RuntimeError):
+        return False
+    return logits.shape == expected.shape and relative_error(logits, expected) <= tolerance
 
 
 def relative_error(got: Tensor, expected: Tensor) -> float:
