@@ -610,3 +610,17 @@ def test_trap_36_dropout_is_off_outside_training(base: str) -> None:
     assert not torch.equal(module.passes(example).hidden, module.passes(example).hidden)
     module.eval()
     assert torch.equal(module.passes(example).hidden, module.passes(example).hidden)
+
+
+def mamba() -> transformers.PreTrainedModel:
+    config = transformers.MambaConfig(vocab_size=96, hidden_size=32, num_hidden_layers=2, state_size=8)
+    return transformers.MambaForCausalLM(config)
+
+
+def test_all_linear_leaves_out_what_mambas_kernels_read_past_the_layer() -> None:
+    network: Any = LoRA(rank=2).attach(mamba())
+    names = (name for name, _ in network.named_parameters() if "lora_A" in name)
+    updated = {name.split(".lora_A")[0].rsplit(".", 1)[-1] for name in names}
+    assert updated == {"in_proj", "x_proj", "dt_proj"}
+    with pytest.raises(RecipeError, match=r"init_args\.targets: .*'out_proj' is incompatible with Mamba"):
+        LoRA(rank=2, targets=["in_proj", "out_proj"]).attach(mamba())

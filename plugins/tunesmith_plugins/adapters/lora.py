@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+# Their fast kernels read the weight of `out_proj` past its layer; peft refuses it (tuners/tuners_utils.py).
+_PAST_THE_LAYER = {"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"}
+
+
 class LoRA(Adapter):
     """Trains a low-rank update of each targeted matrix; saved in peft's format.
 
@@ -19,7 +23,8 @@ class LoRA(Adapter):
         rank: Rank of the updates.
         alpha: The updates are scaled by `alpha / rank`.
         dropout: Dropout on the updates' input while training.
-        targets: Names of the linear layers to update (`q_proj`, ...), or `all-linear`: all but the head.
+        targets: Names of the linear layers to update (`q_proj`, ...), or `all-linear`: all but the head, and but
+            `out_proj` in Mamba's layers, which read its weight past the layer.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class LoRA(Adapter):
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
             target_modules=self.targets,
+            exclude_modules=["out_proj"] if self.targets == "all-linear" and _kind(model) in _PAST_THE_LAYER else None,
             task_type=TaskType.CAUSAL_LM,
         )
         self._check(model)
@@ -61,7 +67,11 @@ class LoRA(Adapter):
             warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
             # peft brings patterns for the experts of a mixture, which are no linear layers and thus not targeted
             warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match", RuntimeWarning)
-            attached = get_peft_model(model, config)
+            try:
+                attached = get_peft_model(model, config)
+            except ValueError as error:
+                msg = f"model.adapter.init_args.targets: {' '.join(str(error).split())}"
+                raise RecipeError(msg) from error
         fuse(attached)
         share(attached)
         fuse_mlps(attached)
@@ -148,3 +158,7 @@ class LoRA(Adapter):
                 said = f"{unknown[0]} is no layer of this base{did_you_mean(unknown[0], names)}"
             msg = f"model.adapter.init_args.targets: {said}\nit has {', '.join(sorted(names))}, or say all-linear"
             raise RecipeError(msg)
+
+
+def _kind(model: "nn.Module") -> str:
+    return str(getattr(getattr(model, "config", None), "model_type", ""))
