@@ -8,6 +8,7 @@ import torch
 import transformers
 from peft.tuners.lora.layer import LoraLayer
 
+from tunesmith.training.fused_norm import fuse_norms
 from tunesmith_plugins.adapters.fused_lora import Fused, fuse, unfuse
 from tunesmith_plugins.adapters.fused_mlp import fuse_mlps, unfuse_mlps
 from tunesmith_plugins.adapters.lora import LoRA
@@ -110,6 +111,54 @@ def test_a_plain_layer_is_one_step_of_the_graph_and_copies_no_gradient() -> None
 
 def attention_of(network: Any) -> Any:
     return network.get_base_model().model.layers[1].self_attn
+
+
+SKIPPED = [
+    "self_attn.q_proj.base_layer",
+    "self_attn.v_proj.lora_A.default",
+    "self_attn.o_proj.lora_B.default",
+    "self_attn.o_proj.base_layer",
+    "mlp.gate_proj",
+    "mlp.up_proj.base_layer",
+    "mlp.act_fn",
+    "mlp.down_proj",
+    "mlp.down_proj.lora_dropout.default",
+]
+
+
+@pytest.mark.parametrize("name", SKIPPED)
+def test_what_waits_for_a_layer_to_be_called_is_called_in_training_too(name: str) -> None:
+    network = attached("llama")
+    network.train()
+    layer = network.get_base_model().model.layers[0].get_submodule(name)
+    before = network(input_ids=IDS).logits.detach()
+    seen = []
+    layer.register_forward_hook(lambda *_: seen.append(name))
+    same = network(input_ids=IDS).logits.detach()
+    assert seen == [name]
+    torch.testing.assert_close(same, before)
+    layer.register_forward_hook(lambda _, __, out: out * 0.5)
+    changed = network(input_ids=IDS).logits
+    with torch.no_grad():
+        expected = network(input_ids=IDS).logits
+    torch.testing.assert_close(changed.detach(), expected)
+    assert not torch.allclose(expected, before, atol=1e-4)
+    changed.sum().backward()
+
+
+@pytest.mark.parametrize("part", ["self_attn.q_proj", "self_attn.k_proj", "self_attn.o_proj", "mlp", "input_layernorm"])
+def test_a_family_may_write_into_what_a_layer_gives(part: str) -> None:
+    network = attached("llama")
+    network.train()
+    fuse_norms(network)
+    gradients = []
+    for write in (lambda out: out.clamp_(-0.1, 0.1), lambda out: out.clamp(-0.1, 0.1)):
+        handle = network.get_base_model().model.layers[1].get_submodule(part)
+        hook = handle.register_forward_hook(lambda _, __, out, write=write: write(out))
+        gradients.append(run(network, bf16=False)[1])
+        hook.remove()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], msg=name)
 
 
 def test_layers_that_are_called_with_other_rows_run_by_themselves() -> None:

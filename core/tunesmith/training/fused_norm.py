@@ -37,15 +37,16 @@ class _Norm(Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, kind: Kind) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
         scale = weight if kind.rounds else weight.float() + kind.offset
-        out, inverse = torch.empty_like(rows), torch.empty(len(rows), 1)
-        for part, factor, into in _together(rows, inverse, out):
+        # itself, not a view of it, is what comes out: families write into it
+        out, inverse = torch.empty_like(x, memory_format=torch.contiguous_format), torch.empty(len(rows), 1)
+        for part, factor, into in _together(rows, inverse, out.view(rows.shape)):
             values = part.float()
             torch.rsqrt(values.pow(2).mean(-1, keepdim=True) + eps, out=factor)
             values = values * factor
             into.copy_((values.to(x.dtype) if kind.rounds else values).mul_(scale))
         ctx.save_for_backward(x, weight, inverse)
         ctx.offset = kind.offset
-        return out.view_as(x)
+        return out
 
     @staticmethod
     @once_differentiable

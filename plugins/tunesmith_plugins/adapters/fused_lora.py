@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from peft.tuners.lora.layer import Linear, LoraLayer, LoraVariant
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -25,27 +24,24 @@ _NAME = "default"
 
 
 class _Adapted(Function):
-    """`x W^T + b + scaling * x A^T B^T` with frozen W and b; all of one dtype."""
+    """`x W^T + b + scaling * x A^T B^T` of rows `[n, in]` with frozen W and b; all of one dtype."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: "Tensor", weight: "Tensor", bias: "Tensor | None", down: "Tensor", up: "Tensor", scaling: float
+        ctx: Any, rows: "Tensor", weight: "Tensor", bias: "Tensor | None", down: "Tensor", up: "Tensor", scaling: float
     ) -> "Tensor":
-        rows = x.reshape(-1, x.shape[-1])
         (out,), hidden = products(rows, (Layer(weight, bias, down, up, scaling),))
         ctx.save_for_backward(rows, hidden, weight, down, up)
         ctx.scaling = scaling
-        return out.view(*x.shape[:-1], -1)
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: "Tensor") -> Any:
         rows, hidden, *kept = ctx.saved_tensors
-        of_out = gradient.reshape(-1, gradient.shape[-1])
         layers = again(kept, [ctx.scaling])
-        of_rows, (of_down,), (of_up,) = derivatives((of_out,), rows, hidden, layers, ctx.needs_input_grad[0])
-        shaped = of_rows.view(*gradient.shape[:-1], -1) if of_rows is not None else None
-        return shaped, None, None, of_down, of_up, None
+        of_rows, (of_down,), (of_up,) = derivatives((gradient,), rows, hidden, layers, ctx.needs_input_grad[0])
+        return of_rows, None, None, of_down, of_up, None
 
 
 class _Added(Function):
@@ -85,12 +81,14 @@ class Fused(LoraVariant):
             result: The base layer's output, `[..., out]`; written into where that is safe.
             **_: What other variants take.
         """
-        down, up = module.lora_A[active_adapter].weight, module.lora_B[active_adapter].weight
+        first, second = module.lora_A[active_adapter], module.lora_B[active_adapter]
+        down, up = first.weight, second.weight
         scaling = module.scaling[active_adapter]
         x = module.lora_dropout[active_adapter](x)
         dtype = _autocast(x) or down.dtype
-        if dtype != result.dtype or not result.is_contiguous():
-            summed: Tensor = result + F.linear(F.linear(x.to(dtype), down), up) * scaling
+        alike = dtype == result.dtype and result.is_contiguous() and result.device.type == "cpu"
+        if not alike or hooked(first) or hooked(second):
+            summed: Tensor = result + second(first(x.to(dtype))) * scaling
             return summed.to(result.dtype)
         # neither a linear layer nor peft's clone of a quantised one's output is needed in backward
         added: Tensor = _Added.apply(result, x.to(dtype), down.to(dtype), up.to(dtype), scaling)  # type: ignore[no-untyped-call]
@@ -103,17 +101,21 @@ def alone(layer: Any, x: "Tensor", *args: Any, **kwargs: Any) -> "Tensor":
     if dtype is None:
         result: Tensor = type(layer).forward(layer, x, *args, **kwargs)
         return result
-    out: Tensor = _Adapted.apply(x.to(dtype), *operands(layer, dtype))  # type: ignore[no-untyped-call]
-    return out
+    out: Tensor = _Adapted.apply(rows_of(x, dtype), *operands(layer, dtype))  # type: ignore[no-untyped-call]
+    return out.view(*x.shape[:-1], -1)
 
 
 def plain(layer: Any, x: "Tensor") -> torch.dtype | None:
-    """The dtype in which a layer can run at once; None where it cannot: no update, dropout, a base that trains."""
+    """The dtype in which a layer can run at once; None where it cannot: no update, dropout, hooks, a base that trains.
+
+    On a GPU none can: there it is not known to be a gain.
+    """
     weight, bias = layer.base_layer.weight, layer.base_layer.bias
     # without autocast nothing is cast: the weights of the update have to be of the input's dtype
     dtype = _autocast(x) or layer.lora_A[_NAME].weight.dtype
     if (
-        layer.disable_adapters
+        x.device.type != "cpu"
+        or layer.disable_adapters
         or layer.merged
         or layer.active_adapters != [_NAME]
         or (layer.training and getattr(layer.lora_dropout[_NAME], "p", 0))
@@ -121,9 +123,21 @@ def plain(layer: Any, x: "Tensor") -> torch.dtype | None:
         or weight.dtype != dtype
         or (bias is not None and (bias.requires_grad or bias.dtype != dtype))
         or (x.dtype != dtype and _autocast(x) is None)
+        or any(map(hooked, (layer.base_layer, layer.lora_A[_NAME], layer.lora_B[_NAME], layer.lora_dropout[_NAME])))
     ):
         return None
     return dtype
+
+
+def hooked(module: Any) -> bool:
+    """Whether something waits for a module to be called."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(module, kind, None) for kind in kinds)
+
+
+def rows_of(x: "Tensor", dtype: torch.dtype) -> "Tensor":
+    """All positions as rows, `[n, in]`; a function's output that is a view could not be written into by a family."""
+    return x.reshape(-1, x.shape[-1]).to(dtype)
 
 
 def operands(layer: Any, dtype: torch.dtype) -> Layer:

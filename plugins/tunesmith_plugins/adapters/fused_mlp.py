@@ -14,7 +14,7 @@ import torch
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from tunesmith_plugins.adapters.fused_lora import is_fused, operands, plain
+from tunesmith_plugins.adapters.fused_lora import hooked, is_fused, operands, plain, rows_of
 from tunesmith_plugins.adapters.fused_products import Layer, again, derivatives, products
 
 if TYPE_CHECKING:
@@ -25,18 +25,17 @@ _PARTS = ("gate_proj", "up_proj", "down_proj")
 
 
 class _Gated(Function):
-    """`down(act(gate(x)) * up(x))` with frozen weights; all of one dtype."""
+    """`down(act(gate(x)) * up(x))` of rows `[n, in]` with frozen weights; all of one dtype."""
 
     @staticmethod
-    def forward(ctx: Any, x: "Tensor", act: Activation, *flat: Any) -> "Tensor":
+    def forward(ctx: Any, rows: "Tensor", act: Activation, *flat: Any) -> "Tensor":
         first, second, last = (Layer(*flat[start : start + 5]) for start in (0, 5, 10))
-        rows = x.reshape(-1, x.shape[-1])
         (gate, up), hidden = products(rows, (first, second))
         (out,), inner = products(act(gate) * up, (last,))
         weights = (t for layer in (first, second, last) for t in (layer.weight, layer.down, layer.up))
         ctx.save_for_backward(rows, gate, up, hidden, inner, *weights)
         ctx.act, ctx.scalings = act, (first.scaling, second.scaling, last.scaling)
-        return out.view(*x.shape[:-1], -1)
+        return out
 
     @staticmethod
     @once_differentiable
@@ -47,15 +46,13 @@ class _Gated(Function):
         with torch.enable_grad():
             activated = ctx.act(leaf)
         product = activated.detach() * up
-        of_out = gradient.reshape(-1, gradient.shape[-1])
-        of_product, *of_last = derivatives((of_out,), product, inner, layers[2:], True)
+        of_product, *of_last = derivatives((gradient,), product, inner, layers[2:], True)
         assert of_product is not None
         of_up = torch.mul(of_product, activated.detach(), out=product)
         (of_gate,) = torch.autograd.grad(activated, leaf, of_product.mul_(up))
         of_rows, *of_first = derivatives((of_gate, of_up), rows, hidden, layers[:2], ctx.needs_input_grad[0])
-        shaped = None if of_rows is None else of_rows.view(*gradient.shape[:-1], -1)
         pairs = (pair for parts in (of_first, of_last) for pair in zip(*parts, strict=True))
-        return shaped, None, *(part for pair in pairs for part in (None, None, *pair, None))
+        return of_rows, None, *(part for pair in pairs for part in (None, None, *pair, None))
 
 
 def fuse_mlps(model: "nn.Module") -> None:
@@ -76,12 +73,13 @@ def unfuse_mlps(model: "nn.Module") -> None:
 def _forward(mlp: Any, x: "Tensor") -> "Tensor":
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         layers = [getattr(mlp, part) for part in _PARTS]
-        dtypes = {plain(layer, x) if is_fused(layer) else None for layer in layers}
+        waited_for = any(map(hooked, (*layers, mlp.act_fn)))  # none of these is called
+        dtypes = {plain(layer, x) if is_fused(layer) and not waited_for else None for layer in layers}
         dtype = dtypes.pop()
         if not dtypes and dtype is not None:
             flat = [part for layer in layers for part in operands(layer, dtype)]
-            out: Tensor = _Gated.apply(x.to(dtype), mlp.act_fn, *flat)  # type: ignore[no-untyped-call]
-            return out
+            out: Tensor = _Gated.apply(rows_of(x, dtype), mlp.act_fn, *flat)  # type: ignore[no-untyped-call]
+            return out.view(*x.shape[:-1], -1)
     own: Tensor = type(mlp).forward(mlp, x)
     return own
 

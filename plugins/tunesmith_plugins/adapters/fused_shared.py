@@ -14,7 +14,7 @@ import torch
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from tunesmith_plugins.adapters.fused_lora import alone, is_fused, operands, plain
+from tunesmith_plugins.adapters.fused_lora import alone, is_fused, operands, plain, rows_of
 from tunesmith_plugins.adapters.fused_products import Layer, again, derivatives, products
 
 if TYPE_CHECKING:
@@ -24,26 +24,23 @@ _PARTS = ("q_proj", "k_proj", "v_proj")
 
 
 class _Shared(Function):
-    """`products` with frozen weights; all of one dtype."""
+    """`products` of rows `[n, in]` with frozen weights; all of one dtype."""
 
     @staticmethod
-    def forward(ctx: Any, x: "Tensor", *flat: Any) -> "tuple[Tensor, ...]":
+    def forward(ctx: Any, rows: "Tensor", *flat: Any) -> "tuple[Tensor, ...]":
         layers = [Layer(*flat[start:end]) for start, end in pairwise(range(0, len(flat) + 1, 5))]
-        rows = x.reshape(-1, x.shape[-1])
         outs, hidden = products(rows, layers)
         ctx.save_for_backward(rows, hidden, *(t for layer in layers for t in (layer.weight, layer.down, layer.up)))
         ctx.scalings = [layer.scaling for layer in layers]
-        return tuple(out.view(*x.shape[:-1], -1) for out in outs)
+        return tuple(outs)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: "Tensor") -> Any:
         rows, hidden, *flat = ctx.saved_tensors
         layers = again(flat, ctx.scalings)
-        of_outs = [gradient.reshape(-1, gradient.shape[-1]) for gradient in gradients]
-        total, of_downs, of_ups = derivatives(of_outs, rows, hidden, layers, ctx.needs_input_grad[0])
-        shaped = None if total is None else total.view(*gradients[0].shape[:-1], -1)
-        return shaped, *(part for pair in zip(of_downs, of_ups, strict=True) for part in (None, None, *pair, None))
+        total, of_downs, of_ups = derivatives(gradients, rows, hidden, layers, ctx.needs_input_grad[0])
+        return total, *(part for pair in zip(of_downs, of_ups, strict=True) for part in (None, None, *pair, None))
 
 
 class _Group:
@@ -66,9 +63,10 @@ class _Group:
         if dtype is None:
             return alone(self.layers[index], x, *args, **kwargs)
         flat = [part for layer in self.layers for part in operands(layer, dtype)]
-        own, *others = _Shared.apply(x.to(dtype), *flat)  # type: ignore[no-untyped-call]
+        outs = _Shared.apply(rows_of(x, dtype), *flat)  # type: ignore[no-untyped-call]
+        first: Tensor
+        first, *others = (out.view(*x.shape[:-1], -1) for out in outs)
         self.given, self.waiting = x, dict(enumerate(others, 1))
-        first: Tensor = own
         return first
 
     def _dtype(self, x: "Tensor") -> "torch.dtype | None":
