@@ -23,8 +23,9 @@ from tunesmith.plugins.interfaces import (
     Subject,
 )
 from tunesmith.training.forward import Chunk, Forward, Term
+from tunesmith.training.kernels import fused_kernels
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 __all__ = [
     "Adapter",
     "Audit",
@@ -55,5 +56,6 @@ __all__ = [
     "TunesmithError",
     "Unit",
     "did_you_mean",
+    "fused_kernels",
     "hookimpl",
 ]

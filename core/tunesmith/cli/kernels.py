@@ -9,6 +9,7 @@ from tunesmith.cli.screen import fact
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.training.attention import kernel
 from tunesmith.training.compiling import Choice, Compiling, Setting, choose
+from tunesmith.training.replaced import replaced
 
 
 def compiling(session: Session, trainer: Trainer) -> Compiling:
@@ -43,7 +44,21 @@ def show_kernels(session: Session, choice: Choice | None) -> None:
         choice: As `choice_of` gave it; None where another machine decides.
     """
     model: Any = session.model
-    attention = kernel(model.attached.model, model.layout)
     layers = f"layers {'' if choice.on else 'not '}compiled ({choice.why})" if choice else ""
     fact("precision", model.describe_precision())
-    fact("kernels", f"attention by {attention}; {layers or 'whether layers are compiled is decided there'}")
+    attention = kernel(model.attached.model, model.layout)
+    said = [f"attention by {attention}", _written_out(model), layers or "whether layers are compiled is decided there"]
+    fact("kernels", "; ".join(said))
+
+
+def _written_out(model: Any) -> str:
+    """What runs in place of transformers' and peft's own layers, and why or why not."""
+    if model.kernels == "plain":
+        return "layers of transformers and peft (model.kernels is plain)"
+    if model.runs_on.type != "cpu":
+        return "layers of transformers and peft (ours gain on CPUs)"
+    derives = model.layout == "ragged" and model.format == "bf16"
+    found = ["attention's derivative"] * derives + replaced(model.network, type(model.adapter).__name__)
+    if not found:
+        return "layers of transformers and peft (ours replace none of these)"
+    return f"ours, for CPUs: {', '.join(found)}"

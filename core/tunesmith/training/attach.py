@@ -17,6 +17,7 @@ from tunesmith.training.attention import language_model
 from tunesmith.training.base import load_base
 from tunesmith.training.fused_norm import fuse_norms
 from tunesmith.training.fused_rotary import fuse_rotary
+from tunesmith.training.kernels import fused_kernels
 from tunesmith.training.probe import Probe, probe
 from tunesmith.training.randomness import seeded
 from tunesmith.training.router import RouterLoss, find_router_loss
@@ -122,8 +123,9 @@ def attach(
         recompute(model, gradient_checkpointing)
     with seeded(torch.initial_seed()):
         network = adapter.attach(model)
-        fuse_norms(network)
-        fuse_rotary(network)
+        if fused_kernels():
+            fuse_norms(network)
+            fuse_rotary(network)
         extras = _extras(objective, regularizers, model)
     for parameter in network.parameters():
         if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):

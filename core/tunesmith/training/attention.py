@@ -1,11 +1,12 @@
 """Attention over ragged batches: every document sees itself only, and no padding is computed (traps 7, 35).
 
-Importing this module registers `tunesmith_ragged` with transformers. The function gets the documents' limits as keyword
-arguments, by the names that transformers itself uses for variable-length kernels; a recomputation in backward thus
-sees the limits of its own batch. Models that drop them or never call the function are found by `probe.py` (trap 44).
+Importing this module registers `tunesmith_ragged` with transformers, and a second one that leaves all derivatives to
+torch. The functions get the documents' limits as keyword arguments, by the names that transformers itself uses for
+variable-length kernels; a recomputation in backward thus sees the limits of its own batch. Models that drop them or
+never call the function are found by `probe.py` (trap 44).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -17,7 +18,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from tunesmith.training.causal import attend, suits
 
-RAGGED = "tunesmith_ragged"
+RAGGED, RAGGED_PLAIN = "tunesmith_ragged", "tunesmith_ragged_plain"
 # How many layers said that they have a window, while `counting_windows`; None otherwise.
 _windows: ContextVar[list[int] | None] = ContextVar("windows", default=None)
 
@@ -36,6 +37,7 @@ def ragged_attention(
     is_causal: bool | None = None,
     cu_seq_lens_q: Tensor | None = None,
     max_length_q: int | None = None,
+    written_out: bool = True,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Attend within each document.
@@ -54,6 +56,7 @@ def ragged_attention(
         is_causal: Whether tokens look back only; the layer's own setting if None.
         cu_seq_lens_q: `[n + 1]`, where each document begins, and T; best on the CPU, where no layer waits for it.
         max_length_q: Length of the longest document.
+        written_out: Whether `causal.py` may take the derivative.
 
     Returns:
         The outputs, `[1, T, heads, width]`, and no weights.
@@ -83,7 +86,7 @@ def ragged_attention(
         mask = _window_mask(q, sliding_window) if sliding_window is not None and sliding_window < q.shape[2] else None
         if plain:
             outputs.append(_softmax_attention(q, k, v, causal, mask, dropout, scaling, softcap, s_aux))
-        elif causal and mask is None and not dropout and suits(q, k, v):
+        elif written_out and causal and mask is None and not dropout and suits(q, k, v):
             outputs.append(attend(q, k, v, scaling))
         else:
             outputs.append(
@@ -129,7 +132,16 @@ def _softmax_attention(
     return F.dropout(weights.to(q.dtype), dropout) @ v
 
 
-AttentionInterface.register(RAGGED, ragged_attention)
+def _plain_derivatives(*args: Any, **kwargs: Any) -> tuple[Tensor, None]:
+    return ragged_attention(*args, **{**kwargs, "written_out": False})
+
+
+FUNCTIONS: dict[str, Callable[..., tuple[Tensor, None]]] = {
+    RAGGED: ragged_attention,
+    RAGGED_PLAIN: _plain_derivatives,
+}
+for _name, _function in FUNCTIONS.items():
+    AttentionInterface.register(_name, _function)
 
 
 @contextmanager
@@ -181,11 +193,12 @@ def plain_attention(network: nn.Module) -> Iterator[None]:
     Left in place, the ragged attention knows no padding mask: left-padded generation was wrong in 3 of 3 rows.
     """
     model = language_model(network)
-    if model.config._attn_implementation != RAGGED:
+    own = model.config._attn_implementation
+    if own not in FUNCTIONS:
         yield
         return
     model.set_attn_implementation(plain_name(model))
     try:
         yield
     finally:
-        model.set_attn_implementation(RAGGED)
+        model.set_attn_implementation(own)

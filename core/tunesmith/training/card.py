@@ -4,7 +4,7 @@ import inspect
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
@@ -14,6 +14,10 @@ from tunesmith.recipe.lock import base_revision, environment
 from tunesmith.recipe.package_fs import PROTOCOL, resolve
 from tunesmith.training.attach import Attached
 from tunesmith.training.base import REPACKS, GgufConfig, locate
+from tunesmith.training.precision import storage
+
+if TYPE_CHECKING:
+    from tunesmith.training.specialist import Specialist
 
 _CHAT = """\
 messages = [{"role": "user", "content": "Hello"}]
@@ -50,6 +54,20 @@ class Card:
     precision: str
     dtype: torch.dtype
     from_scratch: bool = False
+
+    @classmethod
+    def of(cls, module: "Specialist") -> "Card":
+        """The card of what a loaded Specialist trained."""
+        assert module.attached is not None
+        return cls(
+            base=module.base,
+            adapter=module.adapter,
+            attached=module.attached,
+            trained=module.describe(),
+            precision=module.describe_precision(),
+            dtype=storage(module.format),
+            from_scratch=module.from_scratch,
+        )
 
     def write(self, directory: Path) -> None:
         """Write `README.md`, in place of one that the adapter wrote; its metadata stay."""

@@ -22,7 +22,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from tunesmith.data.batch import Batch
 from tunesmith.errors import RecipeError
-from tunesmith.training.attention import RAGGED, ragged_attention
+from tunesmith.training.attention import FUNCTIONS
 from tunesmith.training.probe import documents_of
 from tunesmith.training.randomness import seeded
 from tunesmith.training.sharding import layers
@@ -144,7 +144,8 @@ def compile_layers(model: PreTrainedModel, run: Callable[[Batch], Any]) -> list[
         raise RuntimeError(msg)
     vocabulary = int(model.config.get_text_config().vocab_size)
     # traced, the loop over documents would be unrolled for one number of them
-    AttentionInterface.register(RAGGED, torch.compiler.disable(ragged_attention))  # type: ignore[no-untyped-call]
+    for name, function in FUNCTIONS.items():
+        AttentionInterface.register(name, torch.compiler.disable(function))  # type: ignore[no-untyped-call]
     try:
         # each layer is compiled for itself; beyond torch's limit, 8, the others would stay as they are, silently
         with (
@@ -170,7 +171,8 @@ def release(compiled: Sequence[nn.Module]) -> None:
     for layer in compiled:
         layer._compiled_call_impl = None
     torch.compiler.set_stance("default")
-    AttentionInterface.register(RAGGED, ragged_attention)
+    for name, function in FUNCTIONS.items():
+        AttentionInterface.register(name, function)
 
 
 def trial(module: Any, batch: Batch) -> None:

@@ -75,6 +75,11 @@ def fuse_norms(model: nn.Module) -> None:
             module.__dict__["forward"] = partial(_forward, module, kind)
 
 
+def is_fused_norm(module: nn.Module) -> bool:
+    """Whether `fuse_norms` replaced its forward."""
+    return getattr(module.__dict__.get("forward"), "func", None) is _forward
+
+
 def _forward(norm: Any, kind: Kind, x: Tensor) -> Tensor:
     weight = norm.weight
     alike = x.device.type == "cpu" and x.dtype == weight.dtype and not weight.requires_grad

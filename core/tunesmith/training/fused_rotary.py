@@ -55,6 +55,11 @@ def fuse_rotary(model: nn.Module) -> None:
             setattr(sys.modules[name], _NAME, _replacing(own))
 
 
+def turns_fused(model: nn.Module) -> bool:
+    """Whether the modules that a model's layers are from have the replaced function."""
+    return any(hasattr(vars(sys.modules[type(module).__module__]).get(_NAME), _MARK) for module in model.modules())
+
+
 def _replacing(own: Apply) -> Apply:
     @wraps(own)
     def apply(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, unsqueeze_dim: int = 1) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,9 @@ from transformers import PreTrainedModel
 from tunesmith.data.batch import Batch
 from tunesmith.errors import DataError
 from tunesmith.training.attention import (
+    FUNCTIONS,
     RAGGED,
+    RAGGED_PLAIN,
     counting_windows,
     language_model,
     plain_attention,
@@ -21,6 +23,7 @@ from tunesmith.training.attention import (
     windowed_layers,
 )
 from tunesmith.training.heads import Head, find_head, relative_error
+from tunesmith.training.kernels import fused_kernels
 from tunesmith.training.layouts import LAYOUTS, Layout
 from tunesmith.training.modes import evaluating
 
@@ -89,12 +92,13 @@ def _tolerance(model: PreTrainedModel) -> float:
 def _try_ragged(model: PreTrainedModel, batch: Batch, alone: Tensor, tolerance: float) -> str:
     """Set the ragged attention and keep it if it is right; returns the reason where it is not."""
     name, before = type(model).__name__, model.config._attn_implementation
-    if before == RAGGED:  # an earlier probe, on another device
-        before = plain_name(model)
+    ours = RAGGED if fused_kernels() else RAGGED_PLAIN
+    if before in FUNCTIONS:  # an earlier probe, on another device
+        before, ours = plain_name(model), before
     try:
         if not model._can_set_attn_implementation():
             return f"{name} does not use transformers' attention interface"
-        model.set_attn_implementation(RAGGED)
+        model.set_attn_implementation(ours)
         with counting_windows() as windows:
             error = relative_error(LAYOUTS["ragged"](model.base_model, batch).hidden, alone)
         seen = _seen(model, batch)

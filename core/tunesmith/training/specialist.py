@@ -19,6 +19,7 @@ from tunesmith.training.attach import Attached, Checkpointing, Untouched, attach
 from tunesmith.training.card import Card
 from tunesmith.training.compiling import Compile
 from tunesmith.training.forward import Forward, Term
+from tunesmith.training.kernels import Kernels, choosing
 from tunesmith.training.ledger import Ledger
 from tunesmith.training.optimizer import build, options_of, parameter_groups, reapply, scheduler
 from tunesmith.training.passes import ModelForward, Passes
@@ -43,6 +44,8 @@ class Specialist(Validating):
         precision: fp32; bf16 (frozen weights and products, trained weights stay fp32); auto: bf16 on a GPU that has it
             and on a CPU with AMX.
         compile: Fuse each layer's small operations by torch.compile; auto: where it gains, which it does not on a CPU.
+        kernels: auto: norms, positions, attention's derivative and the adapter's layers in fewer passes over memory,
+            where that was measured to gain: on a CPU; plain: as transformers and peft have them.
         template: A chat template (Jinja) where the base has none or another is wanted.
         from_scratch: Start from random weights; the base gives configuration and tokenizer.
         gradient_checkpointing: Compute activations again in backward: a third slower, much less memory; selective does
@@ -60,6 +63,7 @@ class Specialist(Validating):
         schedule: Schedule = Schedule(),  # noqa: B008
         precision: Precision = "auto",
         compile: Compile = "auto",  # noqa: A002
+        kernels: Kernels = "auto",
         template: str | None = None,
         from_scratch: bool = False,
         gradient_checkpointing: Checkpointing = False,
@@ -75,6 +79,7 @@ class Specialist(Validating):
         self.precision = precision
         self.runs_on = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # until a recipe says it
         self.compiling = compile
+        self.kernels = kernels
         self.template = template
         self.from_scratch = from_scratch
         self.gradient_checkpointing = gradient_checkpointing
@@ -123,17 +128,18 @@ class Specialist(Validating):
         return self._passes(self._baseline, Untouched(), None)
 
     def _attach(self, adapter: Adapter, regularizers: Mapping[str, Regularizer]) -> Attached:
-        attached = attach(
-            self.base,
-            self.objective,
-            adapter,
-            regularizers,
-            dtype=storage(self.format),
-            autocast=self.autocast,
-            from_scratch=self.from_scratch,
-            gradient_checkpointing=self.gradient_checkpointing,
-            router=self.router_aux_loss_coef,
-        )
+        with choosing(self.kernels):
+            attached = attach(
+                self.base,
+                self.objective,
+                adapter,
+                regularizers,
+                dtype=storage(self.format),
+                autocast=self.autocast,
+                from_scratch=self.from_scratch,
+                gradient_checkpointing=self.gradient_checkpointing,
+                router=self.router_aux_loss_coef,
+            )
         return self.sharded(attached)
 
     def _passes(self, attached: Attached, adapter: Adapter, base: Callable[[], Passes] | None) -> Passes:
@@ -281,17 +287,8 @@ class Specialist(Validating):
         with self.whole() as first:
             if first:
                 folder.save(directory, self.adapter, self.attached)
-        if not first:
-            return
-        Card(
-            base=self.base,
-            adapter=self.adapter,
-            attached=self.attached,
-            trained=self.describe(),
-            precision=self.describe_precision(),
-            dtype=storage(self.format),
-            from_scratch=self.from_scratch,
-        ).write(directory)
+        if first:
+            Card.of(self).write(directory)
 
     def load_adapter(self, directory: Path) -> None:
         """Read what `save_adapter` wrote."""

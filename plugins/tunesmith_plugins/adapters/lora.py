@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tunesmith import Adapter, RecipeError, did_you_mean
+from tunesmith import Adapter, RecipeError, did_you_mean, fused_kernels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,9 +72,10 @@ class LoRA(Adapter):
             except ValueError as error:
                 msg = f"model.adapter.init_args.targets: {' '.join(str(error).split())}"
                 raise RecipeError(msg) from error
-        fuse(attached)
-        share(attached)
-        fuse_mlps(attached)
+        if fused_kernels():
+            fuse(attached)
+            share(attached)
+            fuse_mlps(attached)
         return attached
 
     def save(self, model: "nn.Module", directory: Path) -> None:

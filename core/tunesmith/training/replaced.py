@@ -1,0 +1,20 @@
+"""Which layers of a model run by functions of ours, in words."""
+
+from torch import nn
+
+from tunesmith.training.fused_norm import is_fused_norm
+from tunesmith.training.fused_rotary import turns_fused
+
+
+def replaced(network: nn.Module, adapter: str) -> list[str]:
+    """Kinds of layers whose forward was replaced.
+
+    Args:
+        network: With its adapter.
+        adapter: Name of what made the replacements that are not ours here.
+    """
+    own = [module for module in network.modules() if "forward" in module.__dict__]
+    norms = any(is_fused_norm(module) and not module.weight.requires_grad for module in own)
+    adapted = any(not is_fused_norm(module) for module in own)
+    kinds = {"norms": norms, "positions": turns_fused(network), f"{adapter}'s layers": adapted}
+    return [name for name, there in kinds.items() if there]
