@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from peft.tuners.lora.layer import LoraLayer
 from torch import Tensor, nn
 
-from tunesmith import Adapter, DataError, Encoded, Example, RecipeError
+from tunesmith import Adapter, Chunk, DataError, Encoded, Example, RecipeError
 from tunesmith.data.batch import Batch
 from tunesmith.data.encode import EncodedRow
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
 from tunesmith.training import attach
 from tunesmith.training.attention import RAGGED, language_model, plain_attention, plain_name, ragged_attention
+from tunesmith.training.chunked import chunked_sum
 from tunesmith.training.heads import find_head, own_head, plain_head
 from tunesmith.training.layouts import padded, ragged
 from tunesmith.training.passes import Passes
@@ -746,6 +747,16 @@ def test_chunked_loss_and_gradients_equal_the_whole_and_hold_one_chunk(trains: s
     torch.testing.assert_close(results[0][0], results[1][0])
     for name, gradient in results[0][1].items():
         torch.testing.assert_close(gradient, results[1][1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_the_share_of_a_window_is_not_rounded_to_16_bit_in_chunks() -> None:
+    hidden = torch.randn(4, 8).bfloat16().requires_grad_()
+    pieces = [(Chunk(part, *3 * [torch.ones(2)]),) for part in hidden.split(2)]
+    share = 3 / 1021  # 0.4 % away from the nearest number in bf16
+    total = chunked_sum(lambda chunk: 200 * chunk.hidden.float().sum(), hidden, pieces)
+    (torch.tensor(share) * total).backward()
+    assert hidden.grad is not None
+    assert torch.equal(hidden.grad, torch.full((4, 8), 200 * share).bfloat16())
 
 
 def test_a_chunked_term_that_reaches_beyond_its_chunk_loses_no_gradient() -> None:

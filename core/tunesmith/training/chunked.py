@@ -54,7 +54,8 @@ class _AtOnce(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
-        return gradient * outer[0].to(gradient.dtype), None, None, None
+        # a number of no dimension leaves the dtype as it is, and is not itself rounded to it
+        return gradient * outer[0], None, None, None
 
 
 def _gradient(value: Tensor, part: Tensor) -> Tensor:
