@@ -106,10 +106,19 @@ def test_a_padded_family_says_why_and_is_resumed_exactly(
     bench.assert_same(again, whole)
 
 
-@pytest.mark.parametrize("file", ["checkpoints/.last.ckpt.part", "metrics.csv", "adapter/adapter_config.json"])
+@pytest.mark.parametrize(
+    ("file", "workers"),
+    [
+        ("checkpoints/.last.ckpt.part", 0),
+        ("checkpoints/.last.ckpt.part", 2),
+        ("metrics.csv", 0),
+        ("adapter/adapter_config.json", 0),
+    ],
+)
 def test_a_full_disk_is_said_in_a_few_lines_and_the_run_goes_on_when_there_is_room(
-    bench: Any, monkeypatch: pytest.MonkeyPatch, file: str
+    bench: Any, monkeypatch: pytest.MonkeyPatch, file: str, workers: int
 ) -> None:
+    bench.recipe["data"]["workers"] = workers
     slow_recipe(bench, max_steps=9)
     bench.done("fit", *CONFIG)
     (whole,) = bench.runs()

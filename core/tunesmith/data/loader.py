@@ -15,6 +15,7 @@ from tunesmith.data.batch import Batch
 from tunesmith.data.collate import collate
 from tunesmith.data.encode import EncodedRow
 from tunesmith.data.plan import MicroBatch, Plan
+from tunesmith.data.workers import leave_signals, unharmed_start
 from tunesmith.errors import RecipeError
 
 
@@ -82,6 +83,7 @@ class PlanLoader(DataLoader[Batch]):
             num_workers=workers,
             collate_fn=_collate,  # type: ignore[arg-type]  # takes what `__getitems__` gives
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=leave_signals,
         )
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
@@ -94,7 +96,9 @@ class PlanLoader(DataLoader[Batch]):
         if not position.restored:
             position.done = 0
         position.restored = False
-        for batch in super().__iter__():
+        with unharmed_start():
+            batches = super().__iter__()
+        for batch in batches:
             position.done += 1
             yield batch
 

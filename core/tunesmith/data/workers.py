@@ -1,0 +1,44 @@
+"""Signals in processes that make batches: what stops a run must not stop them before it has saved.
+
+A shell, SLURM or systemd sends a signal to all processes of a run. The main one finishes its accumulation window and
+saves, for which it needs the batches that are still to come; torch has it fail instead when a worker ends.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def unharmed_start() -> Iterator[None]:
+    """Context in which workers are begun: SIGTERM waits, so that none can meet one before `leave_signals` is called."""
+    if sys.platform != "linux":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave_signals(_: int) -> None:
+    """Leave Ctrl-C and SIGTERM to the main process; torch calls it in each worker, with its number.
+
+    A SIGTERM from the main process itself still ends a worker, or Python would wait for it for ever at its exit. A
+    handler does not learn who sent a signal, so a thread waits for it. Where the system has no such wait (macOS,
+    Windows), SIGTERM is left as torch has it. A worker whose main process was killed ends by itself, within seconds.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    while sys.platform == "linux":
+        if signal.sigwaitinfo({signal.SIGTERM}).si_pid == parent:
+            os._exit(0)  # as torch's own handler does

@@ -1,0 +1,110 @@
+"""What a shell, SLURM or systemd sends reaches every process of a run, those that make batches too."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+CONFIG = ("--config", "tiny.yaml")
+WORKERS = ("--data.workers=2", "--trainer.val_check_interval=3")
+BOTH = ("--trainer.devices=2", "--trainer.strategy=ddp")
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """The real command, in a process group of its own."""
+    environment = {key: value for key, value in os.environ.items() if key != "TUNESMITH_RUN_DIRECTORY"}
+    return subprocess.Popen(
+        [str(Path(sys.executable).with_name("lightning-cli")), *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def until(true: Callable[[], Any], seconds: float = 60) -> bool:
+    """Wait for something; whether it came."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if true():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def is_empty(group: int) -> bool:
+    """Whether no process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "more"),
+    [(signal.SIGTERM, ()), (signal.SIGINT, ()), (signal.SIGTERM, BOTH)],
+    ids=["SIGTERM", "SIGINT", "SIGTERM to two"],
+)
+def test_a_signal_to_all_processes_of_a_run_lets_it_save(
+    bench: Any, number: signal.Signals, more: tuple[str, ...]
+) -> None:
+    process = start(bench.folder, "fit", *CONFIG, "--trainer.max_steps=4000", *WORKERS, *more)
+    assert until(lambda: process.poll() is not None or list(bench.folder.glob("runs/*/*/checkpoints/last.ckpt")))
+    time.sleep(0.3)  # into an epoch, whose workers run
+    os.killpg(process.pid, number)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130, out + err
+    assert "Traceback" not in err
+    assert "DataLoader worker" not in err
+    (run,) = bench.runs()
+    at = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["global_step"]
+    assert f"stopped by {number.name} after step {at};" in out
+    assert not list((run / "checkpoints").glob(".*"))
+    assert until(lambda: is_empty(process.pid), 20)
+
+
+@pytest.mark.slow
+def test_trap_29_a_killed_run_leaves_no_worker_behind_and_resumes_exactly(bench: Any) -> None:
+    bench.write(trainer={"max_steps": 12, "val_check_interval": 3}, data={"workers": 2})
+    bench.done("fit", *CONFIG)
+    (whole,) = bench.runs()
+    process = start(bench.folder, "fit", *CONFIG)
+    made = [process.poll, lambda: len(list(bench.folder.glob("runs/*/*/checkpoints/last.ckpt"))) > 1]
+    assert until(lambda: any(ask() for ask in made))
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)  # which ends when the last worker closes the pipes
+    assert process.returncode == -signal.SIGKILL
+    assert until(lambda: is_empty(process.pid), 20)
+    (killed,) = set(bench.runs()) - {whole}
+    assert not (killed / "result.json").exists()
+    bench.done("fit", *CONFIG, "--ckpt_path", "last")
+    bench.assert_same(killed, whole)
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_in_mid_epoch_ends_with_its_workers(bench: Any) -> None:
+    process = start(bench.folder, "fit", *CONFIG, *WORKERS, "--model.optimizer.init_args.lr=1e30")
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 2, out + err
+    assert "no weight was changed by it" in err
+    assert "Traceback" not in err
