@@ -247,6 +247,34 @@ def test_another_layout_in_mid_epoch_is_refused_with_the_way_on(bench: Any, seen
     assert len(seen) == len(set(seen)) == 10
 
 
+def test_rows_of_other_lengths_within_a_token_budget_are_another_layout(bench: Any, seen: list[str]) -> None:
+    bench.write(data={"max_tokens": 60})
+    bench.done("fit", *CONFIG)
+    (run,) = bench.runs()
+    then = seen.copy()
+    shorter = ("--data.max_length=16", "--data.truncation=left")
+    words = ("fit", *CONFIG, "--run", str(run), "--ckpt_path", "last", "--trainer.max_steps=16", *shorter)
+    before = contents(run)
+    refused = bench.done(*words, code=2)
+    said = " ".join(refused.err.split())
+    assert "epoch 1 was left after 4 of" in said
+    assert "rows have not as many tokens as before, by which data.max_tokens deals them (data.max_length, " in said
+    assert refused.err.endswith("restore them, or add --relock to go on with epoch 2\n")
+    assert contents(run) == before
+    seen.clear()
+    ran = bench.done(*words, "--relock")
+    assert "the rows of its rest are not seen in it; training goes on with epoch 2" in " ".join(ran.err.split())
+    rows = sum(json.loads((run / "data.json").read_text())["splits"]["train"].values())
+    assert len(set(seen[:rows])) == rows > len(set(then))
+
+
+def test_a_position_under_overfit_batches_is_taken(bench: Any, seen: list[str]) -> None:
+    bench.write(trainer={"overfit_batches": 6, "max_steps": 4})
+    bench.done("fit", *CONFIG)
+    bench.done("fit", *CONFIG, "--ckpt_path", "last", "--run", str(bench.runs()[0]), "--trainer.max_steps=6")
+    assert len(seen) == len(set(seen)) == 24
+
+
 def test_rows_set_aside_lie_in_the_run_alone(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from tunesmith.cli import fit, resume
 

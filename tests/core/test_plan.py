@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.data.packing import best_fit, bins_needed, pack
+from tunesmith.data.loader import layout_differences
+from tunesmith.data.packing import Shape, best_fit, bins_needed, pack
 from tunesmith.data.plan import MicroBatch, Plan, balance, split
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=60)
@@ -231,3 +232,47 @@ def test_ranks_without_a_row_get_a_ghost_that_counts_nothing(world: int) -> None
     kinds = [lonely.epoch(0, rank)[0].ghost for rank in range(world)]
     assert kinds == [False] + [True] * (world - 1)
     assert all(lonely.epoch(0, rank)[0].window.counts["example"] == 1 for rank in range(world))
+
+
+@given(LENGTHS, st.booleans(), st.none() | st.integers(5, 80), SMALL, st.data())
+def test_a_position_under_the_same_layout_is_after_the_same_rows(lengths, cut, budget, accumulate, data):
+    """Whatever else a recipe changes: what a row costs, where the epoch is cut, how many tokens the rows have."""
+    made = []
+    for tokens in (lengths, [min(length, 20) for length in lengths] if cut else lengths):
+        changed = {
+            "shuffle": data.draw(st.booleans()),
+            "quadratic": data.draw(st.sampled_from([0.0, 0.5])),
+            "limit": data.draw(st.none() | st.integers(1, 9)),
+        }
+        made.append(plan_of(tokens, batch_size=3, max_tokens=budget, accumulate=accumulate, world=2, seed=4, **changed))
+    one, two = made
+    if layout_differences(one.layout(), two.layout()):
+        return
+    whole = min(len(one), len(two)) // accumulate
+    for first, second in zip(steps(one, 1)[:whole], steps(two, 1)[:whole], strict=True):
+        rows = [Counter(row for m in step if not m.ghost for row in m.rows) for step in (first, second)]
+        assert rows[0] == rows[1]
+
+
+def test_a_position_means_other_rows_when_tokens_by_which_they_are_dealt_are_others() -> None:
+    lengths = [20, 40, 60, 80, 100, 120]
+    cut = [min(length, 60) for length in lengths]
+    then, now = (Plan(tokens, max_tokens=160).layout() for tokens in (lengths, cut))
+    (said,) = layout_differences(then, now)
+    assert "data.max_length" in said
+    assert layout_differences(then, Plan(lengths, max_tokens=160).layout()) == []
+    by_rows = [Plan(tokens, batch_size=2).layout() for tokens in (lengths, cut)]
+    assert layout_differences(*by_rows) == []
+    (said,) = layout_differences(then, Plan(lengths, max_tokens=160, shuffle=False).layout())
+    assert said == "shuffling (none under trainer.overfit_batches) was 1 and is 0"
+
+
+@pytest.mark.parametrize("shapes", [None, [Shape(1, 5), Shape(1, 7)]])
+def test_a_position_of_a_release_that_noted_less_is_taken(shapes) -> None:
+    now = Plan([5, 7], max_tokens=20, shapes=shapes).layout()
+    then = now[: 6 if shapes is None else 7]
+    assert layout_differences(then, now) == []
+    assert layout_differences([1, *then[1:]], now) == ["training rows was 1 and is 2"]
+    other = Plan([5, 7], max_tokens=20, shapes=None if shapes else [Shape(1, 5), Shape(1, 7)]).layout()
+    (said,) = layout_differences(then, other)
+    assert said.startswith("padding within data.max_tokens was ")

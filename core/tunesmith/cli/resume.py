@@ -197,12 +197,14 @@ def check_position(session: Session, checkpoint: str, trainer: Trainer) -> None:
         raise RecipeError(msg)
     content = read_meta(Path(checkpoint))
     at = content.get(type(session.data).__qualname__, {}).get("train")
-    plan = session.data.plan("train", accumulate=trainer.accumulate_grad_batches, world=trainer.world_size)
-    if at is None or not 0 < at["done"] < at["of"] or at["layout"] == plan.layout():
+    if at is None or not 0 < at["done"] < at["of"]:
+        return
+    differences = layout_differences(at["layout"], session.data.plan_for(trainer).layout())
+    if not differences:
         return
     epoch = at["epoch"] + 1
     where = f"epoch {epoch} was left after {at['done']} of {at['of']} micro-batches and cannot go on: "
-    said = where + ", ".join(layout_differences(at["layout"], plan.layout()))
+    said = where + ", ".join(differences)
     last = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs > 0 else None
     if last is not None and epoch >= last:
         msg = f"{said}\nit is the last: restore them, raise trainer.max_epochs, or begin a new run without --ckpt_path"

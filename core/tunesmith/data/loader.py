@@ -5,7 +5,6 @@ of seed and epoch. No worker holds any of it, so that it is right for any number
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -117,12 +116,12 @@ class PlanLoader(DataLoader[Batch]):
             RecipeError: It is such a position, and `leaves_cut_epoch` is not set.
         """
         position = self.position
-        ours = position.plan.layout()
+        differences = layout_differences(state["layout"], position.plan.layout())
         ended = state["done"] >= state["of"]
-        if state["layout"] != ours and state["done"] and not ended:
+        if differences and state["done"] and not ended:
             if not self.leaves_cut_epoch:
-                differences = ", ".join(layout_differences(state["layout"], ours))
-                msg = f"the checkpoint stopped within an epoch, which cannot go on with another layout: {differences}"
+                said = ", ".join(differences)
+                msg = f"the checkpoint stopped within an epoch, which cannot go on with another layout: {said}"
                 raise RecipeError(msg)
             ended = True
         position.epoch, position.restored = state["epoch"], True
@@ -137,13 +136,30 @@ _LAYOUT = (
     "number of processes",
     "seed_everything",
     "padding within data.max_tokens",
+    "shuffling (none under trainer.overfit_batches)",
+)
+# What every layout has; the others came later, padding only where there was some.
+_OLDEST = 6
+_OTHER_TOKENS = (
+    "rows have not as many tokens as before, by which data.max_tokens deals them "
+    "(data.max_length, data.truncation, model.objective, model.template or the tokenizer is another)"
 )
 
 
 def layout_differences(then: Sequence[int], now: Sequence[int]) -> list[str]:
-    """What two layouts of a plan do not share, in words."""
-    named = zip_longest(_LAYOUT, then, now, fillvalue=0)
-    return [f"{name} was {before} and is {after}" for name, before, after in named if before != after]
+    """What two layouts of a plan do not share, in words; nothing where a position means the same in both.
+
+    Args:
+        then: A checkpoint's. One of a release that did not note shuffling and tokens is trusted to have had the same:
+            almost all do, and to refuse it would end every epoch that was left by that release.
+        now: A plan's own.
+    """
+    padded = [*then, 0] if len(then) == _OLDEST else then
+    named = zip(_LAYOUT, padded, now, strict=False)
+    found = [f"{name} was {before} and is {after}" for name, before, after in named if before != after]
+    if not found and padded[len(_LAYOUT) :] not in ([], now[len(_LAYOUT) :]):
+        return [_OTHER_TOKENS]
+    return found
 
 
 def _collate(item: tuple[MicroBatch, list[EncodedRow]]) -> Batch:

@@ -173,6 +173,16 @@ class RecipeData(lightning.LightningDataModule):
         )
         return replace(whole, limit=int(len(whole) * limit) if isinstance(limit, float) else limit)
 
+    def plan_for(self, trainer: Any) -> Plan:
+        """Training's micro-batches as a Trainer runs them."""
+        return self.plan(
+            "train",
+            accumulate=trainer.accumulate_grad_batches,
+            world=trainer.world_size,
+            limit=trainer.limit_train_batches,
+            shuffle=trainer.overfit_batches == 0,
+        )
+
     def train_dataloader(self) -> PlanLoader:
         """Training batches of this rank, with the windows that Trainer will run (trap 46).
 
@@ -189,14 +199,7 @@ class RecipeData(lightning.LightningDataModule):
                 "loss of a window cannot follow; set trainer.accumulate_grad_batches to one number"
             )
             raise RecipeError(msg)
-        plan = self.plan(
-            "train",
-            accumulate=trainer.accumulate_grad_batches,
-            world=trainer.world_size,
-            limit=trainer.limit_train_batches,
-            shuffle=trainer.overfit_batches == 0,
-        )
-        loader = self._load("train", plan)
+        loader = self._load("train", self.plan_for(trainer))
         if self._restored is not None:
             loader.load_state_dict(self._restored)
             self._restored = None

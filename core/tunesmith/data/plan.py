@@ -6,6 +6,7 @@ counts are known before it starts (traps 1, 2, 6). The number of micro-batches i
 Lightning reads it once.
 """
 
+import hashlib
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -129,9 +130,22 @@ class Plan:
             yield from self._by_tokens(order, self.max_tokens)
 
     def layout(self) -> list[int]:
-        """What two plans must share for a position in the one to mean the same in the other."""
-        own = [len(self.lengths), self.batch_size, self.max_tokens or 0, self.accumulate, self.world, self.seed]
-        return own if self.shapes is None else [*own, 1]
+        """What two plans must share for a position in the one to mean the same in the other.
+
+        `limit` and `quadratic` are no part of it: a position lies between two windows, and neither moves a row from one
+        window to another before the end.
+        """
+        sizes = [len(self.lengths), self.batch_size, self.max_tokens or 0, self.accumulate, self.world, self.seed]
+        return [*sizes, int(self.shapes is not None), int(self.shuffle), self._digest]
+
+    @cached_property
+    def _digest(self) -> int:
+        """Of the tokens of each row, where they decide in which window it is; 0 where they don't."""
+        if self.max_tokens is None:
+            return 0
+        sizes = self.lengths if self.shapes is None else self.shapes
+        found = hashlib.sha256(np.asarray(sizes, dtype="<i8").tobytes()).digest()
+        return int.from_bytes(found[:7], "big")
 
     def _rounds(self, pieces: int, size: int) -> int:
         full, rest = divmod(pieces, size * self.accumulate * self.world)
