@@ -172,6 +172,16 @@ def test_the_largest_micro_batch_is_that_of_any_process(bench: Any) -> None:
     assert len(ranks) == len(way.begun(1))
 
 
+def test_rows_that_have_more_than_max_tokens_are_counted(bench: Any) -> None:
+    lengths = opened().data.encoded("train").lengths
+    most = sorted(lengths)[len(lengths) // 2]
+    for limit, alone in ((most, sum(length > most for length in lengths)), (max(lengths), 0), (1, len(lengths))):
+        out = bench.done("preview", *CONFIG, "--examples=0", f"--data.max_tokens={limit}").out
+        said = f"; {alone} of {len(lengths)} rows have more than {limit} tokens and are alone"
+        assert (said in out) == bool(alone)
+    assert "rows have more than" not in bench.done("preview", *CONFIG, "--examples=0").out
+
+
 @pytest.mark.parametrize("wanted", ["false", "auto"])
 def test_preview_and_fit_name_the_same_kernels(bench: Any, wanted: str) -> None:
     def told(verb: str) -> list[str]:

@@ -82,8 +82,15 @@ def show_method(session: Session) -> None:
 
 def micro_batches(plan: Plan) -> str:
     """How many there are, and how full they are where tokens are their measure."""
-    full = f", {plan.used:.1%} of data.max_tokens used" if plan.used is not None else ""
-    return f"{len(plan):,} micro-batches an epoch, {plan.accumulate} a step{full}"
+    said = f"{len(plan):,} micro-batches an epoch, {plan.accumulate} a step"
+    most = plan.max_tokens
+    if most is None:
+        return said
+    if plan.used is not None:
+        said += f", {plan.used:.1%} of data.max_tokens used"
+    long = sum(length > most for length in plan.lengths)
+    alone = f"; {long:,} of {len(plan.lengths):,} rows have more than {most:,} tokens and are alone"
+    return said + (alone if long else "")
 
 
 def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None, choice: Choice) -> None:
