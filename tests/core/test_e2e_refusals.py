@@ -57,6 +57,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "clipping": ({"gradient_clip_algorithm": "nrm"}, "trainer.gradient_clip_algorithm"),
     "share of training": ({"limit_train_batches": 1.5}, "trainer.limit_train_batches: You have passed invalid value"),
     "share of validation": ({"limit_val_batches": 0.001}, "trainer.limit_val_batches is 0.001, which leaves none"),
+    "validation within a window": (
+        {"accumulate_grad_batches": 3, "val_check_interval": 4},
+        "validation after every 4 batches falls between two optimizer steps; use a multiple of accumulate_grad_batches",
+    ),
+    "validation beyond the epoch": ({"val_check_interval": 100}, "trainer.val_check_interval is 100; an epoch has "),
+    "validation after nothing": ({"val_check_interval": 0}, "trainer.val_check_interval is 0; an epoch has "),
     "no length": ({"max_steps": -1, "max_time": "00:00:01:00"}, "needs to know the run's length"),
     "unknown metric": (
         {"callbacks": [{"class_path": "EarlyStopping", "init_args": {"monitor": "router"}}]},
@@ -73,6 +79,28 @@ def test_preview_refuses_what_fit_refuses(name: str, bench: Any) -> None:
     assert said in fit
     assert preview == fit
     assert not bench.runs()
+
+
+ACROSS = ("--trainer.check_val_every_n_epoch=null", "--trainer.accumulate_grad_batches=3")
+
+
+def test_validation_that_counts_across_epochs_is_refused_where_a_last_window_moves_it(bench: Any) -> None:
+    words = (*CONFIG, *ACROSS, "--trainer.val_check_interval=3", "--trainer.max_steps=30")
+    fit, preview = (bench.done(verb, *words, code=2).err for verb in ("fit", "preview"))
+    assert preview == fit
+    assert "an epoch of 8 ends with a window of 2, and trainer.check_val_every_n_epoch: null counts on; use a" in fit
+    assert not bench.runs()
+
+
+@pytest.mark.parametrize(("every", "steps", "validations"), [(3, 3, 3), (16, 6, 1)])
+def test_validation_may_count_across_epochs_where_it_falls_on_steps(
+    bench: Any, every: int, steps: int, validations: int
+) -> None:
+    words = (*CONFIG, *ACROSS, f"--trainer.val_check_interval={every}", f"--trainer.max_steps={steps}")
+    bench.done("preview", *words)
+    bench.done("fit", *words)
+    (run,) = bench.runs()
+    assert len(json.loads((run / "result.json").read_text())["validation_loss"]) == 1 + validations
 
 
 @pytest.mark.parametrize("name", MISTAKES)

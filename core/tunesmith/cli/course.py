@@ -7,6 +7,7 @@ from typing import Any
 from tunesmith.cli.place import Place, place_of
 from tunesmith.data.module import RecipeData
 from tunesmith.data.plan import MicroBatch, Plan
+from tunesmith.training.extent import check_interval, extent, interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,40 +55,28 @@ def course(options: Mapping[str, Any], data: RecipeData, *, gpu: bool = False) -
         gpu: Whether a GPU is asked about that may not be here.
 
     Raises:
-        RecipeError: Lightning refuses the options.
+        RecipeError: Lightning refuses the options, or validation would fall between two optimizer steps.
     """
     place = place_of(options, gpu=gpu)
     trainer: Any = place.trainer
     accumulate, world = trainer.accumulate_grad_batches, place.processes
     plan = data.plan("train", accumulate=accumulate, world=world, limit=trainer.limit_train_batches)
+    check_interval(trainer, len(plan))
     limit = trainer.limit_val_batches
     there = bool(data.prepare_rows().splits["validation"]) and limit != 0
     validation = data.plan("validation", world=world, limit=limit) if there else None
-    micros, steps = _length(trainer, len(plan), accumulate)
+    micros, steps = extent(trainer, len(plan))
     if validation is None or not len(validation):
         return Course(place, plan, None, steps, micros, 0)
     before = min(1.0, trainer.num_sanity_val_steps / len(validation))
     return Course(place, plan, validation, steps, micros, before + _validations(trainer, len(plan), micros))
 
 
-def _length(trainer: Any, an_epoch: int, accumulate: int) -> tuple[int | None, int | None]:
-    """Micro-batches and optimizer steps."""
-    steps_an_epoch = -(-an_epoch // accumulate)
-    epochs, most = trainer.max_epochs, trainer.max_steps
-    limits = [steps_an_epoch * epochs] if epochs is not None and epochs >= 0 else []
-    steps = min([*limits, *([most] if most >= 0 else [])], default=None)
-    if steps is None or not steps_an_epoch:
-        return None, steps
-    whole, rest = divmod(steps, steps_an_epoch)
-    return whole * an_epoch + rest * accumulate, steps
-
-
 def _validations(trainer: Any, an_epoch: int, micros: int | None) -> int:
     """Passes over the validation rows after training has begun."""
-    interval, every = trainer.val_check_interval, trainer.check_val_every_n_epoch
-    if micros is None or trainer._val_check_time_interval is not None:
+    after, every = interval(trainer, an_epoch), trainer.check_val_every_n_epoch
+    if micros is None or after is None:
         return 0
-    after: int = interval if isinstance(interval, int) else max(1, int(an_epoch * interval))
     if every is None:
         return micros // after
     whole, rest = divmod(micros, an_epoch)

@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from tunesmith.cli.course import Course, course
+from tunesmith.cli.course import Course
 from tunesmith.cli.device import device
 from tunesmith.cli.gpu_fit import show_gpu
 from tunesmith.cli.kernels import choice_of, show_kernels
@@ -68,14 +68,14 @@ class Estimate:
     speed: float
 
 
-def show_cost(session: Session, gpu: int | None) -> None:
+def show_cost(session: Session, way: Course, gpu: int | None) -> None:
     """Print steps, memory and time: of this machine, or memory on a GPU that is stated.
 
     Args:
         session: With rows and model.
+        way: What the run goes through.
         gpu: Bytes of the GPU; None where none is stated.
     """
-    way = course(session.trainer_options, session.data, gpu=gpu is not None)
     place = way.place
     layers = choice_of(session, place.trainer) if place.here else None
     show_kernels(session, layers)

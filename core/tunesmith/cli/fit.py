@@ -29,6 +29,7 @@ from tunesmith.evaluation.run_test import audits_of, check_bases, rehearse
 from tunesmith.evaluation.success import check_names, produced
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
 from tunesmith.training.disk import UnsavedError, writing
+from tunesmith.training.extent import check_interval
 from tunesmith.training.optimizer import build, parameter_groups, scheduler
 from tunesmith.training.stopping import Stopping, why_early
 
@@ -80,6 +81,7 @@ def fit(session: Session) -> int:
     try:
         trainer = make_trainer(session, run, [curve, *kept, *([origin] if resumed is not None else [])])
         kernels = compiling(session, trainer)
+        check_interval(trainer, len(session.data.plan_for(trainer)))
     except RecipeError:
         if resumed is None and is_first_rank():
             shutil.rmtree(run.path)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from tunesmith.cli.course import course
 from tunesmith.cli.device import device
 from tunesmith.cli.estimate import show_cost
 from tunesmith.cli.fit import check_batches, check_evidence, check_judgement, check_length, prepare_data
@@ -33,6 +34,7 @@ def preview(session: Session) -> int:
     check_batches(session)
     check_evidence(session, curated)
     checked_callbacks(session)
+    way = course(session.trainer_options, session.data, gpu=gpu is not None)
     rows = session.data.encoded("train").rows
     for row in rows[:shown]:
         _show(session, row)
@@ -45,7 +47,7 @@ def preview(session: Session) -> int:
         )
     fact("template", session.model.renderer.template_source)
     show_method(session)
-    show_cost(session, gpu)
+    show_cost(session, way, gpu)
     return 0
 
 

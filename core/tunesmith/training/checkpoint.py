@@ -18,8 +18,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from tunesmith.errors import RecipeError, TunesmithError
+from tunesmith.errors import TunesmithError
 from tunesmith.training.disk import PART, StraightToFile, UnsavedError, cause, checkpoint_bytes, complaint
+from tunesmith.training.extent import check_interval
 from tunesmith.training.randomness import gather
 from tunesmith.training.shards import publish
 
@@ -86,15 +87,15 @@ class StepCheckpoint(Checkpoint):
         return self.directory / "best.ckpt"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check that validation falls on optimizer steps, and take over the signals."""
-        every, accumulate = trainer.val_check_batch, trainer.accumulate_grad_batches
-        if every is not None and every < trainer.num_training_batches and every % accumulate:
-            msg = (
-                f"trainer.val_check_interval: validation after every {every} batches falls between two optimizer "
-                f"steps; use a multiple of accumulate_grad_batches ({accumulate})"
-            )
-            raise RecipeError(msg)
+        """Check that validation falls on optimizer steps, and take over the signals.
+
+        Raises:
+            RecipeError: It does not.
+        """
         _begin_next_epoch(trainer)
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        done = progress.total.ready
+        check_interval(trainer, int(trainer.num_training_batches), done - progress.current.ready, done)
         self._saved_time = time.monotonic()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._handlers[number] = signal.signal(number, self._on_signal)
