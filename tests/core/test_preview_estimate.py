@@ -26,6 +26,7 @@ from tunesmith.cli.trainer_cli import Session, open_session, sections
 from tunesmith.data.collate import collate
 from tunesmith.errors import RecipeError
 from tunesmith.training import rehearsal
+from tunesmith.training.as_written import by_sdpa
 from tunesmith.training.footprint import Footprint, LiveBytes, Size, footprint, storages
 from tunesmith.training.needs import Needs
 from tunesmith.training.probing import (
@@ -104,7 +105,8 @@ def test_the_footprint_of_small_passes_is_that_of_a_large_one(
     row = session.data.encoded("train").rows[0]
     found = pass_footprint(model, row)
     large = [_stretched(row, length, supervised)] * documents
-    counted = max(_timeline(model, collate(large)))
+    with by_sdpa():
+        counted = max(_timeline(model, collate(large)))
     assert found.peak(size_of(large, model.layout)) == pytest.approx(counted, rel=0.01)
 
 
@@ -480,7 +482,7 @@ def test_a_gpu_holds_what_was_computed(bench: Any, adapter: str, on: bool) -> No
     session = opened(BASE, f"--model.adapter={adapter}", "--model.precision=bf16")
     model, row = session.model, session.data.encoded("train").rows[0]
     with checkpointing(model, on=on):
-        computed = Needs.of(model, pass_footprint(model, row), 1)
+        computed = Needs.of(model, pass_footprint(model, row, on_gpu=True), 1)
         large = [_stretched(row, 500, 100)] * 16
         model.to("cuda")
         model.on_fit_start()
