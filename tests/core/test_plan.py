@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunesmith.data.balancing import balance
 from tunesmith.data.loader import layout_differences
 from tunesmith.data.packing import Shape, best_fit, bins_needed, pack
-from tunesmith.data.plan import MicroBatch, Plan, balance, split
+from tunesmith.data.plan import MicroBatch, Plan, split
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=60)
 SMALL = st.integers(1, 4)
@@ -201,21 +202,6 @@ def test_splitting_keeps_rows_and_order_and_reaches_the_number(lengths, budget, 
     assert [row for rows in halved for row in rows] == [row for rows in bins for row in rows]
     assert len(halved) == max(len(bins), min(number, len(lengths)))
     assert all(halved)
-
-
-@given(LENGTHS, st.integers(1, 4), st.integers(2, 4), st.none() | st.integers(20, 80), st.sampled_from([0.0, 0.05]))
-def test_ranks_have_nearly_the_same_to_do_in_every_window(lengths, accumulate, world, budget, quadratic):
-    options = {"batch_size": 3, "accumulate": accumulate, "world": world, "max_tokens": budget}
-    plan = plan_of(lengths, quadratic=quadratic, **options)
-
-    def cost(micro: MicroBatch) -> float:
-        return sum(lengths[row] + quadratic * lengths[row] ** 2 for row in micro.rows)
-
-    lanes = ranks(plan, 0)
-    for start in range(0, len(lanes[0]), accumulate):
-        whole = [sum(map(cost, lane[start : start + accumulate])) for lane in lanes]
-        most = max(cost(micro) for lane in lanes for micro in lane[start : start + accumulate])
-        assert max(whole) - min(whole) <= most + 1e-6
 
 
 def test_long_rows_are_dealt_by_their_quadratic_cost() -> None:

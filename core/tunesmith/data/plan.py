@@ -14,11 +14,10 @@ from functools import cached_property
 
 import numpy as np
 
+from tunesmith.data.balancing import Rows, balance, exchange, share
 from tunesmith.data.batch import Window
 from tunesmith.data.encoded import Unit
 from tunesmith.data.packing import Shapes, area, bins_needed, pack
-
-Rows = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ class Plan:
 
     def epoch(self, epoch: int, rank: int) -> list[MicroBatch]:
         """Micro-batches of one rank, in order."""
-        return [micro for window in self._dealt(epoch) for micro in self._lanes(window)[rank]]
+        return [micro for window in self._dealt(epoch) for micro in window[rank :: self.world]]
 
     def everywhere(self, epoch: int) -> list[MicroBatch]:
         """Micro-batches of all ranks, window by window."""
@@ -110,19 +109,8 @@ class Plan:
     def _dealt(self, epoch: int) -> Iterator[list[MicroBatch]]:
         return (self._deal(window, index) for index, window in enumerate(self.windows(epoch)))
 
-    def _lanes(self, window: list[MicroBatch]) -> list[list[MicroBatch]]:
-        """Micro-batches of a window by rank: those that run side by side cost alike, and so do the ranks' sums."""
-        lanes: list[list[MicroBatch]] = [[] for _ in range(self.world)]
-        done = [0.0] * self.world
-        for start in range(0, len(window), self.world):
-            idle_first = sorted(range(self.world), key=lambda rank: (done[rank], rank))
-            for rank, micro in zip(idle_first, window[start : start + self.world], strict=True):
-                lanes[rank].append(micro)
-                done[rank] += self.cost(micro.rows)
-        return lanes
-
     def windows(self, epoch: int) -> Iterator[list[Rows]]:
-        """Rows of each window, as micro-batches over all ranks; an empty one stands for a ghost."""
+        """Rows of each window, as micro-batches over all ranks, which take turns; an empty one stands for a ghost."""
         order = self._order(epoch)
         if self.max_tokens is None:
             yield from self._by_rows(order)
@@ -162,7 +150,7 @@ class Plan:
         kept = order[: len(self) * each]
         for start in range(0, len(kept), each * self.accumulate):
             rows = kept[start : start + each * self.accumulate]
-            yield balance(rows, self.costs, -(-len(rows) // each) * self.world)
+            yield share(balance(rows, self.costs, -(-len(rows) // each) * self.world), self.world, self.cost)
 
     def _by_tokens(self, order: list[int], budget: int) -> Iterator[list[Rows]]:
         bins = split(pack(order, self.lengths, budget, self._bins, self.shapes), self.lengths, self._bins)
@@ -172,8 +160,11 @@ class Plan:
             window = bins[start : start + factor]
             even = -(-len(window) // self.world) * self.world
             window = split(window, self.lengths, even)
-            window += [[] for _ in range(even - len(window))]
-            yield [tuple(b) for b in sorted(window, key=self.cost, reverse=True)]
+            parts = [tuple(rows) for rows in window] + [()] * (even - len(window))
+            if self.shapes is None:
+                yield exchange(parts, self.world, budget, self.lengths, self.costs)
+            else:  # a row in the place of another would pad others, or be padded
+                yield share(parts, self.world, self.cost)
 
     def cost(self, rows: Sequence[int]) -> float:
         """What a micro-batch of these rows costs, in tokens."""
@@ -192,24 +183,6 @@ class Plan:
         real = Window(counts, self.accumulate * self.world, index)
         ghost = MicroBatch((spare,), Window(counts, 0, index), ghost=True)
         return [MicroBatch(rows, real) if rows else ghost for rows in window]
-
-
-def balance(rows: Sequence[int], costs: Sequence[float], parts: int) -> list[Rows]:
-    """Deal rows to `parts` micro-batches of nearly equal costs and rows, the heaviest first.
-
-    Costliest row first to the lightest part that has room (Graham's LPT rule). Neighbours in the result have similar
-    loads, so that ranks which run side by side wait little for each other.
-    """
-    room = -(-len(rows) // parts)
-    dealt: list[list[int]] = [[] for _ in range(parts)]
-    heap = [(0.0, part) for part in range(parts)]
-    for place in sorted(range(len(rows)), key=lambda place: (-costs[rows[place]], place)):
-        load, part = heapq.heappop(heap)
-        dealt[part].append(place)
-        if len(dealt[part]) < room:
-            heapq.heappush(heap, (load + costs[rows[place]], part))
-    filled = [tuple(rows[place] for place in sorted(places)) for places in dealt]
-    return sorted(filled, key=lambda part: sum(costs[row] for row in part), reverse=True)
 
 
 def split(bins: Sequence[Sequence[int]], lengths: Sequence[int], number: int) -> list[list[int]]:
