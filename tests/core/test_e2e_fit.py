@@ -16,6 +16,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from tunesmith.recipe.trust import FAMILIES
+
 CONFIG = ("--config", "tiny.yaml")
 
 
@@ -460,3 +462,29 @@ def test_a_recipe_without_validation_rows_trains_and_says_so(bench: Any) -> None
     callback = "--trainer.callbacks=[{class_path: EarlyStopping, init_args: {monitor: val/loss}}]"
     ran = bench.done("fit", *CONFIG, *split, callback, code=2)
     assert "monitors val/loss, which is not logged: there are no validation rows" in ran.err
+
+
+ENDS_NOW = {"duration": "00:00:00:00", "interval": "step"}
+
+
+# By name: its options, and what is in the output, among the columns of metrics.csv, or a file.
+EFFECTS: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "DeviceStatsMonitor": ({"cpu_stats": True}, "", "DeviceStatsMonitor.on_train_batch_start/cpu_percent", ""),
+    "EarlyStopping": ({"monitor": "val/loss", "stopping_threshold": 99.0}, "reached 99", "", ""),
+    "LearningRateMonitor": ({}, "", "lr-AdamW", ""),
+    "ModelCheckpoint": ({"dirpath": "mine", "every_n_train_steps": 2}, "", "", "mine/*.ckpt"),
+    "RichModelSummary": ({}, "Non-trainable params", "", ""),
+    "RichProgressBar": ({}, "it/s", "", ""),
+    "TQDMProgressBar": ({}, "it/s", "", ""),
+    "Timer": (ENDS_NOW, "measured once only", "", ""),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES["Callback"].names)
+def test_trap_39_every_callback_on_the_list_has_an_effect(bench: Any, name: str) -> None:
+    options, shown, logged, left = EFFECTS[name]
+    bench.write(trainer={"callbacks": [{"class_path": name, "init_args": options}], "val_check_interval": 2})
+    ran = bench.done("fit", *CONFIG)
+    assert shown in ran.out
+    assert not logged or logged in bench.curve(bench.runs()[0])[0]
+    assert not left or list(bench.folder.glob(left))

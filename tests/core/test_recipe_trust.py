@@ -122,9 +122,7 @@ PLACES: dict[str, Callable[[Any], Any]] = {
     "generic alone": lambda v: {"open": {"just_box": v}},
     "theme": lambda v: {"open": {"theme": v}},
     "a callable of an allowed class": lambda v: {
-        "trainer": {
-            "callbacks": [{"class_path": "StochasticWeightAveraging", "init_args": {"swa_lrs": 1.0, "avg_fn": v}}]
-        }
+        "trainer": {"strategy": {"class_path": "DDPStrategy", "init_args": {"ddp_comm_wrapper": v}}}
     },
     "a hook of an allowed strategy": lambda v: {
         "trainer": {"strategy": {"class_path": "DDPStrategy", "init_args": {"ddp_comm_hook": v}}}
@@ -173,6 +171,22 @@ def test_callbacks_that_take_code_are_refused_with_the_reason(sections: Any, tmp
     assert "set trainer.accumulate_grad_batches" in refusal(
         {"trainer": {"callbacks": ["GradientAccumulationScheduler"]}}, sections, tmp_path
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("StochasticWeightAveraging", "its average is thrown away, as the adapter is that of the best checkpoint"),
+        ("ModelSummary", "RichModelSummary shows the same"),
+    ],
+)
+@pytest.mark.parametrize("module", ["", "lightning.pytorch.callbacks."])
+def test_trap_39_callbacks_without_an_effect_are_refused_with_the_reason(
+    module: str, name: str, reason: str, sections: Any, tmp_path: Path
+) -> None:
+    said = refusal({"trainer": {"callbacks": [{"class_path": module + name}]}}, sections, tmp_path)
+    assert reason in said
+    assert name not in said.partition("allowed: ")[2].split(", ")
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,8 @@ FAMILIES = {
                 "EarlyStopping",
                 "LearningRateMonitor",
                 "ModelCheckpoint",
-                "ModelSummary",
                 "RichModelSummary",
                 "RichProgressBar",
-                "StochasticWeightAveraging",
                 "TQDMProgressBar",
                 "Timer",
             ),
@@ -75,6 +73,8 @@ FAMILIES = {
 _REASONS = {
     "LambdaCallback": "it takes code",
     "GradientAccumulationScheduler": "the loss needs windows of one size; set trainer.accumulate_grad_batches",
+    "StochasticWeightAveraging": "its average is thrown away, as the adapter is that of the best checkpoint",
+    "ModelSummary": "it writes into a log that is not shown; RichModelSummary shows the same",
     "BatchSizeFinder": "data.batch_size and data.max_tokens say how large a batch is",
 }
 _LIBRARIES = ("torch", "lightning", "bitsandbytes")
