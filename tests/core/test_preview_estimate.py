@@ -26,7 +26,7 @@ from tunesmith.cli.trainer_cli import Session, open_session, sections
 from tunesmith.data.collate import collate
 from tunesmith.errors import RecipeError
 from tunesmith.training import rehearsal
-from tunesmith.training.as_written import by_sdpa
+from tunesmith.training.attention import by_sdpa
 from tunesmith.training.footprint import Footprint, LiveBytes, Size, footprint, storages
 from tunesmith.training.needs import Needs
 from tunesmith.training.probing import (
@@ -482,7 +482,7 @@ def test_a_gpu_holds_what_was_computed(bench: Any, adapter: str, on: bool) -> No
     session = opened(BASE, f"--model.adapter={adapter}", "--model.precision=bf16")
     model, row = session.model, session.data.encoded("train").rows[0]
     with checkpointing(model, on=on):
-        computed = Needs.of(model, pass_footprint(model, row, on_gpu=True), 1)
+        computed = Needs.of(model, pass_footprint(model, row), 1)
         large = [_stretched(row, 500, 100)] * 16
         model.to("cuda")
         model.on_fit_start()

@@ -27,7 +27,7 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
     model, rows = session.model, session.data.encoded("train").rows
     longest = max(rows, key=lambda row: row.length)
     shards = way.place.processes if way.place.sharded else 1
-    needs = Needs.of(model, pass_footprint(model, longest, held=shards > 1, on_gpu=True), way.plan.accumulate, shards)
+    needs = Needs.of(model, pass_footprint(model, longest, held=shards > 1), way.plan.accumulate, shards)
     worst = needs.worst(own_sizes(way, rows, model.layout))
     parts = needs.at(worst)
     fits = parts.total <= capacity
@@ -41,7 +41,7 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
     if fits or model.gradient_checkpointing is True or not model.passes.model.supports_gradient_checkpointing:
         return
     with checkpointing(model, on=True):
-        leaner = needs.with_passes(pass_footprint(model, longest, held=shards > 1, on_gpu=True))
+        leaner = needs.with_passes(pass_footprint(model, longest, held=shards > 1))
     total = leaner.at(worst).total
     told = "fits" if total <= capacity else "does not fit either"
     fact("", f"with model.gradient_checkpointing: true it needs {total / _GIB:.2f} GiB and {told}")

@@ -47,16 +47,20 @@ def show_kernels(session: Session, choice: Choice | None) -> None:
     layers = f"layers {'' if choice.on else 'not '}compiled ({choice.why})" if choice else ""
     fact("precision", model.describe_precision())
     attention = kernel(model.attached.model, model.layout)
-    said = [f"attention by {attention}", _written_out(model), layers or "whether layers are compiled is decided there"]
+    said = [
+        f"attention by {attention}",
+        _layers(model, elsewhere=choice is None),
+        layers or "whether layers are compiled is decided there",
+    ]
     fact("kernels", "; ".join(said))
 
 
-def _written_out(model: Any) -> str:
+def _layers(model: Any, *, elsewhere: bool) -> str:
     """What runs in place of transformers' and peft's own layers, and why or why not."""
+    if elsewhere or model.runs_on.type != "cpu":
+        return "layers of transformers and peft (ours gain on CPUs)"
     if model.kernels == "plain":
         return "layers of transformers and peft (model.kernels is plain)"
-    if model.runs_on.type != "cpu":
-        return "layers of transformers and peft (ours gain on CPUs)"
     derives = model.layout == "ragged" and model.format == "bf16"
     found = ["attention's derivative"] * derives + replaced(model.network, type(model.adapter).__name__)
     if not found:

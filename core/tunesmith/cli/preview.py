@@ -92,6 +92,7 @@ def _stated_gpu(session: Session) -> int | None:
     if text is None:
         return None
     stated = gpu_bytes(text)
+    session.model.kernels = "plain"  # ours run on CPUs only, and keep other things
     if device(session.trainer_options).type != "cuda" and session.model.precision == "auto":
         session.model.precision = "bf16"  # what `auto` chooses there
     return stated

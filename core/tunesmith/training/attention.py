@@ -21,6 +21,7 @@ from tunesmith.training.causal import attend, suits
 RAGGED, RAGGED_PLAIN = "tunesmith_ragged", "tunesmith_ragged_plain"
 # How many layers said that they have a window, while `counting_windows`; None otherwise.
 _windows: ContextVar[list[int] | None] = ContextVar("windows", default=None)
+_sdpa_alone: ContextVar[bool] = ContextVar("sdpa_alone", default=False)
 
 
 def ragged_attention(
@@ -76,6 +77,7 @@ def ragged_attention(
         msg = f"{type(module).__name__} has a sliding window that looks ahead: not supported on ragged batches"
         raise RuntimeError(msg)
     plain = softcap is not None or s_aux is not None
+    written_out = written_out and not _sdpa_alone.get()
     lengths = cu_seq_lens_q.diff().tolist()
     # split, not slices: its backward is one concatenation instead of a zero-filled copy of all T tokens a document;
     # along the tokens as projections wrote them, `[1, T, heads, width]`, so that what is put together needs no copy
@@ -142,6 +144,16 @@ FUNCTIONS: dict[str, Callable[..., tuple[Tensor, None]]] = {
 }
 for _name, _function in FUNCTIONS.items():
     AttentionInterface.register(_name, _function)
+
+
+@contextmanager
+def by_sdpa() -> Iterator[None]:
+    """Context in which no model takes `causal.py`: what attention holds is then linear in the tokens, at any length."""
+    token = _sdpa_alone.set(True)
+    try:
+        yield
+    finally:
+        _sdpa_alone.reset(token)
 
 
 @contextmanager

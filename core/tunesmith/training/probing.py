@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from tunesmith.data.batch import Batch
 from tunesmith.data.collate import collate
 from tunesmith.data.encode import EncodedRow
-from tunesmith.training.as_written import as_written, by_sdpa
 from tunesmith.training.attach import recompute
+from tunesmith.training.attention import by_sdpa
 from tunesmith.training.footprint import Footprint, LiveBytes, Size, footprint
 from tunesmith.training.optimizer import build, parameter_groups
 from tunesmith.training.specialist import Specialist
@@ -56,17 +56,16 @@ def warm_up(model: Specialist, row: EncodedRow) -> None:
     model.zero_grad(set_to_none=True)
 
 
-def pass_footprint(model: Specialist, row: EncodedRow, *, held: bool = False, on_gpu: bool = False) -> Footprint:
+def pass_footprint(model: Specialist, row: EncodedRow, *, held: bool = False) -> Footprint:
     """Find what a training pass holds at any size, from small passes over what becomes of one row.
 
     Attention is counted as SDPA's. What runs in its place on a CPU (`causal.py`) holds tables that grow in three ways
     with a document's length, which no small pass shows; it never held more, and at most 6 % less.
 
     Args:
-        model: Loaded, in the precision that is asked about. It has no gradients after it.
+        model: Loaded, in the precision and with the kernels that are asked about. It has no gradients after it.
         row: Lends its tokens and its example.
         held: Whether all gradients are there already, and are not counted: as each layer's are added to shards at once.
-        on_gpu: Whether passes on a GPU are asked about, wherever the model is.
     """
     copies = 1 if len(row.sequences) > 1 else 2
     batches = {}
@@ -79,7 +78,7 @@ def pass_footprint(model: Specialist, row: EncodedRow, *, held: bool = False, on
     # the selected state, and a gradient for each term that is summed in chunks
     each_further = wide * (2 + len(model.regularizers))
     chunk = model.passes.chunk_size
-    with as_written(model.network) if on_gpu else by_sdpa():
+    with by_sdpa():
         return footprint(lambda size: _timeline(model, batches[size], held), list(batches), chunk, each_further)
 
 
