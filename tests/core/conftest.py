@@ -164,12 +164,12 @@ class Bench:
         left, right = (json.loads((r / "result.json").read_text()) for r in (run, other))
         assert {**left, **clocks} == {**right, **clocks}
 
-    def fit_whole_and_in_two_parts(self, config: str = "tiny.yaml") -> Path:
+    def fit_whole_and_in_two_parts(self, config: str = "tiny.yaml", *more: str) -> Path:
         """Eight steps at once, and four with four after them: the same bit by bit. Returns the run at once.
 
         The recipe must not decay its rates: the first part would decay them faster.
         """
-        words, before = ("fit", "--config", config, "--trainer.max_steps"), self.runs()
+        words, before = ("fit", "--config", config, *more, "--trainer.max_steps"), self.runs()
         self.done(*words, "8")
         (whole,) = set(self.runs()) - set(before)
         self.done(*words, "4")

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from tunesmith.training.optimizer import build, parameter_groups
+from tunesmith.training.optimizer import build, options_of, parameter_groups, reapply, scheduler
+from tunesmith.training.schedule import Schedule
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,83 @@ def test_adamw_steps_in_one_kernel_unless_the_recipe_says_otherwise(said: dict[s
 def test_an_optimizer_without_that_kernel_is_left_as_it_is() -> None:
     built = build(lambda groups: SGD(groups, lr=0.1), parameter_groups([nn.Parameter(torch.ones(2, 2))]))
     assert built.param_groups[0]["fused"] is None
+
+
+class Growing(SGD):
+    """Keeps in its groups how far it is, as Prodigy, D-Adaptation and schedule-free optimizers do."""
+
+    def __init__(self, params: Any, lr: float = 0.1, weight_decay: float = 0.0, slack: int = 0) -> None:
+        super().__init__(params, lr=lr, weight_decay=weight_decay)
+        for group in self.param_groups:
+            group |= {"slack": slack, "k": 0, "found": torch.zeros(2), "seen": []}
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            group["k"] += 1
+            group["found"] += 1
+            group["seen"].append(group["k"])
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["", "a checkpoint that did not note them"])
+def test_a_resumed_optimizer_takes_what_the_recipe_changed_and_keeps_what_it_found(old: bool) -> None:
+    def made(**options: Any) -> tuple[Growing, Any, list[dict[str, Any]]]:
+        weights = [nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2))]
+        optimizer = build(lambda groups: Growing(groups, **options), parameter_groups(weights))
+        rates = scheduler(optimizer, Schedule("constant", warmup=0), 10)
+        assert isinstance(optimizer, Growing)
+        return optimizer, rates, options_of(optimizer)
+
+    first, _, then = made(lr=0.1, weight_decay=0.1, slack=1)
+    for group in first.param_groups:
+        group["params"][0].grad = torch.ones_like(group["params"][0])
+    for _ in range(3):
+        first.step()
+    again, rates, now = made(lr=0.1, weight_decay=0.2, slack=1)
+    again.load_state_dict(first.state_dict())
+    reapply(now, again, rates, None if old else then)
+    matrices, vectors = again.param_groups
+    assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.2, 0.0)
+    for group in again.param_groups:
+        assert (group["k"], group["seen"], group["slack"], group["lr"]) == (3, [1, 2, 3], 1, 0.1)
+        assert group["found"].tolist() == [3, 3]
+    faster, rates, now = made(lr=0.5, slack=1)
+    faster.load_state_dict(first.state_dict())
+    reapply(now, faster, rates, None if old else then)
+    assert [group["lr"] for group in faster.param_groups] == [0.5, 0.5]
+
+
+GROWING = """
+import torch
+
+class Growing(torch.optim.SGD):
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr=lr)
+        for group in self.param_groups:
+            group["k"] = 0
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["k"] += 1
+            group["lr"] /= group["k"]
+        loss = super().step(closure)
+        for group in self.param_groups:
+            group["lr"] *= group["k"]
+        return loss
+"""
+
+
+def test_trap_27_an_optimizer_that_keeps_its_state_in_groups_resumes_bit_by_bit(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bench.folder / "growing.py").write_text(GROWING)
+    monkeypatch.syspath_prepend(bench.folder)
+    bench.write(
+        model={
+            "optimizer": {"class_path": "growing.Growing", "init_args": {"lr": 0.5}},
+            "schedule": {"name": "constant", "warmup": 0},
+        },
+        trainer={"val_check_interval": 2},
+    )
+    bench.fit_whole_and_in_two_parts("tiny.yaml", "--trust", "growing")

@@ -1,15 +1,20 @@
 """From trained parameters to an optimizer and its learning rates."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from tunesmith.errors import RecipeError
 from tunesmith.training.schedule import Schedule
+
+_NOTHING = object()
 
 
 def parameter_groups(
@@ -90,20 +95,43 @@ def scheduler(optimizer: Optimizer, schedule: Schedule, total: float) -> LambdaL
 
 def options_of(optimizer: Optimizer) -> list[dict[str, Any]]:
     """What the recipe says of each group of parameters; the rate that a schedule has reached is left out."""
-    return [{k: v for k, v in group.items() if k not in ("params", "lr")} for group in optimizer.param_groups]
+    return [
+        {key: deepcopy(value) for key, value in group.items() if key not in ("params", "lr")}
+        for group in optimizer.param_groups
+    ]
 
 
-def reapply(options: Sequence[dict[str, Any]], optimizer: Optimizer, schedule: LambdaLR) -> None:
+def reapply(
+    options: Sequence[dict[str, Any]],
+    optimizer: Optimizer,
+    schedule: LambdaLR,
+    then: Sequence[dict[str, Any]] | None = None,
+) -> None:
     """Let a resumed run follow its recipe: a checkpoint brings the options of before with it.
+
+    What the recipe has not changed stays as the checkpoint has it: some optimizers keep there what they have found
+    (Prodigy the distance to the solution, schedule-free ones their place).
 
     Args:
         options: As `options_of` gave them before the checkpoint was read.
         optimizer: As the checkpoint left it.
         schedule: Its rates; those of the step that it has reached are set.
+        then: `options` of the run that made the checkpoint; None where it did not note them. Then all is set that the
+            optimizer's constructor takes: a recipe can change no more, and what is found bears other names.
     """
-    for group, own in zip(optimizer.param_groups, options, strict=True):
-        group.update(own)
+    takes = {*inspect.signature(type(optimizer)).parameters, "initial_lr"}
+    for number, (group, own) in enumerate(zip(optimizer.param_groups, options, strict=True)):
+        changed = (
+            takes if then is None else {key for key in own if not _same(own[key], then[number].get(key, _NOTHING))}
+        )
+        group.update({key: deepcopy(value) for key, value in own.items() if key in changed})
     schedule.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
     factors = [factor(schedule.last_epoch) for factor in schedule.lr_lambdas]
     for group, factor in zip(optimizer.param_groups, factors, strict=True):
         group["lr"] = group["initial_lr"] * factor
+
+
+def _same(one: Any, two: Any) -> bool:
+    if isinstance(one, Tensor) or isinstance(two, Tensor):
+        return isinstance(one, Tensor) and isinstance(two, Tensor) and torch.equal(one.cpu(), two.cpu())
+    return bool(one == two)

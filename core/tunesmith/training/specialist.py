@@ -216,7 +216,7 @@ class Specialist(Validating):
         # asking for the number of steps set the loader up before Lightning had its position to load (trap 26)
         self.trainer.fit_loop._load_combined_loader_states()
         resumed = self.start_stream(torch.initial_seed() + self.global_rank)
-        reapply(self._options, self.trainer.optimizers[0], self._rates)
+        reapply(self.optimizer_options, self.trainer.optimizers[0], self._rates, self.options_then)
         for regularizer in self.regularizers.values():
             if not resumed and type(regularizer).prepare is not Regularizer.prepare:
                 regularizer.prepare(self._training_forwards())
@@ -272,7 +272,7 @@ class Specialist(Validating):
         optimizer = build(self.optimizer_factory, parameter_groups(trained, self.adapter.groups(self.network)))
         total = self.trainer.estimated_stepping_batches
         rates = scheduler(optimizer, self.schedule, total)
-        self._options, self._rates = options_of(optimizer), rates
+        self.optimizer_options, self._rates = options_of(optimizer), rates
         return [optimizer], [{"scheduler": rates, "interval": "step"}]
 
     def _training_forwards(self) -> Iterator[Forward]:

@@ -20,6 +20,8 @@ class TrainedOnly(LightningModule):
         extras: Modules of objective and regularizers.
         ledger: The accumulation window that is open.
         stream: Random state of training steps; None before the first.
+        optimizer_options: What the recipe says of the optimizer's groups; kept beside what they have become.
+        options_then: The same of the run that made the checkpoint; None without one, or where it lacks them.
     """
 
     extras: nn.Module
@@ -29,6 +31,8 @@ class TrainedOnly(LightningModule):
         super().__init__()
         self.trained_names: list[str] = []
         self.stream: Stream | None = None
+        self.optimizer_options: list[dict[str, Any]] = []
+        self.options_then: list[dict[str, Any]] | None = None
         self._saved_randomness: list[dict[str, Any]] | None = None
 
     def name_trained(self) -> None:
@@ -61,7 +65,7 @@ class TrainedOnly(LightningModule):
         content.restore(state, self._trained(), "the checkpoint")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the random state of every rank; refuse to save accumulated gradients away.
+        """Add the optimizer's options and the random state of every rank; never save accumulated gradients away.
 
         Raises:
             RecipeError: A callback saves between two optimizer steps.
@@ -72,11 +76,12 @@ class TrainedOnly(LightningModule):
                 "steps (every_n_train_steps, or the default checkpoints)"
             )
             raise RecipeError(msg)
+        checkpoint["optimizer_options"] = self.optimizer_options
         if self.stream is not None:
             checkpoint["randomness"] = gather(self.stream.state())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the random state for the first step; everything before it draws freely.
+        """Keep the optimizer's options, and the random state for the first step; what is before it draws freely.
 
         Raises:
             RecipeError: The checkpoint was made by another number of processes.
@@ -87,6 +92,7 @@ class TrainedOnly(LightningModule):
             msg = f"the checkpoint was made by {len(saved)} processes, this run has {world}; set trainer.devices"
             raise RecipeError(msg)
         self._saved_randomness = saved
+        self.options_then = checkpoint.get("optimizer_options")
 
     def _trained(self) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = dict(self.named_parameters())
