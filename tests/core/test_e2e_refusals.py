@@ -49,9 +49,19 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+COPIES = ("ddp_spawn", "ddp_fork", "ddp_notebook", "ddp_spawn_find_unused_parameters_true")
 # What `fit` refuses of a Trainer; `preview` must say the same, word by word.
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "first FSDP": ({"strategy": "fsdp"}, "use fsdp2"),
+    **{name: ({"strategy": name, "devices": 2}, f"trainer.strategy: {name} hands") for name in COPIES},
+    "a strategy that copies": (
+        {"strategy": {"class_path": "DDPStrategy", "init_args": {"start_method": "spawn"}}, "devices": 2},
+        "use ddp, which starts the command again in each",
+    ),
+    "Lightning's sampler": (
+        {"use_distributed_sampler": True, "devices": 2},
+        "trainer.use_distributed_sampler is true, but rows are dealt",
+    ),
     "no such strategy": ({"strategy": "ddpp"}, "trainer.strategy is ddpp, which there is none of; did you mean ddp?"),
     "accelerator": ({"accelerator": "cpuu"}, "trainer: You selected an invalid accelerator"),
     "clipping": ({"gradient_clip_algorithm": "nrm"}, "trainer.gradient_clip_algorithm"),

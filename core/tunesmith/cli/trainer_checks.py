@@ -14,8 +14,14 @@ def check_strategy(session: Session) -> None:
     """Put the strategy that `trainer.strategy` means in its place.
 
     Raises:
-        RecipeError: There is none such, or it cannot train exactly.
+        RecipeError: There is none such, or it cannot train exactly, or rows are to be dealt by Lightning.
     """
+    if session.trainer_options.get("use_distributed_sampler"):
+        msg = (
+            "trainer.use_distributed_sampler is true, but rows are dealt to processes by window, which Lightning's "
+            "sampler would undo; leave it out"
+        )
+        raise RecipeError(msg)
     session.trainer_options["strategy"] = chosen(session.trainer_options.get("strategy") or "auto")
 
 

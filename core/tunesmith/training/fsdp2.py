@@ -104,7 +104,7 @@ def chosen(strategy: Any) -> Any:
     """The strategy that `trainer.strategy` asks for: `fsdp2`, or Lightning's class, becomes `FSDP2`.
 
     Raises:
-        RecipeError: It is the older FSDP, cuts single layers, or is unknown.
+        RecipeError: It is the older FSDP, cuts single layers, starts processes that no run fits into, or is unknown.
     """
     if isinstance(strategy, FSDPStrategy) or (isinstance(strategy, str) and strategy.startswith("fsdp_")):
         strategy = "fsdp"
@@ -119,6 +119,13 @@ def chosen(strategy: Any) -> Any:
     known = ["auto", NAME, *StrategyRegistry.available_strategies()]
     if isinstance(strategy, str) and strategy not in known:
         msg = f"trainer.strategy is {strategy}, which there is none of{did_you_mean(strategy, known)}"
+        raise RecipeError(msg)
+    if (how := _start_method(strategy)) in ("spawn", "fork", "forkserver"):
+        name = strategy if isinstance(strategy, str) else f"DDPStrategy with start_method {how}"
+        msg = (
+            f"trainer.strategy: {name} hands the whole run over to further processes, which a loaded model and open "
+            "files do not allow; use ddp, which starts the command again in each"
+        )
         raise RecipeError(msg)
     if not isinstance(strategy, ModelParallelStrategy):
         return strategy
@@ -135,3 +142,12 @@ def chosen(strategy: Any) -> Any:
         process_group_backend=strategy._process_group_backend,
         timeout=strategy._timeout,
     )
+
+
+def _start_method(strategy: Any) -> str | None:
+    """How a strategy, or Lightning's name of one, starts further processes; None where it does not say."""
+    if isinstance(strategy, str):
+        known: Mapping[str, Any] = dict(StrategyRegistry).get(strategy, {})  # its own `get` makes the strategy
+        named: str | None = known.get("init_params", {}).get("start_method")
+        return named
+    return getattr(strategy, "_start_method", None)
