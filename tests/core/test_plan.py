@@ -1,6 +1,7 @@
 """The plan: every row once an epoch, the same windows for every layout, counts that equal their rows."""
 
 import itertools
+import time
 from collections import Counter
 
 import numpy as np
@@ -136,6 +137,45 @@ def test_best_fit_takes_the_fullest_micro_batch_that_has_room(lengths, budget):
         if fitting:
             assert room[grown] == min(fitting)
         expected = got
+
+
+def best_fit_by_tables(order, lengths: list[int], budget: int) -> list[list[int]]:
+    """With a list for each possible room, and a number whose bit k says that there is room for k: as it was."""
+    bins: list[list[int]] = []
+    by_room: list[list[int]] = [[] for _ in range(budget + 1)]
+    free = 0
+    for row in order:
+        if lengths[row] > budget:
+            bins.append([row])
+            continue
+        wide_enough = free >> lengths[row]
+        if wide_enough:
+            room = lengths[row] + (wide_enough & -wide_enough).bit_length() - 1
+            at = by_room[room].pop()
+            if not by_room[room]:
+                free ^= 1 << room
+            bins[at].append(row)
+        else:
+            room, at = budget, len(bins)
+            bins.append([row])
+        by_room[room - lengths[row]].append(at)
+        free |= 1 << (room - lengths[row])
+    return bins
+
+
+@given(st.lists(st.integers(1, 60), max_size=200), st.integers(1, 300), st.randoms())
+def test_best_fit_packs_as_it_did_with_a_table_of_rooms(lengths, budget, random):
+    order = list(range(len(lengths)))
+    random.shuffle(order)
+    assert best_fit(order, lengths, budget) == best_fit_by_tables(order, lengths, budget)
+
+
+def test_a_budget_beyond_all_rows_costs_neither_time_nor_memory() -> None:
+    lengths = [int(n) for n in np.random.default_rng(0).integers(20, 2000, 20_000)]
+    begin = time.process_time()
+    plan = Plan(lengths, max_tokens=2_000_000_000)
+    assert [sorted(micro.rows) for micro in plan.epoch(0, 0)] == [list(range(20_000))]
+    assert time.process_time() - begin < 10
 
 
 def test_packed_rows_meet_others_in_every_epoch() -> None:

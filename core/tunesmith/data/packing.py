@@ -8,6 +8,7 @@ Where a model runs padded, a micro-batch computes as many tokens as its longest 
 the budget bounds those, so that rows of similar length have to meet.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -85,26 +86,29 @@ def best_fit(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[
         budget: Tokens a micro-batch at most; a longer row gets its own.
     """
     bins: list[list[int]] = []
-    by_room: list[list[int]] = [[] for _ in range(budget + 1)]
-    free = 0  # bit k says that a micro-batch has room for exactly k more tokens
+    rooms: list[int] = []  # how much room there is in any of them, each number once, in order
+    by_room: dict[int, list[int]] = {}
     for row in order:
         length = lengths[row]
         if length > budget:
             bins.append([row])
             continue
-        wide_enough = free >> length
-        if wide_enough:
-            room = length + (wide_enough & -wide_enough).bit_length() - 1
+        found = bisect_left(rooms, length)
+        if found < len(rooms):
+            room = rooms[found]
             at = by_room[room].pop()
             if not by_room[room]:
-                free ^= 1 << room
+                del rooms[found], by_room[room]
             bins[at].append(row)
         else:
             room, at = budget, len(bins)
             bins.append([row])
         left = room - length
-        by_room[left].append(at)
-        free |= 1 << left
+        if left in by_room:
+            by_room[left].append(at)
+        else:
+            by_room[left] = [at]
+            insort(rooms, left)
     return bins
 
 
