@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from torch.distributed.device_mesh import init_device_mesh
 
 from tunesmith.cli import estimate
 from tunesmith.cli.arguments import parse
 from tunesmith.cli.course import course
+from tunesmith.cli.device import device
 from tunesmith.cli.fit import prepare_data
 from tunesmith.cli.place import Place, place_of
 from tunesmith.cli.quiet import quieten
@@ -205,3 +207,20 @@ def test_all_layers_are_advised_where_every_second_one_is_recomputed(bench: Any)
            ("selective", "true")}  # fmt: skip
     assert "with model.gradient_checkpointing: true it needs" in out["selective"]
     assert "with model.gradient_checkpointing" not in out["true"]
+
+
+@pytest.mark.filterwarnings("ignore:.*GPU available but not used")
+@pytest.mark.parametrize("apple", [False, True], ids=["", "with an Apple GPU"])
+@pytest.mark.parametrize(
+    "options", [{}, {"accelerator": "auto"}, {"accelerator": "cpu"}, {"accelerator": "gpu"}], ids=str
+)
+def test_verbs_without_a_trainer_run_where_fit_does(
+    apple: bool, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not apple and options.get("accelerator") == "gpu" and not torch.cuda.is_available():
+        pytest.skip("Lightning refuses it")
+    if apple:
+        monkeypatch.setattr("lightning.fabric.accelerators.mps.MPSAccelerator.is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    trainer = Trainer(**options, devices=1, logger=False, enable_checkpointing=False)
+    assert device(options) == trainer.strategy.root_device

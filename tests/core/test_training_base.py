@@ -157,6 +157,7 @@ def test_a_gguf_file_without_the_package_names_the_extra(tmp_path: Path, monkeyp
         ("cuda", False, "fp32 (chosen: the GPU has no bf16)"),
         ("cpu", True, "bf16 (chosen: the processor has AMX)"),
         ("cpu", False, "fp32 (chosen: the processor has no AMX)"),
+        ("mps", False, "fp32 (chosen: bf16 is not tested on Apple's GPUs)"),
     ],
 )
 def test_precision_auto_is_bf16_where_the_device_of_the_run_multiplies_in_it(

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ from tunesmith import Adapter, Encoded, Example, Forward, Objective, Origin, Rec
 from tunesmith.data.encode import EncodedRow
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
-from tunesmith.training.ledger import Ledger
+from tunesmith.training.ledger import Ledger, doubled, summing
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.specialist import Specialist
+from tunesmith.training.validating import Validating
 
 TOKENIZER = Path(__file__).parents[2] / "plugins/tunesmith_plugins/bases/tiny-mistral"
 SUPERVISED = (64, 60, 4, 6, 50, 5, 3, 62)
@@ -420,6 +422,17 @@ def test_a_gradient_that_is_no_number_on_another_rank_stops_this_one_too() -> No
     values = Ledger(["loss"]).close({"token": 1}, reduce, torch.device("cpu"), 0.5)
     assert math.isnan(values["grad_norm"])
     assert Ledger(["loss"]).close({"token": 1}, lambda row: row, torch.device("cpu"), 0.5)["grad_norm"] == 0.5
+
+
+def test_sums_are_kept_elsewhere_where_the_device_has_no_double_precision() -> None:
+    """Apple's GPUs; the processor of this machine would refuse a tensor on one."""
+    apple = torch.device("mps")
+    assert Ledger(["loss"]).close({"token": 1}, lambda row: row, apple, 0.5)["grad_norm"] == 0.5
+    module: Any = SimpleNamespace(device=apple)
+    Validating.on_validation_epoch_start(module)
+    assert (module._validation.dtype, module._validation.device.type) == (torch.float64, "cpu")
+    assert summing(torch.device("cuda", 1)) == torch.device("cuda", 1)
+    assert doubled(torch.tensor(0.1, requires_grad=True)) == torch.tensor(0.1).double()
 
 
 @pytest.mark.parametrize("kind", ["masked", "classification"])

@@ -25,6 +25,16 @@ def count(batch: Batch, unit: Unit) -> int:
     return 1 if unit == "step" else len(batch.examples)
 
 
+def summing(device: torch.device) -> torch.device:
+    """Where sums are kept in double precision: on the device itself, which need not be waited for, if it has it."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def doubled(value: Tensor) -> Tensor:
+    """A number in double precision, where such sums are kept."""
+    return value.detach().to(summing(value.device)).double()
+
+
 class Ledger:
     """Adds up the terms of a window's micro-batches.
 
@@ -54,7 +64,7 @@ class Ledger:
         if batch.ghost:
             return
         for name, term in terms.items():
-            total = term.sum.detach().double()
+            total = doubled(term.sum)
             self._sums[name] = self._sums[name] + total if name in self._sums else total
             self._units[name] = term.unit
         self._batches.append((batch, terms["loss"].sum.detach()))
@@ -76,7 +86,7 @@ class Ledger:
             norm: The gradient's; where weights are sharded, ranks may differ in it. Comes back as NaN on all ranks if
                 it is no number on any, so that they stop together.
         """
-        zero = torch.zeros((), dtype=torch.float64, device=device)
+        zero = torch.zeros((), dtype=torch.float64, device=summing(device))
         sums = [self._sums.get(name, zero) for name in self.names]
         seen = [zero + 1 if name in self._sums else zero for name in self.names]
         row = torch.stack([*sums, *seen, zero + self._tokens, zero + (not math.isfinite(norm))])

@@ -21,6 +21,8 @@ def chosen(precision: Precision, device: torch.device) -> str:
     found = resolve(precision, device)
     if precision != "auto":
         return found
+    if device.type == "mps":
+        return f"{found} (chosen: bf16 is not tested on Apple's GPUs)"
     what, part = ("GPU", "bf16") if device.type == "cuda" else ("processor", "AMX")
     return f"{found} (chosen: the {what} has {'' if found == 'bf16' else 'no '}{part})"
 

@@ -6,7 +6,7 @@ import torch
 
 from tunesmith.data.batch import Batch
 from tunesmith.plugins.interfaces import Objective
-from tunesmith.training.ledger import count, refuse_validation
+from tunesmith.training.ledger import count, doubled, refuse_validation, summing
 from tunesmith.training.passes import Passes
 from tunesmith.training.sharded import Sharded
 
@@ -29,13 +29,13 @@ class Validating(Sharded):
 
     def on_validation_epoch_start(self) -> None:
         """Begin to add up."""
-        self._validation = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self._validation = torch.zeros(2, dtype=torch.float64, device=summing(self.device))
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Add up the objective's sum and count; means are taken once, at the end (trap 31)."""
         term = self.objective.loss(self.passes(batch))
         if not batch.ghost:  # whose pass keeps in step with ranks that gather their weights from this one
-            self._validation[0] += term.sum.double()
+            self._validation[0] += doubled(term.sum)
             self._validation[1] += count(batch, term.unit)
 
     def on_validation_epoch_end(self) -> None:
