@@ -1,8 +1,16 @@
-"""What passes hold on long documents, by the kernels of the device that is asked about."""
+"""What passes hold on long documents and on many lengths, by the kernels of the device that is asked about."""
 
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers
 
 from tunesmith.cli import gpu_fit
 from tunesmith.cli.arguments import parse
@@ -67,3 +75,48 @@ def test_what_is_asked_about_a_gpu_is_counted_by_what_runs_there(bench: Any, mon
     session = opened("--model.precision=bf16", "--model.adapter=LoRA")
     row = session.data.encoded("train").rows[0]
     assert ours <= functions(session.model, collate([_stretched(row, 40, 20)]))
+
+
+_CHILD = """
+import sys
+from tunesmith.cli.main import main
+from tunesmith.training.process_memory import peak_resident
+code = main(sys.argv[1:])
+print("peak", peak_resident())
+sys.exit(code)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux's account of a process")
+def test_many_lengths_in_bf16_take_the_memory_that_preview_says(bench: Any, tiny_base: Path) -> None:
+    config = transformers.LlamaConfig(
+        vocab_size=4096,
+        hidden_size=256,
+        intermediate_size=896,
+        num_hidden_layers=8,
+        num_attention_heads=8,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+    )
+    base = bench.folder / "base"
+    transformers.LlamaForCausalLM(config).save_pretrained(base)
+    transformers.AutoTokenizer.from_pretrained(tiny_base).save_pretrained(base)
+    draw, words = random.Random(0), "valve pump gate lamp door fan belt bell hot cold stuck loud".split()
+    lengths = [int(min(400, max(8, draw.lognormvariate(4.4, 0.7)))) for _ in range(200)]
+    rows = [{"prompt": " ".join(draw.choices(words, k=length)), "completion": "pump"} for length in lengths]
+    (bench.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    bench.write(model={"base": str(base), "precision": "bf16"})
+
+    def child(*words: str) -> str:
+        command = [sys.executable, "-c", _CHILD, *words, *CONFIG, "--trainer.max_steps=28"]
+        own = {k: v for k, v in os.environ.items() if not k.endswith("CACHE_CAPACITY")}  # of a command in this process
+        ran = subprocess.run(command, cwd=bench.folder, env=own, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    said = re.search(r"about ([\d.]+) GiB of the process", child("preview", "--examples=0"))
+    found = re.search(r"peak (\d+)", child("fit"))
+    assert said is not None
+    assert found is not None
+    assert float(said[1]) == pytest.approx(int(found[1]) / 2**30, rel=0.2)
