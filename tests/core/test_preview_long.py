@@ -102,7 +102,7 @@ def test_many_lengths_in_bf16_take_the_memory_that_preview_says(bench: Any, tiny
     base = bench.folder / "base"
     transformers.LlamaForCausalLM(config).save_pretrained(base)
     transformers.AutoTokenizer.from_pretrained(tiny_base).save_pretrained(base)
-    draw, words = random.Random(0), "valve pump gate lamp door fan belt bell hot cold stuck loud".split()
+    draw, words = random.Random(0), ["valve", "pump", "gate", "lamp", "door", "fan", "belt", "bell", "hot", "cold"]
     lengths = [int(min(400, max(8, draw.lognormvariate(4.4, 0.7)))) for _ in range(200)]
     rows = [{"prompt": " ".join(draw.choices(words, k=length)), "completion": "pump"} for length in lengths]
     (bench.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
