@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
 from tunesmith.data.batch import Batch
@@ -95,13 +96,17 @@ def _try_ragged(model: PreTrainedModel, batch: Batch, alone: Tensor, tolerance: 
     ours = RAGGED if fused_kernels() else RAGGED_PLAIN
     if before in FUNCTIONS:  # an earlier probe, on another device
         before, ours = plain_name(model), before
+    # a layer in shards has given its weights back when derivatives are taken; all was seen before it was cut
+    sharded = any(isinstance(parameter, DTensor) for parameter in model.parameters())
+    if sharded and ours != model.config._attn_implementation:
+        return f"{name} was found to need it before its weights were laid in shards"
     try:
         if not model._can_set_attn_implementation():
             return f"{name} does not use transformers' attention interface"
         model.set_attn_implementation(ours)
         with counting_windows() as windows:
             error = relative_error(LAYOUTS["ragged"](model.base_model, batch).hidden, alone)
-        seen = _seen(model, batch)
+        seen = not sharded and _seen(model, batch)
     except (RuntimeError, TypeError, ValueError, KeyError, NotImplementedError) as failure:
         reason = f"{name} does not run packed documents ({str(failure).splitlines()[0][:120]})"
     else:
