@@ -21,8 +21,9 @@ from tunesmith.data.collate import collate
 from tunesmith.data.encode import EncodedRow
 from tunesmith.data.plan import MicroBatch, Plan
 from tunesmith.training.compiling import Choice
+from tunesmith.training.optimizer_states import ASSUMED, optimizer_bytes
 from tunesmith.training.portions import portion
-from tunesmith.training.probing import optimizer_bytes, pass_footprint, size_of, warm_up
+from tunesmith.training.probing import pass_footprint, size_of, warm_up
 from tunesmith.training.process_memory import peak_resident, resident
 from tunesmith.training.rehearsal import Pace, Timing, pace, rehearse, step_seconds
 
@@ -54,6 +55,7 @@ class Estimate:
     Args:
         memory: Bytes at most, of one process.
         computed: Whether the largest micro-batch was too long to be tried, so that its memory is computed.
+        assumed: Whether the optimizer's states are not known.
         largest: Tokens of it.
         wall: Seconds on the clock; of one epoch where the run has no end of its own.
         processor: Processor seconds likewise.
@@ -62,6 +64,7 @@ class Estimate:
 
     memory: float
     computed: bool
+    assumed: bool
     largest: int
     wall: Clocked
     processor: Clocked
@@ -117,6 +120,7 @@ def _memory(place: Place, here: torch.device, found: Estimate) -> str:
         if here.type == "cpu" and place.beside > 1:
             where += f", {place.beside * found.memory / 2**30:.2f} GiB together"
     how = "; computed, it takes too long to try" if found.computed else ""
+    how += f"; the optimizer's states are {ASSUMED}" if found.assumed else ""
     return f"about {found.memory / 2**30:.2f} GiB {where} (largest micro-batch: {found.largest:,} tokens{how})"
 
 
@@ -147,8 +151,8 @@ def _estimate(session: Session, way: Course, here: torch.device) -> Estimate:
     warm_up(model, rows[0])  # else `before` would lack a copy of the base
     own = portion(model, place.processes if place.sharded else 1)
     # what the optimizer will hold, while passes are measured; filled, or the system would not give the memory yet
-    states = int(own.share * optimizer_bytes(model)[0])
-    moments = torch.full((states,), 1, dtype=torch.uint8, device=here)
+    states = optimizer_bytes(model)
+    moments = torch.full((int(own.share * states.held),), 1, dtype=torch.uint8, device=here)
     before = _held(here)
     timings = rehearse(model, [_make(way.plan, rows, micro) for micro in chosen], _TRAINING)
     largest = size_of([rows[i] for i in chosen[-1].rows], model.layout)
@@ -169,7 +173,7 @@ def _estimate(session: Session, way: Course, here: torch.device) -> Estimate:
     )
     wall = Clocked(place.crowding * wall.training, place.crowding * wall.validation)
     tokens = sum(way.plan.lengths) * _micros(way) / way.plan.whole
-    return Estimate(memory, computed, largest.tokens, wall, processor, tokens / wall.training)
+    return Estimate(memory, computed, states.assumed, largest.tokens, wall, processor, tokens / wall.training)
 
 
 @contextmanager

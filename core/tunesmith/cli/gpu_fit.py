@@ -9,6 +9,7 @@ from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.encode import EncodedRow
 from tunesmith.training.footprint import Size
 from tunesmith.training.needs import CONTEXT, GAPS, Needs, Parts
+from tunesmith.training.optimizer_states import ASSUMED
 from tunesmith.training.probing import checkpointing, pass_footprint, size_of
 
 _EPOCHS = 4
@@ -51,11 +52,12 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
 def _lines(needs: Needs, parts: Parts, worst: Size) -> list[str]:
     token, supervised = needs.footprint.slope(worst)
     each = f"{token / _MIB:.3f} MiB a token, {supervised / _MIB:.3f} MiB more a trained one"
+    states = f"the optimizer's states{f' ({ASSUMED})' if needs.assumed else ''}"
     whole = [f"{_told(parts.gathered)} weights that are gathered for a pass"] if parts.gathered else []
     return [
         f"{_told(parts.weights)} frozen weights",
         *whole,
-        f"{_told(parts.trained)} trained weights and the optimizer's states",
+        f"{_told(parts.trained)} trained weights and {states}",
         f"{_told(parts.step)} a step on {worst.tokens:,} tokens: activations, logits, gradients ({each})",
         f"{_told(parts.gaps)} reserve: {GAPS:.0%} of a step for gaps that torch's allocator leaves",
         f"{_told(CONTEXT)} reserve: CUDA's context, kernels and workspaces",

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from tunesmith.training.footprint import Footprint, Size
+from tunesmith.training.optimizer_states import optimizer_bytes
 from tunesmith.training.portions import portion
-from tunesmith.training.probing import optimizer_bytes
 from tunesmith.training.specialist import Specialist
 
 # CUDA's own context, the kernels that were loaded, and the libraries' workspaces: 0.5 to 0.7 GiB on cards of today.
@@ -57,6 +57,7 @@ class Needs:
         accumulates: Whether gradients are there while a pass runs, beside what it holds.
         footprint: Of a pass.
         gathered: As in `Parts`.
+        assumed: Whether the optimizer could not be tried.
     """
 
     weights: int
@@ -66,6 +67,7 @@ class Needs:
     accumulates: bool
     footprint: Footprint
     gathered: int = 0
+    assumed: bool = False
 
     @classmethod
     def of(cls, model: Specialist, footprint: Footprint, accumulate: int, shards: int = 1) -> "Needs":
@@ -78,10 +80,12 @@ class Needs:
             shards: Among how many processes weights, gradients and the optimizer's states are cut.
         """
         own = portion(model, shards)
-        states, beside = (int(own.share * size) for size in optimizer_bytes(model))
+        states = optimizer_bytes(model)
+        held, beside = int(own.share * states.held), int(own.share * states.beside)
         gradients = own.trained  # of the weights' format
-        held = accumulate > 1 or shards > 1
-        return cls(own.frozen, own.trained + states, gradients, beside, held, footprint, own.gathered)
+        kept = accumulate > 1 or shards > 1
+        trained = own.trained + held
+        return cls(own.frozen, trained, gradients, beside, kept, footprint, own.gathered, states.assumed)
 
     def at(self, size: Size) -> Parts:
         """The parts with micro-batches of this size."""

@@ -14,12 +14,10 @@ from tunesmith.data.encode import EncodedRow
 from tunesmith.training.attach import recompute
 from tunesmith.training.attention import by_sdpa
 from tunesmith.training.footprint import Footprint, LiveBytes, Size, footprint
-from tunesmith.training.optimizer import build, parameter_groups
 from tunesmith.training.specialist import Specialist
 
 # Lengths and supervised tokens of a probe's documents: tokens, squares of lengths and supervised tokens, each varied.
 _PROBES = ((32, 4), (48, 4), (64, 4), (32, 12))
-_ADAM_BYTES = 8  # two moments in fp32: what is assumed of an optimizer that cannot be asked
 
 
 def training_pass(model: Specialist, batch: Batch) -> float:
@@ -82,28 +80,6 @@ def pass_footprint(model: Specialist, row: EncodedRow, *, held: bool = False) ->
         return footprint(lambda size: _timeline(model, batches[size], held), list(batches), chunk, each_further)
 
 
-def optimizer_bytes(model: Specialist) -> tuple[int, int]:
-    """Bytes of the optimizer's states, and of what one step of it holds besides, found without memory."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {**group, "params": [_meta(parameter) for parameter in group["params"]]}
-        for group in parameter_groups(trained, model.adapter.groups(model.network))
-    ]
-    optimizer = build(model.optimizer_factory, groups)
-    whole = sum(parameter.numel() * parameter.element_size() for parameter in trained)
-    fused = any(group.get("fused") for group in optimizer.param_groups)
-    # one table of the size of the weights, where all tensors are stepped at once as on a GPU
-    beside = 0 if fused else whole
-    for group in optimizer.param_groups:
-        group.update({"fused": False} if fused else {})  # that kernel does not run without memory; its states are these
-    try:
-        optimizer.step()
-    except (RuntimeError, NotImplementedError):
-        return _ADAM_BYTES * sum(parameter.numel() for parameter in trained), beside
-    states = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
-    return sum(value.numel() * value.element_size() for value in states), beside
-
-
 def held_tensors(model: Specialist) -> list[Tensor]:
     """Parameters, buffers, scales of quantised weights; those of a second copy of the base too, once it is loaded."""
     modules: list[nn.Module] = [model, *([model._baseline.network] if model._baseline is not None else [])]
@@ -147,12 +123,6 @@ def _stretched(row: EncodedRow, length: int, supervised: int) -> EncodedRow:
         for sequence in row.sequences
     ]
     return EncodedRow(row.example, tuple(sequences))
-
-
-def _meta(parameter: nn.Parameter) -> nn.Parameter:
-    empty = nn.Parameter(torch.empty_like(parameter, device="meta"))
-    empty.grad = torch.empty_like(empty)
-    return empty
 
 
 def _inside(state: Any) -> list[Tensor]:
