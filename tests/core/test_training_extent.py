@@ -15,7 +15,13 @@ FEW = st.integers(1, 12)
 
 def trainer(**options: Any) -> Any:
     """What Lightning keeps of its options."""
-    known = {"accumulate_grad_batches": 1, "max_epochs": -1, "max_steps": -1, "check_val_every_n_epoch": None}
+    known = {
+        "limit_val_batches": 1.0,
+        "accumulate_grad_batches": 1,
+        "max_epochs": -1,
+        "max_steps": -1,
+        "check_val_every_n_epoch": None,
+    }
     return SimpleNamespace(**{**known, "_val_check_time_interval": None, **options})
 
 
@@ -74,3 +80,7 @@ def test_a_resumed_run_is_checked_from_where_its_epoch_began(
             check_interval(given, batches, begun, done)
     else:
         check_interval(given, batches, begun, done)
+
+
+def test_where_nothing_validates_any_interval_will_do() -> None:
+    check_interval(trainer(val_check_interval=100, check_val_every_n_epoch=1, limit_val_batches=0), 40)

@@ -524,6 +524,20 @@ def test_the_probe_leaves_random_state_modes_and_gradients_as_they_were() -> Non
     assert all(p.grad is None for p in model.parameters())
 
 
+def test_a_family_may_write_into_its_embeddings() -> None:
+    model = make("llama")
+    model.model.layers[0].register_forward_pre_hook(lambda _, inputs: (inputs[0].mul_(1.5), *inputs[1:]))
+    assert probe(model).layout == "ragged"
+
+
+def test_embeddings_that_cannot_be_followed_are_no_proof() -> None:
+    model = make("llama")
+    model.get_input_embeddings = lambda: nn.Embedding(2, 2)
+    found = probe(model)
+    assert found.layout == "padded"
+    assert "the embeddings of LlamaForCausalLM cannot be followed" in found.reason
+
+
 def test_a_second_probe_may_find_another_layout(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make("llama")
     assert probe(model).layout == "ragged"

@@ -10,6 +10,7 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
 from tunesmith import RecipeError
 from tunesmith.training import shards
+from tunesmith.training.optimizer import build, parameter_groups
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +118,20 @@ def test_shards_of_more_processes_are_refused(mesh: DeviceMesh, tmp_path: Path) 
     torch.save(torch.load(meta, weights_only=True) | {"shards": 2}, meta)
     with pytest.raises(RecipeError, match=r"made by 2 processes, this run has 1; set trainer\.devices"):
         shards.read(tmp_path / "last.ckpt", 0, mesh)
+
+
+def test_adamw_steps_weights_in_shards_beside_whole_ones(mesh: DeviceMesh) -> None:
+    def weights() -> list[torch.nn.Parameter]:
+        cut = distribute_tensor(torch.linspace(-1, 1, 6).reshape(3, 2), mesh, [Shard(0)])
+        return [torch.nn.Parameter(cut), torch.nn.Parameter(torch.ones(2, 2))]
+
+    alike, mixed = weights()[:1], weights()
+    kinds = []
+    for trained in (alike, mixed):
+        optimizer = build(lambda groups: torch.optim.AdamW(groups, lr=0.1), parameter_groups(trained))
+        kinds.append([group["fused"] for group in optimizer.param_groups])
+        for parameter in trained:
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+    assert kinds == [[True], [False]]
+    torch.testing.assert_close(*(part[0].full_tensor() for part in (alike, mixed)))  # type: ignore[attr-defined]

@@ -61,7 +61,7 @@ def _layers(model: Any, *, elsewhere: bool) -> str:
         return "layers of transformers and peft (ours gain on CPUs)"
     if model.kernels == "plain":
         return "layers of transformers and peft (model.kernels is plain)"
-    derives = model.layout == "ragged" and model.format == "bf16"
+    derives = model.format == "bf16" and kernel(model.attached.model, model.layout).startswith("SDPA")
     found = ["attention's derivative"] * derives + replaced(model.network, type(model.adapter).__name__)
     if not found:
         return "layers of transformers and peft (ours replace none of these)"

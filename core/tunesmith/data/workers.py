@@ -4,6 +4,7 @@ A shell, SLURM or systemd sends a signal to all processes of a run. The main one
 saves, for which it needs the batches that are still to come; torch has it fail instead when a worker ends.
 """
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -14,11 +15,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def unharmed_start() -> Iterator[None]:
-    """Context in which workers are begun: SIGTERM waits, so that none can meet one before `leave_signals` is called."""
+    """Context in which workers are begun: signals wait, so that none can meet one before `leave_signals` is called."""
     if sys.platform != "linux":
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
         yield
     finally:
@@ -35,7 +36,13 @@ def leave_signals(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=_end_with_parent, args=(_parent(),), daemon=True).start()
+
+
+def _parent() -> int:
+    """The main process; a server that forks for it may lie between."""
+    parent = multiprocessing.parent_process()
+    return os.getppid() if parent is None or parent.pid is None else parent.pid
 
 
 def _end_with_parent(parent: int) -> None:

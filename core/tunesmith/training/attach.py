@@ -16,7 +16,7 @@ from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer
 from tunesmith.training.attention import language_model
 from tunesmith.training.base import load_base
 from tunesmith.training.fused_norm import fuse_norms
-from tunesmith.training.fused_rotary import fuse_rotary
+from tunesmith.training.fused_rotary import fuse_rotary, unfuse_rotary
 from tunesmith.training.kernels import fused_kernels
 from tunesmith.training.probe import Probe, probe
 from tunesmith.training.randomness import seeded
@@ -126,6 +126,8 @@ def attach(
         if fused_kernels():
             fuse_norms(network)
             fuse_rotary(network)
+        else:
+            unfuse_rotary(network)
         extras = _extras(objective, regularizers, model)
     for parameter in network.parameters():
         if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):

@@ -48,7 +48,7 @@ def check_interval(trainer: Any, batches: int, begun: int = 0, done: int = 0) ->
         RecipeError: A validation would come at another place, or is never due.
     """
     every, accumulate = interval(trainer, batches), trainer.accumulate_grad_batches
-    if every is None:
+    if every is None or trainer.limit_val_batches == 0:
         return
     across = trainer.check_val_every_n_epoch is None
     if every < 1 or (every > batches and not across):

@@ -55,6 +55,14 @@ def fuse_rotary(model: nn.Module) -> None:
             setattr(sys.modules[name], _NAME, _replacing(own))
 
 
+def unfuse_rotary(model: nn.Module) -> None:
+    """Give the modules that a model's layers are from their own function back, for the whole process."""
+    for name in {type(module).__module__ for module in model.modules()}:
+        ours: Any = vars(sys.modules[name]).get(_NAME)
+        if hasattr(ours, _MARK):
+            setattr(sys.modules[name], _NAME, ours.__wrapped__)
+
+
 def turns_fused(model: nn.Module) -> bool:
     """Whether the modules that a model's layers are from have the replaced function."""
     return any(hasattr(vars(sys.modules[type(module).__module__]).get(_NAME), _MARK) for module in model.modules())

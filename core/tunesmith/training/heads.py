@@ -73,7 +73,7 @@ def find_head(model: PreTrainedModel, tolerance: float) -> Head:
 def _gives(head: Head, hidden: Tensor, expected: Tensor, tolerance: float) -> bool:
     try:
         logits = head(hidden)
-    except (TypeError, AttributeError, ValueError, RuntimeError):
+    except Exception:  # what a family's own code does without its body is anybody's guess
         return False
     return logits.shape == expected.shape and relative_error(logits, expected) <= tolerance
 

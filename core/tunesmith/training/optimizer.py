@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -70,7 +71,8 @@ def fuse(optimizer: Optimizer) -> None:
     said = optimizer.defaults
     if isinstance(optimizer, Adam) and said["fused"] is said["foreach"] is None and not said["differentiable"]:
         for group in optimizer.param_groups:
-            group["fused"] = True
+            # weights in shards beside whole ones (a regularizer's own): that kernel takes one kind only
+            group["fused"] = len({isinstance(parameter, DTensor) for parameter in group["params"]}) == 1
 
 
 def scheduler(optimizer: Optimizer, schedule: Schedule, total: float) -> LambdaLR:
@@ -125,6 +127,9 @@ def reapply(
             takes if then is None else {key for key in own if not _same(own[key], then[number].get(key, _NOTHING))}
         )
         group.update({key: deepcopy(value) for key, value in own.items() if key in changed})
+        for parameter in group["params"] if group.get("fused") else ():
+            if isinstance(step := optimizer.state[parameter].get("step"), Tensor):  # that kernel counts where it steps
+                optimizer.state[parameter]["step"] = step.to(parameter.device)
     schedule.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
     factors = [factor(schedule.last_epoch) for factor in schedule.lr_lambdas]
     for group, factor in zip(optimizer.param_groups, factors, strict=True):

@@ -134,18 +134,21 @@ def _seen(model: PreTrainedModel, batch: Batch) -> bool:
 
     def as_leaf(_: nn.Module, __: Any, out: Tensor) -> Tensor:
         leaves.append(out.detach().requires_grad_())
-        return leaves[-1]
+        return leaves[-1].clone()  # some families write into it
 
     handle = model.get_input_embeddings().register_forward_hook(as_leaf)
     try:
         hidden = LAYOUTS["ragged"](model.base_model, batch).hidden
     finally:
         handle.remove()
+    if not leaves or any(leaf.shape[:2] != (1, len(batch.input_ids)) for leaf in leaves):
+        msg = f"the embeddings of {type(model).__name__} cannot be followed"
+        raise RuntimeError(msg)
     limit = int(batch.cu_seqlens[1])
     outer = torch.cos(torch.arange(hidden.numel(), device=hidden.device)).view_as(hidden).to(hidden.dtype)
     for own, others in ((slice(limit, None), slice(limit)), (slice(limit), slice(limit, None))):
-        by = torch.autograd.grad(hidden[own], leaves, outer[own], retain_graph=True)
-        if any(bool(part[0, others].count_nonzero()) for part in by):
+        by = torch.autograd.grad(hidden[own], leaves, outer[own], retain_graph=True, allow_unused=True)
+        if any(part is not None and bool(part[0, others].count_nonzero()) for part in by):
             return True
     return False
 

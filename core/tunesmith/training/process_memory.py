@@ -9,7 +9,8 @@ from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
 # Numbers of glibc's options, from malloc.h; larger pieces still go back to the system when they are freed.
-_TRIM, _MMAP, _LARGE = -1, -3, 256 * 2**20
+_TRIM, _MMAP = -1, -3
+_LARGE = (256 * 2**20, 32 * 2**20)  # what older releases allow at most
 
 
 def peak_resident() -> int:
@@ -33,10 +34,11 @@ def keep_freed() -> bool:
     Returns:
         Whether it does: only under glibc, and only where the user has not chosen by glibc's own variables.
     """
-    if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
+    chosen = "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    if platform.libc_ver()[0] != "glibc" or chosen or any(name.startswith("MALLOC_") for name in os.environ):
         return False
     libc = ctypes.CDLL(None)
-    return bool(libc.mallopt(_TRIM, -1) and libc.mallopt(_MMAP, _LARGE))
+    return any(libc.mallopt(_MMAP, size) for size in _LARGE) and bool(libc.mallopt(_TRIM, -1))
 
 
 def _status(name: str) -> int:

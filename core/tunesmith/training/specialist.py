@@ -206,7 +206,7 @@ class Specialist(Validating):
             keep_freed()
         else:
             before = self.layout
-            with self.gathered():
+            with self.gathered(), choosing(self.kernels):
                 self.settle(replace(self.attached, probe=probe(self.network, self.adapter.layout, self.autocast)))
             if self.layout != before and self._trainer is not None:  # `preview` has none
                 self.print(f"layout on {self.device.type} is {self.layout}, not {before}: {self.layout_reason}")
