@@ -1,8 +1,13 @@
 """What `preview` says of runs on several processes: how many there are, what each holds, which kernels they use."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +34,28 @@ from tunesmith.training.sharding import local, shard
 
 CONFIG = ("--config", "tiny.yaml")
 SHARDED = ("--trainer.strategy=fsdp2", "--trainer.devices=2")
+BUSY = """
+import os
+import time
+
+from tunesmith import hookimpl
+from tunesmith_plugins.objectives.next_token import NextToken
+
+
+class Busy(NextToken):
+    \"\"\"Keeps the second process busy for two seconds a step.\"\"\"
+
+    def loss(self, forward):
+        until = time.process_time() + 2
+        while forward.batch.window is not None and os.environ.get("LOCAL_RANK") == "1" and time.process_time() < until:
+            pass
+        return super().loss(forward)
+
+
+@hookimpl
+def tunesmith_register_objectives():
+    return [Busy]
+"""
 
 
 def opened(*words: str) -> Session:
@@ -224,3 +251,18 @@ def test_verbs_without_a_trainer_run_where_fit_does(
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     trainer = Trainer(**options, devices=1, logger=False, enable_checkpointing=False)
     assert device(options) == trainer.strategy.root_device
+
+
+@pytest.mark.slow
+def test_a_run_on_several_processes_is_said_to_take_the_processor_time_of_all(bench: Any) -> None:
+    (bench.folder / "busy.py").write_text(BUSY)
+    words = ("fit", "--config", "tiny.yaml", "--plugin", "busy.py", "--model.objective=Busy", "--trainer.max_steps=4")
+    command = [str(Path(sys.executable).parent / "lightning-cli"), *words]
+    two = ["--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.limit_val_batches=0"]
+    ran = subprocess.run(
+        [*command, *two], cwd=bench.folder, env=os.environ, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    (run,) = bench.runs()
+    result = json.loads((run / "result.json").read_text())
+    assert 4 * 2 < result["processor_seconds"] < 2 * result["seconds"] + 4

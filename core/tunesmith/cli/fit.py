@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -98,11 +99,12 @@ def fit(session: Session) -> int:
     begin, busy = time.monotonic(), time.process_time()
     if ended := _train(session, trainer, checkpoint, checkpoints):
         return ended
+    beside = _beside(trainer, time.process_time() - busy)
     step = _keep_best(session, run, checkpoints, trainer)
     if is_first_rank():
         seconds = {
             "seconds": round(time.monotonic() - begin, 1),
-            "processor_seconds": round(time.process_time() - busy, 1),
+            "processor_seconds": round(time.process_time() - busy + beside, 1),
         }
         result = {"complete": True, **seconds, **curve.summary(trainer)}
         write_json(run.result, result)
@@ -137,6 +139,12 @@ def _train(session: Session, trainer: Trainer, checkpoint: str | None, checkpoin
     except SystemExit:  # what Lightning makes of a second Ctrl-C
         raise KeyboardInterrupt from None
     return 0
+
+
+def _beside(trainer: Trainer, own: float) -> float:
+    """Processor seconds of the other processes, of which this one has used so many."""
+    used = torch.tensor(own, device=trainer.strategy.root_device)
+    return float(trainer.strategy.reduce(used.clone(), reduce_op="sum")) - float(used)
 
 
 def _keep_best(session: Session, run: Run, checkpoints: StepCheckpoint, trainer: Trainer) -> int:
