@@ -19,7 +19,7 @@ from tunesmith.cli.course import course
 from tunesmith.cli.estimate import _time, estimate
 from tunesmith.cli.fit import prepare_data
 from tunesmith.cli.gpu_fit import budget_size
-from tunesmith.cli.gpus import GPUS, gpu_bytes
+from tunesmith.cli.gpus import GPUS, OLDER, stated_gpu
 from tunesmith.cli.progress import clock
 from tunesmith.cli.quiet import quieten
 from tunesmith.cli.trainer_cli import Session, open_session, sections
@@ -194,14 +194,14 @@ def test_gradients_of_earlier_micro_batches_are_there_while_a_pass_runs() -> Non
     [("24", 24 * GIB), ("24 GiB", 24 * GIB), ("24gib", 24 * GIB), ("24 GB", 24 * 10**9), ("1.5", 1.5 * GIB)],
 )
 def test_a_gpu_is_stated_by_its_memory(text: str, expected: float) -> None:
-    assert gpu_bytes(text) == expected
+    assert stated_gpu(text).capacity == expected
 
 
 def test_a_gpu_is_stated_by_its_name() -> None:
-    assert gpu_bytes("H100") == int(GPUS["h100"] * GIB)
+    assert stated_gpu("H100").capacity == int(GPUS["h100"] * GIB)
     for wrong, said in (("h10", "did you mean"), ("0", "give its memory"), ("24 TB", "give its memory")):
         with pytest.raises(RecipeError, match=re.escape(said)):
-            gpu_bytes(wrong)
+            stated_gpu(wrong)
 
 
 def test_preview_names_the_largest_budget_for_a_gpu(bench: Any) -> None:
@@ -235,6 +235,30 @@ def test_a_gpu_computes_in_bf16_unless_the_recipe_says_otherwise(bench: Any) -> 
 
     auto, bf16, fp32 = map(largest, ("auto", "bf16", "fp32"))
     assert auto == bf16 != fp32
+
+
+@pytest.mark.parametrize(
+    ("gpu", "said"),
+    [
+        ("t4", "fp32 (chosen: the T4 has no bf16)"),
+        ("v100-32", "fp32 (chosen: the V100-32 has no bf16)"),
+        ("l4", "bf16 (chosen: the L4 has bf16)"),
+        ("24", "bf16 (chosen: GPUs since 2020 have bf16; name yours if it is older)"),
+    ],
+)
+def test_a_gpu_without_bf16_computes_in_fp32(bench: Any, gpu: str, said: str) -> None:
+    words = ("preview", *CONFIG, "--examples=0", f"--gpu={gpu}")
+    auto, stated = (
+        " ".join(bench.done(*words, f"--model.precision={precision}").out.split())
+        for precision in ("auto", said.partition(" ")[0])
+    )
+    assert f"precision {said}" in auto
+    assert auto[auto.index(" gpu ") :] == stated[stated.index(" gpu ") :]
+    assert "chosen" not in stated, "the recipe's own"
+
+
+def test_gpus_without_bf16_are_gpus() -> None:
+    assert set(GPUS) > OLDER
 
 
 def test_a_budget_holds_rows_of_the_longest_kind(bench: Any) -> None:

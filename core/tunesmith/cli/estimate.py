@@ -71,17 +71,18 @@ class Estimate:
     speed: float
 
 
-def show_cost(session: Session, way: Course, gpu: int | None) -> None:
+def show_cost(session: Session, way: Course, gpu: int | None, why: str) -> None:
     """Print steps, memory and time: of this machine, or memory on a GPU that is stated.
 
     Args:
         session: With rows and model.
         way: What the run goes through.
         gpu: Bytes of the GPU; None where none is stated.
+        why: Said of its number format, where that was chosen.
     """
     place = way.place
     layers = choice_of(session, place.trainer) if place.here else None
-    show_kernels(session, layers)
+    show_kernels(session, layers, why)
     steps = f"{way.steps:,}" if way.steps else "until max_time, an unknown number of"
     fact("steps", f"{steps} optimizer steps: {micro_batches(way.plan)}")
     if place.processes > 1:

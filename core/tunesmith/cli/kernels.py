@@ -36,16 +36,17 @@ def choice_of(session: Session, trainer: Trainer) -> Choice:
     return choose(model.compiling, setting)
 
 
-def show_kernels(session: Session, choice: Choice | None) -> None:
+def show_kernels(session: Session, choice: Choice | None, why: str = "") -> None:
     """Print number formats, attention and layers as facts.
 
     Args:
         session: Loaded.
         choice: As `choice_of` gave it; None where another machine decides.
+        why: Said of the number formats, besides.
     """
     model: Any = session.model
     layers = f"layers {'' if choice.on else 'not '}compiled ({choice.why})" if choice else ""
-    fact("precision", model.describe_precision())
+    fact("precision", f"{model.describe_precision()}{why}")
     attention = kernel(model.attached.model, model.layout)
     said = [
         f"attention by {attention}",

@@ -9,7 +9,7 @@ from tunesmith.cli.course import course
 from tunesmith.cli.device import device
 from tunesmith.cli.estimate import show_cost
 from tunesmith.cli.fit import check_batches, check_evidence, check_judgement, check_length, prepare_data
-from tunesmith.cli.gpus import gpu_bytes
+from tunesmith.cli.gpus import stated_gpu
 from tunesmith.cli.opening import encoded_counts, show_data, show_method
 from tunesmith.cli.runs import write_json
 from tunesmith.cli.screen import console, fact, say
@@ -28,7 +28,7 @@ def preview(session: Session) -> int:
     check_judgement(session)
     check_strategy(session)
     shown = _number(session.arguments.options.get("examples", "2"))
-    gpu = _stated_gpu(session)
+    gpu, why = _stated_gpu(session)
     curated = prepare_data(session, None)
     curated.need("train")
     check_batches(session)
@@ -47,7 +47,7 @@ def preview(session: Session) -> int:
         )
     fact("template", session.model.renderer.template_source)
     show_method(session)
-    show_cost(session, way, gpu)
+    show_cost(session, way, gpu, why)
     return 0
 
 
@@ -86,16 +86,17 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _stated_gpu(session: Session) -> int | None:
-    """Bytes of the GPU that is asked about; the model is then loaded as it would be there."""
+def _stated_gpu(session: Session) -> tuple[int | None, str]:
+    """Bytes of the GPU that is asked about, and why its format; the model is then loaded as it would be there."""
     text = session.arguments.options.get("gpu")
     if text is None:
-        return None
-    stated = gpu_bytes(text)
+        return None, ""
+    stated = stated_gpu(text)
     session.model.kernels = "plain"  # ours run on CPUs only, and keep other things
     if device(session.trainer_options).type != "cuda" and session.model.precision == "auto":
-        session.model.precision = "bf16"  # what `auto` chooses there
-    return stated
+        session.model.precision = "bf16" if stated.bf16 else "fp32"  # what `auto` chooses there
+        return stated.capacity, f" (chosen: {stated.why})"
+    return stated.capacity, ""
 
 
 def _show(session: Session, row: EncodedRow) -> None:
