@@ -18,7 +18,7 @@ from tunesmith.cli.arguments import parse
 from tunesmith.cli.course import course
 from tunesmith.cli.estimate import _time, estimate
 from tunesmith.cli.fit import prepare_data
-from tunesmith.cli.gpu_fit import budget_size
+from tunesmith.cli.gpu_fit import _each, budget_size
 from tunesmith.cli.gpus import GPUS, OLDER, stated_gpu
 from tunesmith.cli.progress import clock
 from tunesmith.cli.quiet import quieten
@@ -255,6 +255,18 @@ def test_a_gpu_without_bf16_computes_in_fp32(bench: Any, gpu: str, said: str) ->
     assert f"precision {said}" in auto
     assert auto[auto.index(" gpu ") :] == stated[stated.index(" gpu ") :]
     assert "chosen" not in stated, "the recipe's own"
+
+
+@pytest.mark.parametrize(
+    ("supervised", "said"),
+    [
+        (0.02, "0.050 MiB a token, 0.020 MiB more a trained one"),
+        (1e-9, "0.050 MiB a token, trained or not"),
+        (-1e-9, "0.050 MiB a token, trained or not"),
+    ],
+)
+def test_what_a_token_takes_reads_well(supervised: float, said: str) -> None:
+    assert _each(0.05 * 2**20, supervised * 2**20) == said
 
 
 def test_gpus_without_bf16_are_gpus() -> None:

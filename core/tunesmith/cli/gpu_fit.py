@@ -51,7 +51,7 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
 
 def _lines(needs: Needs, parts: Parts, worst: Size) -> list[str]:
     token, supervised = needs.footprint.slope(worst)
-    each = f"{token / _MIB:.3f} MiB a token, {supervised / _MIB:.3f} MiB more a trained one"
+    each = _each(token, supervised)
     states = f"the optimizer's states{f' ({ASSUMED})' if needs.assumed else ''}"
     whole = [f"{_told(parts.gathered)} weights that are gathered for a pass"] if parts.gathered else []
     return [
@@ -62,6 +62,13 @@ def _lines(needs: Needs, parts: Parts, worst: Size) -> list[str]:
         f"{_told(parts.gaps)} reserve: {GAPS:.0%} of a step for gaps that torch's allocator leaves",
         f"{_told(CONTEXT)} reserve: CUDA's context, kernels and workspaces",
     ]
+
+
+def _each(token: float, supervised: float) -> str:
+    """What one token more takes; fitted numbers are never quite zero."""
+    more = f"{supervised / _MIB:.3f}"
+    trained = f"{more} MiB more a trained one" if float(more) > 0 else "trained or not"
+    return f"{token / _MIB:.3f} MiB a token, {trained}"
 
 
 def _told(size: float) -> str:
