@@ -17,6 +17,8 @@ from tunesmith.training.specialist import Specialist
 from tunesmith_plugins.adapters.lora import LoRA
 from tunesmith_plugins.objectives.next_token import NextToken
 
+EMBEDDED = "package://tunesmith_plugins/bases/tiny-mistral"  # of widths that 4-bit weights can have
+
 
 def loaded(base: Path, **options: Any) -> Specialist:
     torch.manual_seed(0)
@@ -83,10 +85,14 @@ def test_an_adapter_is_told_while_it_attaches_only() -> None:
         (["--model.kernels=plain"], "; layers of transformers and peft (model.kernels is plain); layers not compiled"),
         (["--model.precision=bf16"], "; ours, for CPUs: attention's derivative, norms, positions, LoRA's layers;"),
         (["--model.adapter=Full"], "; ours, for CPUs: positions; "),
+        (
+            ["--model.adapter=QLoRA", f"--model.base={EMBEDDED}"],
+            "; ours, for CPUs: norms, positions, QLoRA's updates; ",
+        ),
     ],
 )
 def test_the_first_lines_of_a_run_say_what_is_ours(bench: Any, options: list[str], expected: str) -> None:
-    if "--model.adapter=Full" not in options:
+    if not any("adapter" in option for option in options):
         options = ["--model.adapter=LoRA", *options]
     words = ("--config", "tiny.yaml", "--trainer.max_steps=1", *options)
     said = {line for line in bench.done("fit", *words).out.splitlines() if line.startswith("  kernels ")}

@@ -50,20 +50,23 @@ def show_kernels(session: Session, choice: Choice | None, why: str = "") -> None
     attention = kernel(model.attached.model, model.layout)
     said = [
         f"attention by {attention}",
-        _layers(model, elsewhere=choice is None),
+        _layers(model, elsewhere=choice is None, compiled=choice is not None and choice.on),
         layers or "whether layers are compiled is decided there",
     ]
     fact("kernels", "; ".join(said))
 
 
-def _layers(model: Any, *, elsewhere: bool) -> str:
+def _layers(model: Any, *, elsewhere: bool, compiled: bool) -> str:
     """What runs in place of transformers' and peft's own layers, and why or why not."""
     if elsewhere or model.runs_on.type != "cpu":
         return "layers of transformers and peft (ours gain on CPUs)"
     if model.kernels == "plain":
         return "layers of transformers and peft (model.kernels is plain)"
     derives = model.format == "bf16" and kernel(model.attached.model, model.layout).startswith("SDPA")
-    found = ["attention's derivative"] * derives + replaced(model.network, type(model.adapter).__name__)
+    found = ["attention's derivative"] * derives
+    if not compiled:  # which leaves ours out, but for attention, a kernel of its own
+        found += replaced(model.network, type(model.adapter).__name__)
     if not found:
-        return "layers of transformers and peft (ours replace none of these)"
+        why = "compiled ones leave ours out" if compiled else "ours replace none of these"
+        return f"layers of transformers and peft ({why})"
     return f"ours, for CPUs: {', '.join(found)}"
