@@ -18,6 +18,7 @@ from tunesmith.training.base import load_base
 from tunesmith.training.fused_norm import fuse_norms
 from tunesmith.training.fused_rotary import fuse_rotary, unfuse_rotary
 from tunesmith.training.kernels import fused_kernels
+from tunesmith.training.packed import numel, packed_share
 from tunesmith.training.probe import Probe, probe
 from tunesmith.training.randomness import seeded
 from tunesmith.training.router import RouterLoss, find_router_loss
@@ -57,7 +58,7 @@ class Attached:
         if self.counted is not None:
             return self.counted
         parameters = [*self.network.parameters(), *self.extras.parameters()]
-        return sum(p.numel() for p in parameters if p.requires_grad), sum(_numel(p) for p in parameters)
+        return sum(p.numel() for p in parameters if p.requires_grad), sum(numel(p) for p in parameters)
 
     def quadratic(self) -> float:
         """What attention costs a token for each token of its row, against all its products with weights.
@@ -67,15 +68,17 @@ class Attached:
         """
         config = self.model.config.get_text_config()
         width, layers = getattr(config, "hidden_size", 0) or 0, getattr(config, "num_hidden_layers", 0) or 0
-        return width * layers / max(1, sum(_numel(p) for p in self.model.base_model.parameters()))
+        return width * layers / max(1, sum(numel(p) for p in self.model.base_model.parameters()))
 
     def quantization(self) -> str:
-        """How the base is quantised, in words; empty if it is not."""
+        """How the base is quantised, and how much of it, in words; empty if it is not."""
         config = getattr(self.model.config, "quantization_config", None)
         kind = getattr(config, "bnb_4bit_quant_type", None)
         if config is None:
             return ""
-        return f", base quantised to {kind or getattr(config, 'quant_method', 'few bits')}"
+        if kind is None:
+            return f", base quantised to {getattr(config, 'quant_method', 'few bits')}"
+        return f", base quantised to {kind} ({packed_share(self.model):.0%} of its weights)"
 
 
 class Untouched(Adapter):
@@ -167,8 +170,3 @@ def _extras(objective: Objective, regularizers: Mapping[str, Regularizer], model
     modules = {"objective": objective.module(model.config)}
     modules |= {f"reg-{name}": regularizer.module() for name, regularizer in regularizers.items()}
     return nn.ModuleDict({name: module for name, module in modules.items() if module is not None})
-
-
-def _numel(parameter: nn.Parameter) -> int:
-    state = getattr(parameter, "quant_state", None)
-    return int(torch.Size(state.shape).numel()) if state is not None else parameter.numel()

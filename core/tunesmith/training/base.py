@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from tunesmith.errors import DataError, RecipeError
+from tunesmith.training.packed import left_whole
 from tunesmith.training.randomness import seeded
 
 ModelClass = Literal["causal", "masked", "classification"]
@@ -59,6 +60,8 @@ def load_base(
 
     # it warns at import that an optional kernel, which nobody asked for, is not installed
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    # it warns where nothing is packed, in words of another method; an adapter that packs says so itself
+    logging.getLogger("transformers.integrations.bitsandbytes").setLevel(logging.ERROR)
     place, files = locate(base, resolve(base))
     arguments: dict[str, Any] = {"dtype": dtype, "use_safetensors": True} | (options or {})
     quantization = arguments.get("quantization_config")
@@ -71,6 +74,8 @@ def load_base(
         arguments["device_map"] = {"": device}
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **files)
+        if "device_map" in arguments and not files.get("gguf_file"):
+            quantization.llm_int8_skip_modules = left_whole(_outline(place, files, model_class))
         if from_scratch:
             model = _random(place, files, arguments["dtype"], model_class)
         elif files.get("gguf_file"):
@@ -139,6 +144,13 @@ def _random(place: str, files: dict[str, Any], dtype: torch.dtype, model_class: 
     config = AutoConfig.from_pretrained(place, trust_remote_code=False, **files)
     with seeded(torch.initial_seed()):
         return _CLASSES[model_class].from_config(config, dtype=dtype)
+
+
+def _outline(place: str, files: dict[str, Any], model_class: ModelClass) -> Any:
+    """The model without its weights."""
+    config = AutoConfig.from_pretrained(place, trust_remote_code=False, **files)
+    with torch.device("meta"):
+        return _CLASSES[model_class].from_config(config)
 
 
 def _advice(place: str, files: dict[str, Any]) -> str:

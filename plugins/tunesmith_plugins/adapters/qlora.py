@@ -8,11 +8,13 @@ from tunesmith_plugins.adapters.lora import LoRA
 if TYPE_CHECKING:
     from torch import nn
 
-_WIDTH = 64
-
 
 class QLoRA(LoRA):
     """LoRA over a base in 4 bit: a quarter of the memory, on GPU and CPU; saved in peft's format.
+
+    Packed are plain linear layers with widths that are multiples of 64. Embeddings, the head, routers of mixtures and
+    experts that a family holds in one tensor stay whole; the first lines of a run say what share of the weights is
+    packed.
 
     Args:
         rank: Rank of the updates.
@@ -54,17 +56,14 @@ class QLoRA(LoRA):
         """Add the updates to the quantised base.
 
         Raises:
-            RecipeError: A layer's width does not fit blocks of 64, or a target is no linear layer.
+            RecipeError: The base has no layer that can be packed, or a target is no linear layer.
         """
         from bitsandbytes.nn.modules import Linear4bit
 
-        layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, Linear4bit)}
-        odd = [name for name, layer in layers.items() if layer.in_features % _WIDTH or layer.out_features % _WIDTH]
-        if odd:
-            layer = layers[odd[0]]
+        if not any(isinstance(layer, Linear4bit) for layer in model.modules()):
             msg = (
-                f"model.adapter: QLoRA needs widths that are multiples of {_WIDTH}; {odd[0]} of this base is "
-                f"{layer.in_features} x {layer.out_features}\nuse LoRA"
+                f"model.adapter: QLoRA packs plain linear layers with widths that are multiples of 64, and "
+                f"{type(model).__name__} of this base has none\nuse LoRA"
             )
             raise RecipeError(msg)
         return super().attach(model)
