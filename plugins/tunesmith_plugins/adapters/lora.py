@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Their fast kernels read the weight of `out_proj` past its layer; peft refuses it (tuners/tuners_utils.py).
 _PAST_THE_LAYER = {"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"}
+# To peft each of these means experts and routers as well, where a family has them in tensors.
+_EXPERTS = {"gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
 
 
 class LoRA(Adapter):
@@ -24,7 +26,8 @@ class LoRA(Adapter):
         alpha: The updates are scaled by `alpha / rank`.
         dropout: Dropout on the updates' input while training.
         targets: Names of the linear layers to update (`q_proj`, ...), or `all-linear`: all but the head, and but
-            `out_proj` in Mamba's layers, which read its weight past the layer.
+            `out_proj` in Mamba's layers, which read its weight past the layer. Of Mixtral and of mixtures built like
+            Qwen2-MoE, experts and routers too, which are tensors without a layer: with `dropout` 0 only.
     """
 
     def __init__(
@@ -60,18 +63,18 @@ class LoRA(Adapter):
             task_type=TaskType.CAUSAL_LM,
         )
         self._check(model)
+        layers = _linear(model)
         with warnings.catch_warnings():
             # peft asks transformers by a name that is going to be removed; nothing that a user could change
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
             # GPT-2's layers hold their weights transposed; peft sees it and says so
             warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
-            # peft brings patterns for the experts of a mixture, which are no linear layers and thus not targeted
+            # peft brings patterns for fused experts, which is where the updates are not where `targets` names none
             warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match", RuntimeWarning)
             try:
                 attached = get_peft_model(model, config)
             except ValueError as error:
-                msg = f"model.adapter.init_args.targets: {' '.join(str(error).split())}"
-                raise RecipeError(msg) from error
+                raise RecipeError(self._refusal(model, layers, str(error))) from error
         if fused_kernels():
             fuse(attached)
             share(attached)
@@ -135,6 +138,17 @@ class LoRA(Adapter):
             for parameter, flag in trained:
                 parameter.requires_grad_(flag)
 
+    def _refusal(self, model: "nn.Module", layers: set[str], said: str) -> str:
+        """What peft refuses, in words of the recipe."""
+        if "lora_dropout" not in said:
+            return f"model.adapter.init_args.targets: {' '.join(said.split())}"
+        plain = sorted(layers - _EXPERTS - {"lm_head"})
+        return (
+            f"model.adapter.init_args.dropout is {self.dropout}, but {type(model).__name__} holds its experts in "
+            f"tensors without a layer, where peft drops nothing out\nset it to 0.0, or leave the experts out: targets: "
+            f"[{', '.join(plain)}]"
+        )
+
     def _check(self, model: "nn.Module") -> None:
         if self.rank < 1:
             msg = f"model.adapter.init_args.rank is {self.rank}; it must be 1 or more"
@@ -163,3 +177,9 @@ class LoRA(Adapter):
 
 def _kind(model: "nn.Module") -> str:
     return str(getattr(getattr(model, "config", None), "model_type", ""))
+
+
+def _linear(model: "nn.Module") -> set[str]:
+    from torch import nn
+
+    return {name.rsplit(".", 1)[-1] for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
