@@ -62,7 +62,9 @@ def find_router_loss(model: PreTrainedModel, coefficient: float | None) -> Route
     """
     config: Any = model.config.get_text_config()
     if coefficient is None:
-        coefficient = getattr(config, "router_aux_loss_coef", 0.0) if _outputs(config) else 0.0
+        # DBRX has it elsewhere in its config, and every family in the model
+        own = getattr(config, "router_aux_loss_coef", None) or getattr(model, "router_aux_loss_coef", 0.0)
+        coefficient = own if _outputs(config) else 0.0
     if not coefficient:
         return None
     function = getattr(sys.modules[type(model).__module__], "load_balancing_loss_func", None)
