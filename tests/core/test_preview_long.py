@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers
 
 from tunesmith.cli import gpu_fit
@@ -89,6 +90,7 @@ sys.exit(code)
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux's account of a process")
+@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="a processor without products in bf16")
 def test_many_lengths_in_bf16_take_the_memory_that_preview_says(bench: Any, tiny_base: Path) -> None:
     config = transformers.LlamaConfig(
         vocab_size=4096,

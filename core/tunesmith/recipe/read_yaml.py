@@ -14,6 +14,7 @@ from tunesmith.recipe.tree import Leaf, Map, Mark, Tree
 
 MAX_BYTES = 2**20
 _MAX_DEPTH = 40
+_TOO_DEEP = f"maps and lists are nested deeper than {_MAX_DEPTH}"
 _MAX_NODES = 50_000
 _CORE = "tag:yaml.org,2002:"
 _TAGS = {_CORE + name for name in ("str", "int", "float", "bool", "null", "map", "seq")}
@@ -56,6 +57,8 @@ def read_tree(text: str, mark: Mark) -> Tree:
         node = yaml.compose(text, Loader=RecipeLoader)
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
+        if "nesting depth" in str(error.problem):  # newer libyaml looks ahead, and has a limit of its own
+            raise _wrong(mark, place, _TOO_DEEP) from error
         raise _wrong(mark, place, f"this is not YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise _wrong(mark, None, f"this is not YAML: {str(error).splitlines()[0]}") from error
@@ -68,7 +71,7 @@ def _scan(text: str, mark: Mark) -> None:
     for count, event in enumerate(yaml.parse(text, Loader=RecipeLoader)):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _MAX_DEPTH:
-            raise _wrong(mark, event.start_mark, f"maps and lists are nested deeper than {_MAX_DEPTH}")
+            raise _wrong(mark, event.start_mark, _TOO_DEEP)
         if count > 4 * _MAX_NODES:
             raise _wrong(mark, event.start_mark, f"there are more than {_MAX_NODES} values")
         tag = getattr(event, "tag", None)
