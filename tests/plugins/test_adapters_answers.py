@@ -24,7 +24,7 @@ from tunesmith_plugins.objectives.next_token import NextToken
 BASE = "package://tunesmith_plugins/bases/tiny-mistral"
 ROWS = Path(__file__).parents[2] / "recipes/data/medsync.jsonl"
 ADAPTERS: dict[str, Any] = {"full": Full, "lora": lambda: LoRA(rank=8), "qlora": lambda: QLoRA(rank=8)}
-STEPS, LR, MOST = 6, 0.02, 24
+STEPS, LR, MOST = 6, 0.02, 16
 
 
 def notes(count: int) -> list[tuple[Message, Message]]:
@@ -69,12 +69,12 @@ def alone(module: Specialist, prompt: list[Message], base: bool) -> str:
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_trap_32_answers_of_tuned_and_base_equal_those_to_single_prompts(adapter: str) -> None:
     module = tuned(adapter)
-    prompts = [[question] for question, _ in notes(10)]
-    assert len({len(module.renderer.prompt(p).ids) for p in prompts}) > 5
+    prompts = [[question] for question, _ in notes(6)]
+    assert len({len(module.renderer.prompt(p).ids) for p in prompts}) > 4
     answers = []
     for base in (False, True):
         expected = [alone(module, prompt, base) for prompt in prompts]
-        for size in (3, 10):
+        for size in (2, 6):
             model = TransformersModel(module, Generation(max_new_tokens=MOST, batch_size=size))
             model = model.baseline() if base else model
             assert model.generate(prompts) == expected

@@ -42,7 +42,7 @@ def lightning_cli(*words: str) -> subprocess.CompletedProcess[str]:
     program = "import sys; from tunesmith.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", program, *words, "--config", str(RECIPE)]
     environment = {k: v for k, v in os.environ.items() if k != "TUNESMITH_RUN_DIRECTORY"} | {"COLUMNS": "200"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False, env=environment)
 
 
 def fit_and_test(root: Path, *changes: str) -> dict[str, Any]:
@@ -126,9 +126,14 @@ def recipe() -> dict[str, Any]:
     return loaded
 
 
+def notes() -> list[dict[str, Any]]:
+    """Every fourth: enough for shares that lie far from the thresholds."""
+    return read_rows()[::4]
+
+
 def verdicts_on(recipe: Mapping[str, Any], answers: Sequence[str], base: Sequence[str]) -> list[Verdict]:
-    """What the recipe's own evaluators and thresholds say of answers to all of its notes."""
-    rows = read_rows()
+    """What the recipe's own evaluators and thresholds say of answers to its notes."""
+    rows = notes()
 
     def values(given: Sequence[str]) -> dict[str, float]:
         samples = [
@@ -148,7 +153,7 @@ def verdicts_on(recipe: Mapping[str, Any], answers: Sequence[str], base: Sequenc
 
 
 def test_right_answers_meet_every_threshold_and_answers_without_reading_none(recipe: dict[str, Any]) -> None:
-    rows = read_rows()
+    rows = notes()
     none = ["woman 60, cough\nAlerts: none\nAllergies: none\nMedications: none\nConflicts: none"] * len(rows)
     off_form = ["I am not sure."] * len(rows)
     right = [row["completion"] for row in rows]

@@ -44,7 +44,7 @@ def lightning_cli(*words: str, root: Path) -> tuple[subprocess.CompletedProcess[
     place = f"--trainer.default_root_dir={root}"
     command = [sys.executable, "-c", program, *words, "--config", str(RECIPE), place]
     environment = {**os.environ, "COLUMNS": "200"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False, env=environment)
     found = re.search(r"^VmHWM:\s+(\d+) kB$", done.stderr, re.MULTILINE)
     assert found, done.stderr[-3000:]
     return done, int(found[1]) * 1024
