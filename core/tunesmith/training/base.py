@@ -74,7 +74,7 @@ def load_base(
         arguments["device_map"] = {"": device}
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **files)
-        if "device_map" in arguments and not files.get("gguf_file"):
+        if quantization is not None and "device_map" in arguments and not files.get("gguf_file"):
             quantization.llm_int8_skip_modules = left_whole(_outline(place, files, model_class))
         if from_scratch:
             model = _random(place, files, arguments["dtype"], model_class)
