@@ -15,13 +15,12 @@ from tunesmith.plugins.interfaces import (
     Curator,
     Evaluator,
     Formatter,
-    LanguageModel,
     Objective,
     Record,
     Regularizer,
     Renderer,
-    Subject,
 )
+from tunesmith.plugins.subject import LanguageModel, Subject
 from tunesmith.training.forward import Chunk, Forward, Term
 from tunesmith.training.kernels import fused_kernels
 

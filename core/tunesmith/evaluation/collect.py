@@ -8,7 +8,7 @@ from tunesmith.data.example import Example, Message, Segment
 from tunesmith.errors import DataError
 from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.measure import Sample
-from tunesmith.plugins.interfaces import LanguageModel
+from tunesmith.plugins.subject import LanguageModel
 
 Need = Literal["output", "logprob"]
 Progress = Callable[[str, int, int], None]

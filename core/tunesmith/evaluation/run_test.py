@@ -11,7 +11,8 @@ from tunesmith.evaluation.measure import Findings, Measure, Sample
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.success import Threshold, Verdict, check_names, decide, produced
 from tunesmith.plugins.blame import blamed
-from tunesmith.plugins.interfaces import Audit, Evaluator, Subject
+from tunesmith.plugins.interfaces import Audit, Evaluator
+from tunesmith.plugins.subject import Subject
 
 
 @dataclass(frozen=True, slots=True)

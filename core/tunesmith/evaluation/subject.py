@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tunesmith.data.example import Example
 from tunesmith.evaluation.measure import Sample
-from tunesmith.plugins.interfaces import LanguageModel
+from tunesmith.plugins.subject import LanguageModel
 
 
 @dataclass(slots=True)

@@ -92,9 +92,9 @@ def options(cls: type) -> tuple[Option, ...]:
     """The constructor's parameters, through `**kwargs` up to the classes that name them."""
     docs: dict[str, str] = {}
     for owner in reversed(cls.__mro__):
-        docs |= _arguments(owner.__dict__.get("__doc__") or "")
+        docs |= arguments(owner.__dict__.get("__doc__") or "")
     return tuple(
-        Option(o.name, _annotation(o.hint), None if o.required else _default(o.default), docs.get(o.name, ""))
+        Option(o.name, annotation(o.hint), None if o.required else _default(o.default), docs.get(o.name, ""))
         for o in signature.options(cls).values()
     )
 
@@ -108,13 +108,13 @@ def _default(value: Any) -> str:
     return getattr(value, "__qualname__", None) or repr(value)
 
 
-def _annotation(hint: Any) -> str:
+def annotation(hint: Any) -> str:
     """An annotation as Python 3.11 writes it, without the modules that everybody knows."""
     alternatives = ["None" if a is type(None) else inspect.formatannotation(a) for a in union_of(hint)]
     return _MODULES.sub("", " | ".join(alternatives))
 
 
-def _arguments(doc: str) -> dict[str, str]:
+def arguments(doc: str) -> dict[str, str]:
     """Name to text of a google-style Args section; continuation lines are joined."""
     lines = inspect.cleandoc(doc).splitlines()
     start, stop = _args_section(lines)

@@ -51,7 +51,7 @@ class Installed:
 
     def is_any_of(self, names: Sequence[str]) -> bool:
         """Whether one of `names` is this distribution's or entry point's, as PEP 503 compares them."""
-        return not {_canonical(self.package), _canonical(self.point.name)}.isdisjoint(map(_canonical, names))
+        return not {canonical(self.package), canonical(self.point.name)}.isdisjoint(map(canonical, names))
 
     def absent(self, reason: str) -> Absent:
         """The record of why it is not in use."""
@@ -77,9 +77,9 @@ def installed() -> tuple[list[Installed], list[Absent]]:
         except KeyError:
             continue
         # A folder that an uninstallation left over has no name. Of two, the first on the path is the one imported.
-        if package is None or _canonical(package) in seen:
+        if package is None or canonical(package) in seen:
             continue
-        seen.add(_canonical(package))
+        seen.add(canonical(package))
         try:
             points = distribution.entry_points.select(group=GROUP)
         except Exception as error:  # one unreadable file must not hide all other packages
@@ -124,5 +124,6 @@ def refuse_uninstalled(allow: Sequence[str], packages: Sequence[Installed]) -> N
             raise RecipeError(msg)
 
 
-def _canonical(name: str) -> str:
+def canonical(name: str) -> str:
+    """A distribution's name as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()

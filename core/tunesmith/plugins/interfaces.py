@@ -8,14 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from tunesmith.data.encoded import Encoded
-from tunesmith.data.example import Example, Message, Segment
+from tunesmith.data.example import Example, Message
 from tunesmith.evaluation.measure import Findings, Measure, Sample
+from tunesmith.plugins.subject import Subject
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from tunesmith.data.batch import Batch
@@ -26,6 +26,11 @@ class Plugin(ABC):  # noqa: B024  abstract by its subclasses
     """What all plugins share: a kind, as `plugins list` shows it."""
 
     kind: ClassVar[str] = ""
+
+    @classmethod
+    def trial_instances(cls) -> Sequence[Self]:
+        """Instances that `plugins check` and `tunesmith.testing` try; one or more where an option is required."""
+        return [cls()]
 
 
 class Formatter(Plugin):
@@ -50,6 +55,11 @@ class Formatter(Plugin):
             RowError: As `format`.
         """
         return self.format(row)
+
+    @classmethod
+    def trial_rows(cls) -> Sequence[Mapping[str, Any]]:
+        """Rows that the trial instances read, where `tunesmith.testing` cannot find some by the fields of errors."""
+        return []
 
 
 class Record(Protocol):
@@ -241,42 +251,6 @@ class Evaluator(Plugin):
     def produces(self) -> list[Measure]:
         """Names, units and directions, without values: what `success` may bound; checked before anything runs."""
         return self.measure([])
-
-
-class LanguageModel(Protocol):
-    """The narrow waist that evaluators and audits see of a model."""
-
-    def generate(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
-        """Greedy answers by default, decoded as `generation` says; equal to one-by-one decoding."""
-
-    def logprob(self, conversations: Sequence[Sequence[Message] | Sequence[Segment]]) -> list[tuple[float, int]]:
-        """Sum of log-probabilities (nats) of the tokens of assistant turns, or of segments, and their number.
-
-        Turns and segments with a weight of 0 do not count.
-        """
-
-    def classify(self, prompts: Sequence[Sequence[Message]], labels: Sequence[str]) -> list[list[float]]:
-        """Probability of each label as the answer, normalised over the labels."""
-
-    def embed(self, texts: Sequence[str]) -> "torch.Tensor":
-        """Mean last hidden state of each text, `[len(texts), width]`."""
-
-    def baseline(self, name: str = "base") -> "LanguageModel":
-        """The model that the tuned one is compared with."""
-
-
-class Subject(Protocol):
-    """What an audit may look at; parts that its class does not ask for are absent.
-
-    Attributes:
-        examples: The examples by split.
-        model: The tuned model.
-        outputs: Logged or generated samples.
-    """
-
-    examples: Mapping[str, Sequence[Example]]
-    model: LanguageModel | None
-    outputs: Sequence[Sample] | None
 
 
 class Audit(Plugin):

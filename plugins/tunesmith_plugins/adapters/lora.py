@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from tunesmith import Adapter, RecipeError, did_you_mean, fused_kernels
 
@@ -41,6 +41,11 @@ class LoRA(Adapter):
         self.alpha = alpha
         self.dropout = dropout
         self.targets = targets
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """All layers, and two kinds of them with another scale."""
+        return [cls(rank=4), cls(rank=2, alpha=8, targets=["q_proj", "down_proj"])]
 
     def attach(self, model: "nn.Module") -> "nn.Module":
         """Freeze the base and add the updates, zero at the start.

@@ -1,6 +1,6 @@
 """Low-rank adapters over a base that is quantised to 4 bit (Dettmers et al. 2023), by bitsandbytes and peft."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tunesmith import RecipeError
 from tunesmith_plugins.adapters.lora import LoRA
@@ -40,6 +40,11 @@ class QLoRA(LoRA):
         self.quantization = quantization
         self.double_quantization = double_quantization
         self.merge_dtype = merge_dtype
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """One that refuses to merge, and one that merges into full precision."""
+        return [cls(rank=4), cls(rank=4, quantization="fp4", double_quantization=False, merge_dtype="float32")]
 
     def load_options(self) -> dict[str, Any]:
         """The quantisation; the core sets the format it computes in to the run's precision."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from tunesmith import Audit, Example, Findings, Measure, RecipeError, Subject, Table
 from tunesmith_plugins.audits.lexicon import Category, nearest, read_lexicon
@@ -68,6 +68,11 @@ class Representation(Audit):
         self.label = label
         self.lexicon = lexicon
         self.min_examples = min_examples
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """As it comes, and one that judges by the first example."""
+        return [cls(), cls(categories=["gender", "age"], min_examples=1)]
 
     def produces(self) -> list[Measure]:
         """Metrics of the categories that are looked at."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from typing import Self
 
 from tunesmith import Curator, Example, Message, Record
 
@@ -20,6 +21,11 @@ class ExactDuplicates(Curator):
     def __init__(self, ignore_case: bool = False, ignore_space: bool = True) -> None:
         self.ignore_case = ignore_case
         self.ignore_space = ignore_space
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """The strictest and the loosest comparison."""
+        return [cls(ignore_space=False), cls(ignore_case=True)]
 
     def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
         """Pass on the first of each."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tunesmith import Evaluator, Measure, RecipeError, Sample, did_you_mean
 from tunesmith_plugins.evaluators.stated import NONE, holds, items, nothing, read_fields
@@ -71,6 +71,11 @@ class CriticalErrors(Evaluator):
         self.pair = pair
         self.rows = rows
         self.none = none
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """Two fields; and one, of the rows that have something in a column, with phrases of one's own."""
+        return [cls(["allergies", "drug_conflicts"]), cls(["allergies"], pair="", rows="urgent", none=["all clear"])]
 
     def columns(self) -> Sequence[str]:
         """The gold columns, and the one that says which rows count."""

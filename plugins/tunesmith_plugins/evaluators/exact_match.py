@@ -1,6 +1,7 @@
 """Exact match: the share of outputs that equal their reference."""
 
 from collections.abc import Sequence
+from typing import Self
 
 from tunesmith import Evaluator, Measure, Sample
 
@@ -16,6 +17,11 @@ class ExactMatch(Evaluator):
     def __init__(self, ignore_case: bool = False, ignore_space: bool = True) -> None:
         self.ignore_case = ignore_case
         self.ignore_space = ignore_space
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """The strictest and the loosest comparison."""
+        return [cls(ignore_space=False), cls(ignore_case=True)]
 
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
         """1 for each output that equals its reference, else 0."""

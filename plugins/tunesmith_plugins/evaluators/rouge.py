@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Self
 
 from tunesmith import Evaluator, Measure, Sample
 
@@ -20,6 +21,11 @@ class ROUGE(Evaluator):
 
     def __init__(self, stem: bool = False) -> None:
         self.stem = stem
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """Whole words, and stems."""
+        return [cls(), cls(stem=True)]
 
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
         """Scores of each output against its reference; nan for a reference without words."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from tunesmith import Example, Formatter, Message, RowError
 from tunesmith_plugins.formatters.columns import absent, as_text, column, filled, others, refuse_other_kinds
@@ -22,6 +22,11 @@ class PromptCompletion(Formatter):
         self.prompt = prompt
         self.completion = completion
         self.system = system
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """Two columns, and three with names of one's own."""
+        return [cls(), cls(prompt="asked", completion="said", system="rules")]
 
     def format(self, row: Mapping[str, Any]) -> Example:
         """Make a conversation of the two columns.

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 from tunesmith import Example, Formatter, Message, RecipeError, RowError
 from tunesmith_plugins.formatters.columns import absent, as_text, column, filled
@@ -28,6 +28,11 @@ class Template(Formatter):
         self.prompt = prompt
         self.completion = completion
         self.system = system
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """One column a turn, and several with text around them."""
+        return [cls("{question}", "{answer}"), cls("Say {{what}} of {a} and {b}:", "{c}.", system="You know {topic}.")]
 
     def format(self, row: Mapping[str, Any]) -> Example:
         """Fill the texts.

@@ -1,6 +1,6 @@
 """Next-token prediction: the objective of supervised fine-tuning and of continued pre-training."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from tunesmith import Chunk, Encoded, Example, Forward, Objective, RecipeError, Renderer, RowError, Term
 
@@ -22,6 +22,11 @@ class NextToken(Objective):
     def __init__(self, supervise: Literal["completions", "all"] = "completions", label_smoothing: float = 0.0) -> None:
         self.supervise = supervise
         self.label_smoothing = label_smoothing
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """Completions, and all tokens with smoothed targets."""
+        return [cls(), cls(supervise="all", label_smoothing=0.1)]
 
     def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
         """One sequence of a conversation or a text."""

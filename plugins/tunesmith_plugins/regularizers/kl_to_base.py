@@ -1,7 +1,7 @@
 """Keeps the tuned model near its base, token by token."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from tunesmith import Chunk, Forward, RecipeError, Regularizer, Term
 
@@ -26,6 +26,11 @@ class KLToBase(Regularizer):
 
     def __init__(self, weight: float) -> None:
         self.weight = weight
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """A weight that counts."""
+        return [cls(0.5)]
 
     def setup(self, model: "nn.Module") -> None:
         """Check the weight: a negative one would drive the model away from its base.

@@ -1,0 +1,46 @@
+"""What evaluators and audits see of a run: its examples, its model, its outputs."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from tunesmith.data.example import Example, Message, Segment
+from tunesmith.evaluation.measure import Sample
+
+if TYPE_CHECKING:
+    import torch
+
+
+class LanguageModel(Protocol):
+    """The narrow waist that evaluators and audits see of a model."""
+
+    def generate(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
+        """Greedy answers by default, decoded as `generation` says; equal to one-by-one decoding."""
+
+    def logprob(self, conversations: Sequence[Sequence[Message] | Sequence[Segment]]) -> list[tuple[float, int]]:
+        """Sum of log-probabilities (nats) of the tokens of assistant turns, or of segments, and their number.
+
+        Turns and segments with a weight of 0 do not count.
+        """
+
+    def classify(self, prompts: Sequence[Sequence[Message]], labels: Sequence[str]) -> list[list[float]]:
+        """Probability of each label as the answer, normalised over the labels."""
+
+    def embed(self, texts: Sequence[str]) -> "torch.Tensor":
+        """Mean last hidden state of each text, `[len(texts), width]`."""
+
+    def baseline(self, name: str = "base") -> "LanguageModel":
+        """The model that the tuned one is compared with."""
+
+
+class Subject(Protocol):
+    """What an audit may look at; parts that its class does not ask for are absent.
+
+    Attributes:
+        examples: The examples by split.
+        model: The tuned model.
+        outputs: Logged or generated samples.
+    """
+
+    examples: Mapping[str, Sequence[Example]]
+    model: LanguageModel | None
+    outputs: Sequence[Sample] | None
