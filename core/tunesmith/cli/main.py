@@ -60,6 +60,7 @@ to begin
   recipes check     read recipes without running them, and say what is wrong
   plugins list      what a recipe may name: formatters, adapters, ...
   plugins describe  a plugin's options, types, defaults and documentation
+  plugins check     whether a plugin keeps its contract, and what to mend
 
 to train
   preview           what would be trained, token by token; counts, time, memory

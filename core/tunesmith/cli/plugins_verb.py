@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tunesmith.cli import plugins_check
 from tunesmith.cli.options import Parser, choose
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
@@ -37,6 +38,7 @@ def run(words: Sequence[str]) -> int:
     listing = verbs.add_parser("list", help="all plugins by kind, and the packages that could not be used")
     one = verbs.add_parser("describe", help="a plugin's options, types, defaults and documentation")
     one.add_argument("name", metavar="NAME", help="its name in a recipe, or its dotted path")
+    plugins_check.add(verbs)
     for sub in (listing, one):
         sub.add_argument("--kind", choices=list(BASES), metavar="KIND", help=f"only this kind: {', '.join(BASES)}")
         sub.add_argument("--json", action="store_true", help="plain data instead of a table")
@@ -48,8 +50,7 @@ def run(words: Sequence[str]) -> int:
     arguments = parser.read(words or ["--help"])
     if "action" not in arguments:
         parser.error(f"say what to do: {', '.join(verbs.choices)}")
-    arguments.action(arguments, Catalog.load(extra_files=arguments.plugin))
-    return 0
+    return int(arguments.action(arguments, Catalog.load(extra_files=arguments.plugin)) or 0)
 
 
 def _list(arguments: Any, catalog: Catalog) -> None:

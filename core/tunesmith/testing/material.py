@@ -1,0 +1,94 @@
+"""Rows, examples and samples to try plugins on: of all shapes, small, and made up."""
+
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Any
+
+from tunesmith.data.example import Example, Message, Origin, Segment
+from tunesmith.evaluation.measure import Sample
+
+MARK = "Rosebud-4711"
+"""Stands in text that must not appear in messages."""
+
+QUESTIONS = (
+    "Report 7: the lamp in the hall is hot. What is it?",
+    "She asks which of the two pumps he has to stop.",
+    "Where is the old woman's key?",
+    "Name the young man who feeds the cat.",
+)
+ANSWERS = ("The lamp is hot.", "He stops the second pump.", "On the shelf, under a red box.", "No name is given here.")
+ODD_TEXTS = (
+    "",
+    " ",
+    "\n\n",
+    "\x00",
+    "\ufeffa byte order mark",
+    "caf\u00e9 cafe\u0301 \u00df \u0130",
+    "\u202eright to left\u202c \u05e9\u05dc\u05d5\u05dd",
+    "\U0001f469\u200d\U0001f52c \U0001f1e6\U0001f1f6 \u4f60\u597d",
+    "\ufffd\ufffd",
+    "{" * 3000,
+    "[" * 3000,
+    '{"key": [1, {"deep": null}]} {"key": NaN}',
+    "key: : : value;;, ,\n- \n1. ",
+    "%s %d {0} {name} \\n $x",
+    "word " * 3000,
+    "<s></s>[INST]<|im_end|>",
+)
+_TOOL = {
+    "type": "function",
+    "function": {"name": "find", "description": "Finds a key.", "parameters": {"type": "object", "properties": {}}},
+}
+
+
+def examples() -> list[Example]:
+    """Examples of every shape, several of each, some alike, with ids, origins, tasks and columns of their own."""
+    asked = [(Message("user", q), Message("assistant", a)) for q, a in zip(QUESTIONS, ANSWERS, strict=True)]
+    shapes: list[dict[str, Any]] = [{"messages": turns} for turns in asked]
+    shapes += [{"messages": (Message("system", "You are short."), *asked[0])}]
+    shapes += [{"messages": (*asked[0], *asked[1])}, {"messages": (*asked[2], *asked[3], *asked[0])}]
+    shapes += [{"messages": (*asked[1], Message("user", "And then?"), Message("assistant", "Then it rains.", 0.5))}]
+    shapes += [{"messages": asked[0]}, {"messages": asked[0]}]
+    shapes += [{"segments": (Segment(a),)} for a in ANSWERS[:2]]
+    shapes += [{"segments": (Segment(QUESTIONS[0], 0.0), Segment(f" {ANSWERS[0]}", 1.0))}]
+    for at in range(3):
+        question, better, worse = Message("user", QUESTIONS[at]), ANSWERS[at], ANSWERS[at + 1]
+        pair = {"chosen": (question, Message("assistant", better)), "rejected": (question, Message("assistant", worse))}
+        shapes.append(pair)
+    labels = ("warm", "cold", 2, 0.5)
+    shapes += [{"messages": turns, "label": label} for turns, label in zip(asked, labels, strict=True)]
+    shapes += [{"segments": (Segment(ANSWERS[3]),), "label": ("warm", "wet")}]
+    shapes += [{"messages": asked[2], "tools": (_TOOL,)}]
+    shapes += [{"messages": (Message("user", text), Message("assistant", "ok"))} for text in ("x", ODD_TEXTS[5])]
+    groups = cycle(("a", "b", "a", None))
+    return [
+        Example(
+            **shape,
+            id=f"row-{at}",
+            origin=Origin("notes", "notes.jsonl", at + 1),
+            task="notes",
+            extras={"group": next(groups), "score": at % 5, "mark": MARK, "words": ["one", "two"][: at % 3]},
+        )
+        for at, shape in enumerate(shapes)
+    ]
+
+
+def samples(columns: Sequence[str] = (), gold: Sequence[Any] = ("",)) -> list[Sample]:
+    """Samples whose outputs are right, wrong, empty and odd.
+
+    Args:
+        columns: Columns that the evaluator reads.
+        gold: Values of these columns, in turn.
+    """
+    outputs = [(ANSWERS[at % 4], ANSWERS[at % 4 if at % 3 else (at + 1) % 4]) for at in range(12)]
+    outputs += [(ANSWERS[0], text) for text in ODD_TEXTS] + [(text, ANSWERS[1]) for text in ODD_TEXTS[:9]]
+    outputs += [("", ""), (ANSWERS[2].upper(), ANSWERS[2])]
+    values = cycle(gold)
+    made = []
+    for at, (reference, output) in enumerate(outputs):
+        asked = (Message("user", QUESTIONS[at % 4]),)
+        extras = {"group": "ab"[at % 2], "score": at % 5} | {name: next(values) for name in columns}
+        tokens = len(reference.split())
+        logprob = -0.25 * tokens - 0.125 * (at % 7)
+        made.append(Sample(f"row-{at}", asked, reference, output, logprob, tokens, "notes", extras, at % 5 != 0))
+    return made
