@@ -66,14 +66,15 @@ def apply_curator(
     tally = Tally(int.from_bytes(digest(str(seed), name)[:4], "big"))
     with blamed(f"data.curators.{name}", curator):
         kept = list(curator.apply(iter(examples), tally))
-    problem = _problem(examples, kept, tally)
-    if problem:
-        msg = f"data.curators.{name}: {type(curator).__name__} {problem}; the plugin breaks its contract, remove it"
+    wrong = problem(examples, kept, tally)
+    if wrong:
+        msg = f"data.curators.{name}: {type(curator).__name__} {wrong}; the plugin breaks its contract, remove it"
         raise DataError(msg)
     return kept, {"scope": curator.scope, "in": len(examples), "out": len(kept), **tally.counts()}
 
 
-def _problem(before: Sequence[Example], after: Sequence[Example], tally: Tally) -> str:
+def problem(before: Sequence[Example], after: Sequence[Example], tally: Tally) -> str:
+    """What a curator did without a record, as the rest of a sentence about it; empty where all is accounted for."""
     old = {example.id: example for example in before}
     new = {example.id: example for example in after}
     if len(new) < len(after):

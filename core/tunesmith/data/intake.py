@@ -82,7 +82,7 @@ def _example(name: str, source: Source, row: Row) -> tuple[Example, Mapping[str,
     try:
         columns = rename(row.values, source.map or {})
         example = source.formatter.format(columns)
-        _check_content(example)
+        check_content(example)
     except RowError as error:
         return Reject(row.file, row.line, error.field, error.reason, row.values, error.columns)
     except TunesmithError as error:
@@ -123,7 +123,12 @@ def rename(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     return {**{wanted: row[column] for wanted, column in names.items()}, **rest}
 
 
-def _check_content(example: Example) -> None:
+def check_content(example: Example) -> None:
+    """Check that an example has exactly one kind of content.
+
+    Raises:
+        RowError: It has none, or two.
+    """
     kinds = [bool(example.messages), bool(example.segments), bool(example.chosen and example.rejected)]
     if sum(kinds) != 1:
         whole_row = ""

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 from tunesmith.plugins.interfaces import Plugin
 from tunesmith.recipe.signature import options
-from tunesmith.testing import common, evaluators, exercise
+from tunesmith.testing import common, curators, evaluators, exercise, formatters
 from tunesmith.testing.check import Check, CheckFailedError, Row, Rule, Trial, quoted
 from tunesmith.testing.same import same
 from tunesmith.testing.trials import makes_trial_instances, trials_of
 
 _KINDS: dict[str, list[Rule]] = {
+    "formatter": formatters.CHECKS,
+    "curator": curators.CHECKS,
     "evaluator": evaluators.CHECKS,
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tunesmith.testing import evaluators
+from tunesmith.testing import curators, evaluators, formatters
 from tunesmith.testing.check import Rule, Trial, fail, quoted
 from tunesmith.testing.same import same
 from tunesmith.testing.watch import drawn, global_seed, random_states, written
@@ -15,6 +15,8 @@ from tunesmith.testing.watch import drawn, global_seed, random_states, written
 # Puts an instance to work, with a folder that it may write in; returns what came out.
 Exercise = Callable[[Trial, Path], Any]
 _EXERCISES: dict[str, Exercise] = {
+    "formatter": formatters.exercise,
+    "curator": curators.exercise,
     "evaluator": evaluators.exercise,
 }
 # Kinds that never draw from the global random states: same input, same output, in whatever order a run asks.
