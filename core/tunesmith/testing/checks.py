@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from tunesmith.plugins.interfaces import Plugin
+from tunesmith.plugins.interfaces import Objective, Plugin
 from tunesmith.recipe.signature import options
-from tunesmith.testing import common, curators, evaluators, exercise, formatters
+from tunesmith.testing import adapters, common, curators, evaluators, exercise, formatters, objectives
 from tunesmith.testing.check import Check, CheckFailedError, Row, Rule, Trial, quoted
 from tunesmith.testing.same import same
 from tunesmith.testing.trials import makes_trial_instances, trials_of
@@ -12,6 +12,8 @@ from tunesmith.testing.trials import makes_trial_instances, trials_of
 _KINDS: dict[str, list[Rule]] = {
     "formatter": formatters.CHECKS,
     "curator": curators.CHECKS,
+    "objective": objectives.CHECKS,
+    "adapter": adapters.CHECKS,
     "evaluator": evaluators.CHECKS,
 }
 
@@ -35,7 +37,14 @@ def checks_for(obj: Plugin | type[Plugin], rows: Sequence[Row] = ()) -> list[Che
     found = [Check(makes_trial_instances, first, label)] if isinstance(obj, type) else []
     found += [Check(rule, first, label) for rule in common.CLASS_CHECKS]
     found += [Check(rule, trials, label) for rule in (*common.INSTANCE_CHECKS, *exercise.CHECKS)]
-    return found + [Check(rule, trials, label) for rule in _KINDS.get(trials[0].cls.kind, [])]
+    return found + [Check(rule, trials, label) for rule in _rules(trials[0])]
+
+
+def _rules(trial: Trial) -> list[Rule]:
+    """The rules of its kind; of an objective for which no model can be trained yet, those without a model."""
+    if isinstance(trial.plugin, Objective) and trial.plugin.model_class != "causal":
+        return objectives.ENCODING
+    return _KINDS.get(trial.cls.kind, [])
 
 
 class _Unmade(Trial):

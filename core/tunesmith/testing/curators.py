@@ -86,8 +86,8 @@ def changes_nothing_in_place(trial: Trial) -> None:
 def reasons_hold_no_text(trial: Trial) -> None:
     """The reasons of a record are a few words that are the same for many examples, never text or ids of one.
 
-    Why: they are counted, printed and written into data cards. One reason for each row counts nothing, and raw text does
-    not belong there.
+    Why: they are counted, printed and written into data cards. One reason for each row counts nothing, and raw text
+    does not belong there.
     """
     given = examples()
     _, tally = _curated(trial, given)
@@ -111,7 +111,8 @@ def scope_is_valid(trial: Trial) -> None:
         fail(f"scope is {scope!r}", "all or train", 'scope: ClassVar[Literal["all", "train"]] = "train"')
     _, tally = _curated(trial, examples())
     if scope == "all" and tally.added:
-        fail(f"scope is all, and {len(tally.added)} examples are made", "train where examples are made", "scope = train")
+        found = f"scope is all, and {len(tally.added)} examples are made"
+        fail(found, "train where examples are made", 'scope = "train"')
 
 
 def _curated(trial: Trial, given: list[Example]) -> tuple[list[Example], Tally]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tunesmith.testing import curators, evaluators, formatters
+from tunesmith.testing import adapters, curators, evaluators, formatters, objectives
 from tunesmith.testing.check import Rule, Trial, fail, quoted
 from tunesmith.testing.same import same
 from tunesmith.testing.watch import drawn, global_seed, random_states, written
@@ -17,6 +17,8 @@ Exercise = Callable[[Trial, Path], Any]
 _EXERCISES: dict[str, Exercise] = {
     "formatter": formatters.exercise,
     "curator": curators.exercise,
+    "objective": objectives.exercise,
+    "adapter": adapters.exercise,
     "evaluator": evaluators.exercise,
 }
 # Kinds that never draw from the global random states: same input, same output, in whatever order a run asks.
@@ -29,6 +31,10 @@ def writes_only_where_told(trial: Trial) -> None:
     Why: a run is one directory that holds all that it produced. Caches and logs beside it are not resumed, not shared
     and not deleted with it, may hold rows before they were anonymised, and two runs at once overwrite each other's.
     """
+    if trial.cls.kind not in _PURE:
+        from tunesmith.testing import models
+
+        models.warm()
     with TemporaryDirectory() as folder:
         place = Path(folder)
         with written(place) as paths:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -57,12 +58,22 @@ class _Watch:
         with suppress(TypeError, ValueError):
             found = os.path.realpath(os.fsdecode(path))
             within = any(found == a or found.startswith(a + os.sep) for a in map(os.path.realpath, self.allowed))
-            if not within and "__pycache__" not in found and not found.startswith(("/dev/", "/proc/")):
+            if not (within or found.startswith(("/dev/", "/proc/")) or _importing()):
                 assert self.writes is not None
                 self.writes.append(found)
 
 
 _WATCH = _Watch()
+
+
+def _importing() -> bool:
+    """Whether a module is being imported: bytecode, and the caches that libraries make when they are loaded."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _own(what: Any) -> bool:
@@ -75,7 +86,8 @@ def written(*allowed: Path) -> Iterator[list[str]]:
     """Context that fills a list with the paths that are written, made, moved or removed outside of `allowed`.
 
     The working directory is an empty folder meanwhile: what compiled code writes there under a relative name, which
-    Python is not told of, is found as well. Files of the module `tempfile` may be written.
+    Python is not told of, is found as well. Files of the module `tempfile` may be
+    written, and what libraries write while they are imported.
     """
     found: list[str] = []
     before = Path.cwd()

@@ -1,0 +1,220 @@
+"""A tiny random model on the real training path, for plugins that need one. Imports torch: not at import of the kit."""
+
+import atexit
+import functools
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import transformers
+from torch import Tensor, nn
+from transformers.utils import logging as transformers_logging
+
+from tunesmith.data.batch import Batch, Window
+from tunesmith.data.collate import collate
+from tunesmith.data.encode import EncodedRow, encode_split
+from tunesmith.data.encoded import Encoded
+from tunesmith.data.example import Example
+from tunesmith.errors import RowError
+from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer, Renderer
+from tunesmith.recipe.package_fs import installed
+from tunesmith.testing.material import examples
+from tunesmith.training import folder
+from tunesmith.training.forward import Chunk, Forward, Term
+from tunesmith.training.optimizer import build, parameter_groups
+from tunesmith.training.probing import training_pass
+from tunesmith.training.randomness import seeded
+from tunesmith.training.specialist import Specialist
+
+_TOKENIZER = "package://tunesmith_plugins/bases/tiny-mistral"
+_RATE = 0.02
+
+
+class NextToken(Objective):
+    """Cross-entropy of conversations and texts: what adapters and regularizers are tried with."""
+
+    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
+        """One sequence.
+
+        Raises:
+            RowError: It is a pair.
+        """
+        if example.segments:
+            return [renderer.text([(piece.text, piece.weight) for piece in example.segments])]
+        if not example.messages:
+            field = "messages"
+            raise RowError(field, "is empty")
+        return [renderer.conversation(example.messages, example.tools)]
+
+    def loss(self, forward: Forward) -> Term:
+        """Sum over supervised tokens."""
+
+        def term(chunk: Chunk) -> Tensor:
+            losses = F.cross_entropy(forward.head(chunk.hidden).float(), chunk.targets, reduction="none")
+            return losses @ chunk.weights
+
+        return Term(forward.total(term), "token")
+
+
+class AllWeights(Adapter):
+    """Every weight trains, and comparisons take a second copy: what objectives and regularizers are tried with."""
+
+    switchable = False
+
+    def attach(self, model: nn.Module) -> nn.Module:
+        """Let all train."""
+        return model.requires_grad_(True)
+
+    def save(self, model: nn.Module, directory: Path) -> None:
+        """Nothing is kept of it."""
+        raise NotImplementedError
+
+    def load(self, model: nn.Module, directory: Path) -> None:
+        """Nothing is kept of it."""
+        raise NotImplementedError
+
+
+class NoAdapter(AllWeights):
+    """The base as an adapter loads it, with nothing attached.
+
+    Args:
+        adapter: Says how the base is loaded.
+    """
+
+    def __init__(self, adapter: Adapter) -> None:
+        self.adapter = adapter
+
+    def load_options(self) -> dict[str, Any]:
+        """The other's."""
+        return self.adapter.load_options()
+
+    def attach(self, model: nn.Module) -> nn.Module:
+        """Freeze all."""
+        return model.requires_grad_(False)
+
+
+@functools.cache
+def tiny_base() -> str:
+    """A random Mistral of two layers and 64 wide, with the embedded base's tokenizer and template, in a folder."""
+    place = Path(tempfile.mkdtemp(prefix="tunesmith-testing-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(installed(_TOKENIZER), local_files_only=True)
+    config = transformers.MistralConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=4096,
+        initializer_range=0.1,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    with seeded(0), quiet():
+        transformers.MistralForCausalLM(config).save_pretrained(place)
+    tokenizer.save_pretrained(place)
+    return str(place)
+
+
+def specialist(
+    adapter: Adapter | None = None,
+    objective: Objective | None = None,
+    regularizers: Mapping[str, Regularizer] | None = None,
+    seed: int = 1,
+) -> Specialist:
+    """The tiny base with a method attached, as a recipe makes it, in fp32."""
+    parts = objective or NextToken(), adapter or AllWeights(), dict(regularizers or {})
+    module = Specialist(tiny_base(), *parts, precision="fp32")
+    with seeded(seed), quiet():
+        module.load()
+    return module
+
+
+def encoded(module: Specialist, given: Sequence[Example] | None = None) -> list[EncodedRow]:
+    """The rows that the module's objective makes of examples of all shapes."""
+    split = encode_split(examples() if given is None else given, module.objective, module.renderer, None)
+    return split.rows
+
+
+def batch_of(module: Specialist, rows: Sequence[EncodedRow]) -> Batch:
+    """One micro-batch, which is a whole window."""
+    counts: dict[str, int] = {"step": 1}
+    for row in rows:
+        for unit, number in row.units.items():
+            counts[unit] = counts.get(unit, 0) + number
+    batch = replace(collate(rows), window=Window(counts, 1))
+    return batch.to(next(module.network.parameters()).device)
+
+
+def train(module: Specialist, rows: Sequence[EncodedRow], steps: int = 2) -> set[str]:
+    """Take optimizer steps as a run does; returns the names of the parameters that had a gradient other than zero."""
+    module.train()
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    groups = parameter_groups(list(trained.values()), module.adapter.groups(module.network))
+    optimizer = build(lambda parameters: torch.optim.AdamW(parameters, lr=_RATE), groups)
+    moved: set[str] = set()
+    batch = batch_of(module, rows)
+    for step in range(1, steps + 1):
+        training_pass(module, batch)
+        moved |= {name for name, p in trained.items() if p.grad is not None and bool(p.grad.count_nonzero())}
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        module.adapter.after_step(module.network, step)
+    return moved
+
+
+@functools.cache
+def warm() -> None:
+    """Run a method of the kit's own once, so that libraries make their caches before a plugin's writes are watched."""
+    module = specialist()
+    train(module, encoded(module)[:2])
+
+
+def save(module: Specialist, directory: Path) -> None:
+    """Write the adapter as a run does."""
+    assert module.attached is not None
+    with quiet():
+        folder.save(directory, module.adapter, module.attached)
+
+
+def load(module: Specialist, directory: Path) -> None:
+    """Read what `save` wrote."""
+    with quiet():
+        module.load_adapter(directory)
+
+
+@torch.no_grad()
+def logits(module: Specialist, batch: Batch) -> Tensor:
+    """Logits of all tokens in evaluation, by the real pass."""
+    module.eval()
+    forward = module.passes(batch)
+    return forward.head(forward.hidden).float()
+
+
+def distance(one: Tensor, two: Tensor) -> float:
+    """The largest difference, over the largest value."""
+    return float((one - two).abs().max() / two.abs().max().clamp(min=1e-12))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Context without progress bars, and without warnings of libraries about each other."""
+    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if shown:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

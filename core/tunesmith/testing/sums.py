@@ -1,0 +1,108 @@
+"""Whether a term of the loss is a sum that splits over micro-batches as its unit says. Imports torch."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded import Unit
+from tunesmith.testing.check import fail, quoted
+from tunesmith.testing.models import batch_of
+from tunesmith.training.forward import Forward, Term
+from tunesmith.training.specialist import Specialist
+
+WITHIN = 1e-4
+"""How far a sum of parts may be from the whole, relative, in fp32."""
+
+Make = Callable[[Forward], Term]
+
+
+def check_term(module: Specialist, make: Make, rows: Sequence[EncodedRow]) -> None:
+    """Check that one micro-batch gives a term: a finite scalar with a gradient, and a unit.
+
+    Raises:
+        CheckFailedError: It does not.
+    """
+    advice = "return Term(<sum over the micro-batch's units>, 'token'), never a float and never detached"
+    module.train()
+    term = make(module.passes(batch_of(module, rows)))
+    if not isinstance(term, Term) or not isinstance(term.sum, Tensor):
+        fail(f"it returns {quoted(term)}", "a Term with a tensor", advice)
+    if term.unit not in get_args(Unit):
+        fail(f"its unit is {term.unit!r}", f"one of {', '.join(get_args(Unit))}", advice)
+    if term.sum.ndim or not term.sum.requires_grad:
+        what = f"its sum has shape {list(term.sum.shape)}{'' if term.sum.requires_grad else ' and no gradient'}"
+        fail(what, "a scalar tensor with a gradient", advice)
+    if not math.isfinite(float(term.sum.detach())):
+        fail(
+            f"its sum is {float(term.sum.detach())}",
+            "a finite number",
+            "work in fp32, and guard logarithms and divisions",
+        )
+
+
+def check_without_targets(module: Specialist, make: Make, rows: Sequence[EncodedRow]) -> None:
+    """Check that a micro-batch with no supervised position gives a finite sum and finite gradients.
+
+    Raises:
+        CheckFailedError: It gives nan or inf, or fails.
+    """
+    from tunesmith.data.collate import collate
+
+    advice = "sum, do not average: the sum over nothing is 0, its mean is nan"
+    module.train()
+    module.zero_grad(set_to_none=True)
+    device = next(module.network.parameters()).device
+    term = make(module.passes(collate(rows, ghost=True).to(device)))
+    if term.sum.requires_grad:
+        term.sum.backward()  # type: ignore[no-untyped-call]
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    finite = math.isfinite(float(term.sum.detach())) and all(bool(g.isfinite().all()) for g in gradients)
+    module.zero_grad(set_to_none=True)
+    if not finite:
+        fail(f"without targets it is {float(term.sum.detach())}", "a finite sum with finite gradients", advice)
+
+
+def check_splits(module: Specialist, make: Make, rows: Sequence[EncodedRow]) -> None:
+    """Check that however rows are cut into micro-batches, values and gradients add up to those of one.
+
+    A term of unit `step` has the same value in each micro-batch instead: the core takes their mean.
+
+    Raises:
+        CheckFailedError: They do not.
+    """
+    module.train()
+    total, whole, unit = _value(module, make, rows)
+    half = len(rows) // 2
+    cuts: list[tuple[str, list[Sequence[EncodedRow]]]] = [
+        ("two micro-batches", [rows[:half], rows[half:]]),
+        ("micro-batches of one row", [[row] for row in rows]),
+        ("two micro-batches in another order", [rows[1::2][::-1], rows[::2]]),
+    ]
+    advice = "return the sum over the micro-batch's units, never a mean; the core divides by their number in the window"
+    for what, parts in cuts:
+        found = [_value(module, make, part) for part in parts]
+        share = len(parts) if unit == "step" else 1
+        value = sum(part for part, _, _ in found) / share
+        if not math.isclose(value, total, rel_tol=WITHIN, abs_tol=1e-6):
+            fail(f"it is {total:.6g} for {len(rows)} rows together, and {value:.6g} in {what}", "the same", advice)
+        gradient = torch.stack([part for _, part, _ in found]).sum(0) / share
+        gap, norm = float((gradient - whole).norm()), float(whole.norm())
+        if gap > WITHIN * norm + 1e-6:
+            fail(f"in {what} its gradient differs by {gap / max(norm, 1e-12):.2g} of its norm", "the same", advice)
+
+
+def _value(module: Specialist, make: Make, rows: Sequence[EncodedRow]) -> tuple[float, Tensor, str]:
+    """Value, gradient in one vector, and unit of the term over one micro-batch."""
+    module.zero_grad(set_to_none=True)
+    term = make(module.passes(batch_of(module, rows), perturbed=False))
+    term.sum.backward()  # type: ignore[no-untyped-call]
+    parts: list[Any] = []
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            parts.append((torch.zeros_like(parameter) if parameter.grad is None else parameter.grad).flatten())
+    module.zero_grad(set_to_none=True)
+    return float(term.sum.detach()), torch.cat(parts).double(), term.unit
