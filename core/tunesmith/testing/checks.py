@@ -4,7 +4,17 @@ from collections.abc import Sequence
 
 from tunesmith.plugins.interfaces import Objective, Plugin
 from tunesmith.recipe.signature import options
-from tunesmith.testing import adapters, common, curators, evaluators, exercise, formatters, objectives
+from tunesmith.testing import (
+    adapters,
+    audits,
+    common,
+    curators,
+    evaluators,
+    exercise,
+    formatters,
+    objectives,
+    regularizers,
+)
 from tunesmith.testing.check import Check, CheckFailedError, Row, Rule, Trial, quoted
 from tunesmith.testing.same import same
 from tunesmith.testing.trials import makes_trial_instances, trials_of
@@ -14,6 +24,8 @@ _KINDS: dict[str, list[Rule]] = {
     "curator": curators.CHECKS,
     "objective": objectives.CHECKS,
     "adapter": adapters.CHECKS,
+    "regularizer": regularizers.CHECKS,
+    "audit": audits.CHECKS,
     "evaluator": evaluators.CHECKS,
 }
 

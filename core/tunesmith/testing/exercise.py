@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tunesmith.testing import adapters, curators, evaluators, formatters, objectives
+from tunesmith.testing import adapters, audits, curators, evaluators, formatters, objectives, regularizers
 from tunesmith.testing.check import Rule, Trial, fail, quoted
 from tunesmith.testing.same import same
 from tunesmith.testing.watch import drawn, global_seed, random_states, written
@@ -19,6 +19,8 @@ _EXERCISES: dict[str, Exercise] = {
     "curator": curators.exercise,
     "objective": objectives.exercise,
     "adapter": adapters.exercise,
+    "regularizer": regularizers.exercise,
+    "audit": audits.exercise,
     "evaluator": evaluators.exercise,
 }
 # Kinds that never draw from the global random states: same input, same output, in whatever order a run asks.

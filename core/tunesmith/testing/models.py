@@ -34,6 +34,7 @@ from tunesmith.training.randomness import seeded
 from tunesmith.training.specialist import Specialist
 
 _TOKENIZER = "package://tunesmith_plugins/bases/tiny-mistral"
+_END_OF_TURN = "<|end|>"
 _RATE = 0.02
 
 
@@ -106,6 +107,8 @@ def tiny_base() -> str:
     place = Path(tempfile.mkdtemp(prefix="tunesmith-testing-"))
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     tokenizer = transformers.AutoTokenizer.from_pretrained(installed(_TOKENIZER), local_files_only=True)
+    # one token ends turns and texts, as in most bases that chat
+    tokenizer.eos_token = _END_OF_TURN
     config = transformers.MistralConfig(
         vocab_size=len(tokenizer),
         hidden_size=64,

@@ -85,8 +85,8 @@ def first_token_weighs_nothing(trial: Trial) -> None:
 def supervises_every_example(trial: Trial) -> None:
     """Each accepted example has a supervised token in each of its sequences.
 
-    Why: a row without one trains nothing and divides nothing (traps 13, 15): the core drops it, and a run whose rows are
-    all dropped does not start. An objective that does not know what to supervise raises RowError.
+    Why: a row without one trains nothing and divides nothing (traps 13, 15): the core drops it, and a run whose
+    rows are all dropped does not start. An objective that does not know what to supervise raises RowError.
     """
     if trial.plugin.model_class == "classification":  # a class is predicted from the sequence, not token by token
         return

@@ -1,0 +1,179 @@
+"""What audits keep: findings on any subject, also an empty one, with metrics and evidence that can be followed up."""
+
+import copy
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.evaluation.measure import Findings
+from tunesmith.testing.check import Rule, Trial, fail, quoted, told
+from tunesmith.testing.material import ANSWERS, QUESTIONS, examples
+from tunesmith.testing.same import same
+
+if TYPE_CHECKING:
+    from tunesmith.data.example import Example
+    from tunesmith.evaluation.subject import AuditSubject
+
+_SEVERITIES = ("none", "low", "medium", "high")
+
+
+def exercise(trial: Trial, _: Path) -> Any:
+    """Examine a whole subject and an empty one."""
+    subjects = _subjects(trial)
+    return [_plain(trial.plugin.examine(subjects[name])) for name in ("all examples", "no examples")]
+
+
+def examines_any_subject(trial: Trial) -> None:
+    """Empty subjects, empty splits, one example, one group and groups of very different size are examined.
+
+    Why: a split may be empty, a group may have no member in a split, and a column may lack a value. An audit that
+    divides by the size of a group stops the run that it should judge. It gets only what its `needs` ask for.
+    """
+    for name, subject in _subjects(trial).items():
+        try:
+            found = trial.plugin.examine(subject)
+        except Exception as error:
+            advice = "guard divisions and extremes: nan where there is nothing to measure, severity none"
+            fail(f"examine failed with {told(error)} on {name}", "findings, whatever there is", advice, error)
+        if not isinstance(found, Findings):
+            fail(f"examine returns {quoted(found)} on {name}", "Findings", "return Findings(summary, severity, ...)")
+
+
+def metrics_are_what_it_produces(trial: Trial) -> None:
+    """The names of the metrics are those of `produces()`, on any subject.
+
+    Why: thresholds in `success` are checked against `produces()` before anything runs. A metric that is missing on some
+    data fails the verdict after the training; one that is not announced cannot be bounded.
+    """
+    produced = [measure.name for measure in trial.plugin.produces()]
+    for name, findings in _found(trial):
+        if set(findings.metrics) != set(produced) or len(set(produced)) < len(produced):
+            what = f"metrics {sorted(findings.metrics)} on {name}, produces() says {sorted(produced)}"
+            fail(what, "the same names", "give every metric always, nan where there is nothing to measure")
+
+
+def metrics_are_numbers(trial: Trial) -> None:
+    """Metrics are finite numbers, or nan where there is nothing to measure.
+
+    Why: infinity meets or misses every threshold; text and None end in a TypeError where `success` is decided.
+    """
+    for name, findings in _found(trial):
+        for metric, value in findings.metrics.items():
+            if not isinstance(value, int | float) or math.isinf(value):
+                fail(
+                    f"{metric} is {value!r} on {name}",
+                    "a finite float, or nan",
+                    "convert with float(); guard divisions",
+                )
+
+
+def evidence_exists(trial: Trial) -> None:
+    """The evidence names ids of examples or samples of the subject, each once.
+
+    Why: a finding is believed when its rows can be looked at. Numbers of rows, or texts, lead nowhere in a report, and
+    text before anonymisation does not belong there.
+    """
+    subjects = _subjects(trial)
+    for name, findings in _found(trial):
+        subject = subjects[name]
+        known = {e.id for split in subject.examples.values() for e in split} | {s.id for s in subject.outputs or ()}
+        wrong = [item for item in findings.evidence if item not in known]
+        advice = "evidence=tuple(example.id for ...), worst first"
+        if wrong:
+            fail(f"evidence on {name} names {quoted(wrong[0])}", "ids of the subject", advice)
+        if len(set(findings.evidence)) < len(findings.evidence):
+            fail(f"evidence on {name} names an id twice", "each id once", advice)
+
+
+def findings_are_sound(trial: Trial) -> None:
+    """The severity is none, low, medium or high, the summary says something, and tables are rectangular.
+
+    Why: reports and exit codes read them; a row that is longer than its header ends in a traceback there.
+    """
+    for name, findings in _found(trial):
+        if findings.severity not in _SEVERITIES:
+            fail(
+                f"severity is {findings.severity!r} on {name}", ", ".join(_SEVERITIES), "map the metric to one of these"
+            )
+        if not findings.summary.strip():
+            fail(f"the summary is empty on {name}", "one or two sentences", "say what was found, or that nothing was")
+        for table in findings.tables:
+            row = next((row for row in table.rows if len(row) != len(table.columns)), None)
+            if row is not None:
+                what = f"table {table.title!r} has {len(table.columns)} columns, and a row {quoted(row)}"
+                fail(what, "as many cells as columns", "fill what is missing with an empty text")
+
+
+def leaves_the_subject_as_it_is(trial: Trial) -> None:
+    """Examining changes neither examples nor samples.
+
+    Why: several audits look at the same subject, and the run goes on with its examples.
+    """
+    for name, subject in _subjects(trial).items():
+        before = copy.deepcopy((subject.examples, subject.outputs))
+        trial.plugin.examine(subject)
+        if not same(before, (subject.examples, subject.outputs)):
+            fail(f"examine changes the subject ({name})", "examples and samples as they were", "copy before changing")
+
+
+def _found(trial: Trial) -> list[tuple[str, Findings]]:
+    return [(name, trial.plugin.examine(subject)) for name, subject in _subjects(trial).items()]
+
+
+def _plain(findings: Findings) -> Any:
+    return [findings.summary, findings.severity, dict(findings.metrics), findings.tables, findings.evidence]
+
+
+def _subjects(trial: Trial) -> "dict[str, AuditSubject]":
+    """Subjects by what is in them, with the parts that the audit asks for."""
+    whole = examples()
+    given: dict[str, dict[str, list[Example]]] = {
+        "all examples": {"train": whole[:14], "validation": whole[14:18], "test": whole[18:]},
+        "no splits": {},
+        "no examples": {"train": [], "validation": [], "test": []},
+        "one example": {"train": whole[:1], "validation": [], "test": []},
+        "one group": {"train": [e for e in whole if e.extras["group"] == "a"], "test": []},
+        "a group of one": {"train": [e.with_(extras={**e.extras, "group": "ab"[e is whole[0]]}) for e in whole]},
+        "groups without a name": {"train": [e.with_(extras={**e.extras, "group": None}) for e in whole], "test": []},
+        "examples without columns": {"train": [e.with_(extras={}, label=None) for e in whole]},
+        "labels apart by group": {"train": [_labelled(e, at) for at, e in enumerate(whole * 3)]},
+    }
+    return {name: _subject(trial, splits) for name, splits in given.items()}
+
+
+def _labelled(example: "Example", at: int) -> "Example":
+    """An example whose group, words and label go together."""
+    from tunesmith.data.example import Message
+
+    asked = Message("user", "The woman asks." if at % 3 else "The old man asks.")
+    turns = (asked, Message("assistant", "Yes." if at % 3 else "No, not today, and not tomorrow either."))
+    changed = {"messages": turns, "segments": (), "chosen": (), "rejected": (), "label": "yes" if at % 3 else "no"}
+    return example.with_(**changed, id=f"{example.id}-{at}", extras={**example.extras, "group": "ab"[at % 3 == 0]})
+
+
+def _subject(trial: Trial, splits: "dict[str, list[Example]]") -> "AuditSubject":
+    from tunesmith.evaluation.measure import Sample
+    from tunesmith.evaluation.subject import AuditSubject
+
+    needs, model, outputs = trial.plugin.needs, None, None
+    if "model" in needs:
+        from tunesmith.testing.answering import tiny_model
+
+        model = tiny_model()
+    if "outputs" in needs:
+        asked = [e for split in splits.values() for e in split if e.prompt]
+        outputs = [
+            Sample(e.id, e.prompt, e.reference, (*ANSWERS, *QUESTIONS)[at % 8], -1.0 * at, 4, e.task, e.extras)
+            for at, e in enumerate(asked)
+        ]
+    return AuditSubject(splits if "examples" in needs else {}, model, outputs)
+
+
+CHECKS: list[Rule] = [
+    examines_any_subject,
+    metrics_are_what_it_produces,
+    metrics_are_numbers,
+    evidence_exists,
+    findings_are_sound,
+    leaves_the_subject_as_it_is,
+]

@@ -1,0 +1,241 @@
+"""What regularizers keep: a penalty that splits over micro-batches, and nothing left of them in evaluation."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.plugins.interfaces import Regularizer
+from tunesmith.recipe.signature import options
+from tunesmith.testing.check import Rule, Trial, fail
+from tunesmith.testing.watch import drawn, random_states
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tunesmith.data.encode import EncodedRow
+    from tunesmith.training.specialist import Specialist
+
+_NAME = "it"
+_WITHIN = 1e-4
+
+
+def exercise(trial: Trial, _: Path) -> Any:
+    """Take two steps with it."""
+    from tunesmith.testing import models
+
+    module, rows = _on_model(trial.plugin, moved=False)
+    models.train(module, rows)
+    return models.logits(module, models.batch_of(module, rows))
+
+
+def does_something(trial: Trial) -> None:
+    """It overrides `penalty`, `perturb` or both; a penalty is a Term, a finite scalar sum with a gradient and a unit.
+
+    Why: a regularizer without effect is an option that nothing reads (trap 39). The core divides the sum by the number
+    of its units in the whole optimizer step; a mean, a float or a detached value is another penalty, or none.
+    """
+    from tunesmith.testing.sums import check_term
+
+    if not (_penalizes(trial) or _perturbs(trial)):
+        name = trial.name
+        advice = "override penalty(forward) or perturb(embeddings, batch)"
+        fail(f"{name} overrides neither penalty nor perturb", "one of the two", advice)
+    if _penalizes(trial):
+        module, rows = _on_model(trial.plugin)
+        check_term(module, _penalty(module), rows)
+
+
+def penalty_adds_up(trial: Trial) -> None:
+    """The penalty and its gradients are the same however rows are cut into micro-batches, as its unit says.
+
+    Why: penalties that are not normalised like the loss weigh more or less with every change of batch size (trap 4). A
+    term of the parameters alone has unit `step`: counted per token it is up to 254 times too weak. Random draws come
+    from a generator that is seeded by the row's id.
+    """
+    from tunesmith.testing.sums import check_splits
+
+    if _penalizes(trial):
+        module, rows = _on_model(trial.plugin)
+        check_splits(module, _penalty(module), rows)
+
+
+def penalty_of_nothing_is_finite(trial: Trial) -> None:
+    """A micro-batch without a supervised token has a finite penalty with finite gradients.
+
+    Why: ranks that have run out of rows take part with such a batch; its terms are multiplied by 0, and 0 * nan is nan
+    on every rank.
+    """
+    from tunesmith.testing.sums import check_without_targets
+
+    if _penalizes(trial):
+        module, rows = _on_model(trial.plugin)
+        check_without_targets(module, _penalty(module), rows[:2])
+
+
+def weight_scales_the_penalty(trial: Trial) -> None:
+    """The constructor takes `weight`; twice the weight is twice the penalty, and 0 is none.
+
+    Why: all regularizers are tuned by the same option, and logged as they enter the loss. A weight that is squared, or
+    applied to a part, cannot be compared between recipes.
+    """
+    if not _penalizes(trial):
+        return
+    known = options(trial.cls)
+    advice = "weight: float in __init__, and Term(self.weight * total, unit) in penalty"
+    if "weight" not in known:
+        fail(f"the options are {', '.join(known) or 'none'}", "an option called weight", advice)
+    given = {name: getattr(trial.plugin, name) for name in known}
+    values = {factor: _value(trial.cls(**{**given, "weight": factor})) for factor in (0.25, 0.5, 0.0)}
+    single, double, none = values.values()
+    if abs(double - 2 * single) > _WITHIN * abs(double) + 1e-9:
+        fail(f"it is {single:.6g} with weight 0.25 and {double:.6g} with 0.5", "twice as much", advice)
+    if abs(none) > 1e-9:
+        fail(f"it is {none:.6g} with weight 0", "0", advice)
+
+
+def is_off_in_evaluation(trial: Trial) -> None:
+    """In evaluation the model computes what it would without the regularizer, twice the same.
+
+    Why: noise in validation and generation spoils every comparison, and nothing shows it (trap 36). The core calls
+    `perturb` in training only; hooks and patched modules that a plugin leaves on the model act everywhere.
+    """
+    from tunesmith.testing import models
+
+    module, rows = _on_model(trial.plugin)
+    batch = models.batch_of(module, rows)
+    models.train(module, rows, steps=1)
+    with_it = models.logits(module, batch)
+    plain = models.specialist()
+    plain.network.load_state_dict(module.network.state_dict(), strict=False)
+    advice = "change embeddings in perturb() only; leave no hooks on the model"
+    if (gap := models.distance(with_it, models.logits(plain, batch))) > 1e-6:
+        fail(f"logits in evaluation differ by {gap:.2g} from those without it", "the same", advice)
+    if not bool((models.logits(module, batch) == with_it).all()):
+        fail("two passes in evaluation differ", "the same bit by bit", advice)
+
+
+def penalty_leaves_no_trace(trial: Trial) -> None:
+    """`penalty` leaves modes, `requires_grad` flags, weights, gradients and random states as they were.
+
+    Why: it runs between the loss and its backward pass. A module left in evaluation mode, a flag that is switched on, or
+    a draw from the global state changes all steps after it (traps 27, 45).
+    """
+    if not _penalizes(trial):
+        return
+    from tunesmith.testing import models
+
+    module, rows = _on_model(trial.plugin)
+    module.train()
+    forward = module.passes(models.batch_of(module, rows))
+    _penalty(module)(forward)  # the first may load a copy of the base
+    weights = {name: p.detach().clone() for name, p in module.named_parameters()}
+    flags, modes = _flags(module), [m.training for m in module.modules()]
+    states = random_states()
+    _penalty(module)(forward)
+    found = {
+        "the random state of " + " and ".join(drawn(states)): bool(drawn(states)),
+        "the mode of modules": modes != [m.training for m in module.modules()],
+        "requires_grad flags": flags != _flags(module),
+        "weights": any(not bool((p == weights[n]).all()) for n, p in module.named_parameters()),
+        "gradients": any(p.grad is not None for p in module.parameters()),
+    }
+    for what, changed in found.items():
+        if changed:
+            advice = "use forward.baseline() and forward.again(); draw from a generator of your own; call no backward()"
+            fail(f"penalty changes {what}", "the model as it was", advice)
+
+
+def perturb_depends_on_the_row_alone(trial: Trial) -> None:
+    """`perturb` gives a row's embeddings the same change alone, among others and in another order; shapes stay.
+
+    Why: a run that is cut into other micro-batches, processes or layouts is the same run. Draws come from a generator
+    that is seeded by the row's id, not from the global state.
+    """
+    if not _perturbs(trial):
+        return
+    import torch
+
+    from tunesmith.testing import models
+
+    module, rows = _on_model(None)
+    embed = module.passes.model.get_input_embeddings()
+    advice = "seed a generator by batch.examples[...].id for each row; return a tensor of the same shape and dtype"
+
+    def changes(some: "Sequence[EncodedRow]") -> "Mapping[str, Tensor]":
+        plugin = copy.deepcopy(trial.plugin)
+        plugin.setup(module.network)
+        batch = models.batch_of(module, some)
+        before = embed(batch.input_ids)
+        after = plugin.perturb(before.clone(), batch)
+        if after.shape != before.shape or after.dtype != before.dtype:
+            what = f"embeddings {list(before.shape)} {before.dtype} become {list(after.shape)} {after.dtype}"
+            fail(what, "the same shape and dtype", advice)
+        parts = torch.split(after - before, batch.cu_seqlens.diff().tolist())
+        return {row.example.id: part.detach() for row, part in zip(some, parts, strict=True)}
+
+    together = changes(rows)
+    for some in ([rows[0]], rows[::-1], rows[1:3]):
+        for row, change in changes(some).items():
+            if float((change - together[row]).abs().max()) > 1e-6:
+                found = f"{row} is changed otherwise among {len(some)} rows than among {len(rows)}"
+                fail(found, "the same change of each row", advice)
+
+
+def _on_model(plugin: Regularizer | None, moved: bool = True) -> "tuple[Specialist, list[EncodedRow]]":
+    """The tiny model, away from its base, with a copy of the regularizer set up; and rows of different lengths."""
+    from tunesmith.testing import models
+
+    given = {} if plugin is None else {_NAME: copy.deepcopy(plugin)}
+    module = models.specialist(regularizers=given)
+    rows = models.encoded(module)[:6]
+    if moved:
+        _move(module)
+        if given and type(plugin).prepare is not Regularizer.prepare:
+            batches = (models.batch_of(module, part) for part in (rows[:3], rows[3:]))
+            given[_NAME].prepare(module.passes(batch, perturbed=False) for batch in batches)
+    return module, rows
+
+
+def _move(module: "Specialist") -> None:
+    """Change every weight a little, so that tuned and base are two models."""
+    import torch
+
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in module.network.parameters():
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator)
+
+
+def _penalty(module: "Specialist") -> Any:
+    return module.regularizers[_NAME].penalty
+
+
+def _value(plugin: Regularizer) -> float:
+    from tunesmith.testing import models
+
+    module, rows = _on_model(plugin)
+    return float(_penalty(module)(module.passes(models.batch_of(module, rows), perturbed=False)).sum.detach())
+
+
+def _flags(module: "Specialist") -> dict[str, bool]:
+    return {name: p.requires_grad for name, p in module.named_parameters()}
+
+
+def _penalizes(trial: Trial) -> bool:
+    return getattr(trial.cls, "penalty") is not Regularizer.penalty  # noqa: B009  mypy knows no penalty of a Plugin
+
+
+def _perturbs(trial: Trial) -> bool:
+    return getattr(trial.cls, "perturb") is not Regularizer.perturb  # noqa: B009
+
+
+CHECKS: list[Rule] = [
+    does_something,
+    penalty_adds_up,
+    penalty_of_nothing_is_finite,
+    weight_scales_the_penalty,
+    is_off_in_evaluation,
+    penalty_leaves_no_trace,
+    perturb_depends_on_the_row_alone,
+]
