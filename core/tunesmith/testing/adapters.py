@@ -1,6 +1,7 @@
 """What adapters keep: what trains is trained, saved, loaded and merged, and the base stays reachable."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import RecipeError
 from tunesmith.testing.check import Rule, Trial, fail, quoted
+from tunesmith.testing.material import examples
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from tunesmith.data.encode import EncodedRow
+    from tunesmith.plugins.interfaces import Adapter
     from tunesmith.training.specialist import Specialist
 
 SAVED_WITHIN = 1e-6
@@ -19,6 +23,7 @@ SAVED_WITHIN = 1e-6
 MERGED_WITHIN = 1e-3
 """The same after `merge`, in fp32: sums are taken in another order there."""
 _BASE_WITHIN = 1e-5
+_LAST: "list[tuple[Adapter, dict[str, bytes], Tensor]]" = []
 _MOVED = 3 * MERGED_WITHIN
 
 
@@ -28,7 +33,7 @@ def exercise(trial: Trial, place: Path) -> Any:
 
     module = models.specialist(trial.plugin)
     start = _trained_tensors(module)
-    rows = models.encoded(module)
+    rows = _rows(module)
     models.train(module, rows)
     models.save(module, place / "adapter")
     return [start, _trained_tensors(module), models.logits(module, models.batch_of(module, rows))]
@@ -47,7 +52,7 @@ def trained_tensors_get_gradients(trial: Trial) -> None:
     advice = "set requires_grad in attach() on exactly what the forward pass uses"
     if not trained:
         fail("attach leaves nothing to train", "at least one parameter with requires_grad", advice)
-    still = sorted(trained - models.train(module, models.encoded(module)))
+    still = sorted(trained - models.train(module, _rows(module)))
     if still:
         what = f"{len(still)} of {len(trained)} trained tensors have no gradient, first {still[0]}"
         fail(what, "a gradient for each tensor that trains", advice)
@@ -63,7 +68,7 @@ def frozen_tensors_stay(trial: Trial) -> None:
 
     module = models.specialist(trial.plugin)
     frozen = {name: p.detach().clone() for name, p in module.named_parameters() if not p.requires_grad}
-    rows = models.encoded(module)
+    rows = _rows(module)
     models.train(module, rows)
     models.logits(module, models.batch_of(module, rows))
     now = dict(module.named_parameters())
@@ -81,14 +86,12 @@ def saves_and_loads(trial: Trial) -> None:
     """
     from tunesmith.testing import models
 
-    with TemporaryDirectory() as folder:
-        module, before = _trained(trial)
-        models.save(module, Path(folder))
-        if not list(Path(folder).rglob("*.safetensors")):
-            names = sorted(path.name for path in Path(folder).iterdir())
-            fail(f"save wrote {quoted(names)}", "a .safetensors file", "write it with safetensors.torch.save_file")
+    files, before = _saved(trial)
+    if not any(name.endswith(".safetensors") for name in files):
+        fail(f"save wrote {quoted(sorted(files))}", "a .safetensors file", "write it with safetensors.torch.save_file")
+    with _restored(files) as folder:
         fresh = models.specialist(trial.plugin, seed=2)
-        models.load(fresh, Path(folder))
+        models.load(fresh, folder)
         after = models.logits(fresh, _probe(fresh))
     if (gap := models.distance(after, before)) > SAVED_WITHIN:
         what = f"logits after save and load differ by {gap:.2g} of the largest"
@@ -104,17 +107,17 @@ def load_refuses_other_names(trial: Trial) -> None:
     from tunesmith.testing import models
 
     advice = "compare the names of file and model exactly, and raise RecipeError with the first that differs"
-    with TemporaryDirectory() as folder:
-        module, _ = _trained(trial)
-        for what, change in (("lacks one of its tensors", _fewer), ("holds one tensor more", _more)):
-            models.save(module, Path(folder))
-            if not _rewrite(Path(folder), change):
+    files, _ = _saved(trial)
+    module = models.specialist(trial.plugin)
+    for what, change in (("lacks one of its tensors", _fewer), ("holds one tensor more", _more)):
+        with _restored(files) as folder:
+            if not _rewrite(folder, change):
                 return  # `saves_and_loads` says why
             try:
-                models.load(models.specialist(trial.plugin), Path(folder))
+                models.load(module, folder)
             except Exception:  # noqa: S112  which one is the adapter's choice
                 continue
-            fail(f"a file that {what} is loaded", "an error that names the tensor", advice)
+        fail(f"a file that {what} is loaded", "an error that names the tensor", advice)
 
 
 def merges_to_the_same_answers(trial: Trial) -> None:
@@ -181,7 +184,7 @@ def _trained(trial: Trial) -> "tuple[Specialist, Tensor]":
 
     module = models.specialist(trial.plugin)
     before = models.logits(module, _probe(module))
-    models.train(module, models.encoded(module))
+    models.train(module, _rows(module))
     after = models.logits(module, _probe(module))
     if models.distance(after, before) < _MOVED:
         advice = "see `trained_tensors_get_gradients`"
@@ -189,10 +192,41 @@ def _trained(trial: Trial) -> "tuple[Specialist, Tensor]":
     return module, after
 
 
+def _saved(trial: Trial) -> "tuple[dict[str, bytes], Tensor]":
+    """The files of a trained adapter, and the logits of its model; kept for the next check of the same instance."""
+    from tunesmith.testing import models
+
+    if not _LAST or _LAST[0][0] is not trial.plugin:
+        module, logits = _trained(trial)
+        with TemporaryDirectory() as folder:
+            models.save(module, Path(folder))
+            paths = [path for path in Path(folder).rglob("*") if path.is_file()]
+            files = {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+        _LAST[:] = [(trial.plugin, files, logits)]
+    return _LAST[0][1:]
+
+
+@contextmanager
+def _restored(files: dict[str, bytes]) -> Iterator[Path]:
+    """A folder with these files."""
+    with TemporaryDirectory() as folder:
+        for name, content in files.items():
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        yield Path(folder)
+
+
+def _rows(module: "Specialist") -> "list[EncodedRow]":
+    from tunesmith.testing import models
+
+    return models.encoded(module, examples()[:6])
+
+
 def _probe(module: "Specialist") -> Any:
     from tunesmith.testing import models
 
-    return models.batch_of(module, models.encoded(module)[:5])
+    return models.batch_of(module, _rows(module))
 
 
 def _flags(module: "Specialist") -> dict[str, bool]:

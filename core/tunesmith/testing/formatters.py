@@ -221,7 +221,8 @@ def _given(function: Callable[..., None], *strategies: Any) -> None:
         suppress_health_check=list(HealthCheck),
     )
     strategy = strategies[0] if len(strategies) == 1 else _hypothesis().tuples(*strategies)
-    how(given(strategy)(lambda values: function(*values) if len(strategies) > 1 else function(values)))()
+    made: Any = given(strategy)
+    how(made(lambda values: function(*values) if len(strategies) > 1 else function(values)))()
 
 
 def _text() -> Any:

@@ -138,6 +138,8 @@ def specialist(
     module = Specialist(tiny_base(), *parts, precision="fp32")
     with seeded(seed), quiet():
         module.load()
+        if not module.adapter.switchable:
+            module.load_baseline()
     return module
 
 

@@ -1,7 +1,6 @@
 """What regularizers keep: a penalty that splits over micro-batches, and nothing left of them in evaluation."""
 
 import copy
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,8 @@ from tunesmith.testing.check import Rule, Trial, fail
 from tunesmith.testing.watch import drawn, random_states
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from torch import Tensor
 
     from tunesmith.data.encode import EncodedRow
@@ -86,8 +87,8 @@ def weight_scales_the_penalty(trial: Trial) -> None:
     if "weight" not in known:
         fail(f"the options are {', '.join(known) or 'none'}", "an option called weight", advice)
     given = {name: getattr(trial.plugin, name) for name in known}
-    values = {factor: _value(trial.cls(**{**given, "weight": factor})) for factor in (0.25, 0.5, 0.0)}
-    single, double, none = values.values()
+    make: Any = trial.cls
+    single, double, none = (_value(make(**{**given, "weight": factor})) for factor in (0.25, 0.5, 0.0))
     if abs(double - 2 * single) > _WITHIN * abs(double) + 1e-9:
         fail(f"it is {single:.6g} with weight 0.25 and {double:.6g} with 0.5", "twice as much", advice)
     if abs(none) > 1e-9:
@@ -118,8 +119,8 @@ def is_off_in_evaluation(trial: Trial) -> None:
 def penalty_leaves_no_trace(trial: Trial) -> None:
     """`penalty` leaves modes, `requires_grad` flags, weights, gradients and random states as they were.
 
-    Why: it runs between the loss and its backward pass. A module left in evaluation mode, a flag that is switched on, or
-    a draw from the global state changes all steps after it (traps 27, 45).
+    Why: it runs between the loss and its backward pass. A module left in evaluation mode, a flag that is switched
+    on, or a draw from the global state changes all steps after it (traps 27, 45).
     """
     if not _penalizes(trial):
         return
@@ -128,7 +129,7 @@ def penalty_leaves_no_trace(trial: Trial) -> None:
     module, rows = _on_model(trial.plugin)
     module.train()
     forward = module.passes(models.batch_of(module, rows))
-    _penalty(module)(forward)  # the first may load a copy of the base
+    _penalty(module)(forward)  # the first may make what it needs
     weights = {name: p.detach().clone() for name, p in module.named_parameters()}
     flags, modes = _flags(module), [m.training for m in module.modules()]
     states = random_states()
@@ -191,7 +192,7 @@ def _on_model(plugin: Regularizer | None, moved: bool = True) -> "tuple[Speciali
     rows = models.encoded(module)[:6]
     if moved:
         _move(module)
-        if given and type(plugin).prepare is not Regularizer.prepare:
+        if plugin is not None and type(plugin).prepare is not Regularizer.prepare:
             batches = (models.batch_of(module, part) for part in (rows[:3], rows[3:]))
             given[_NAME].prepare(module.passes(batch, perturbed=False) for batch in batches)
     return module, rows
@@ -204,7 +205,7 @@ def _move(module: "Specialist") -> None:
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in module.network.parameters():
-            parameter += 0.02 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
 
 
 def _penalty(module: "Specialist") -> Any:
