@@ -138,7 +138,11 @@ def told(error: BaseException) -> str:
 
 def _crash(trial: Trial, error: BaseException) -> tuple[str, str, str]:
     found = f"{trial.name} failed with {told(error)}{_place(trial.cls, error)}"
-    return found, "no exception but those that its interface names", "mend it there; the traceback is pytest's to show"
+    return (
+        found,
+        "no exception but those that its interface names",
+        "mend it there; under pytest, the check shows the traceback",
+    )
 
 
 def _place(cls: type, error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def format_is_pure(trial: Trial) -> None:
 
     def one(row: dict[str, Any]) -> None:
         before = copy.deepcopy(row)
-        found = [_outcome(trial.plugin.format, row), _outcome(trial.plugin.question, row)]
+        found = [_outcome(trial.plugin.format, row, in_place=True), _outcome(trial.plugin.question, row, in_place=True)]
         if not same(row, before):
             fail(f"the row {quoted(before)} became {quoted(row)}", "the row as it was", advice)
         seen.append((before, found))
@@ -150,10 +150,10 @@ def question_agrees_with_format(trial: Trial) -> None:
             fail(what, "the same where the row has its answer", "call format where the answer is there")
 
 
-def _outcome(method: Callable[[Mapping[str, Any]], Any], row: Mapping[str, Any]) -> Any:
-    """The example, or what was raised."""
+def _outcome(method: Callable[[Mapping[str, Any]], Any], row: Mapping[str, Any], in_place: bool = False) -> Any:
+    """The example, or what was raised; of a copy of the row unless it is to be seen what becomes of it."""
     try:
-        return method(row)
+        return method(row if in_place else copy.deepcopy(row))
     except Exception as error:
         return error
 
@@ -195,7 +195,19 @@ def _any_rows(trial: Trial, one: Callable[[dict[str, Any]], None]) -> None:
             st.sets(st.sampled_from(names), max_size=2),
         )
         rows = st.one_of(rows, changed, fewer)
+    for row in _plainly_wrong(known, names):
+        one(row)
     _given(lambda row: one(copy.deepcopy(row)), rows)
+
+
+def _plainly_wrong(known: list[dict[str, Any]], names: list[str]) -> Iterator[dict[str, Any]]:
+    """Readable rows with one column lost, or with what columns often hold instead; and a column alone."""
+    values = (*CANDIDATES, None, "", " ", 0, False, [], {}, [None])
+    for name in names:
+        for row in [{}, *(row for row in known[:3] if name in row)]:
+            yield {other: copy.deepcopy(value) for other, value in row.items() if other != name}
+            for value in values:
+                yield copy.deepcopy({**row, name: value})
 
 
 def _hypothesis() -> Any:

@@ -73,16 +73,20 @@ def examples() -> list[Example]:
     ]
 
 
-def samples(columns: Sequence[str] = (), gold: Sequence[Any] = ("",)) -> list[Sample]:
-    """Samples whose outputs are right, wrong, empty and odd.
+def samples(columns: Sequence[str] = (), gold: Sequence[Any] = ("",), odd: bool = False) -> list[Sample]:
+    """Samples whose outputs are right and wrong.
 
     Args:
         columns: Columns that the evaluator reads.
         gold: Values of these columns, in turn.
+        odd: Whether outputs and references are empty, very long, and of characters that nobody expects, instead.
     """
-    outputs = [(ANSWERS[at % 4], ANSWERS[at % 4 if at % 3 else (at + 1) % 4]) for at in range(12)]
-    outputs += [(ANSWERS[0], text) for text in ODD_TEXTS] + [(text, ANSWERS[1]) for text in ODD_TEXTS[:9]]
-    outputs += [("", ""), (ANSWERS[2].upper(), ANSWERS[2])]
+    outputs = [(ANSWERS[at % 4], ANSWERS[at % 4 if at % 3 else (at + 1) % 4]) for at in range(20)]
+    outputs += [(ANSWERS[2].upper(), ANSWERS[2]), (ANSWERS[1], QUESTIONS[1]), (QUESTIONS[0], ANSWERS[0])]
+    if odd:
+        outputs = (
+            [(ANSWERS[0], text) for text in ODD_TEXTS] + [(text, ANSWERS[1]) for text in ODD_TEXTS[:9]] + [("", "")]
+        )
     values = cycle(gold)
     made = []
     for at, (reference, output) in enumerate(outputs):

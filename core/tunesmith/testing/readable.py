@@ -1,5 +1,6 @@
 """Rows that a formatter reads, found by asking: it names the field that it misses, and gets a value for it."""
 
+import copy
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +56,7 @@ def formatted(trial: Trial, row: Mapping[str, Any]) -> Example:
     Raises:
         RowError: It cannot read the row, or makes nothing of it.
     """
-    example: Example = trial.plugin.format(row)
+    example: Example = trial.plugin.format(copy.deepcopy(row))
     check_content(example)
     return example
 
@@ -73,7 +74,7 @@ def named_fields(trial: Trial) -> set[str]:
     """Columns that the formatter asks for by name in its refusals."""
     found: set[str] = set()
     for row in ({}, *(dict.fromkeys(row) for row in readable_rows(trial)[:1])):
-        if isinstance(error := refusal(trial.plugin.format, row), RowError):
+        if isinstance(error := refusal(trial.plugin.format, dict(row)), RowError):
             found.add(root(error.field, row))
     return found - {""}
 

@@ -129,14 +129,14 @@ def penalty_leaves_no_trace(trial: Trial) -> None:
     module, rows = _on_model(trial.plugin)
     module.train()
     forward = module.passes(models.batch_of(module, rows))
-    _penalty(module)(forward)  # the first may make what it needs
     weights = {name: p.detach().clone() for name, p in module.named_parameters()}
-    flags, modes = _flags(module), [m.training for m in module.modules()]
+    flags, modes = _flags(module), [m.training for m in module.network.modules()]
+    _penalty(module)(forward)  # the first may make what it needs, by random numbers
     states = random_states()
     _penalty(module)(forward)
     found = {
         "the random state of " + " and ".join(drawn(states)): bool(drawn(states)),
-        "the mode of modules": modes != [m.training for m in module.modules()],
+        "the mode of modules": modes != [m.training for m in module.network.modules()],
         "requires_grad flags": flags != _flags(module),
         "weights": any(not bool((p == weights[n]).all()) for n, p in module.named_parameters()),
         "gradients": any(p.grad is not None for p in module.parameters()),

@@ -99,7 +99,8 @@ def _value(module: Specialist, make: Make, rows: Sequence[EncodedRow]) -> tuple[
     """Value, gradient in one vector, and unit of the term over one micro-batch."""
     module.zero_grad(set_to_none=True)
     term = make(module.passes(batch_of(module, rows), perturbed=False))
-    term.sum.backward()  # type: ignore[no-untyped-call]
+    if term.sum.requires_grad:
+        term.sum.backward()  # type: ignore[no-untyped-call]
     parts: list[Any] = []
     for parameter in module.parameters():
         if parameter.requires_grad:

@@ -1,0 +1,355 @@
+"""Plugins that each break one rule of the kit, and no other: objectives, adapters, regularizers."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tunesmith import Adapter, Encoded, Example, Forward, Objective, Regularizer, Renderer, RowError, Term
+
+
+class _Learn(Objective):
+    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
+        if example.segments:
+            return [self.changed(renderer.text([(s.text, s.weight) for s in example.segments]), example, renderer)]
+        if not example.messages:
+            raise RowError("messages", "is empty")
+        return [self.changed(renderer.conversation(example.messages, example.tools), example, renderer)]
+
+    def changed(self, encoded: Encoded, example: Example, renderer: Any) -> Encoded:
+        return encoded
+
+    def loss(self, forward: Forward) -> Term:
+        return Term(self.summed(forward), "token")
+
+    def summed(self, forward: Forward, **options: Any) -> Any:
+        from torch.nn.functional import cross_entropy
+
+        def term(chunk: Any) -> Any:
+            return cross_entropy(forward.head(chunk.hidden), chunk.targets, reduction="none", **options) @ chunk.weights
+
+        return forward.total(term)
+
+
+class NamesNoShape(_Learn):
+    """Learns conversations."""
+
+    breaks = "encodes_some_shape"
+
+    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
+        return [renderer.conversation((example.messages[0], example.messages[-1]))]
+
+
+class WeighsOneLess(_Learn):
+    """Learns conversations."""
+
+    breaks = "one_weight_a_token"
+
+    def changed(self, encoded: Encoded, example: Example, renderer: Any) -> Encoded:
+        return replace(encoded, weights=encoded.weights[1:])
+
+
+class LearnsTheFirst(_Learn):
+    """Learns conversations."""
+
+    breaks = "first_token_weighs_nothing"
+
+    def changed(self, encoded: Encoded, example: Example, renderer: Any) -> Encoded:
+        return replace(encoded, weights=(1.0, *encoded.weights[1:]))
+
+
+class LearnsNoTexts(_Learn):
+    """Learns conversations."""
+
+    breaks = "supervises_every_example"
+
+    def changed(self, encoded: Encoded, example: Example, renderer: Any) -> Encoded:
+        return replace(encoded, weights=(0.0,) * len(encoded.ids)) if example.segments else encoded
+
+
+class CutsByItself(_Learn):
+    """Learns conversations."""
+
+    breaks = "leaves_cutting_to_the_core"
+
+    def changed(self, encoded: Encoded, example: Example, renderer: Any) -> Encoded:
+        if len(encoded.ids) <= 512:
+            return encoded
+        end = renderer.tokenizer.eos_token_id
+        return Encoded((*encoded.ids[:511], end), (*encoded.weights[:511], 1.0))
+
+
+class MasksThePad(_Learn):
+    """Learns conversations."""
+
+    breaks = "trains_the_end_token"
+
+    def changed(self, encoded: Encoded, example: Example, renderer: Any) -> Encoded:
+        pad = renderer.tokenizer.pad_token_id
+        pairs = zip(encoded.ids, encoded.weights, strict=True)
+        return replace(encoded, weights=tuple(0.0 if token == pad else weight for token, weight in pairs))
+
+
+class ReturnsAVector(_Learn):
+    """Learns conversations."""
+
+    breaks = "loss_is_a_term"
+
+    def loss(self, forward: Forward) -> Term:
+        return Term(self.summed(forward)[None], "token")
+
+
+class TakesTheMean(_Learn):
+    """Learns conversations."""
+
+    breaks = "loss_adds_up"
+
+    def loss(self, forward: Forward) -> Term:
+        return Term(self.summed(forward) / max(1, len(forward.supervised)), "token")
+
+
+class DividesByNothing(_Learn):
+    """Learns conversations."""
+
+    breaks = "loss_of_nothing_is_finite"
+
+    def loss(self, forward: Forward) -> Term:
+        number = forward.weights.sum()
+        return Term(self.summed(forward) / number * number, "token")
+
+
+class IgnoresTheEnd(_Learn):
+    """Learns conversations."""
+
+    breaks = "loss_follows_the_weights"
+
+    def loss(self, forward: Forward) -> Term:
+        pad = forward._passes.model.config.pad_token_id  # type: ignore[attr-defined]
+        return Term(self.summed(forward, ignore_index=-100 if pad is None else pad), "token")
+
+
+class _Last(Adapter):
+    switchable = False
+
+    def attach(self, model: Any) -> Any:
+        model.requires_grad_(requires_grad=False)
+        model.model.layers[-1].requires_grad_(requires_grad=True)
+        return model
+
+    def save(self, model: Any, directory: Path) -> None:
+        from safetensors.torch import save_file
+
+        save_file({n: p.detach().clone() for n, p in self.kept(model).items()}, directory / "last.safetensors")
+
+    def load(self, model: Any, directory: Path) -> None:
+        from safetensors.torch import load_file
+
+        found, own = load_file(directory / "last.safetensors"), self.kept(model)
+        if found.keys() != own.keys():
+            raise ValueError(f"other names: {found.keys() ^ own.keys()}")
+        self.put(found, own)
+
+    def put(self, found: Any, own: Any) -> None:
+        for name, tensor in found.items():
+            own[name].data.copy_(tensor)
+
+    def kept(self, model: Any) -> dict[str, Any]:
+        return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+class TrainsNothing(_Last):
+    """Trains the last layer, and a scale that nothing uses."""
+
+    breaks = "trained_tensors_get_gradients"
+
+    def attach(self, model: Any) -> Any:
+        import torch
+
+        model = super().attach(model)
+        model.register_parameter("scale", torch.nn.Parameter(torch.ones(2)))
+        return model
+
+
+class MovesTheBase(_Last):
+    """Trains the last layer."""
+
+    breaks = "frozen_tensors_stay"
+
+    def after_step(self, model: Any, step: int) -> None:
+        model.model.embed_tokens.weight.data[2] += 1.0  # the pad token's, which no row holds
+
+
+class ForgetsNorms(_Last):
+    """Trains the last layer."""
+
+    breaks = "saves_and_loads"
+
+    def kept(self, model: Any) -> dict[str, Any]:
+        return {name: p for name, p in super().kept(model).items() if "mlp" not in name}
+
+
+class LoadsWhatFits(_Last):
+    """Trains the last layer."""
+
+    breaks = "load_refuses_other_names"
+
+    def load(self, model: Any, directory: Path) -> None:
+        from safetensors.torch import load_file
+
+        found, own = load_file(directory / "last.safetensors"), self.kept(model)
+        self.put({name: tensor for name, tensor in found.items() if name in own}, own)
+
+
+class RoundsTheMerge(_Last):
+    """Trains the last layer."""
+
+    breaks = "merges_to_the_same_answers"
+
+    def merge(self, model: Any) -> Any:
+        for parameter in self.kept(model).values():
+            parameter.data = (parameter.data * 8).round() / 8
+        return model
+
+
+class CannotBeSwitchedOff(_Last):
+    """Trains the last layer."""
+
+    breaks = "without_is_the_base"
+    switchable = True
+
+
+class LeavesFlagsOn(_Last):
+    """Trains the last layer."""
+
+    breaks = "without_is_the_base"
+
+    def without(self, model: Any) -> Any:
+        from contextlib import ExitStack
+
+        stack = ExitStack()
+        stack.callback(model.requires_grad_, requires_grad=True)
+        return stack
+
+
+class _Small(Regularizer):
+    def __init__(self, weight: float = 0.1) -> None:
+        self.weight = weight
+
+    def penalty(self, forward: Forward) -> Term | None:
+        return Term(self.weight * self.summed(forward), "token")
+
+    def summed(self, forward: Forward) -> Any:
+        return forward.hidden[forward.supervised].float().square().mean(-1).sum()
+
+
+class DoesNothing(Regularizer):
+    """Keeps states small."""
+
+    breaks = "does_something"
+
+
+class IsDetached(_Small):
+    """Keeps states small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "does_something"
+
+    def penalty(self, forward: Forward) -> Term | None:
+        return Term(self.weight * self.summed(forward).detach(), "token")
+
+
+class AveragesTokens(_Small):
+    """Keeps states small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "penalty_adds_up"
+
+    def penalty(self, forward: Forward) -> Term | None:
+        return Term(self.weight * self.summed(forward) / max(1, len(forward.supervised)), "token")
+
+
+class AveragesNothing(_Small):
+    """Keeps states small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "penalty_of_nothing_is_finite"
+
+    def penalty(self, forward: Forward) -> Term | None:
+        states = forward.hidden[forward.supervised]
+        return Term(self.weight * states.square().mean() * len(states), "token")
+
+
+class SquaresTheWeight(_Small):
+    """Keeps states small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "weight_scales_the_penalty"
+
+    def penalty(self, forward: Forward) -> Term | None:
+        return Term(self.weight**2 * self.summed(forward), "token")
+
+
+class LeavesAHook(_Small):
+    """Keeps states small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "is_off_in_evaluation"
+
+    def setup(self, model: Any) -> None:
+        model.model.embed_tokens.register_forward_hook(lambda _module, _inputs, output: output * 1.5)
+
+
+class DrawsGlobally(_Small):
+    """Keeps states small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "penalty_leaves_no_trace"
+
+    def penalty(self, forward: Forward) -> Term | None:
+        import torch
+
+        torch.rand(1)
+        return super().penalty(forward)
+
+
+class StaysInEvaluation(_Small):
+    """Keeps states small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "penalty_leaves_no_trace"
+
+    def penalty(self, forward: Forward) -> Term | None:
+        forward._passes.network.eval()  # type: ignore[attr-defined]
+        return super().penalty(forward)
+
+
+class DrawsByPlace(Regularizer):
+    """Noise on embeddings."""
+
+    breaks = "perturb_depends_on_the_row_alone"
+
+    def perturb(self, embeddings: Any, batch: Any) -> Any:
+        import torch
+
+        noise = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(1))
+        return embeddings + 0.1 * noise
