@@ -4,7 +4,6 @@ Loaded as `--plugin FILE` loads a user's own; the name of the rule stands in `br
 """
 
 import math
-import os
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -115,7 +114,7 @@ class TakesAnything(_Words):
 
     breaks = "options_are_typed"
 
-    def __init__(self, how: dict[str, Any] = {}) -> None:
+    def __init__(self, how: dict[str, Any] | None = None) -> None:
         self.how = how
 
 
@@ -200,7 +199,7 @@ class MakesAFolder(_Words):
     breaks = "writes_only_where_told"
 
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
-        os.makedirs(f"{os.getcwd()}/cache", exist_ok=True)
+        (Path.cwd() / "cache").mkdir(exist_ok=True)
         return super().measure(samples)
 
 
@@ -361,6 +360,17 @@ class QuotesTheRow(_Text):
     def format(self, row: Mapping[str, Any]) -> Example:
         if not isinstance(row.get("text", ""), str):
             raise RowError("text", f"is {row['text']!r}", row)
+        return super().format(row)
+
+
+class TellsTheColumns(_Text):
+    """Text."""
+
+    breaks = "refusals_hold_no_text"
+
+    def format(self, row: Mapping[str, Any]) -> Example:
+        if "text" not in row:
+            raise RowError("text", f"is missing; there are {', '.join(row)}")
         return super().format(row)
 
 

@@ -79,6 +79,23 @@ def test_a_description_of_an_outside_class_says_where_it_comes_from(command: Com
     assert "How many layers train, counted from the end." in " ".join(shown.split())
 
 
+@pytest.mark.slow
+def test_a_whole_package_keeps_the_contract(command: Command) -> None:
+    ran = command("plugins", "check", "acme-tunesmith", packages=("acme-tunesmith",))
+    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout + ran.stderr
+    *plugins, summary = ran.stdout.splitlines()
+    assert [line.split()[0] for line in plugins] == [*NAMES.values(), "ExactMatch"]
+    assert summary.startswith("8 plugins, ")
+    assert summary.endswith(" checks: all passed")
+
+
+def test_a_package_that_does_not_load_cannot_be_checked(command: Command) -> None:
+    ran = command("plugins", "check", "broken-tunesmith")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    reason = "ModuleNotFoundError: No module named 'a_library_that_is_not_installed'"
+    assert ran.stderr == f"broken-tunesmith 0.3.1 failed to load: {reason}\n"
+
+
 @pytest.mark.parametrize("kind", sorted(NAMES))
 def test_each_kind_can_be_described(command: Command, kind: str) -> None:
     ran = command("plugins", "describe", NAMES[kind], "--kind", kind, packages=("acme-tunesmith",))

@@ -118,14 +118,16 @@ def keeps_unread_columns(trial: Trial) -> None:
 def refusals_hold_no_text(trial: Trial) -> None:
     """A RowError's field and reason never hold text of the row.
 
-    Why: they end in `rejected.jsonl`, on screens and in logs, where rows before anonymisation must not be. Names
-    of columns are given as `columns`, which is shown and not stored.
+    Why: they end in `rejected.jsonl`, on screens and in logs, where rows before anonymisation must not be. Names of
+    other columns are text too: of a file without a header they are its first row. They are given as `columns`, which
+    is shown and not stored.
     """
     texts = (MARK, f" {MARK}\n", f'{{"a": "{MARK}"}}', f"[{MARK}")
     marked: list[Any] = [*texts, [MARK], [[MARK]], {"role": MARK, "content": MARK}, [{"role": MARK, "content": MARK}]]
     marked += [[{"from": MARK, "value": MARK}], [{"role": "user", "content": [MARK, 1]}], {"a": {"b": MARK}}]
     known = readable_rows(trial)
     rows: list[dict[str, Any]] = [dict.fromkeys(named_fields(trial), value) for value in marked]
+    rows += [{MARK: 1}, *({MARK: 1, name: None} for name in named_fields(trial))]
     for row in known[:8]:
         rows += [{**row, name: value} for name in row for value in marked]
         rows += [{**row, name: broken} for name in row for broken in _broken(row[name])]

@@ -24,7 +24,7 @@ class Ticket(Formatter):
         """
         for field in ("subject", "body", "resolution"):
             if not isinstance(row.get(field), str):
-                raise RowError(field, f"is no text; columns: {', '.join(row)}")
+                raise RowError(field, "is no text", row)
         asked = "\n".join(part for part in (self.greeting, row["subject"], row["body"]) if part)
         extras = {k: v for k, v in row.items() if k not in ("subject", "body", "resolution")}
         return Example(messages=(Message("user", asked), Message("assistant", row["resolution"])), extras=extras)
