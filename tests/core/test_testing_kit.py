@@ -279,6 +279,7 @@ def test_given_rows_must_be_readable(mine: list[str], folder: Path, capsys: pyte
         (["tunesmth"], "no plugin and no package is called tunesmth; did you mean tunesmith?\n"),
         (["Words", "--kind", "audit"], "no plugin of kind audit and no package is called Words\n"),
         (["Words", "--rows", "x.jsonl"], "--rows x.jsonl: only formatters read rows, and none is checked\n"),
+        (["tunesmith", "--rows", "x.jsonl"], "--rows x.jsonl: only formatters read rows, and name the one that reads"),
         (["Hidden", "--rows", "x.jsonl"], "--rows x.jsonl: there is no such file\n"),
         (["--kind", "audit"], "lightning-cli plugins check: say which: the name of a plugin or package"),
     ],

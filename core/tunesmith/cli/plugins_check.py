@@ -46,19 +46,20 @@ def add(verbs: Any) -> None:
     check.add_argument("name", metavar="NAME|PACKAGE", nargs="?", help="a plugin's name or dotted path, or a package")
     check.add_argument("--kind", choices=list(BASES), metavar="KIND", help=f"only this kind: {', '.join(BASES)}")
     check.add_argument("--plugin", type=Path, action="append", default=[], metavar="FILE", help="a file of your own")
-    check.add_argument("--rows", type=Path, metavar="FILE", help="rows that the formatters read, such as yours")
+    check.add_argument("--rows", type=Path, metavar="FILE", help="rows that the formatter reads, such as yours")
     check.add_argument("--json", action="store_true", help="plain data instead of text")
     check.set_defaults(action=_check, parser=check)
 
 
 def _check(arguments: Any, catalog: Catalog) -> int:
     entries = _chosen(arguments, catalog)
-    formatters = any(entry.kind == "formatter" for entry in entries)
+    formatters = [entry.name for entry in entries if entry.kind == "formatter"]
     if formatters and find_spec("hypothesis") is None:
         msg = f"{_PROG}: formatters are tried on made-up rows, which needs hypothesis: pip install 'tunesmith[testing]'"
         raise RecipeError(msg)
-    if arguments.rows is not None and not formatters:
-        msg = f"--rows {arguments.rows}: only formatters read rows, and none is checked"
+    if arguments.rows is not None and len(formatters) != 1:
+        which = f"name the one that reads these: {', '.join(formatters)}" if formatters else "none is checked"
+        msg = f"--rows {arguments.rows}: only formatters read rows, and {which}"
         raise RecipeError(msg)
     rows = _rows(arguments.rows) if arguments.rows is not None else []
     outcomes = []

@@ -141,6 +141,9 @@ def merges_to_the_same_answers(trial: Trial) -> None:
     with torch.no_grad(), plain_attention(merged):
         rows = [batch.input_ids[a:b][None] for a, b in pairwise(limits)]
         after = torch.cat([merged(input_ids=row).logits[0] for row in rows]).float()
+    if after.shape != before.shape:
+        advice = "raise RecipeError where there is no plain model of the same answers"
+        fail(f"the merged model gives logits {list(after.shape)}", f"{list(before.shape)}, as before", advice)
     if (gap := models.distance(after, before)) > MERGED_WITHIN:
         what = f"logits of the merged model differ by {gap:.2g} of the largest"
         advice = "fold every update in at full precision, or raise RecipeError where the base cannot hold it"

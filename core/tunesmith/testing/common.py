@@ -10,7 +10,7 @@ from tunesmith.testing.argument import Argument, UsedError
 from tunesmith.testing.check import Rule, Trial, fail, quoted, told
 from tunesmith.testing.fresh import heavy_imports
 from tunesmith.testing.recipe import through_a_recipe
-from tunesmith.testing.same import same
+from tunesmith.testing.same import same, state_of
 from tunesmith.testing.watch import worked
 
 _STORES = "self.<option> = <option> for each option, and nothing else"
@@ -35,7 +35,7 @@ def constructor_only_stores(trial: Trial) -> None:
             fail(f"__init__ does something with its arguments: {told(error)}", _STORES, advice)
     if work:
         fail(f"__init__ works: {work[0]}", _STORES, advice)
-    held = vars(plugin) if hasattr(plugin, "__dict__") else {}
+    held = state_of(plugin)
     for name, argument in given.items():
         if getattr(plugin, name, None) is not argument:
             what = f"holds {quoted(getattr(plugin, name))}" if hasattr(plugin, name) else "does not exist"
@@ -122,8 +122,8 @@ def can_be_pickled(trial: Trial) -> None:
         back = pickle.loads(pickle.dumps(trial.plugin))  # noqa: S301  our own bytes
     except Exception as error:
         fail(f"pickling fails with {told(error)}", expected, advice, error)
-    if type(back) is not trial.cls or not same(vars(trial.plugin), vars(back)):
-        fail(f"{quoted(vars(trial.plugin))} came back as {quoted(vars(back))}", expected, advice)
+    if type(back) is not trial.cls or not same(state_of(trial.plugin), state_of(back)):
+        fail(f"{quoted(state_of(trial.plugin))} came back as {quoted(state_of(back))}", expected, advice)
 
 
 def survives_a_recipe(trial: Trial) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from tunesmith.evaluation.measure import Measure, Sample
 from tunesmith.testing import material
 from tunesmith.testing.check import Rule, Trial, fail, quoted, told
-from tunesmith.testing.same import same
+from tunesmith.testing.same import same, state_of
 
 # Gold values to try where an evaluator reads columns; the first that it takes are used.
 _GOLD: tuple[Sequence[Any], ...] = (
@@ -162,12 +162,12 @@ def leaves_samples_as_they_are(trial: Trial) -> None:
     Why: all evaluators of a recipe see the same samples, and the base's are measured after the tuned model's.
     """
     given = _samples(trial)
-    before, options = copy.deepcopy(given), copy.deepcopy(vars(trial.plugin))
+    before, options = copy.deepcopy(given), copy.deepcopy(state_of(trial.plugin))
     trial.plugin.measure(given)
     changed = next((a for a, b in zip(before, given, strict=True) if not same(a, b)), None)
     if changed is not None:
         fail(f"measure changes {changed.id}", "samples as they were", "copy `extras` before changing it")
-    if not same(options, vars(trial.plugin)):
+    if not same(options, state_of(trial.plugin)):
         fail("measure changes the evaluator's attributes", "options as they were", "keep results in local variables")
 
 

@@ -7,6 +7,13 @@ from pathlib import Path
 from typing import Any
 
 
+def state_of(plugin: object) -> dict[str, Any]:
+    """The attributes of an object, whether it keeps them in a map or in slots."""
+    slots = [name for cls in type(plugin).__mro__ for name in getattr(cls, "__slots__", ())]
+    found = {name: getattr(plugin, name) for name in slots if name != "__weakref__" and hasattr(plugin, name)}
+    return found | dict(getattr(plugin, "__dict__", {}))
+
+
 def same(one: Any, two: Any) -> bool:
     """Equal in every part: nan equals nan, a tensor or array equals one of the same numbers, a path its absolute form.
 
@@ -29,5 +36,5 @@ def same(one: Any, two: Any) -> bool:
         return bool(one == two)
     if dataclasses.is_dataclass(one):
         return all(same(getattr(one, f.name), getattr(two, f.name)) for f in dataclasses.fields(one) if f.compare)
-    plain = getattr(type(one), "__eq__", None) is vars(object)["__eq__"] and hasattr(one, "__dict__")
-    return same(vars(one), vars(two)) if plain else bool(one == two)
+    plain = getattr(type(one), "__eq__", None) is vars(object)["__eq__"]
+    return same(state_of(one), state_of(two)) if plain else bool(one == two)
