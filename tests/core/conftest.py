@@ -1,14 +1,12 @@
 """A tiny base, a tiny recipe, and the command run on it; for tests that go through the door that a user takes."""
 
 import csv
-import importlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-TOKENIZER = Path(__file__).parents[2] / "plugins/tunesmith_plugins/bases/tiny-mistral"
-_THINGS = ("lamp", "door", "pump", "fan", "gate", "belt", "valve", "bell")
-_STATES = ("is on", "is off", "is hot", "is cold", "is stuck", "is loud")
+from tunesmith.testing.runner import isolated
+from tunesmith.testing.tiny import make_base, make_rows, merged, tiny_recipe, write_rows
+
 # Lightning starts a script again for each further process, with the same arguments.
 _CALL = """
 import importlib.util, sys
@@ -63,40 +61,7 @@ def call_apart(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subpro
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Mistral of two layers and 64 wide, with the embedded base's tokenizer and chat template."""
-    import torch
-    import transformers
-
-    directory = tmp_path_factory.mktemp("tiny-base")
-    config = transformers.MistralConfig(
-        vocab_size=4096,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        transformers.MistralForCausalLM(config).save_pretrained(directory)
-    transformers.AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(directory)
-    return directory
-
-
-def make_rows(count: int) -> list[dict[str, Any]]:
-    """Notes with what has to be said about them; no two alike."""
-    draw = random.Random(3)
-    rows = []
-    for number in range(count):
-        thing, state = draw.choice(_THINGS), draw.choice(_STATES)
-        rows.append({"prompt": f"Report {number}: the {thing} {state}.", "completion": f"{thing} {state}"})
-    return rows
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
-    """One JSON object a line."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return make_base(tmp_path_factory.mktemp("tiny-base"))
 
 
 @dataclass(frozen=True)
@@ -179,51 +144,16 @@ class Bench:
         return whole
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Maps key by key, all else replaced; None removes."""
-    out = dict(below)
-    for key, value in above.items():
-        if value is None:
-            out.pop(key, None)
-        elif isinstance(value, Mapping) and isinstance(out.get(key), Mapping):
-            out[key] = merged(out[key], value)
-        else:
-            out[key] = value
-    return out
-
-
-def tiny_recipe(base: Path) -> dict[str, Any]:
-    """A recipe that trains LoRA on `rows.jsonl` in seconds."""
-    return {
-        "seed_everything": 1,
-        "model": {
-            "base": str(base),
-            "objective": "NextToken",
-            "precision": "fp32",  # on any processor, in processes of their own as well
-            "adapter": {"class_path": "LoRA", "init_args": {"rank": 4, "alpha": 8}},
-            "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01}},
-        },
-        "data": {
-            "sources": {"notes": {"path": "rows.jsonl", "formatter": "PromptCompletion"}},
-            "split": {"train": 0.6, "validation": 0.2, "test": 0.2},
-            "batch_size": 4,
-        },
-        "generation": {"max_new_tokens": 4},
-        "evaluators": {"perplexity": "Perplexity", "exact": "ExactMatch"},
-        "trainer": {"max_steps": 4, "accelerator": "cpu", "log_every_n_steps": 1},
-    }
-
-
 @pytest.fixture
 def bench(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Bench:
+) -> Iterator[Bench]:
     """Sixty rows and a recipe in a folder of its own, at 80 columns."""
-    _enter(tmp_path, monkeypatch)
-    write_rows(tmp_path / "rows.jsonl", make_rows(60))
-    made = Bench(tmp_path, tiny_recipe(tiny_base), capsys.readouterr)
-    made.write()
-    return made
+    with isolated(tmp_path, monkeypatch):
+        write_rows(tmp_path / "rows.jsonl", make_rows(60))
+        made = Bench(tmp_path, tiny_recipe(tiny_base), capsys.readouterr)
+        made.write()
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -234,8 +164,7 @@ def trained_folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("trained")
     write_rows(folder / "rows.jsonl", make_rows(150))
     Bench(folder, tiny_recipe(tiny_base), lambda: None).write()
-    with pytest.MonkeyPatch.context() as patch:
-        _enter(folder, patch)
+    with pytest.MonkeyPatch.context() as patch, isolated(folder, patch):
         assert main(["fit", "--config", "tiny.yaml"]) == 0
     return folder
 
@@ -243,19 +172,8 @@ def trained_folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def trained(
     trained_folder: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Bench:
+) -> Iterator[Bench]:
     """That folder, shared by tests that only read its run."""
-    _enter(trained_folder, monkeypatch)
-    capsys.readouterr()
-    return Bench(trained_folder, tiny_recipe(tiny_base), capsys.readouterr)
-
-
-def _enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.chdir(folder)
-    patch.setenv("COLUMNS", "80")
-    # set first: else what a command sets in the test would stay there for all tests after it
-    patch.setenv("TUNESMITH_RUN_DIRECTORY", "")
-    patch.delenv("TUNESMITH_RUN_DIRECTORY")
-    # the command seals jsonargparse for its process, which is that of all tests here
-    settings = importlib.import_module("jsonargparse._common").parsing_settings
-    patch.setitem(settings, "import_path_verdicts", dict(settings["import_path_verdicts"]))
+    with isolated(trained_folder, monkeypatch):
+        capsys.readouterr()
+        yield Bench(trained_folder, tiny_recipe(tiny_base), capsys.readouterr)
