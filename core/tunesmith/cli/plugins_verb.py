@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tunesmith.cli import plugins_check
+from tunesmith.cli import plugins_check, plugins_new
 from tunesmith.cli.options import Parser, choose
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
@@ -39,6 +39,7 @@ def run(words: Sequence[str]) -> int:
     one = verbs.add_parser("describe", help="a plugin's options, types, defaults and documentation")
     one.add_argument("name", metavar="NAME", help="its name in a recipe, or its dotted path")
     plugins_check.add(verbs)
+    plugins_new.add(verbs)
     for sub in (listing, one):
         sub.add_argument("--kind", choices=list(BASES), metavar="KIND", help=f"only this kind: {', '.join(BASES)}")
         sub.add_argument("--json", action="store_true", help="plain data instead of a table")

@@ -1,0 +1,1 @@
+"""Writes new plugin packages. `templates/` holds their files, as they are for a class called `MyPlugin`."""
