@@ -6,11 +6,23 @@
     def test_my_plugins_keep_the_contract(check):
         check()
 
+`RecipeRunner` is what the fixture `recipe_runner` of `tunesmith.testing.pytest` gives: it runs recipes in a test.
+
 Importing it loads neither torch nor pytest nor hypothesis; the extra `tunesmith[testing]` brings the latter two.
 """
 
 from tunesmith.testing.check import Check, CheckFailedError, MissingExtraError
 from tunesmith.testing.checks import checks_for
+from tunesmith.testing.outcome import Outcome
 from tunesmith.testing.parametrize import parametrize_with_checks
+from tunesmith.testing.runner import RecipeRunner
 
-__all__ = ["Check", "CheckFailedError", "MissingExtraError", "checks_for", "parametrize_with_checks"]
+__all__ = [
+    "Check",
+    "CheckFailedError",
+    "MissingExtraError",
+    "Outcome",
+    "RecipeRunner",
+    "checks_for",
+    "parametrize_with_checks",
+]

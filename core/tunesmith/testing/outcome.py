@@ -88,7 +88,7 @@ def _models(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,18 +1,20 @@
 """Fixtures that run a recipe with your plugin in a test, as a user would; no subprocess, no network.
 
-In a test module, or in the `conftest.py` at the top:
+In a test module (or the topmost `conftest.py`):
+
+    from tunesmith.testing import RecipeRunner
 
     pytest_plugins = ["tunesmith.testing.pytest"]
 
-    def test_answers_are_measured(recipe_runner: RecipeRunner) -> None:
-        recipe_runner.recipe(evaluators={"mine": "MyMetric"}, success={"mine/share": {"at_least": 0.1}})
+    def test_short_answers_fail_success(recipe_runner: RecipeRunner) -> None:
+        recipe_runner.recipe(evaluators={"mine": "MyMetric"}, success={"mine/share": {"at_least": 0.9}})
         recipe_runner.done("fit")
         tested = recipe_runner.done("test", code=3)
-        assert tested.measures["mine/share"]["tuned"] < 0.1
+        assert tested.measures["mine/share"]["tuned"] < 0.9
 
 The plugin is found as anywhere else: its package has to be installed (`pip install -e .`), or its file named
-(`recipe_runner.done("fit", "--plugin", "my_metric.py")`). The first command of a session loads torch, some seconds;
-after that `fit` and `test` of the tiny recipe take about a second each.
+(`recipe_runner.done("fit", "--plugin", str(file))`). The first command of a session loads torch, which takes seconds;
+after that, a `fit` or `test` of the tiny recipe takes about one.
 """
 
 from collections.abc import Iterator
@@ -20,11 +22,9 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.testing.outcome import Outcome
 from tunesmith.testing.runner import RecipeRunner, isolated
 from tunesmith.testing.tiny import make_base, make_rows, tiny_recipe
 
-__all__ = ["Outcome", "RecipeRunner", "recipe_runner", "tiny_base"]
 _ROWS = 60
 
 

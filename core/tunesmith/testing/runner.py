@@ -3,18 +3,22 @@
 import importlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pytest
 import yaml
 
 from tunesmith.cli.main import TRAINER_VERBS, main
 from tunesmith.testing.outcome import Outcome, look
 from tunesmith.testing.tiny import merged, write_rows
+
+if TYPE_CHECKING:
+    import pytest
 
 _NAME = "recipe"
 _RUN = re.compile(r"^run (.+)$", re.MULTILINE)
@@ -33,7 +37,7 @@ class Said(Protocol):
 
 
 @contextmanager
-def isolated(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
+def isolated(folder: Path, patch: "pytest.MonkeyPatch") -> Iterator[None]:
     """Let commands run in a folder, at 80 columns, and leave the process as it was before.
 
     A command sets variables for the processes that it starts, and seals jsonargparse, which then imports nothing more:
@@ -92,14 +96,17 @@ class RecipeRunner:
             verb: `fit`, `test`, `prepare`, `audit`, ...; `plugins` and `recipes` take no `--config`.
             *words: Further words of the command line; with a `--config` of yours, none is added.
         """
-        own = any(word.partition("=")[0] == "--config" for word in words)
-        config = ["--config", f"{_NAME}.yaml"] if verb in TRAINER_VERBS and not own else []
+        given = _configs(words)
+        config = ["--config", f"{_NAME}.yaml"] if verb in TRAINER_VERBS and not given else []
         before = self._runs()
-        code = main([verb, *config, *words])
+        with warnings.catch_warnings():
+            # bitsandbytes has torch load its compiler, which uses what torch itself is giving up
+            warnings.filterwarnings("ignore", message=r"`torch\.jit\.", category=DeprecationWarning)
+            code = main([verb, *config, *words])
         said = self.read()
         made = [run for run in self._runs() if run not in before]
         run = made[-1] if made else self._named(said.out)
-        return look(Outcome(code, said.out, said.err, run), verb, self.folder / "runs" / _NAME)
+        return look(Outcome(code, said.out, said.err, run), verb, self.folder / "runs" / Path([*given, _NAME][0]).stem)
 
     def done(self, verb: str, *words: str, code: int = 0) -> Outcome:
         """As `run`, and insist on the exit code; where it is another, what was printed is shown."""
@@ -114,3 +121,9 @@ class RecipeRunner:
         """The run that the verbs which judge print first."""
         named = _RUN.search(out)
         return self.folder / named[1].strip() if named else None
+
+
+def _configs(words: Sequence[str]) -> list[str]:
+    """The recipes that a command line names."""
+    after = [word for option, word in pairwise(words) if option == "--config"]
+    return after + [word.partition("=")[2] for word in words if word.startswith("--config=")]
