@@ -13,11 +13,10 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One folder a package, built and installed by pip without a network."""
-    found = {}
-    for package in PACKAGES:
-        found[package] = tmp_path_factory.mktemp(package)
+def pip_install() -> Callable[..., None]:
+    """`(target, *packages)`: build packages and install them into a folder by pip, without a network."""
+
+    def install(target: Path, *packages: Path) -> None:
         options = [
             "--no-deps",
             "--no-build-isolation",
@@ -25,9 +24,19 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             "--disable-pip-version-check",
             "--no-warn-conflicts",
         ]
-        words = ["install", *options, "--target", str(found[package]), str(Path(__file__).parent / package)]
+        words = ["install", *options, "--target", str(target), *map(str, packages)]
         ran = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True)
         assert ran.returncode == 0, ran.stdout + ran.stderr
+
+    return install
+
+
+@pytest.fixture(scope="session")
+def sites(tmp_path_factory: pytest.TempPathFactory, pip_install: Callable[..., None]) -> dict[str, Path]:
+    """One folder a package."""
+    found = {package: tmp_path_factory.mktemp(package) for package in PACKAGES}
+    for package, target in found.items():
+        pip_install(target, Path(__file__).parent / package)
     return found
 
 

@@ -31,7 +31,7 @@ def _new(arguments: Any, catalog: Catalog) -> None:
     Raises:
         RecipeError: Kind or name will not do, or the folder is there or cannot be written.
     """
-    from tunesmith.plugins.draft.names import read_kind, read_name
+    from tunesmith.plugins.draft.names import check_free, read_kind, read_name
     from tunesmith.plugins.draft.package import USES, a, draft, reserved
 
     if arguments.name.casefold() in BASES and arguments.kind.casefold() not in BASES:
@@ -44,6 +44,7 @@ def _new(arguments: Any, catalog: Catalog) -> None:
     if folder.exists() and not arguments.force:
         msg = f"{folder} is there already; another name, --into another folder, or --force to write into it"
         raise RecipeError(msg)
+    check_free(names, folder)
     files = draft(kind, names)
     _write(folder, files)
     print(f"wrote {folder}: {names.cls}, {a(kind)}")

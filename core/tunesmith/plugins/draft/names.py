@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
@@ -81,11 +82,26 @@ def read_name(name: str, taken: Iterable[str], reserved: Iterable[str]) -> Names
         msg = f"{name} is a class that the plugin itself needs; choose another name, such as My{name}"
     elif keyword.iskeyword(names.module) or names.module in sys.stdlib_module_names:
         msg = f"{name} would lie in a module {names.module}, which is Python's own; choose another name"
-    elif importlib.util.find_spec(names.module) is not None:
-        msg = f"{name} would lie in a module {names.module}, and one of that name is installed; choose another name"
     else:
         return names
     raise RecipeError(msg)
+
+
+def check_free(names: Names, folder: Path) -> None:
+    """Check that no other module has the name of the new one.
+
+    Args:
+        names: What the plugin is called.
+        folder: Where its package will lie; what was installed from there before is no other one.
+
+    Raises:
+        RecipeError: One is installed that has.
+    """
+    spec = importlib.util.find_spec(names.module)
+    places = [] if spec is None else [*(spec.submodule_search_locations or ()), *([spec.origin] if spec.origin else [])]
+    if any(not Path(place).resolve().is_relative_to(folder.resolve()) for place in places):
+        msg = f"{names.cls} would lie in a module {names.module}, and there is one already; choose another name"
+        raise RecipeError(msg)
 
 
 def _camel(name: str) -> str:
