@@ -221,9 +221,10 @@ def test_new_packages_pass_ruff_with_the_projects_settings_and_mypy_strict(packa
     for words in (["check"], ["format", "--check"]):
         ran = packages.python("-m", "ruff", *words, "--no-cache", "--config", str(config), *sources)
         assert ran.returncode == 0, ran.stdout + ran.stderr
-    strict = ["--strict", "--explicit-package-bases", "--namespace-packages", "--follow-imports=silent"]
-    path = os.pathsep.join(str(packages.of(kind) / "src") for kind in KINDS)
-    ran = packages.python("-m", "mypy", *strict, *sources, MYPYPATH=path)
+    # in the project's folder and with its settings, whose cache knows torch already: without it this takes 90 s
+    environment = packages.environment | {"MYPYPATH": os.pathsep.join(sources)}
+    words = [sys.executable, "-m", "mypy", "--strict", *sources]
+    ran = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
