@@ -103,6 +103,7 @@ def test_a_wheel_carries_the_recipes_and_finds_them(tmp_path: Path) -> None:
     assert "tunesmith_plugins/recipes/medsync.yaml" in names
     assert "tunesmith_plugins/recipes/bases/mistral-7b.yaml" in names
     assert "tunesmith_plugins/recipes/data/medsync.jsonl" in names
+    assert "tunesmith/plugins/draft/templates/evaluator/plugin.py.txt" in names
     assert not [name for name in names if "__pycache__" in name or "/runs/" in name]
     code = (
         "import json, sys; from tunesmith.recipe.shipped import folder, shipped; from tunesmith.cli.main import main; "

@@ -60,6 +60,7 @@ to begin
   recipes check     read recipes without running them, and say what is wrong
   plugins list      what a recipe may name: formatters, adapters, ...
   plugins describe  a plugin's options, types, defaults and documentation
+  plugins new       write a package with a plugin of yours, which works at once
   plugins check     whether a plugin keeps its contract, and what to mend
 
 to train
