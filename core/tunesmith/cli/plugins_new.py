@@ -9,8 +9,7 @@ from tunesmith.plugins.catalog import Catalog
 from tunesmith.plugins.load import BASES
 
 _KINDS = ", ".join(BASES)
-_EPILOG = f"""\
-The package installs, keeps the rules of its kind and has a recipe that uses it. KIND is one of: {_KINDS}."""
+_EPILOG = "The package installs, keeps the rules of its kind, and has a recipe that uses it."
 
 
 def add(verbs: Any) -> None:
