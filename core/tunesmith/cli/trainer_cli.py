@@ -32,6 +32,7 @@ from tunesmith.evaluation.success import Threshold
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.plugins.interfaces import Audit, Evaluator
 from tunesmith.recipe.compose import Recipe, compose
+from tunesmith.recipe.requires import check_requires
 from tunesmith.recipe.schema import check
 from tunesmith.recipe.trust import seal
 from tunesmith.training.specialist import Specialist
@@ -58,6 +59,7 @@ def sections() -> dict[str, Any]:
         "audits": dict[str, Audit],
         "success": dict[str, Threshold],
         "plugins": list[str],
+        "requires": list[str],
         "trainer": Trainer,
     }
 
@@ -130,6 +132,7 @@ class Command(LightningCLI):
         parser.add_argument("--audits", type=dict[str, Audit], default={})
         parser.add_argument("--success", type=dict[str, Threshold], default={})
         parser.add_argument("--plugins", type=list[str] | None, default=None)  # an empty list would allow none
+        parser.add_argument("--requires", type=list[str] | None, default=None)
 
     def instantiate_classes(self) -> None:
         """Instantiate all but the Trainer and its loggers."""
@@ -160,6 +163,7 @@ def open_session(arguments: Arguments) -> Session:
         msg = f"{arguments.verb} needs a recipe: lightning-cli {arguments.verb} --config recipes/medsync.yaml"
         raise RecipeError(msg)
     recipe = compose(arguments.repeated["config"], arguments.overrides)
+    check_requires(recipe)
     allow = recipe.data.get("plugins")
     catalog = Catalog.load(
         allow=allow if isinstance(allow, list) else None,
