@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -82,7 +83,7 @@ def load_base(
             model = _from_gguf(place, files, arguments, model_class)
         else:
             model = _CLASSES[model_class].from_pretrained(place, trust_remote_code=False, **files, **arguments)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         msg = f"model.base: {base} cannot be loaded: {reason}\n{_advice(place, files)}"
         raise DataError(msg) from error
