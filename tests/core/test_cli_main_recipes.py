@@ -366,11 +366,12 @@ class Toy:
 def sections(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real schema against a recipe with one section, so that no test here loads torch."""
 
-    def check_recipe(configs: list[str], plugins: list[str], trust: list[str]) -> list[str]:
+    def check_recipe(configs: list[str], plugins: list[str], trust: list[str], rows: int) -> Any:
         recipe = compose(configs)
         catalog = Catalog.load(recipe.data.get("plugins"), extra_files=[Path(p) for p in plugins])
         check(recipe, catalog, {"trainer": Toy, "plugins": list[str]}, trust=trust)
-        return ["rows.jsonl does not exist"] if recipe.data["trainer"].get("name") == "absent" else []
+        absent = ["rows.jsonl does not exist"] if recipe.data["trainer"].get("name") == "absent" else []
+        return types.SimpleNamespace(absent=absent, remarks=[])
 
     module = types.ModuleType("tunesmith.cli.check")
     module.check_recipe = check_recipe  # type: ignore[attr-defined]

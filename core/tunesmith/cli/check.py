@@ -1,39 +1,68 @@
-"""What `recipes check` finds: all that is wrong in a recipe and shows before data or base are read."""
+"""What `recipes check` finds: all that is wrong in a recipe and shows before a base is loaded."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from tunesmith.cli.arguments import Arguments
 from tunesmith.cli.fit import check_judgement, check_length
 from tunesmith.cli.quiet import quieten
-from tunesmith.cli.trainer_cli import open_session
-from tunesmith.data.sources import open_sources
-from tunesmith.errors import AbsentDataError
+from tunesmith.cli.trainer_cli import Session, open_session
+from tunesmith.data.first_rows import look
+from tunesmith.data.pipeline import check_options
+from tunesmith.errors import DataError
+from tunesmith.training.base_address import check_address
 
 
-def check_recipe(configs: Sequence[str], plugins: Sequence[str] = (), trust: Sequence[str] = ()) -> list[str]:
-    """Check a recipe as `fit` would, up to where it opens files.
+@dataclass(frozen=True)
+class Checked:
+    """What is to be said about a recipe that is good.
+
+    Args:
+        absent: Data that is not here: a recipe may be good where its data is not.
+        remarks: What `fit` may stumble over.
+    """
+
+    absent: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def open_unrun(verb: str, configs: Sequence[str], plugins: Sequence[str], trust: Sequence[str]) -> Session:
+    """Open a recipe for a verb of `recipes`, checked as `fit` would up to where it opens files.
+
+    Raises:
+        RecipeError: Anything in the recipe is wrong.
+    """
+    quieten()
+    named = {"config": list(configs), "plugin": list(plugins), "trust": list(trust)}
+    session = open_session(Arguments(verb, repeated=named))
+    check_length(session)
+    check_judgement(session)
+    session.model.schedule.check()
+    session.data.check()
+    check_options(session.data.sources, session.data.split, session.data.reject_limit)
+    return session
+
+
+def check_recipe(
+    configs: Sequence[str], plugins: Sequence[str] = (), trust: Sequence[str] = (), rows: int = 100
+) -> Checked:
+    """Check a recipe, the first rows of its data and the address of its base. Loads no base and writes nothing.
 
     Args:
         configs: The recipe and what is laid over it.
         plugins: Files with plugins of the user's own.
         trust: Prefixes of `--trust`.
-
-    Returns:
-        Data that is not here: a recipe may be good where its data is not.
+        rows: Rows of each source that are read and formatted; 0 opens no file.
 
     Raises:
         RecipeError: Anything in the recipe is wrong.
-        DataError: A source names something that is no file of rows.
+        DataError: A source names something that is no file of rows, no first row of a source can be read, or the base
+            is not there.
     """
-    quieten()
-    named = {"config": list(configs), "plugin": list(plugins), "trust": list(trust)}
-    session = open_session(Arguments("recipes check", repeated=named))
-    check_length(session)
-    check_judgement(session)
-    session.model.schedule.check()
-    session.data.split.check()
-    try:
-        open_sources(session.data.sources)
-    except AbsentDataError as error:
-        return list(error.missing)
-    return []
+    session = open_unrun("recipes check", configs, plugins, trust)
+    found = look(session.data.sources, rows, session.data.reject_limit)
+    found.check_column(session.data.split.keep_together)
+    if found.wrong:
+        raise DataError("\n".join(found.wrong))
+    untold = check_address(session.model.base)
+    return Checked(found.absent, [*found.remarks, *([untold] if untold else [])])

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunesmith.cli import recipes_check
 from tunesmith.cli.options import Parser, choose
-from tunesmith.errors import RecipeError, TunesmithError
-from tunesmith.recipe.schema import OVERLAY_WITH
+from tunesmith.errors import RecipeError
 from tunesmith.recipe.shipped import Listed, find, local, look, shipped
 
 PROG = "lightning-cli recipes"
@@ -43,12 +43,7 @@ def run(words: Sequence[str]) -> int:
     new.set_defaults(action=_new, parser=new)
     for sub in (cp, new):
         sub.add_argument("--force", action="store_true", help="overwrite DEST")
-    check = verbs.add_parser("check", help="read recipes without running them, and say what is wrong")
-    check.add_argument("paths", metavar="PATH", nargs="+", help="recipes; each is checked by itself")
-    check.add_argument("--overlay", action="append", default=[], metavar="PATH", help="lay this over each of them")
-    check.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a file of your own")
-    check.add_argument("--trust", action="append", default=[], metavar="PREFIX", help="an import prefix to allow")
-    check.set_defaults(action=_check, parser=check)
+    recipes_check.add(verbs)
     choose(PROG, list(verbs.choices), words)
     arguments = parser.read(words or ["--help"])
     if "action" not in arguments:
@@ -117,24 +112,6 @@ def _new(arguments: Any) -> int:
     config = shlex.quote(str(target))
     _next([f"lightning-cli {verb} --config {config}" for verb in ("preview", "fit", "test")])
     return 0
-
-
-def _check(arguments: Any) -> int:
-    # Loads torch, which the other verbs do without.
-    from tunesmith.cli.check import check_recipe
-
-    wrong = 0
-    for path in arguments.paths:
-        try:
-            absent = check_recipe([path, *arguments.overlay], arguments.plugin, arguments.trust)
-        except TunesmithError as error:
-            wrong += 1
-            said = str(error).replace(OVERLAY_WITH, f"{PROG} check RECIPE.yaml --overlay {shlex.quote(path)}")
-            print(f"{path}: wrong\n  " + said.replace("\n", "\n  "))
-        else:
-            some = f", but {len(absent)} file{'s are' if len(absent) > 1 else ' is'} absent:" if absent else ""
-            print("\n  ".join([f"{path}: good{some}", *(line for text in absent for line in text.splitlines())]))
-    return RecipeError.exit_code if wrong else 0
 
 
 def _write(target: Path, text: str, force: bool) -> None:

@@ -58,7 +58,7 @@ def read_sources(
         count = read = 0
         for row in opened[name].read():
             read += 1
-            made = row if isinstance(row, Reject) else _example(name, source, row)
+            made = row if isinstance(row, Reject) else to_example(name, source, row)
             if isinstance(made, Reject):
                 intake.rejected.add(name, made)
                 continue
@@ -78,7 +78,20 @@ def read_sources(
     return intake
 
 
-def _example(name: str, source: Source, row: Row) -> tuple[Example, Mapping[str, Any]] | Reject:
+def to_example(name: str, source: Source, row: Row) -> tuple[Example, Mapping[str, Any]] | Reject:
+    """One row as its source's formatter reads it.
+
+    Args:
+        name: The source's name.
+        source: The source.
+        row: The row, as it was read.
+
+    Returns:
+        The example, with the columns as they were read and as `map` names them; or why the row is set aside.
+
+    Raises:
+        TunesmithError: The formatter failed with anything but RowError.
+    """
     try:
         columns = rename(row.values, source.map or {})
         example = source.formatter.format(columns)

@@ -94,7 +94,7 @@ class RecipeData(lightning.LightningDataModule):
         Raises:
             RecipeError: An option has a value that cannot be.
         """
-        self._check(max_positions)
+        self.check(max_positions)
         self._quadratic, self._padded = quadratic, padded
         limits = [limit for limit in (self.max_length, max_positions) if limit is not None]
         self._longest = min(limits, default=None)
@@ -243,7 +243,12 @@ class RecipeData(lightning.LightningDataModule):
             raise RuntimeError(msg)
         return self._bound
 
-    def _check(self, max_positions: int | None) -> None:
+    def check(self, max_positions: int | None = None) -> None:
+        """Raise RecipeError where an option has a value that cannot be.
+
+        Args:
+            max_positions: Tokens that the base can tell the places of, where it is known.
+        """
         least = {"max_length": 2, "batch_size": 1, "max_tokens": 1, "workers": 0}
         for name, smallest in least.items():
             value = getattr(self, name)

@@ -81,7 +81,7 @@ def curate(
         RecipeError: No source, or a share outside of its bounds.
         DataError: A source cannot be used, or a curator breaks its contract.
     """
-    _check(sources, split, reject_limit)
+    check_options(sources, split, reject_limit)
     places: dict[str, Place] = {}
     columns: set[str] = set()
 
@@ -150,7 +150,8 @@ def _run(
     return current
 
 
-def _check(sources: Mapping[str, Source], split: Split, reject_limit: float) -> None:
+def check_options(sources: Mapping[str, Source], split: Split, reject_limit: float) -> None:
+    """Raise RecipeError where there is no source, or a share is none."""
     if not sources:
         msg = "data.sources is empty; name at least one source with a path and a formatter"
         raise RecipeError(msg)

@@ -1,0 +1,129 @@
+"""The verb `recipes check` on data and base: what a `fit` would stumble over is said before a base is loaded."""
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+CHECK = ("recipes", "check", "tiny.yaml")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the hub that holds one base, at one commit."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "cache" / "models--acme--tiny"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs/main").write_text(commit)
+    shutil.copytree(tiny_base, repository / "snapshots" / commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    return repository
+
+
+def test_no_weights_are_loaded_and_nothing_is_written(bench: Any, tiny_base: Path) -> None:
+    shutil.copytree(tiny_base, bench.folder / "base")
+    (bench.folder / "base/model.safetensors").write_bytes(b"no weights at all")
+    bench.write(model={"base": "./base"})
+    before = sorted(bench.folder.rglob("*"))
+    assert bench.done(*CHECK).out == "tiny.yaml: good\n"
+    assert sorted(bench.folder.rglob("*")) == before
+    assert "cannot be loaded" in bench.done("fit", "--config", "tiny.yaml", code=2).err, "else the test shows nothing"
+
+
+def test_rows_that_the_formatter_cannot_read_at_all_are_wrong(bench: Any) -> None:
+    bench.write(data={"sources": {"notes": {"formatter": "Messages"}}})
+    ran = bench.done(*CHECK, code=2)
+    assert ran.out == (
+        "tiny.yaml: wrong\n"
+        "  data.sources.notes: Messages can read none of the first 60 rows\n"
+        f"    {bench.folder}/rows.jsonl:1: messages: is not a column; columns: prompt, completion\n"
+    )
+
+
+def test_some_bad_rows_are_a_remark_that_names_the_first(bench: Any) -> None:
+    lines = (bench.folder / "rows.jsonl").read_text().splitlines()
+    lines[6], lines[20] = '{"prompt": "no answer", "completion": ""}', "no JSON"
+    (bench.folder / "rows.jsonl").write_text("\n".join(lines))
+    assert bench.done(*CHECK).out == (
+        "tiny.yaml: good\n"
+        "  note: data.sources.notes: PromptCompletion cannot read 2 of the first 60 rows; "
+        "data.reject_limit allows 5 % of all\n"
+        f"    {bench.folder}/rows.jsonl:7: completion: is empty; columns: prompt, completion\n"
+    )
+    assert bench.done(*CHECK, "--rows", "6").out == "tiny.yaml: good\n"
+    assert "first 7 rows" in bench.done(*CHECK, "--rows=7").out
+    assert bench.done(*CHECK, "--rows=0").out == "tiny.yaml: good\n"
+    assert "--rows is -1" in bench.done(*CHECK, "--rows=-1", code=2).err
+
+
+def test_every_file_of_a_source_and_every_source_is_looked_at(bench: Any) -> None:
+    (bench.folder / "more.jsonl").write_text('{"question": "a", "answer": "b"}\n' * 60)
+    (bench.folder / "empty.jsonl").touch()
+    bench.write(data={"sources": {"notes": {"path": ["rows.jsonl", "more.jsonl"]}}})
+    assert "cannot read 50 of the first 100 rows" in bench.done(*CHECK).out
+    other = {"path": "more.jsonl", "formatter": "PromptCompletion"}
+    bench.write(data={"sources": {"other": other, "notes": {"formatter": "Messages"}}})
+    said = bench.done(*CHECK, code=2).out
+    assert "data.sources.notes: Messages can read none" in said
+    assert "data.sources.other: PromptCompletion can read none" in said
+    bench.write(data={"sources": {"notes": {"path": "empty.jsonl"}}})
+    assert "data.sources.notes.path: no rows in" in bench.done(*CHECK, code=2).out
+
+
+def test_a_source_whose_files_are_absent_hides_no_other(bench: Any) -> None:
+    gone = {"path": "gone.jsonl", "formatter": "PromptCompletion"}
+    bench.write(data={"sources": {"gone": gone, "notes": {"formatter": "Messages"}}})
+    assert "Messages can read none of the first 60 rows" in bench.done(*CHECK, code=2).out
+
+
+def test_the_column_that_keeps_rows_together_is_looked_for(bench: Any) -> None:
+    bench.write(data={"split": {"keep_together": "promt"}})
+    said = bench.done(*CHECK, code=2).out
+    assert "data.split.keep_together: promt is not a column of any source; did you mean prompt?; columns: " in said
+    assert (
+        "note: data.split.keep_together: promt is not a column of the first rows" in bench.done(*CHECK, "--rows=9").out
+    )
+    (bench.folder / "rows.csv").write_text("prompt,completion,who\n" + "a b,c d,e\n" * 20)
+    bench.write(data={"sources": {"notes": {"path": "rows.csv"}}, "split": {"keep_together": "person"}})
+    assert "person is not a column of any source" in bench.done(*CHECK, "--rows=9", code=2).out
+    bench.write(data={"sources": {"notes": {"path": "rows.csv"}}, "split": {"keep_together": "who"}})
+    assert bench.done(*CHECK).out == "tiny.yaml: good\n"
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        ("./gone", "model.base: base ./gone does not exist"),
+        ("./rows", "model.base: "),
+        ("package://no_such_package/x", "no package no_such_package is installed"),
+    ],
+)
+def test_a_base_that_is_not_there_is_wrong(bench: Any, base: str, said: str) -> None:
+    (bench.folder / "rows").mkdir()
+    bench.write(model={"base": base})
+    out = bench.done(*CHECK, code=2).out
+    assert said.replace("./gone", str(bench.folder / "gone")) in out
+
+
+def test_a_base_of_the_hub_is_looked_for_in_the_cache_where_the_hub_is_not_to_be_asked(bench: Any, hub: Path) -> None:
+    bench.write(model={"base": "acme/tiny"})
+    assert bench.done(*CHECK).out == "tiny.yaml: good\n"
+    bench.write(model={"base": "acme/other"})
+    assert bench.done(*CHECK).out == (
+        "tiny.yaml: good\n  note: model.base: whether the hub has acme/other cannot be told: "
+        "HF_HUB_OFFLINE is set, and it is not in the cache\n"
+    )
+
+
+def test_a_base_that_the_hub_does_not_know_is_wrong(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RepositoryNotFoundError("404", response=SimpleNamespace(headers={}, request=None))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(HfApi, "model_info", refuse)
+    bench.write(model={"base": "acme/tiny"})
+    assert "model.base: the hub has no acme/tiny" in bench.done(*CHECK, code=2).out
