@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,18 @@ def call_apart(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subpro
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Mistral of two layers and 64 wide, with the embedded base's tokenizer and chat template."""
     return make_base(tmp_path_factory.mktemp("tiny-base"))
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the hub that holds one base, at one commit."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "cache" / "models--acme--tiny"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs/main").write_text(commit)
+    shutil.copytree(tiny_base, repository / "snapshots" / commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    return repository
 
 
 @dataclass(frozen=True)

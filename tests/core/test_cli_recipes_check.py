@@ -10,18 +10,6 @@ import pytest
 CHECK = ("recipes", "check", "tiny.yaml")
 
 
-@pytest.fixture
-def hub(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the hub that holds one base, at one commit."""
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    repository = tmp_path / "cache" / "models--acme--tiny"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs/main").write_text(commit)
-    shutil.copytree(tiny_base, repository / "snapshots" / commit)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    return repository
-
-
 def test_no_weights_are_loaded_and_nothing_is_written(bench: Any, tiny_base: Path) -> None:
     shutil.copytree(tiny_base, bench.folder / "base")
     (bench.folder / "base/model.safetensors").write_bytes(b"no weights at all")
@@ -107,7 +95,9 @@ def test_a_base_that_is_not_there_is_wrong(bench: Any, base: str, said: str) -> 
     assert said.replace("./gone", str(bench.folder / "gone")) in out
 
 
-def test_a_base_of_the_hub_is_looked_for_in_the_cache_where_the_hub_is_not_to_be_asked(bench: Any, hub: Path) -> None:
+def test_a_base_of_the_hub_is_looked_for_in_the_cache_where_the_hub_is_not_to_be_asked(
+    bench: Any, hub_cache: Path
+) -> None:
     bench.write(model={"base": "acme/tiny"})
     assert bench.done(*CHECK).out == "tiny.yaml: good\n"
     bench.write(model={"base": "acme/other"})

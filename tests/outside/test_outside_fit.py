@@ -80,7 +80,7 @@ def test_a_newer_release_of_a_plugin_is_refused_until_it_is_relocked(
     (metadata,) = (tmp_path / "newer").glob("*.dist-info/METADATA")
     metadata.write_text(metadata.read_text().replace("\nVersion: 1.2.0\n", "\nVersion: 1.3.0\n"))
     newer = {"packages": ONLY_ACME, "PYTHONPATH": str(tmp_path / "newer")}
-    for words in (longer, [*fit, "--locked"]):
+    for words in (longer, ["fit", "--config", str(lock.parent / "config.yaml"), "--locked"]):
         refused = command(*words, **newer)
         assert refused.returncode == 2, refused.stdout
         assert refused.stderr.startswith("plugin package acme-tunesmith is not what ")

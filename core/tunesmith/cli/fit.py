@@ -17,6 +17,7 @@ from tunesmith.cli.metrics_file import MetricsFile
 from tunesmith.cli.opening import closing, command, encoded_counts, opening, why_no_validation
 from tunesmith.cli.progress import TrainingProgress
 from tunesmith.cli.ranks import LostError, SaidError, failing_together
+from tunesmith.cli.recipe_lock import hold
 from tunesmith.cli.refusals import making, refusals
 from tunesmith.cli.resume import Resumed, check_lock, check_position, comparable, find_resumed, make_lock, nothing_to_do
 from tunesmith.cli.runs import Run, new_run, write_json
@@ -63,6 +64,8 @@ def fit(session: Session) -> int:
     check_judgement(session)
     check_strategy(session)
     resumed, checkpoint = find_resumed(session)
+    if session.arguments.flag("locked") and session.home is None:
+        hold(session)
     curated = prepare_data(session, session.root / session.name)
     curated.need("train")
     check_batches(session)

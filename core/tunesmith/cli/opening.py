@@ -13,6 +13,7 @@ from tunesmith.cli.screen import fact, say, warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.plan import Plan
 from tunesmith.data.sources import SplitName
+from tunesmith.recipe.lock_file import lock_path
 from tunesmith.training.compiling import Choice
 from tunesmith.training.fsdp2 import FSDP2
 
@@ -98,6 +99,8 @@ def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None
     model = session.model
     say(f"fit {session.name}", style="bold")
     fact("base", f"{model.base}{' (from scratch)' if model.from_scratch else ''}")
+    if session.arguments.flag("locked"):
+        fact("lock", f"{lock_path(session.paths).name if session.home is None else 'lock.json'} holds")
     show_data(session)
     show_method(session)
     if session.data.max_tokens is not None:

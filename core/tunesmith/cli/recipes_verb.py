@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tunesmith.cli import recipes_check
+from tunesmith.cli import recipes_check, recipes_lock
 from tunesmith.cli.options import Parser, choose
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.shipped import Listed, find, local, look, shipped
@@ -44,6 +44,7 @@ def run(words: Sequence[str]) -> int:
     for sub in (cp, new):
         sub.add_argument("--force", action="store_true", help="overwrite DEST")
     recipes_check.add(verbs)
+    recipes_lock.add(verbs)
     choose(PROG, list(verbs.choices), words)
     arguments = parser.read(words or ["--help"])
     if "action" not in arguments:

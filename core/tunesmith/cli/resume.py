@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 
 from tunesmith import __version__
 from tunesmith.cli.lean import lean
-from tunesmith.cli.runs import Run, announce, chosen_run, differences, digest, find_run, method
+from tunesmith.cli.runs import Run, announce, chosen_run, digest, find_run, method
 from tunesmith.cli.screen import is_first_rank, warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.loader import layout_differences
@@ -24,6 +24,7 @@ from tunesmith.recipe.lock import (
     template_revision,
     trusted_code,
 )
+from tunesmith.recipe.lock_file import differences
 from tunesmith.recipe.package_fs import resolve
 from tunesmith.training.fsdp2 import FSDP2
 from tunesmith.training.shards import is_sharded, read_meta
@@ -106,8 +107,9 @@ def find_resumed(session: Session) -> tuple[Run | None, str | None]:
         RecipeError: There is no such run or checkpoint, or --relock has no lock to go beyond.
     """
     options, flag = session.arguments.options, session.arguments.flag
-    if flag("relock") and "ckpt_path" not in options and not flag("locked"):
-        msg = "--relock goes on although a lock differs; a new run has none: leave it out, or add --ckpt_path last"
+    if flag("relock") and "ckpt_path" not in options:
+        way = "leave it out, or add --ckpt_path last (a lock beside a recipe: lightning-cli recipes lock)"
+        msg = f"--relock goes on although the lock of a run differs; a new run has none: {way}"
         raise RecipeError(msg)
     wanted, chosen = options.get("ckpt_path"), options.get("run")
     if wanted is None:
@@ -137,9 +139,10 @@ def _newest(session: Session) -> Run:
 
 
 def check_lock(session: Session, resumed: Run | None, lock: dict[str, Any]) -> bool:
-    """Refuse to go on (`--ckpt_path`) or to begin (`--locked`) where data, base or plugins changed, but for `--relock`.
+    """Refuse to go on (`--ckpt_path`) where data, base or plugins changed, but for `--relock`.
 
-    Changes no file.
+    So is a new run of a run's `config.yaml` with `--locked`; any other recipe `recipe_lock.hold` has compared with the
+    lock beside it. Changes no file.
 
     Returns:
         Whether the resumed run goes on with another recipe than it was begun with.
@@ -156,7 +159,7 @@ def check_lock(session: Session, resumed: Run | None, lock: dict[str, Any]) -> b
             key, then, now = changed[0]
             warn(f"this run goes on with another recipe: {key} was {then}, is {now}")
         return bool(changed)
-    if flag("locked") and not flag("relock"):
+    if flag("locked") and session.home is not None:
         advice = "--locked begins what a lock describes already: give the recipe of that run, or leave --locked out"
         run = find_run(session.root, session.name, session.config, session.home, advice=advice)
         compare(run.lock, lock, run.path / "lock.json")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from tunesmith.cli.lean import lean
 from tunesmith.cli.screen import is_first_rank
 from tunesmith.errors import RecipeError
+from tunesmith.recipe.lock_file import differences
 
 _RUN_VARIABLE = "TUNESMITH_RUN_DIRECTORY"  # how the other ranks of a `fit` learn rank 0's directory
 _METHOD = ("seed_everything", "model", "data", "trainer")
@@ -216,12 +217,3 @@ def _made_by(run: Run) -> dict[str, Any]:
 def _said(value: Any) -> str:
     text = "not set" if value is None else str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-
-
-def differences(one: Any, other: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """The leaves in which two nested configs differ, as (key, first, second)."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        for name in [*one, *(k for k in other if k not in one)]:
-            yield from differences(one.get(name), other.get(name), f"{key}.{name}" if key else str(name))
-    elif one != other:
-        yield key, one, other

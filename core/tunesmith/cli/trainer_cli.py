@@ -82,6 +82,8 @@ class Session:
     loggers: Callable[[Path], list[Logger]]
     """Makes the recipe's own loggers, given the run directory."""
     catalog: Catalog
+    paths: list[Path]
+    """The recipe's file and its overlays'."""
     home: Run | None
     """The run that the recipe's file lies in, where it is a `config.yaml` that `fit` wrote."""
 
@@ -206,6 +208,7 @@ def _session(
         trainer_options={**dict(init["trainer"]), "logger": command.config["trainer"]["logger"]},
         loggers=command.loggers,
         catalog=catalog,
+        paths=recipe.paths,
         home=home,
     )
 

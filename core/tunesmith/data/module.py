@@ -65,6 +65,7 @@ class RecipeData(lightning.LightningDataModule):
         self._quadratic = 0.0
         self._padded = False
         self._curated: Curated | None = None
+        self._seed: int | None = None  # that of the curated rows
         self._encoded: dict[SplitName, EncodedSplit] = {}
         self._restored: dict[str, Any] | None = None
         self.leaves_cut_epoch = False  # what a training loader does with a position of other rows
@@ -98,7 +99,7 @@ class RecipeData(lightning.LightningDataModule):
         self._quadratic, self._padded = quadratic, padded
         limits = [limit for limit in (self.max_length, max_positions) if limit is not None]
         self._longest = min(limits, default=None)
-        if self._bound is not None and self._bound[2] != seed:
+        if self._seed != seed:
             self._curated = None
         self._bound = (renderer, objective, seed, directory)
         self._encoded = {}
@@ -109,10 +110,22 @@ class RecipeData(lightning.LightningDataModule):
         Raises:
             DataError: A source cannot be read.
         """
+        _, _, seed, directory = self._ready()
+        # All ranks read the same rows; the first writes what was set aside
+        first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # Lightning sets it
+        return self.read_rows(seed, directory / "rejected.jsonl" if directory is not None and first else None)
+
+    def read_rows(self, seed: int, rejected_file: Path | None = None) -> Curated:
+        """Read, curate and split the rows, once; needs no base.
+
+        Args:
+            seed: The recipe's.
+            rejected_file: Where rows that were set aside are written; None writes nothing.
+
+        Raises:
+            DataError: A source cannot be read.
+        """
         if self._curated is None:
-            _, _, seed, directory = self._ready()
-            # All ranks read the same rows; the first writes what was set aside
-            first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # Lightning sets it
             self._curated = curate(
                 self.sources,
                 self.curators,
@@ -120,8 +133,9 @@ class RecipeData(lightning.LightningDataModule):
                 seed=seed,
                 reject_limit=self.reject_limit,
                 keep_rejected=self.keep_rejected,
-                rejected_file=directory / "rejected.jsonl" if directory is not None and first else None,
+                rejected_file=rejected_file,
             )
+            self._seed = seed
         return self._curated
 
     def encoded(self, split: SplitName) -> EncodedSplit:

@@ -90,6 +90,11 @@ class Opened:
                     self._rows.update(canonical(row.values).encode() + b"\n")
                 yield row
 
+    @property
+    def is_local(self) -> bool:
+        """Whether all its content lies here; a data set of the hub is known once it is read."""
+        return all(isinstance(part, Path) for part in self.parts)
+
     def fingerprint(self) -> str:
         """SHA-256 over the files' bytes in order, wherever they lie; over the rows of a hub data set, once read."""
         total = hashlib.sha256()

@@ -1,0 +1,178 @@
+"""What `mine.lock` holds of an opened recipe, and whether it still holds when `fit --locked` begins.
+
+How it goes with a run's own `lock.json`: `recipes lock` alone writes `mine.lock`; `fit` alone writes `lock.json`.
+`--locked` compares a run, new or resumed, with the lock beside the recipe; where the recipe is a run's `config.yaml`,
+that is the run's `lock.json`. A resumed run is compared with its own `lock.json` besides, and `--relock` is about that
+one only.
+"""
+
+import hashlib
+import platform
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tunesmith import __version__
+from tunesmith.cli.lean import lean
+from tunesmith.cli.resume import class_paths
+from tunesmith.cli.runs import method
+from tunesmith.cli.screen import warn
+from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.pipeline import Curated
+from tunesmith.data.sources import open_sources
+from tunesmith.errors import DataError, RecipeError
+from tunesmith.plugins.catalog import Entry
+from tunesmith.recipe.lock import base_revision, environment, file_hash, plugin_versions, trusted_code
+from tunesmith.recipe.lock_file import as_read, changes, lock_path, machine_changes, read_lock, refusal
+from tunesmith.recipe.package_fs import PROTOCOL, resolve
+from tunesmith.training.base_address import hub_commit
+
+_BESIDE = ("generation", "evaluators", "audits", "success")
+
+
+def hold(session: Session) -> None:
+    """Insist that the lock beside the recipe holds; loads no base and writes nothing.
+
+    Raises:
+        RecipeError: There is no lock, or something differs; names all that does.
+        DataError: Rows or base are missing, or cannot be read.
+    """
+    path, how = lock_path(session.paths), command(session)
+    then = read_lock(path, how)
+    now, data = without_rows(session), then.get("data") or {}
+    # what a hub data set holds is known once it is read
+    now["data"] = {name: data.get(name) if value is None else value for name, value in now["data"].items()}
+    if found := changes(then, as_read(now)):
+        raise refusal(path, found, how)
+    if found := changes(then, as_read(of_rows(session.data.read_rows(session.seed)))):
+        raise refusal(path, found, how)
+    if others := machine_changes(then, as_read({"machine": _machine(session)})):
+        kind = f"this machine is of another kind than the one of {path.name} ({'; '.join(others)})"
+        warn(f"{kind}: rows, order and configuration are the same, weights may differ in their last bits")
+
+
+def make(session: Session) -> dict[str, Any]:
+    """All that the lock of a recipe holds, in its order.
+
+    Raises:
+        DataError: Rows or base are missing, or cannot be read.
+    """
+    content = without_rows(session) | of_rows(session.data.read_rows(session.seed))
+    return {**content, "machine": _machine(session)}
+
+
+def command(session: Session) -> str:
+    """The command that writes the lock."""
+    given = session.arguments.repeated
+    recipe, *overlays = given["config"]
+    more = {"overlay": overlays, "plugin": given["plugin"], "trust": given["trust"]}
+    words = [word for name, values in more.items() for value in values for word in (f"--{name}", value)]
+    return shlex.join(["lightning-cli", "recipes", "lock", recipe, *words])
+
+
+def without_rows(session: Session) -> dict[str, Any]:
+    """What is known before rows are read; the content of a hub data set is None."""
+    named = class_paths(session.config)
+    used = [entry for entry in session.catalog.entries if any(map(entry.answers_to, named))]
+    # the frame's own code decides a result too, and an editable install changes it under one version
+    frame = plugin_versions([Entry("", RecipeError, "tunesmith", __version__)])  # type: ignore[arg-type]
+    files: dict[str, str] = {}
+    configuration = _placeless(_configuration(session), "", session.paths[0].parent, files)
+    opened = open_sources(session.data.sources)
+    return {
+        "configuration": configuration,
+        "order": {"sources": list(session.data.sources), "curators": list(session.data.curators)},
+        "base": {"revision": _revision(session.model.base)},
+        "data": {name: one.fingerprint() if one.is_local else None for name, one in opened.items()},
+        "files": files,
+        # a file of `--plugin` is known by its name, wherever it lies
+        "plugins": {Path(name).name: version for name, version in plugin_versions(used).items()},
+        "trusted": trusted_code(named, session.arguments.repeated["trust"]),
+        "environment": _everywhere(environment(())["packages"]) | frame,
+    }
+
+
+def of_rows(curated: Curated) -> dict[str, Any]:
+    """What is known of the rows: their sources' content, and which of them are in which split, in which order."""
+    rows = {
+        split: {"count": len(examples), "ids": _hash("\n".join(example.id for example in examples))}
+        for split, examples in curated.splits.items()
+    }
+    return {"data": dict(curated.hashes), "rows": rows}
+
+
+def _configuration(session: Session) -> dict[str, Any]:
+    """The resolved recipe, without defaults and without where rows and base lie: they are known by their content."""
+    resolved = method(session.config)
+    data = dict(resolved["data"])
+    data["sources"] = {
+        name: {key: value for key, value in source.items() if key != "path"} for name, source in data["sources"].items()
+    }
+    model = dict(resolved["model"])
+    if not isinstance(resolve(session.model.base), str) and not session.model.base.startswith(PROTOCOL):
+        del model["base"]
+    beside = {key: session.config[key] for key in _BESIDE if session.config.get(key)}
+    return lean(resolved | {"data": data, "model": model} | beside)
+
+
+def _placeless(value: Any, key: str, folder: Path, files: dict[str, str]) -> Any:
+    """A value without paths of this machine: files by their content, others from the recipe's folder on.
+
+    Args:
+        value: A part of the configuration.
+        key: Its key.
+        folder: The recipe's.
+        files: Takes the content of the files, by key.
+    """
+    if isinstance(value, Mapping):
+        return {k: _placeless(v, f"{key}.{k}" if key else str(k), folder, files) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_placeless(v, f"{key}.{index}", folder, files) for index, v in enumerate(value)]
+    if not isinstance(value, str) or not value.startswith("/") or "\n" in value:
+        return value
+    path = Path(value)
+    if _is_file(path):
+        files[key] = f"sha256:{file_hash(path)}"
+        return "(a file)"
+    return f"./{path.relative_to(folder)}" if path.is_relative_to(folder) else value
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # text that only looks like a path may be too long for one
+        return False
+
+
+def _revision(base: str) -> str:
+    found = resolve(base)
+    if not isinstance(found, str):
+        return base_revision(found)
+    try:
+        return hub_commit(found)
+    except LookupError as error:
+        msg = f"model.base: the commit of {base} cannot be told: {error}"
+        raise DataError(msg) from error
+
+
+def _everywhere(packages: Mapping[str, str]) -> dict[str, str]:
+    """Versions that can be the same on any machine: without what a build is for, and Python's without its patches."""
+    versions = {name: version.partition("+")[0] for name, version in packages.items()}
+    return versions | {"python": ".".join(versions["python"].split(".")[:2])}
+
+
+def _machine(session: Session) -> dict[str, str]:
+    """What weights depend on to the last bit, and nothing else does."""
+    return {
+        "device": session.model.runs_on.type,
+        "processor": platform.machine(),
+        "model.precision": session.model.format,
+        "torch": str(torch.__version__),
+    }
+
+
+def _hash(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,0 +1,48 @@
+"""The verb `recipes lock`: writes what a recipe is made of beside it, or says whether it still is."""
+
+import os
+import shlex
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tunesmith.cli.recipes_check import add_code
+from tunesmith.errors import RecipeError
+from tunesmith.recipe.package_fs import PROTOCOL
+
+
+def add(verbs: Any) -> None:
+    """Add the verb to those of `recipes`."""
+    lock = verbs.add_parser("lock", help="write beside a recipe what it is made of, for `fit --locked`")
+    lock.add_argument("recipe", metavar="RECIPE", help="the recipe; mine.yaml gets mine.lock")
+    lock.add_argument("--overlay", action="append", default=[], metavar="PATH", help="lay this over it")
+    lock.add_argument("--check", action="store_true", help="only say whether the lock still holds")
+    add_code(lock)
+    lock.set_defaults(action=_lock, parser=lock)
+
+
+def _lock(arguments: Any) -> int:
+    # Loads torch, which most other verbs do without.
+    from tunesmith.cli.check import open_unrun
+    from tunesmith.cli.recipe_lock import hold, make
+    from tunesmith.recipe.lock_file import as_read, changes, lock_path, read_lock, write_lock
+
+    configs = [arguments.recipe, *arguments.overlay]
+    if not arguments.check and arguments.recipe.startswith(PROTOCOL):
+        msg = f"{arguments.recipe} is part of an installed package; lock a copy: lightning-cli recipes cp {configs[0]}"
+        raise RecipeError(msg)
+    session = open_unrun("recipes lock", configs, arguments.plugin, arguments.trust)
+    path = lock_path(session.paths)
+    if arguments.check:
+        hold(session)
+        print(f"{path.name} holds")
+        return 0
+    content = make(session)
+    changed: list[str] = []
+    with suppress(RecipeError):  # none was there, or one that is of no use
+        changed = changes(read_lock(path, ""), as_read(content))
+    write_lock(path, content, [Path(config).name for config in configs])
+    print("\n  ".join([f"wrote {os.path.relpath(path)}", *changed]))
+    words = [word for config in configs for word in ("--config", config)]
+    print(f"next:\n  {shlex.join(['lightning-cli', 'fit', *words, '--locked'])}")
+    return 0

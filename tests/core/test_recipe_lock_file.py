@@ -1,0 +1,226 @@
+"""`mine.lock` and `fit --locked`: the same rows, order, split and weights elsewhere, or one message that says why."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunesmith.recipe.lock_file import as_read, changes
+
+LOCK = ("recipes", "lock", "tiny.yaml")
+FIT = ("fit", "--config", "tiny.yaml", "--locked")
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def refused(bench: Any, *words: str) -> list[str]:
+    """The lines of the one message with which a locked fit, and a check, refuse; neither writes anything."""
+    before = files(bench.folder)
+    said = bench.done(*FIT, *words, code=2).err
+    if not words:
+        assert bench.done(*LOCK, "--check", code=2).err == said
+    assert files(bench.folder) == before
+    lines = said.splitlines()
+    assert lines[-1].endswith("lightning-cli recipes lock tiny.yaml")
+    return lines[:-1]
+
+
+def test_with_the_lock_another_folder_trains_the_same_rows_in_the_same_order_to_the_same_weights(
+    bench: Any, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = bench.folder / "one/team", bench.folder / "two"
+    one.mkdir(parents=True)
+    shutil.copytree(tiny_base, one / "base")
+    shutil.move(bench.folder / "rows.jsonl", one / "rows.jsonl")
+    bench.write("one/team/tiny.yaml", model={"base": "./base"}, data={"split": {"keep_together": "prompt"}})
+    monkeypatch.chdir(one)
+    assert bench.done(*LOCK).out == "wrote tiny.lock\nnext:\n  lightning-cli fit --config tiny.yaml --locked\n"
+    text = (one / "tiny.lock").read_text()
+    assert str(bench.folder) not in text, "it is committed, and holds on other machines"
+    shutil.copytree(one, two)
+    first = bench.done(*FIT).out
+    assert "  lock        tiny.lock holds\n" in first
+    monkeypatch.chdir(two)
+    assert bench.done(*LOCK, "--check").out == "tiny.lock holds\n"
+    bench.done(*FIT)
+    left, right = (next(folder.glob("runs/tiny/*")) for folder in (one, two))
+    bench.assert_same(left, right)
+    ids = {split: [example.id for example in examples] for split, examples in _splits(one / "tiny.yaml").items()}
+    assert ids == {s: [example.id for example in e] for s, e in _splits(two / "tiny.yaml").items()}
+    rows = yaml.safe_load(text)["rows"]
+    assert {split: entry["count"] for split, entry in rows.items()} == {s: len(found) for s, found in ids.items()}
+    bench.done(*LOCK)
+    assert (two / "tiny.lock").read_text() == text, "the same content is the same bytes, wherever it is written"
+
+
+def _splits(recipe: Path) -> Any:
+    from tunesmith.cli.check import open_unrun
+
+    session = open_unrun("recipes lock", [str(recipe)], [], [])
+    return session.data.read_rows(session.seed).splits
+
+
+def test_every_difference_is_named_in_one_message(bench: Any, tiny_base: Path) -> None:
+    shutil.copytree(tiny_base, bench.folder / "base")
+    (bench.folder / "chat.jinja").write_text("{{ messages[0].content }}")
+    bench.write(model={"base": "./base", "template": "chat.jinja"})
+    bench.done(*LOCK)
+    config = bench.folder / "base/config.json"
+    config.write_text(config.read_text().replace('"rms_norm_eps": 1e-06', '"rms_norm_eps": 1e-05'))
+    (bench.folder / "chat.jinja").write_text("{{ messages[-1].content }}")
+    with (bench.folder / "rows.jsonl").open("a") as file:
+        file.write('{"prompt": "one more", "completion": "yes"}\n')
+    bench.write(
+        model={"base": "./base", "template": "chat.jinja", "adapter": {"init_args": {"rank": 2}}},
+        data={"curators": {"same": "ExactDuplicates"}},
+        success={"exact/exact_match": {"at_least": 0.5}},
+    )
+    lock = bench.folder / "tiny.lock"
+    lock.write_text(_changed(lock, "plugins", tunesmith="0.0.1", acme="2.0"))
+    lock.write_text(_changed(lock, "environment", torch="1.0"))
+    title, *lines = refused(bench)
+    assert title == "tiny.lock does not hold, 10 differences:"
+    told = [line.strip().partition(":")[0] for line in lines]
+    assert told == [
+        "model.adapter.init_args.rank",
+        "data.curators",
+        "success",
+        "order of curators",
+        "base revision",
+        "data source notes",
+        "file of model.template",
+        "plugin package tunesmith",
+        "plugin package acme",
+        "version of torch",
+    ]
+    assert "  model.adapter.init_args.rank: 4 then, 2 now" in lines
+    assert "  plugin package acme: 2.0 then, not there now" in lines
+
+
+def _changed(lock: Path, part: str, **entries: str) -> str:
+    """The lock of another machine."""
+    content = yaml.safe_load(lock.read_text())
+    content[part] |= entries
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def test_a_missing_lock_is_told_how_it_is_written(bench: Any) -> None:
+    assert refused(bench) == []
+    way = "write it with: lightning-cli recipes lock tiny.yaml"
+    assert bench.sent[-1].err == f"tiny.lock is not there, beside the recipe ({bench.folder}); {way}\n"
+
+
+def test_what_is_no_lock_is_told_how_it_is_written(bench: Any) -> None:
+    lock = bench.folder / "tiny.lock"
+    for text, said in (
+        ("lock: [", "this is not YAML"),
+        ("[]", "is no lock of this version of tunesmith"),
+        ("lock: 2\n", "is no lock of this version of tunesmith"),
+        ("lock: 1\nrows: 3\n", "is no lock of this version of tunesmith"),
+        ("lock: 1\na: !!python/object:os.system {}\n", "tag:yaml.org,2002:python/object:os.system is not allowed"),
+        ("#" * 2**21, "is no lock of this version of tunesmith"),
+    ):
+        lock.write_text(text)
+        assert said in bench.done(*FIT, code=2).err
+    bench.done(*LOCK)
+    lock.write_text(lock.read_text().replace("batch_size: 4", "batch_size: 5"))
+    assert "its configuration is not the one that it was written with" in bench.done(*FIT, code=2).err
+    assert not (bench.folder / "runs").exists()
+
+
+def test_the_command_line_and_an_overlay_are_part_of_what_is_locked(bench: Any) -> None:
+    bench.done(*LOCK)
+    assert refused(bench, "--data.batch_size=2")[1:] == ["  data.batch_size: 4 then, 2 now"]
+    (bench.folder / "small.yaml").write_text("data: {batch_size: 2}\n")
+    both = ("--config", "tiny.yaml", "--config", "small.yaml", "--locked")
+    said = bench.done("fit", *both, code=2).err
+    assert said.startswith("tiny+small.lock is not there")
+    assert said.endswith("write it with: lightning-cli recipes lock tiny.yaml --overlay small.yaml\n")
+    bench.done(*LOCK, "--overlay", "small.yaml")
+    assert "tiny+small.lock holds" in bench.done("fit", *both).out
+    assert bench.done(*LOCK, "--check").out == "tiny.lock holds\n"
+
+
+def test_what_only_says_how_a_run_is_watched_is_not_locked(bench: Any) -> None:
+    bench.done(*LOCK)
+    bench.done(*FIT, "--trainer.log_every_n_steps=2", "--trainer.default_root_dir=kept", "--data.workers=0")
+
+
+def test_another_kind_of_machine_is_a_warning(bench: Any) -> None:
+    bench.done(*LOCK)
+    lock = bench.folder / "tiny.lock"
+    lock.write_text(_changed(lock, "machine", device="cuda", torch="2.13.0+cu130"))
+    ran = bench.done(*LOCK, "--check")
+    assert ran.out == "tiny.lock holds\n"
+    assert ran.err.startswith("warning: this machine is of another kind than the one of tiny.lock (device: cuda then, ")
+    assert "weights may differ in their last bits" in ran.err
+
+
+def test_a_lock_that_is_written_anew_says_what_changed(bench: Any) -> None:
+    bench.done(*LOCK)
+    bench.write(data={"batch_size": 2})
+    assert bench.done(*LOCK).out.startswith("wrote tiny.lock\n  data.batch_size: 4 then, 2 now\nnext:\n")
+    assert bench.done(*LOCK).out.startswith("wrote tiny.lock\nnext:\n")
+
+
+def test_a_resumed_run_obeys_both_locks_and_relock_is_about_the_runs_own(bench: Any) -> None:
+    bench.write(trainer={"max_steps": None, "max_epochs": 1})
+    bench.done(*LOCK)
+    bench.done(*FIT)
+    bench.write(trainer={"max_steps": None, "max_epochs": 2})
+    further = ("--ckpt_path", "last", "--run", str(bench.runs()[0]))
+    assert refused(bench, *further)[1:] == ["  trainer.max_epochs: 1 then, 2 now"]
+    assert refused(bench, *further, "--relock")[1:] == ["  trainer.max_epochs: 1 then, 2 now"]
+    bench.done(*LOCK)
+    lock = bench.runs()[0] / "lock.json"
+    lock.write_text(json.dumps({**json.loads(lock.read_text()), "plugins": {"tunesmith": "0.0.1"}}))
+    assert bench.done(*FIT, *further, code=2).err.startswith("plugin package tunesmith is not what ")
+    bench.done(*FIT, *further, "--relock")
+
+
+def test_a_file_of_the_users_own_is_known_by_its_name(bench: Any) -> None:
+    code = (
+        "from tunesmith import Curator\n\n\nclass Keep(Curator):\n"
+        "    def apply(self, examples, record):\n        return examples\n"
+    )
+    (bench.folder / "my_lock_keeper.py").write_text(code)
+    bench.write(data={"curators": {"keep": "Keep"}})
+    plugin = ("--plugin", str(bench.folder / "my_lock_keeper.py"))
+    bench.done(*LOCK, *plugin)
+    assert "my_lock_keeper.py" in yaml.safe_load((bench.folder / "tiny.lock").read_text())["plugins"]
+    assert str(bench.folder) not in (bench.folder / "tiny.lock").read_text()
+    assert bench.done(*LOCK, "--check", *plugin).out == "tiny.lock holds\n"
+
+
+def test_a_base_of_the_hub_is_locked_by_its_commit(bench: Any, hub_cache: Path) -> None:
+    bench.write(model={"base": "acme/tiny"})
+    bench.done(*LOCK)
+    then = (hub_cache / "refs/main").read_text()
+    assert yaml.safe_load((bench.folder / "tiny.lock").read_text())["base"] == {"revision": then}
+    (hub_cache / "refs/main").write_text("f" * 40)
+    (hub_cache / "snapshots" / then).rename(hub_cache / "snapshots" / ("f" * 40))
+    assert refused(bench)[1:] == [f"  base revision: {then} then, {'f' * 40} now"]
+
+
+VALUES = st.recursive(
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]))
+    | st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab.1e", min_size=1), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["1e5", "yes", "key", "a: b"]), VALUES))
+def test_what_is_written_is_read_as_it_was(configuration: dict[str, Any]) -> None:
+    content = {"configuration": configuration}
+    assert as_read(content) == content
+    assert changes(as_read(content), content) == []
