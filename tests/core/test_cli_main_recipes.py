@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tunesmith.cli.main import main
 from tunesmith.errors import RecipeError
 from tunesmith.plugins.catalog import Catalog
-from tunesmith.recipe import shipped
+from tunesmith.recipe import packages, shipped
 from tunesmith.recipe.columns import Columns, choose
 from tunesmith.recipe.compose import compose
 from tunesmith.recipe.draft import draft
@@ -153,7 +153,7 @@ def test_what_an_editable_install_has_in_the_checkout_is_found_by_its_address_in
 @pytest.mark.parametrize("name", [listed.name for listed in shipped.shipped()])
 def test_a_copy_of_any_shipped_recipe_means_the_same(name: str, here: Path) -> None:
     assert main(["recipes", "cp", name, "copies/mine.yaml"]) == 0
-    original = shipped.find(name).path
+    original = packages.find(name)
     assert found(compose(["copies/mine.yaml"]).data) == found(compose([str(original)]).data)
     comments = [line for line in original.read_text().splitlines() if "#" in line]
     copied = [line for line in (here / "copies/mine.yaml").read_text().splitlines() if "#" in line]
@@ -183,7 +183,9 @@ def test_a_copy_into_a_folder_keeps_its_name(here: Path) -> None:
 
 
 def test_an_unknown_recipe_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "no recipe called medsinc comes along; did you mean medsync?" in failure(capsys, "cp", "medsinc")
+    assert "no recipe called medsinc comes along, or is in an installed package; did you mean medsync?" in failure(
+        capsys, "cp", "medsinc"
+    )
 
 
 def test_a_copy_within_one_tree_stays_relative(tmp_path: Path) -> None:
@@ -220,6 +222,74 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), mi
 @given(TEXT)
 def test_a_quoted_value_reads_back_as_it_was(value: str) -> None:
     assert yaml.safe_load(f"a: {{b: {quoted(value)}}}   # comment") == {"a": {"b": value}}
+
+
+# Packages.
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed distribution with recipes that depends on tunesmith, and one that has a YAML file and does not."""
+    folder = tmp_path / "site"
+    for name, needs in (("acme-recipes", "Requires-Dist: tunesmith>=0.6\n"), ("other", "Requires-Dist: tunesmiths\n")):
+        package = folder / name.replace("-", "_")
+        (package / "clinic").mkdir(parents=True)
+        (package / "__init__.py").write_text("raise RuntimeError('imported')")
+        rows(package / "data" / "notes.jsonl", {"prompt": "a", "completion": "b"})
+        (package / "notes.yaml").write_text(
+            "# Notes of a clinic.\nmodel: {template: ./chat.jinja}\n"
+            "data: {sources: {notes: {path: data/notes.jsonl, formatter: PromptCompletion}}}\n"
+        )
+        (package / "chat.jinja").touch()
+        (package / "clinic" / "small.yml").write_text("trainer: {max_steps: 1}\n")
+        (package / "clinic" / "other.yaml").write_text("services: {}\n")
+        (package / "clinic" / "deep.yaml").write_text("data: " + "[" * 5000)
+        info = folder / f"{package.name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{needs}")
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.mark.usefixtures("site")
+def test_the_list_shows_recipes_of_packages_by_their_addresses_and_imports_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["recipes", "ls"]) == 0
+    said = capsys.readouterr().out.partition("in the installed package acme_recipes\n")[2]
+    lines = [line.rstrip() for line in said.splitlines()[:5]]
+    assert lines == [
+        "  package://acme_recipes/notes.yaml",
+        "    Notes of a clinic.",
+        "  package://acme_recipes/clinic/small.yml",
+        "    an overlay: add it with a second --config. (no comment in its first line)",
+        "",
+    ]
+    assert "package other" not in said
+    assert compose(["package://acme_recipes/notes.yaml"]).name == "notes"
+    assert "acme_recipes" not in sys.modules
+
+
+def test_a_package_is_found_by_its_entry_point_too(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (site / "other-1.0.dist-info" / "entry_points.txt").write_text("[tunesmith]\nmine = acme_plugins.mine\n")
+    assert main(["recipes", "ls"]) == 0
+    assert "package://other/notes.yaml" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["package://acme_recipes/notes.yaml", "acme_recipes/notes", "acme_recipes/notes.yaml"])
+def test_a_copy_out_of_a_package_names_its_rows_by_an_address(name: str, site: Path, here: Path) -> None:
+    assert main(["recipes", "cp", name, "sub/mine.yaml"]) == 0
+    copied = yaml.safe_load((here / "sub/mine.yaml").read_text())
+    assert copied["data"]["sources"]["notes"]["path"] == "package://acme_recipes/data/notes.jsonl"
+    assert copied["model"]["template"] == str(site / "acme_recipes/chat.jinja")
+    assert installed(copied["data"]["sources"]["notes"]["path"]).is_file()
+
+
+@pytest.mark.usefixtures("site")
+def test_an_unknown_recipe_of_a_package_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean acme_recipes/notes?" in failure(capsys, "cp", "acme_recipes/note")
+    assert "did you mean notes.yaml?" in failure(capsys, "cp", "package://acme_recipes/note.yaml")
+    assert "is a folder; name a recipe in it" in failure(capsys, "cp", "package://acme_recipes/clinic")
 
 
 # Drafts.

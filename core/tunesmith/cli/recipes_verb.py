@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from tunesmith.cli import recipes_check, recipes_lock
 from tunesmith.cli.options import Parser, choose
 from tunesmith.errors import RecipeError
-from tunesmith.recipe.shipped import Listed, find, local, look, shipped
+from tunesmith.recipe.packages import address, find, packaged
+from tunesmith.recipe.shipped import ENDINGS, PACKAGE, Listed, local, look, shipped
 
 PROG = "lightning-cli recipes"
-_ENDINGS = (".yaml", ".yml")
+_NO_SUMMARY = "(no comment in its first line)"
 
 
 def run(words: Sequence[str]) -> int:
@@ -28,10 +30,12 @@ def run(words: Sequence[str]) -> int:
     """
     parser = Parser(prog=PROG, description="Find, copy, write and check recipes.")
     verbs = parser.add_subparsers(metavar="VERB")
-    ls = verbs.add_parser("ls", help="the recipes that come along, and those of this folder")
+    ls = verbs.add_parser("ls", help="the recipes that come along, of installed packages, and of this folder")
     ls.set_defaults(action=_ls, parser=ls)
     cp = verbs.add_parser("cp", help="copy a recipe, with paths that still hold")
-    cp.add_argument("name", metavar="NAME", help="a recipe that comes along (recipes ls), or a file")
+    cp.add_argument(
+        "name", metavar="NAME", help="a recipe by its name in `recipes ls`, a package:// address, or a file"
+    )
     cp.add_argument("target", metavar="DEST", nargs="?", type=Path, help="a file or a folder (default: this folder)")
     cp.set_defaults(action=_cp, parser=cp)
     new = verbs.add_parser("new", help="write a recipe for a data file of yours")
@@ -66,7 +70,15 @@ def _ls(arguments: Any) -> int:
             console.print(Text(title, style="bold"))
             console.print(_table(listing))
             console.print()
+    for package, listing in packaged().items():
+        console.print(Text(f"in the installed package {package}", style="bold"))
+        for listed in listing:
+            overlay = "an overlay: add it with a second --config. " if listed.overlay else ""
+            console.print(Text(f"  {address(listed.path)}"), soft_wrap=True)
+            console.print(Padding(Text(f"{overlay}{listed.summary or _NO_SUMMARY}"), (0, 0, 0, 4)))
+        console.print()
     console.print(Text(f"{PROG} cp NAME  copies one; {PROG} new mine.yaml --data rows.csv  writes one"))
+    console.print(Text(f"or use one where it lies: --config package://{PACKAGE}/recipes/NAME.yaml"))
     return 0
 
 
@@ -75,7 +87,7 @@ def _table(listing: Sequence[Listed]) -> Table:
     table.add_column(no_wrap=True, min_width=18)
     table.add_column(ratio=1)
     for listed in listing:
-        table.add_row(Text(f"  {listed.name}"), Text(listed.summary or "(no comment in its first line)"))
+        table.add_row(Text(f"  {listed.name}"), Text(listed.summary or _NO_SUMMARY))
     return table
 
 
@@ -84,9 +96,9 @@ def _cp(arguments: Any) -> int:
     from tunesmith.recipe.relocate import relocate
 
     given = Path(arguments.name)
-    source = given if given.suffix in _ENDINGS and given.is_file() else find(arguments.name).path
+    source = given if given.suffix in ENDINGS and given.is_file() else find(arguments.name)
     target = arguments.target or Path(source.name)
-    if target.is_dir() or target.suffix not in _ENDINGS:
+    if target.is_dir() or target.suffix not in ENDINGS:
         target /= source.name
     _write(target, relocate(source.read_text(encoding="utf-8"), source, target), arguments.force)
     print(f"copied {source} to {target}")
@@ -103,7 +115,7 @@ def _new(arguments: Any) -> int:
     from tunesmith.recipe.draft import draft
 
     target: Path = arguments.target
-    if target.suffix not in _ENDINGS:
+    if target.suffix not in ENDINGS:
         msg = f"{target}: a recipe's name ends in .yaml"
         raise RecipeError(msg)
     columns = look(arguments.data)

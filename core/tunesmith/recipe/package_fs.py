@@ -33,18 +33,18 @@ def installed(url: str) -> Path:
     if not name.isidentifier():
         msg = f"{url} is not package://import_name/path"
         raise RecipeError(msg)
-    roots = _roots(name)
-    if not roots:
+    places = roots(name)
+    if not places:
         known = sorted({m.name for m in pkgutil.iter_modules() if m.ispkg and not m.name.startswith("_")})
         msg = f"{url}: no package {name} is installed{did_you_mean(name, known) or _advice(name)}"
         raise RecipeError(msg)
     if name == shipped.PACKAGE and shipped.is_recipe(parts):
         # an editable install has the recipes beside the package, not in it
-        roots, parts = [shipped.folder()], parts[1:]
-    for root in roots:
+        places, parts = [shipped.folder()], parts[1:]
+    for root in places:
         if (found := root.joinpath(*parts)).exists():
             return found
-    raise RecipeError(_missing(url, roots[0], parts))
+    raise RecipeError(_missing(url, places[0], parts))
 
 
 def resolve(base: str) -> Path | str:
@@ -114,7 +114,7 @@ class PackageFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return {"name": name, "size": 0 if path.is_dir() else path.stat().st_size, "type": kind}
 
 
-def _roots(name: str) -> list[Path]:
+def roots(name: str) -> list[Path]:
     """The folders of a package; several for a namespace package, none for a module without one."""
     loaded = sys.modules.get(name)
     try:

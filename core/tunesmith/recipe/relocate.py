@@ -8,8 +8,8 @@ from pathlib import Path
 import yaml
 
 from tunesmith.errors import RecipeError
+from tunesmith.recipe.packages import address
 from tunesmith.recipe.paths import anchor, takes_address
-from tunesmith.recipe.shipped import address
 from tunesmith.recipe.tree import Leaf, Mark
 
 KeyPath = tuple[str, ...]

@@ -4,14 +4,13 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from tunesmith.errors import RecipeError
-from tunesmith.nearest import did_you_mean
+from tunesmith.recipe.read_yaml import MAX_BYTES, read_tree
+from tunesmith.recipe.tree import Map, Mark
 
 PACKAGE = "tunesmith_plugins"
+ENDINGS = (".yaml", ".yml")
 _FOLDER = "recipes"
 # A file that sets one of these belongs to Tunesmith; one that brings no data of its own is an overlay.
 _TELLING = frozenset({"model", "data", "trainer"})
@@ -78,39 +77,22 @@ def local(top: Path) -> list[Listed]:
     return [listed for path in sorted(_yaml_files(top)) if (listed := look(path, top)) is not None]
 
 
-def find(name: str) -> Listed:
-    """The shipped recipe of a name, with or without `recipes/` and `.yaml`.
-
-    Raises:
-        RecipeError: There is none.
-    """
-    all_of_them = {listed.name: listed for listed in shipped()}
-    short = name.removeprefix("./").removeprefix(f"{_FOLDER}/").removesuffix(".yaml")
-    if short not in all_of_them:
-        msg = (
-            f"no recipe called {name} comes along{did_you_mean(short, all_of_them)}\n"
-            f"there are: {', '.join(all_of_them)}  (lightning-cli recipes ls)"
-        )
-        raise RecipeError(msg)
-    return all_of_them[short]
-
-
 def look(path: Path, top: Path) -> Listed | None:
     """What a YAML file is; None where it is no recipe, or cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
-        data: Any = yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError):
+        text = path.read_text(encoding="utf-8") if path.stat().st_size <= MAX_BYTES else ""
+        tree = read_tree(text, Mark(path.name, path.parent))
+    except (OSError, ValueError, RecipeError):
         return None
-    if not isinstance(data, dict) or not _TELLING & data.keys():
+    if not isinstance(tree, Map) or not _TELLING & tree.entries.keys():
         return None
-    name = path.relative_to(top).with_suffix("").as_posix()
-    return Listed(name, path, _first_comment(text), overlay="data" not in data or "sources" not in (data["data"] or {}))
+    name, data = path.relative_to(top).with_suffix("").as_posix(), tree.entries.get("data")
+    return Listed(name, path, _first_comment(text), overlay=not isinstance(data, Map) or "sources" not in data.entries)
 
 
 def _yaml_files(top: Path) -> Iterator[Path]:
-    yield from top.glob("*.yaml")
-    yield from top.glob("*.yml")
+    for ending in ENDINGS:
+        yield from top.glob(f"*{ending}")
 
 
 def _first_comment(text: str) -> str:
