@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tunesmith.cli import recipes_check, recipes_lock
+from tunesmith.cli import recipes_check, recipes_lock, recipes_pack
 from tunesmith.cli.options import Parser, choose
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.packages import address, find, packaged
@@ -49,6 +49,7 @@ def run(words: Sequence[str]) -> int:
         sub.add_argument("--force", action="store_true", help="overwrite DEST")
     recipes_check.add(verbs)
     recipes_lock.add(verbs)
+    recipes_pack.add(verbs)
     choose(PROG, list(verbs.choices), words)
     arguments = parser.read(words or ["--help"])
     if "action" not in arguments:
