@@ -12,9 +12,10 @@ def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
     from tunesmith_plugins.formatters.messages import Messages
     from tunesmith_plugins.formatters.prompt_completion import PromptCompletion
     from tunesmith_plugins.formatters.raw_text import RawText
+    from tunesmith_plugins.formatters.share_gpt import ShareGPT
     from tunesmith_plugins.formatters.template import Template
 
-    return [Template, PromptCompletion, Instruction, Messages, RawText]
+    return [Template, PromptCompletion, Instruction, Messages, ShareGPT, RawText]
 
 
 @hookimpl

@@ -303,6 +303,8 @@ def test_an_unknown_recipe_of_a_package_gets_the_nearest(capsys: pytest.CaptureF
         ({"instruction": "a", "response": "b"}, "Instruction"),
         ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "Messages"),
         ({"chat": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "text": "x"}, "Messages"),
+        ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}], "id": "1"}, "ShareGPT"),
+        ({"messages": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}, "ShareGPT"),
         ({"ask {me}": "a b", "answer": "c d"}, "PromptCompletion"),
         ({"text": "a", "source_id": "x"}, "RawText"),
         ({"ticket": "my printer burns", "team": "hardware"}, "Template"),
@@ -367,12 +369,8 @@ def test_a_draft_reads_parquet(here: Path) -> None:
             "has no such column; did you mean alpha?",
         ),
         ({"a": "x", "b": "y"}, ["--prompt-column", "a", "--completion-column", "a"], "are both a"),
-        (
-            {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
-            [],
-            "from human -> role user, gpt -> assistant",
-        ),
-        ({"messages": [{"from": "human", "value": "a"}]}, [], "column messages holds turns of {from, value}"),
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, [], "--prompt-column prompt --completion-column chosen"),
+        ({"c1": [{"from": "gpt", "value": "a"}], "c2": [{"from": "gpt", "value": "a"}]}, [], "messages: c1, c2"),
         ({"one": [{"role": "user", "content": "a"}], "two": [{"role": "user", "content": "a"}]}, [], "one, two"),
         (
             {"a": ["x"], "b": "y"},

@@ -14,6 +14,7 @@ from tunesmith_plugins.formatters.instruction import Instruction
 from tunesmith_plugins.formatters.messages import Messages
 from tunesmith_plugins.formatters.prompt_completion import PromptCompletion
 from tunesmith_plugins.formatters.raw_text import RawText
+from tunesmith_plugins.formatters.share_gpt import ShareGPT
 from tunesmith_plugins.formatters.template import Template
 
 
@@ -251,7 +252,10 @@ def test_a_turn_may_say_its_own_weight(keys: dict[str, Any], weight: float | Non
         ({"role": "user"}, "messages: is a map; a list of messages is wanted"),
         ("[{", "messages: is text that is no JSON"),
         ([1], "messages[0]: is a number; a message with role and content is wanted"),
-        ([{"from": "human", "value": "x"}], "messages[0].role: is missing; from and value are ShareGPT's keys"),
+        (
+            [{"from": "human", "value": "x"}],
+            "messages[0].role: is missing; from and value are for the formatter ShareGPT",
+        ),
         ([{"role": "developer", "content": "x"}], "messages[0].role: is none of system, user, assistant, tool"),
         ([{"role": ["user"], "content": "x"}], "messages[0].role: is none of"),
         ([{"role": "user", "content": "x"}, {"role": "assistant"}], "messages[1].content: is empty"),
@@ -289,6 +293,59 @@ def test_messages_refuses_tools(tools: Any, message: str) -> None:
     assert refusal(Messages(), {"messages": TALK, "tools": tools}).startswith(message)
 
 
+# ShareGPT
+
+
+def test_share_gpt_is_read_as_the_conversation_it_means() -> None:
+    calls = '{"name": "f", "arguments": {"a": 1}}'
+    row = {
+        "conversations": [
+            {"from": "human", "value": "Sum?"},
+            {"from": "function_call", "value": calls},
+            {"from": "observation", "value": "3"},
+            {"from": "gpt", "value": "Three.", "weight": 0.5},
+        ],
+        "system": "Be brief.",
+        "tools": '[{"name": "f"}]',
+        "id": "x",
+    }
+    example = ShareGPT().format(row)
+    roles = ["system", "user", "assistant", "tool", "assistant"]
+    assert said(example) == list(zip(roles, ["Be brief.", "Sum?", "", "3", "Three."], strict=True))
+    call = {"type": "function", "function": {"name": "f", "arguments": {"a": 1}}}
+    assert example.messages[2].fields == {"tool_calls": [call]}
+    assert example.messages[4].weight == 0.5
+    assert example.tools == ({"name": "f"},)
+    assert example.extras == {"id": "x"}
+    talk = [{"from": "system", "value": "s"}, {"from": "user", "value": "u"}]
+    assert said(ShareGPT("talk").format({"talk": talk})) == [("system", "s"), ("user", "u")]
+    own = [{"from": "system", "value": "own"}, {"from": "human", "value": "u"}]
+    assert said(ShareGPT().format({"conversations": own, "system": "other"}))[0] == ("system", "own")
+
+
+@pytest.mark.parametrize(
+    ("turns", "message"),
+    [
+        (None, "conversations: is empty"),
+        ({"from": "human"}, "conversations: is a map; a list of messages is wanted"),
+        ([1], "conversations[0]: is a number; a turn with from and value is wanted"),
+        (
+            [{"role": "user", "content": "x"}],
+            "conversations[0].from: is missing; role and content are for the formatter",
+        ),
+        ([{"from": "alien", "value": "x"}], "conversations[0].from: is none of human, user, gpt"),
+        ([{"from": ["human"], "value": "x"}], "conversations[0].from: is none of"),
+        ([{"from": "human"}], "conversations[0].value: is empty"),
+        ([{"from": "gpt", "value": {"a": 1}}], "conversations[0].value: is a map; text is wanted"),
+        ([{"from": "system", "value": "x"}], "conversations: has no turn but the system's"),
+        ([{"from": "function_call", "value": "f(1)"}], "conversations[0].value: is text that is no JSON"),
+        ([{"from": "function_call", "value": "[1]"}], "conversations[0].tool_calls[0]: is no call"),
+    ],
+)
+def test_share_gpt_refuses(turns: Any, message: str) -> None:
+    assert refusal(ShareGPT(), {"conversations": turns}).startswith(message)
+
+
 # RawText
 
 
@@ -307,13 +364,19 @@ ALL = [
     PromptCompletion(system="system"),
     Instruction(),
     Messages(),
+    ShareGPT(),
     RawText(),
 ]
-NAMES = """prompt completion system instruction input output response history messages tools text images
-role content tool_calls function name arguments train weight loss type"""
+NAMES = """prompt completion system instruction input output response history messages conversations tools text images
+role content from value human gpt function_call tool_calls function name arguments train weight loss type"""
 keys = st.sampled_from(NAMES.split())
 leaves = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.sampled_from(["user", "[]", "{"])
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=6)
+    | st.sampled_from(["user", "human", "[]", "{"])
 )
 values = st.recursive(
     leaves,
@@ -363,6 +426,7 @@ QUESTIONS: list[tuple[Formatter, dict[str, Any], dict[str, Any]]] = [
     (Instruction(), {"instruction": "Add.", "input": "1 + 1"}, {"output": "2"}),
     (Instruction(), {"instruction": "Add."}, {"response": "2"}),
     (Messages(), {"messages": [{"role": "user", "content": "1 + 1?"}]}, {}),
+    (ShareGPT(), {"conversations": [{"from": "human", "value": "1 + 1?"}]}, {}),
 ]
 
 

@@ -124,7 +124,9 @@ def _new(arguments: Any) -> int:
     _write(target, draft(columns, choice, target, arguments.base), arguments.force)
     print(f"wrote {target}: {arguments.data} is read as {choice.formatter} ({choice.why})")
     config = shlex.quote(str(target))
-    _next([f"lightning-cli {verb} --config {config}" for verb in ("preview", "fit", "test")])
+    _next(
+        [f"{PROG} check {config}", *(f"lightning-cli {verb} --config {config}" for verb in ("preview", "fit", "test"))]
+    )
     return 0
 
 

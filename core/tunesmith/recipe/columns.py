@@ -149,26 +149,25 @@ def _conversation(columns: Columns) -> Choice | None:
     """How the conversations are read, if a column holds such: `messages`, or the only one that does.
 
     Raises:
-        RecipeError: They are in ShareGPT's keys, or several columns hold some.
+        RecipeError: Several columns hold some.
     """
     name = "messages"
     if name not in columns.names:
         found = [c for c in columns.names if _turn_keys(columns, c, {"role", "content"})]
         shared = [c for c in columns.names if _turn_keys(columns, c, {"from", "value"})]
+        found = found or shared
         if len(found) > 1:
             several = ", ".join(found)
             msg = f"{columns.file}: several columns hold messages: {several}; rename the one to train on: messages"
             raise RecipeError(msg)
-        if not found and not shared:
+        if not found:
             return None
-        name = (found or shared)[0]
+        name = found[0]
     if _turn_keys(columns, name, {"from", "value"}):
-        msg = (
-            f"{columns.file}: column {name} holds turns of {{from, value}} (ShareGPT), which are not read yet\n"
-            f"write them as {{role, content}}: from human -> role user, gpt -> assistant, system -> system; "
-            "value -> content"
+        options = {} if name == "conversations" else {"conversations": name}
+        return Choice(
+            "ShareGPT", options, (name, "system", "tools"), "", True, f"column {name}, turns of from and value"
         )
-        raise RecipeError(msg)
     options = {} if name == "messages" else {"messages": name}
     return Choice("Messages", options, (name, "tools"), "", True, f"column {name}")
 
@@ -202,6 +201,12 @@ def _pair(texts: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _ambiguous(columns: Columns) -> str:
+    if {"chosen", "rejected"} <= set(columns.names):
+        prompt = next((name for name in columns.texts if name.lower() in _ASKS), "NAME")
+        return (
+            f"{columns.file}: the columns chosen and rejected are preference pairs, which a drafted recipe does not "
+            f"train on\nto train on the chosen answers alone: --prompt-column {prompt} --completion-column chosen"
+        )
     listed = ", ".join(f"{name} (text)" if name in columns.texts else name for name in columns.names)
     return (
         f"{columns.file}: the columns do not say which is the prompt and which the answer: {listed}\n"

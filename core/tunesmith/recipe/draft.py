@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from tunesmith import __version__
 from tunesmith.recipe.columns import Choice, Columns
 from tunesmith.recipe.relocate import beside, quoted
 
@@ -11,9 +12,11 @@ _LONGEST_ANSWER = 512
 
 _RECIPE = """\
 # {name}: {file}, read as {formatter_name} ({why}).
+#   lightning-cli recipes check {here}     is it right, and do the first rows fit?
 #   lightning-cli preview --config {here}     what would be trained, token by token
 #   lightning-cli fit --config {here}         train
 #   lightning-cli test --config {here}        compare with the base; are the thresholds below met?
+requires: ["tunesmith>={version}"]     # add packages of plugins, with the versions that will do
 seed_everything: 7
 model:
 {base}
@@ -71,6 +74,7 @@ def draft(columns: Columns, choice: Choice, target: Path, base: str | None) -> s
     embedded = base in (None, EMBEDDED)
     return _RECIPE.format(
         name=target.stem,
+        version=".".join(__version__.split(".")[:2]),
         file=columns.file.name,
         formatter_name=choice.formatter,
         why=choice.why,

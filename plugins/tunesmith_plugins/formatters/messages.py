@@ -34,14 +34,22 @@ class Messages(Formatter):
         if all(turn.role == "system" for turn in messages):
             raise RowError(self.messages, "has no turn but the system's")
         return Example(
-            messages=messages, tools=self._tools(row.get(self.tools)), extras=others(row, (self.messages, self.tools))
+            messages=messages,
+            tools=read_tools(row.get(self.tools), self.tools),
+            extras=others(row, (self.messages, self.tools)),
         )
 
-    def _tools(self, value: Any) -> tuple[Mapping[str, Any], ...]:
-        tools = json_value(value or [], self.tools)
-        if not isinstance(tools, list):
-            raise RowError(self.tools, f"is {kind(tools)}; a list of JSON schemas is wanted")
-        wrong = next((index for index, tool in enumerate(tools) if not isinstance(tool, Mapping)), None)
-        if wrong is not None:
-            raise RowError(field=f"{self.tools}[{wrong}]", reason=f"is {kind(tools[wrong])}; a JSON schema is wanted")
-        return tuple(tools)
+
+def read_tools(value: Any, name: str) -> tuple[Mapping[str, Any], ...]:
+    """The tools' JSON schemas, as a list or JSON text; none where the column is empty or missing.
+
+    Raises:
+        RowError: They are something else.
+    """
+    tools = json_value(value or [], name)
+    if not isinstance(tools, list):
+        raise RowError(name, f"is {kind(tools)}; a list of JSON schemas is wanted")
+    wrong = next((index for index, tool in enumerate(tools) if not isinstance(tool, Mapping)), None)
+    if wrong is not None:
+        raise RowError(field=f"{name}[{wrong}]", reason=f"is {kind(tools[wrong])}; a JSON schema is wanted")
+    return tuple(tools)

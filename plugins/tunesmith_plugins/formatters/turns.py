@@ -40,7 +40,7 @@ def _turn(item: Any, name: str) -> Message:
     if not isinstance(item, Mapping):
         raise RowError(name, f"is {kind(item)}; a message with role and content is wanted")
     if "role" not in item:
-        hint = "; from and value are ShareGPT's keys" if "from" in item else ""
+        hint = "; from and value are for the formatter ShareGPT" if "from" in item else ""
         raise RowError(field=f"{name}.role", reason=f"is missing{hint}")
     role = ROLES.get(item["role"]) if isinstance(item["role"], str) else None
     if role is None:
