@@ -200,7 +200,7 @@ def test_a_packed_recipe_is_installed_listed_and_trained_by_others_under_its_loc
     assert list(other.glob("runs/tiny/*/adapter/adapter_model.safetensors"))
     assert sorted(site.rglob("*")) == before, "nothing is written into an installed package"
     said = bench.done("recipes", "lock", "package://acme_recipes/tiny.yaml", code=2).err
-    assert "is part of an installed package; lock a copy" in said
+    assert "is part of an installed package, where no lock can be written beside it; lock a copy" in said
     bench.done("recipes", "cp", "acme_recipes/tiny")
     copied = yaml.safe_load((other / "tiny.yaml").read_text())
     assert copied["data"]["sources"]["notes"]["path"] == "package://acme_recipes/rows.jsonl"

@@ -54,10 +54,12 @@ did. A recipe is one YAML file that says what success means, which data, which
 base model, which method and which audits. Every verb reads that same file.
 
 to begin
-  recipes ls        the recipes that come along, and those of this folder
+  recipes ls        recipes that come along, of packages, of this folder
   recipes new       write a recipe for a data file of yours
   recipes cp        copy a recipe that comes along, to change it
-  recipes check     read recipes without running them, and say what is wrong
+  recipes check     read recipes and their first rows, and say what is wrong
+  recipes lock      write what a recipe is made of, for fit --locked
+  recipes pack      make a package of a recipe, for others to install
   plugins list      what a recipe may name: formatters, adapters, ...
   plugins describe  a plugin's options, types, defaults and documentation
   plugins new       write a package with a plugin of yours, which works at once

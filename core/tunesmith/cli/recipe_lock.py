@@ -40,6 +40,7 @@ def hold(session: Session) -> None:
         RecipeError: There is no lock, or something differs; names all that does.
         DataError: Rows or base are missing, or cannot be read.
     """
+    refuse_remote(session)
     path, how = lock_path(session.paths), command(session)
     then = read_lock(path, how)
     now, data = without_rows(session), then.get("data") or {}
@@ -52,6 +53,13 @@ def hold(session: Session) -> None:
     if others := machine_changes(then, as_read({"machine": _machine(session)})):
         kind = f"this machine is of another kind than the one of {path.name} ({'; '.join(others)})"
         warn(f"{kind}: rows, order and configuration are the same, weights may differ in their last bits")
+
+
+def refuse_remote(session: Session) -> None:
+    """Raise RecipeError for a recipe from the net, beside which nothing lies."""
+    if session.remote:
+        msg = f"{session.remote[0]} is read from the net, where no lock lies beside it; save it first (recipes cp)"
+        raise RecipeError(msg)
 
 
 def make(session: Session) -> dict[str, Any]:

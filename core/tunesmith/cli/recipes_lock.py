@@ -9,6 +9,7 @@ from typing import Any
 from tunesmith.cli.recipes_check import add_code
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.package_fs import PROTOCOL
+from tunesmith.recipe.remote import is_remote
 
 
 def add(verbs: Any) -> None:
@@ -24,14 +25,18 @@ def add(verbs: Any) -> None:
 def _lock(arguments: Any) -> int:
     # Loads torch, which most other verbs do without.
     from tunesmith.cli.check import open_unrun
-    from tunesmith.cli.recipe_lock import hold, make
+    from tunesmith.cli.recipe_lock import hold, make, refuse_remote
     from tunesmith.recipe.lock_file import as_read, changes, lock_path, read_lock, write_lock
 
     configs = [arguments.recipe, *arguments.overlay]
-    if not arguments.check and arguments.recipe.startswith(PROTOCOL):
-        msg = f"{arguments.recipe} is part of an installed package; lock a copy: lightning-cli recipes cp {configs[0]}"
+    far = is_remote(arguments.recipe)
+    if far or (arguments.recipe.startswith(PROTOCOL) and not arguments.check):
+        place = "lies on the net" if far else "is part of an installed package"
+        copy = shlex.join(["lightning-cli", "recipes", "cp", arguments.recipe])
+        msg = f"{arguments.recipe} {place}, where no lock can be written beside it; lock a copy: {copy}"
         raise RecipeError(msg)
     session = open_unrun("recipes lock", configs, arguments.plugin, arguments.trust)
+    refuse_remote(session)
     path = lock_path(session.paths)
     if arguments.check:
         hold(session)

@@ -1,4 +1,4 @@
-"""The verb `recipes`: find, copy, draft and check recipes. Only `check` loads torch."""
+"""The verb `recipes`: find, copy and draft recipes; its other verbs have a module each, and some load torch."""
 
 import shlex
 import sys
@@ -15,7 +15,11 @@ from tunesmith.cli import recipes_check, recipes_lock, recipes_pack
 from tunesmith.cli.options import Parser, choose
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.packages import address, find, packaged
+from tunesmith.recipe.paths import remote_paths
+from tunesmith.recipe.read_yaml import read_tree
+from tunesmith.recipe.remote import fetch, is_remote
 from tunesmith.recipe.shipped import ENDINGS, PACKAGE, Listed, local, look, shipped
+from tunesmith.recipe.tree import Mark
 
 PROG = "lightning-cli recipes"
 _NO_SUMMARY = "(no comment in its first line)"
@@ -28,7 +32,7 @@ def run(words: Sequence[str]) -> int:
         RecipeError: The command line is wrong.
         DataError: A data file cannot be read.
     """
-    parser = Parser(prog=PROG, description="Find, copy, write and check recipes.")
+    parser = Parser(prog=PROG, description="Find, copy, write, check, lock and pack recipes.")
     verbs = parser.add_subparsers(metavar="VERB")
     ls = verbs.add_parser("ls", help="the recipes that come along, of installed packages, and of this folder")
     ls.set_defaults(action=_ls, parser=ls)
@@ -96,17 +100,36 @@ def _cp(arguments: Any) -> int:
     # Imported here: `ls` needs no reader of YAML nodes.
     from tunesmith.recipe.relocate import relocate
 
+    if is_remote(arguments.name):
+        return _save(arguments)
     given = Path(arguments.name)
     source = given if given.suffix in ENDINGS and given.is_file() else find(arguments.name)
-    target = arguments.target or Path(source.name)
-    if target.is_dir() or target.suffix not in ENDINGS:
-        target /= source.name
+    target = _target(arguments.target, source.name)
     _write(target, relocate(source.read_text(encoding="utf-8"), source, target), arguments.force)
     print(f"copied {source} to {target}")
     copied = shlex.quote(str(target))
     listed = look(target, target.parent)
     overlay = listed is not None and listed.overlay  # which is no recipe by itself
     _next([f"lightning-cli recipes check {f'RECIPE.yaml --overlay {copied}' if overlay else copied}"])
+    return 0
+
+
+def _target(given: Path | None, name: str) -> Path:
+    target = given or Path(name)
+    return target / name if target.is_dir() or target.suffix not in ENDINGS else target
+
+
+def _save(arguments: Any) -> int:
+    """Copy a recipe from the net, as it is."""
+    fetched = fetch(arguments.name)
+    text = fetched.content.decode("utf-8", "replace")
+    target = _target(arguments.target, fetched.name)
+    tree = read_tree(text, Mark(fetched.address, target.parent, remote=True))
+    _write(target, text, arguments.force)
+    print(f"saved {fetched.address} as {target}")
+    for key, value in remote_paths(tree):
+        print(f"  {'.'.join(key)}: {value} does not come with it")
+    _next([f"lightning-cli recipes check {shlex.quote(str(target))}"])
     return 0
 
 

@@ -83,7 +83,9 @@ class Session:
     """Makes the recipe's own loggers, given the run directory."""
     catalog: Catalog
     paths: list[Path]
-    """The recipe's file and its overlays'."""
+    """The recipe's file and its overlays', but for what was read from the net."""
+    remote: list[str]
+    """The addresses that were read from the net."""
     home: Run | None
     """The run that the recipe's file lies in, where it is a `config.yaml` that `fit` wrote."""
 
@@ -189,7 +191,7 @@ def _session(
 ) -> Session:
     init: Namespace = command.config_init
     command.model.runs_on = device(dict(init["trainer"]))
-    home = run_of(recipe.paths[0])
+    home = None if recipe.remote else run_of(recipe.paths[0])
     dump = command.parser.dump(command.config.clone(), skip_unset=True, format="yaml")
     config = {key: value for key, value in yaml.safe_load(dump).items() if key != "config"}
     # the parser adds options that Lightning's loggers pass on to others, which no recipe may name
@@ -209,6 +211,7 @@ def _session(
         loggers=command.loggers,
         catalog=catalog,
         paths=recipe.paths,
+        remote=recipe.remote,
         home=home,
     )
 

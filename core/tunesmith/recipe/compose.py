@@ -13,8 +13,9 @@ from tunesmith.nearest import did_you_mean
 from tunesmith.recipe.merge import merge
 from tunesmith.recipe.overrides import override
 from tunesmith.recipe.package_fs import PROTOCOL, installed
-from tunesmith.recipe.paths import anchor
+from tunesmith.recipe.paths import anchor, remote_paths
 from tunesmith.recipe.read_yaml import MAX_BYTES, read_tree
+from tunesmith.recipe.remote import Fetched, fetch, is_remote
 from tunesmith.recipe.tree import COMMAND_LINE, Leaf, Map, Mark, Tree, plain, removed
 
 KeyPath = str | Sequence[str]
@@ -27,13 +28,15 @@ class Recipe:
     Attributes:
         name: The stem of the first file; runs are kept under it.
         paths: The files that were read, absolute, in order.
+        remote: The addresses that were read from the net.
         data: Plain maps, lists and scalars; what null removed is not there.
         nulls: Key paths that null removed, for options that take null as a value.
     """
 
-    def __init__(self, name: str, paths: Sequence[Path], tree: Map) -> None:
+    def __init__(self, name: str, paths: Sequence[Path], tree: Map, remote: Sequence[str] = ()) -> None:
         self.name = name
         self.paths = list(paths)
+        self.remote = list(remote)
         self.data: dict[str, Any] = plain(tree)
         self.nulls = removed(tree)
         self._tree = tree
@@ -65,7 +68,8 @@ def compose(configs: Sequence[str], overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe with its overlays and the command line's changes.
 
     Args:
-        configs: Paths or `package://import_name/path.yaml`; later ones are merged over earlier ones.
+        configs: Paths, `package://import_name/path.yaml`, or addresses of the net (`remote`); later ones are merged
+            over earlier ones.
         overrides: `--a.b.c=v`, or `--a.b.c` and `v`; merged last. Paths in them start from the working directory.
 
     Raises:
@@ -74,12 +78,45 @@ def compose(configs: Sequence[str], overrides: Sequence[str] = ()) -> Recipe:
     if not configs:
         msg = "no recipe is named; give one with --config recipes/medsync.yaml"
         raise RecipeError(msg)
-    paths = [_locate(config) for config in configs]
     tree: Tree | None = None
-    for config, path in zip(configs, paths, strict=True):
-        tree = merge(tree, anchor(_read(config, path)))
+    files, remote = [], []
+    for config in configs:
+        if is_remote(config):
+            remote.append(config)
+            read = _from_net(fetch(config))
+        else:
+            files.append(_locate(config))
+            read = _read(config, files[-1])
+        tree = merge(tree, anchor(read))
     assert isinstance(tree, Map)
-    return Recipe(paths[0].stem, paths, override(tree, overrides))
+    tree = override(tree, overrides)
+    _refuse_paths(tree)
+    name = Path(configs[0].partition("#")[0].partition("?")[0] if is_remote(configs[0]) else files[0]).stem
+    return Recipe(name, files, tree, remote)
+
+
+def _from_net(fetched: Fetched) -> Map:
+    """A recipe from the net, whose paths mean nothing here."""
+    try:
+        text = fetched.content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"{fetched.address} is not text in UTF-8 (byte {error.start})"
+        raise RecipeError(msg) from error
+    return _map(fetched.address, read_tree(text, Mark(fetched.address, Path.cwd(), remote=True)))
+
+
+def _refuse_paths(tree: Map) -> None:
+    """Refuse what is left of the paths of a recipe from the net, once overlays and command line have had their say."""
+    wrong = [f"  {'.'.join(key)}: {value}" for key, value in remote_paths(tree)]
+    if wrong:
+        msg = "\n".join(
+            [
+                "a recipe from the net names no file of this machine, and there is no folder beside it:",
+                *wrong,
+                "name yours (--data.sources.NAME.path=FILE), or save it with them: lightning-cli recipes cp ADDRESS",
+            ]
+        )
+        raise RecipeError(msg)
 
 
 def _locate(config: str) -> Path:
@@ -104,7 +141,10 @@ def _read(config: str, path: Path) -> Map:
     except OSError as error:
         msg = f"{config} cannot be read: {error.strerror}"
         raise RecipeError(msg) from error
-    tree = read_tree(text, Mark(config, path.parent))
+    return _map(config, read_tree(text, Mark(config, path.parent)))
+
+
+def _map(config: str, tree: Tree) -> Map:
     if isinstance(tree, Leaf):
         what = "is empty" if tree.value is None else "is not a map of keys"
         msg = f"{config} {what}; a recipe has model, data, trainer and others (lightning-cli recipes ls)"

@@ -1,6 +1,7 @@
 """Relative paths in a recipe mean what they say from the file that names them, not from where the command runs."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,29 @@ def anchor(tree: Tree, path: tuple[str, ...] = ()) -> Tree:
 
     Known keys are `data.sources.*.path` (any path), `model.base` where it begins with `./ ../ ~`, and `model.template`
     where it names a file. Options of plugins that are annotated as `Path` follow when their class is known (`schema`).
-    What has a scheme (`package://`, `hf://`) stays as it is.
+    What has a scheme (`package://`, `hf://`) stays as it is, and so does what was read from the net (`remote_paths`).
     """
     if isinstance(tree, Map):
         return Map({k: anchor(v, (*path, k)) for k, v in tree.entries.items()}, tree.mark)
-    explicit = isinstance(tree.value, str) and tree.value.startswith(_EXPLICIT)
-    file = isinstance(tree.value, str) and tree.value.endswith(_TEMPLATE_ENDINGS) and "\n" not in tree.value
-    if _matches(path, _SOURCE) or (path == _BASE and explicit) or (path == _TEMPLATE and (explicit or file)):
+    if not tree.mark.remote and _is_path(tree, path):
         return Leaf(_anchored(tree.value, tree.mark.folder), tree.mark, tree.text)
     return tree
+
+
+def remote_paths(tree: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The paths that something read from the net names, with their keys; addresses with a scheme are none."""
+    if isinstance(tree, Map):
+        for key, inner in tree.entries.items():
+            yield from remote_paths(inner, (*path, key))
+    elif tree.mark.remote and _is_path(tree, path):
+        values = tree.value if isinstance(tree.value, list) else [tree.value]
+        yield from ((path, value) for value in values if isinstance(value, str) and "://" not in value)
+
+
+def _is_path(leaf: Leaf, path: tuple[str, ...]) -> bool:
+    explicit = isinstance(leaf.value, str) and leaf.value.startswith(_EXPLICIT)
+    file = isinstance(leaf.value, str) and leaf.value.endswith(_TEMPLATE_ENDINGS) and "\n" not in leaf.value
+    return _matches(path, _SOURCE) or (path == _BASE and explicit) or (path == _TEMPLATE and (explicit or file))
 
 
 def takes_address(path: tuple[str, ...]) -> bool:

@@ -5,6 +5,7 @@ and in what LightningCLI parses later.
 """
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -138,7 +139,7 @@ class _Builder:
             raise self._wrong(node, "aliases make it too large")
 
     def _at(self, node: yaml.Node) -> Mark:
-        return Mark(self.mark.file, self.mark.folder, node.start_mark.line + 1)
+        return replace(self.mark, line=node.start_mark.line + 1)
 
     def _wrong(self, node: yaml.Node, what: str) -> RecipeError:
         return _wrong(self.mark, node.start_mark, what)

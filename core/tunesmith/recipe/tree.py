@@ -16,11 +16,13 @@ class Mark:
         file: The file as the user named it, or `command line`.
         folder: What relative paths written there are relative to.
         line: Counted from 1; None where there are no lines.
+        remote: Whether it was read from the net, where no folder of this machine is meant.
     """
 
     file: str
     folder: Path
     line: int | None = None
+    remote: bool = False
 
     def __str__(self) -> str:
         return self.file if self.line is None else f"{self.file}:{self.line}"

@@ -17,6 +17,7 @@ from tunesmith.recipe.places import Places
 from tunesmith.recipe.problem import KeyPath, Problem, hides_class, with_class_paths
 from tunesmith.recipe.trust import Trust, family, is_path
 
+_NO_FILE = "a recipe from the net names no file of this machine; name yours on the command line"
 _NO_CLASS = "names a class where none may stand"
 
 
@@ -119,7 +120,10 @@ class Values:
         if not kinds.takes_scalar(hint, value):
             return value, [self._mismatch(value, hint, path)]
         if kinds.is_path(hint):
-            return absolute(value, self.recipe.mark(path).folder), []
+            mark = self.recipe.mark(path)
+            if mark.remote and "://" not in value:
+                return value, [Problem(path, f"is {kinds.shown(value)}; {_NO_FILE}")]
+            return absolute(value, mark.folder), []
         return value, []
 
     def _map(self, value: Any, hint: Any, path: KeyPath) -> Result:
