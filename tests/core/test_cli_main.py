@@ -66,7 +66,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         (["plugins", "list", "more"], "'more' is one argument too many"),
         (["plugins", "--json"], "--json is not an option"),
         (["plugins", "describe"], "lightning-cli plugins describe: the following arguments are required: NAME"),
-        (["recipes", "lock"], "lightning-cli recipes lock: no such verb"),
+        (["recipes", "lokc"], "lightning-cli recipes lokc: no such verb"),
     ],
 )
 def test_trap_40_a_mistyped_command_line_is_the_users_mistake_and_gets_the_nearest_match(
