@@ -39,7 +39,12 @@ def test_with_the_lock_another_folder_trains_the_same_rows_in_the_same_order_to_
     one.mkdir(parents=True)
     shutil.copytree(tiny_base, one / "base")
     shutil.move(bench.folder / "rows.jsonl", one / "rows.jsonl")
-    bench.write("one/team/tiny.yaml", model={"base": "./base"}, data={"split": {"keep_together": "prompt"}})
+    more = '{"prompt": "one more", "completion": "yes"}\n'
+    for folder in (one.parent / "more", bench.folder / "more"):
+        folder.mkdir()
+        (folder / "a.jsonl").write_text(more)
+    data = {"split": {"keep_together": "prompt"}, "sources": {"notes": {"path": ["rows.jsonl", "../more/*.jsonl"]}}}
+    bench.write("one/team/tiny.yaml", model={"base": "./base"}, data=data)
     monkeypatch.chdir(one)
     assert bench.done(*LOCK).out == "wrote tiny.lock\nnext:\n  lightning-cli fit --config tiny.yaml --locked\n"
     text = (one / "tiny.lock").read_text()
