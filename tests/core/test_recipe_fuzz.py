@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft7Validator
 
 from tunesmith.errors import RecipeError
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.recipe.compose import compose
+from tunesmith.recipe.json_schema import json_schema
 from tunesmith.recipe.schema import check
 
 FOLDER = Path(__file__).parents[2] / "recipes"
@@ -122,7 +124,11 @@ def test_trap_40_every_key_of_an_overlay_misspelt_once_names_the_right_one(
 
 
 def misspelt_all(below: list[Path], file: Path, sections: dict[str, Any], catalog: Catalog, folder: Path) -> int:
-    """Every key of a file misspelt once, the file merged over others: refused each time. Returns how many."""
+    """Every key of a file misspelt once, the file merged over others: refused each time, by the schema for editors too.
+
+    Returns how many.
+    """
+    editor = Draft7Validator(json_schema(sections, catalog, overlay=bool(below)))
     data = yaml.safe_load(file.read_text())
     wrong_file = folder / file.name
     tried = 0
@@ -140,5 +146,6 @@ def misspelt_all(below: list[Path], file: Path, sections: dict[str, Any], catalo
         suggested = first.partition("did you mean ")[2].rstrip("?").replace(", ", " or ").split(" or ")
         assert path[-1] in suggested, message
         assert caught.value.exit_code == 2
+        assert not editor.is_valid(misspelt), f"an editor would not see {path} as {wrong}"
         tried += 1
     return tried

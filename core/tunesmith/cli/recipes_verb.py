@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tunesmith.cli import recipes_check, recipes_lock, recipes_pack
+from tunesmith.cli import recipes_check, recipes_lock, recipes_pack, recipes_schema
 from tunesmith.cli.options import Parser, choose
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.packages import address, find, packaged
@@ -54,6 +54,7 @@ def run(words: Sequence[str]) -> int:
     recipes_check.add(verbs)
     recipes_lock.add(verbs)
     recipes_pack.add(verbs)
+    recipes_schema.add(verbs)
     choose(PROG, list(verbs.choices), words)
     arguments = parser.read(words or ["--help"])
     if "action" not in arguments:

@@ -47,6 +47,19 @@ SUMMARIES = {
     "prepare": "Read, format, curate and split the data, and write what happened to each row.",
 }
 
+# A recipe's top-level keys, in a line each.
+ABOUT = {
+    "seed_everything": "The seed of everything that draws.",
+    "model": "The base, and the method by which it is trained.",
+    "data": "From rows to batches.",
+    "generation": "How answers are written by `test`, `validate`, `predict` and audits.",
+    "evaluators": "What is measured, by the name that logs, reports and `success` use.",
+    "audits": "What looks for bias, by the name that reports and `success` use.",
+    "success": "What `test` decides by: `name/metric` with `at_least`, `at_most` or `between`, and `because`.",
+    "plugins": "The plugin packages that may be used beside the built-ins; all of them where it is absent.",
+    "trainer": "Lightning's own options: `max_epochs`, `devices`, `strategy`, `callbacks`, `logger` and others.",
+}
+
 
 def sections() -> dict[str, Any]:
     """A recipe's top-level keys with the type that each must have."""

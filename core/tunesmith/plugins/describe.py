@@ -90,13 +90,20 @@ def summary(cls: type) -> str:
 
 def options(cls: type) -> tuple[Option, ...]:
     """The constructor's parameters, through `**kwargs` up to the classes that name them."""
-    docs: dict[str, str] = {}
-    for owner in reversed(cls.__mro__):
-        docs |= arguments(owner.__dict__.get("__doc__") or "")
+    docs = meanings(cls)
     return tuple(
         Option(o.name, annotation(o.hint), None if o.required else _default(o.default), docs.get(o.name, ""))
         for o in signature.options(cls).values()
     )
+
+
+def meanings(cls: type) -> dict[str, str]:
+    """What the Args sections of a class, its constructor and those that it inherits from say, by option."""
+    docs: dict[str, str] = {}
+    for owner in reversed(cls.__mro__):
+        docs |= arguments(getattr(owner.__dict__.get("__init__"), "__doc__", None) or "")
+        docs |= arguments(owner.__dict__.get("__doc__") or "")
+    return docs
 
 
 def _doc(cls: type) -> str:

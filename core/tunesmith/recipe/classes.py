@@ -59,7 +59,7 @@ class Classes:
         def find(name: str) -> tuple[str, type]:
             return (own, base) if own and name in (own, base.__name__) else self.trust.find(base, name)
 
-        own = self._own(base)
+        own = own_path(base, self.catalog)
         if own and isinstance(value, Mapping) and not value.keys() & set(_SPEC):
             value = {"class_path": own, "init_args": value}
         return self._spec(value, path, find, takes(base), allowed(base), skip)
@@ -159,19 +159,20 @@ class Classes:
 
     def nameable(self, base: type) -> bool:
         """Whether a recipe may name any class at all where a `base` is expected."""
-        return issubclass(base, Plugin) or family(base) is not None or self._own(base) is not None
+        return issubclass(base, Plugin) or family(base) is not None or own_path(base, self.catalog) is not None
 
     def _takes(self, known: Mapping[str, Option], cls: type, owner: str, path: KeyPath) -> str:
         describe = f"  (lightning-cli plugins describe {owner})" if issubclass(cls, Plugin) else ""
         return f"{owner or '.'.join(path[:-1])} takes: {names(known, path[-1])}{describe}"
 
-    def _own(self, base: type) -> str | None:
-        """The path of a class that a plugin's package defines for its own options, which needs no further trust."""
-        package = base.__module__.partition(".")[0]
-        packages = {entry.cls.__module__.partition(".")[0] for entry in self.catalog.entries}
-        if family(base) is not None or package not in packages or inspect.isabstract(base):
-            return None
-        return f"{base.__module__}.{base.__qualname__}"
+
+def own_path(base: type, catalog: Catalog) -> str | None:
+    """The path of a class that a plugin's package defines for its own options, which needs no further trust."""
+    package = base.__module__.partition(".")[0]
+    packages = {entry.cls.__module__.partition(".")[0] for entry in catalog.entries}
+    if family(base) is not None or package not in packages or inspect.isabstract(base):
+        return None
+    return f"{base.__module__}.{base.__qualname__}"
 
 
 def _takes_null(option: Option) -> bool:

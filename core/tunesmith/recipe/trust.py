@@ -9,7 +9,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,8 +144,25 @@ def allowed(base: type) -> list[str]:
         return []
     if group.names:
         return list(group.names)
-    module = importlib.import_module(group.modules[0])
-    return sorted(n for n, c in vars(module).items() if not n.startswith("_") and _is_one(c, base))
+    return _public(group.modules[0], base)
+
+
+def members(base: type) -> Iterator[tuple[type, list[str], str]]:
+    """Each class that may be named where a library's `base` is expected.
+
+    Yields:
+        The class, its names, the bare one first where it means this class, and a pattern of all dotted ones.
+    """
+    group = family(base)
+    for module in group.modules if group else ():
+        listed = group.names if group and group.names else _public(module, base)
+        for name in listed:
+            try:
+                bare = Trust().find(base, name)[0]
+                path, found = Trust().find(base, f"{module}.{name}")
+            except RecipeError:  # a library that is not installed, or one without this class
+                continue
+            yield found, [name, path] if bare == path else [path], rf"^{re.escape(module)}(\.\w+)?\.{name}$"
 
 
 def is_path(text: str) -> bool:
@@ -197,6 +214,14 @@ def _imported(path: str, *, last: bool) -> Any:
             return None
         msg = f"{path} cannot be imported: {error}"
         raise RecipeError(msg) from error
+
+
+def _public(module: str, base: type) -> list[str]:
+    try:
+        found = vars(importlib.import_module(module))
+    except ImportError:
+        return []
+    return sorted(name for name, value in found.items() if not name.startswith("_") and _is_one(value, base))
 
 
 def _is_one(value: Any, base: type) -> bool:

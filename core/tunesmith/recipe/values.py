@@ -45,7 +45,7 @@ class Values:
             result = self._union(value, alternatives, hint, path)
         text = self.recipe.text(path)
         typed = text is not None and not isinstance(value, str) and str in alternatives
-        if result[1] and typed and not any(map(self._names_class, alternatives)):
+        if result[1] and typed and not any(map(names_class, alternatives)):
             # `--task=3` is text all the same: only YAML took it for a number.
             return text, []
         return result
@@ -73,9 +73,9 @@ class Values:
         return self.classes.library(value, hint, path)
 
     def _union(self, value: Any, alternatives: tuple[Any, ...], hint: Any, path: KeyPath) -> Result:
-        named = [a for a in alternatives if self._names_class(a)]
+        named = [a for a in alternatives if names_class(a)]
         if isinstance(value, str):
-            known = [a for a in named if (base := _base(a)) is not None and self.trust.knows(base, value)]
+            known = [a for a in named if (base := base_of(a)) is not None and self.trust.knows(base, value)]
             if known or (named and is_path(value)):
                 # jsonargparse imports any dotted text where a class may stand, even if text may stand there too.
                 return self._one(value, (known or named)[0], path)
@@ -95,18 +95,10 @@ class Values:
                 return result
         return value, [self._mismatch(value, hint, path)]
 
-    def _names_class(self, hint: Any) -> bool:
-        """Whether jsonargparse may import what a text says here."""
-        if kinds.is_code(hint):
-            return True
-        if not inspect.isclass(hint) or kinds.is_scalar(hint) or kinds.is_map(hint) or kinds.is_list(hint):
-            return False
-        return not kinds.is_any(hint) and not dataclasses.is_dataclass(hint) and not kinds.is_literal(hint)
-
     def _nameable(self, hint: Any) -> bool:
         """Whether there is a class that a recipe may name here."""
-        base = _base(hint)
-        return self._names_class(hint) and base is not None and self.classes.nameable(base)
+        base = base_of(hint)
+        return names_class(hint) and base is not None and self.classes.nameable(base)
 
     def _literal(self, value: Any, hint: Any, path: KeyPath) -> Result:
         known = kinds.literals(hint)
@@ -153,13 +145,13 @@ class Values:
 
     def _code(self, value: Any, hint: Any, path: KeyPath) -> Result:
         """A function or class to be called: a recipe may name one of a list, such as an optimizer, and nothing else."""
-        base = _base(hint)
+        base = base_of(hint)
         if base is not None:
             return self.classes.library(value, base, path, skip=len(get_args(hint)[0]))
         return value, [Problem(path, f"is {kinds.shown(value)}; it takes code, which a recipe may not name")]
 
     def _mismatch(self, value: Any, hint: Any, path: KeyPath) -> Problem:
-        alternatives = [a for a in kinds.union_of(hint) if not self._names_class(a) or self._nameable(a)]
+        alternatives = [a for a in kinds.union_of(hint) if not names_class(a) or self._nameable(a)]
         note = ""
         if isinstance(value, bool | int | float) and str in alternatives:
             note = "; put it in quotes"
@@ -171,7 +163,16 @@ class Values:
         return Problem(path, f"is {kinds.shown(value)}; it takes {kinds.takes(alternatives or hint)}{note}")
 
 
-def _base(hint: Any) -> type | None:
+def names_class(hint: Any) -> bool:
+    """Whether jsonargparse may import what a text says where a hint stands."""
+    if kinds.is_code(hint):
+        return True
+    if not inspect.isclass(hint) or kinds.is_scalar(hint) or kinds.is_map(hint) or kinds.is_list(hint):
+        return False
+    return not kinds.is_any(hint) and not dataclasses.is_dataclass(hint) and not kinds.is_literal(hint)
+
+
+def base_of(hint: Any) -> type | None:
     """The class of which a value is an instance, or which a factory makes, if a recipe may name one."""
     if not kinds.is_code(hint):
         return hint if inspect.isclass(hint) else None
