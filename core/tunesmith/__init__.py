@@ -5,6 +5,7 @@ Plugin authors import everything they need from here; nothing in it loads torch.
 
 from tunesmith.data.encoded import Encoded, Unit
 from tunesmith.data.example import Example, Message, Origin, Segment
+from tunesmith.deprecation import DeprecatedWarning, deprecated
 from tunesmith.errors import DataError, RecipeError, RowError, TunesmithError
 from tunesmith.evaluation.measure import Findings, Measure, Sample, Table
 from tunesmith.nearest import did_you_mean
@@ -31,6 +32,7 @@ __all__ = [
     "Chunk",
     "Curator",
     "DataError",
+    "DeprecatedWarning",
     "Encoded",
     "Evaluator",
     "Example",
@@ -54,6 +56,7 @@ __all__ = [
     "Term",
     "TunesmithError",
     "Unit",
+    "deprecated",
     "did_you_mean",
     "fused_kernels",
     "hookimpl",

@@ -6,19 +6,28 @@ _LISTED = 20
 
 
 class TunesmithError(Exception):
-    """A message for the user, shown without a traceback; the command exits with `exit_code`."""
+    """A message for the user, shown without a traceback; the command exits with `exit_code`.
+
+    Since 0.1.
+    """
 
     exit_code = 1
 
 
 class RecipeError(TunesmithError):
-    """The recipe is wrong: the message names the key, the value, what is allowed and what to do."""
+    """The recipe is wrong: the message names the key, the value, what is allowed and what to do.
+
+    Since 0.1.
+    """
 
     exit_code = 2
 
 
 class DataError(TunesmithError):
-    """The data or the base model cannot be used as the recipe asks."""
+    """The data or the base model cannot be used as the recipe asks.
+
+    Since 0.1.
+    """
 
     exit_code = 2
 
@@ -37,6 +46,8 @@ class AbsentDataError(DataError):
 
 class RowError(ValueError):
     """One row cannot be read; it is set aside and the others go on.
+
+    Since 0.1.
 
     Args:
         field: The column at fault.

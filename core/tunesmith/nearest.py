@@ -46,7 +46,10 @@ def one_of(words: Iterable[str]) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean X?`, or nothing where no known word is close."""
+    """`; did you mean X?`, or nothing where no known word is close.
+
+    Since 0.1.
+    """
     near = nearest(word, known)
     return f"; did you mean {one_of(near)}?" if near else ""
 

@@ -65,7 +65,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         (["plugins", "list", "--jsn"], "lightning-cli plugins list: --jsn is not an option; did you mean --json?"),
         (["plugins", "list", "more"], "'more' is one argument too many"),
         (["plugins", "--json"], "--json is not an option"),
-        (["plugins", "describe"], "lightning-cli plugins describe: the following arguments are required: NAME"),
+        (["plugins", "describe"], "lightning-cli plugins describe: name one plugin, or all of them with --all"),
         (["recipes", "lokc"], "lightning-cli recipes lokc: no such verb"),
     ],
 )

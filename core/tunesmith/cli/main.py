@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from tunesmith.cli.deprecations import said_once
 from tunesmith.errors import RecipeError, TunesmithError
 from tunesmith.nearest import did_you_mean
 
@@ -60,6 +61,7 @@ to begin
   recipes check     read recipes and their first rows, and say what is wrong
   recipes lock      write what a recipe is made of, for fit --locked
   recipes pack      make a package of a recipe, for others to install
+  recipes schema    a JSON Schema of recipes, for completion in editors
   plugins list      what a recipe may name: formatters, adapters, ...
   plugins describe  a plugin's options, types, defaults and documentation
   plugins new       write a package with a plugin of yours, which works at once
@@ -106,7 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
-        code = _dispatch(words)
+        with said_once():
+            code = _dispatch(words)
         # Here, not at exit, so that a reader who left (`| head`) is noticed where it can be handled.
         sys.stdout.flush()
     except TunesmithError as error:

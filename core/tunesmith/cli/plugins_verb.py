@@ -14,10 +14,11 @@ from rich.text import Text
 
 from tunesmith.cli import plugins_check, plugins_new
 from tunesmith.cli.options import Parser, choose
+from tunesmith.cli.plugins_markdown import page, section
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.catalog import Catalog, Entry
-from tunesmith.plugins.describe import Description, describe, summary
+from tunesmith.plugins.describe import Description, deprecated, describe, summary
 from tunesmith.plugins.installed import BLOCK_VARIABLE, Absent
 from tunesmith.plugins.load import BASES
 
@@ -37,7 +38,10 @@ def run(words: Sequence[str]) -> int:
     verbs = parser.add_subparsers(metavar="VERB")
     listing = verbs.add_parser("list", help="all plugins by kind, and the packages that could not be used")
     one = verbs.add_parser("describe", help="a plugin's options, types, defaults and documentation")
-    one.add_argument("name", metavar="NAME", help="its name in a recipe, or its dotted path")
+    one.add_argument("name", metavar="NAME", nargs="?", help="its name in a recipe, or its dotted path")
+    one.add_argument("--all", action="store_true", help="all plugins instead of one")
+    one.add_argument("--package", metavar="NAME", help="with --all: only what this distribution brings")
+    one.add_argument("--markdown", action="store_true", help="a page in Markdown instead of a table")
     plugins_check.add(verbs)
     plugins_new.add(verbs)
     for sub in (listing, one):
@@ -86,6 +90,8 @@ def _table(catalog: Catalog, entries: Sequence[Entry]) -> Table:
     table.add_column(max_width=20, overflow="fold")
     for entry in sorted(entries, key=lambda e: (not e.builtin, e.package, e.name)):
         text = Text(summary(entry.cls) or "(no docstring)")
+        if told := deprecated(entry.cls):
+            text.append(f"\n{told}", style="yellow")
         if catalog.needs_path(entry):
             text.append(f"\nanother has this name: write {entry.path}", style="yellow")
         origin = "built-in" if entry.builtin else f"{entry.package} {entry.version}".rstrip()
@@ -103,11 +109,39 @@ def _print_absent(console: Console, title: str, absents: Sequence[Absent], style
 
 
 def _describe(arguments: Any, catalog: Catalog) -> None:
-    description = describe(_one(catalog, arguments.name, arguments.kind))
+    entries = _chosen(arguments, catalog)
+    descriptions = [describe(entry) for entry in entries]
     if arguments.json:
-        _print_json(description.as_data())
+        data = [description.as_data() for description in descriptions]
+        _print_json(data if arguments.all else data[0])
+    elif arguments.markdown:
+        sys.stdout.write(page(entries) if arguments.all else "\n".join(section(descriptions[0])) + "\n")
     else:
-        _print_description(_console(), catalog, description)
+        for number, description in enumerate(descriptions):
+            if number:
+                print()
+            _print_description(_console(), catalog, description)
+
+
+def _chosen(arguments: Any, catalog: Catalog) -> list[Entry]:
+    if arguments.all == (arguments.name is not None):
+        arguments.parser.error("name one plugin, or all of them with --all")
+    if arguments.json and arguments.markdown:
+        arguments.parser.error("--json and --markdown are two forms; choose one")
+    if not arguments.all:
+        if arguments.package:
+            arguments.parser.error("--package goes with --all")
+        return [_one(catalog, arguments.name, arguments.kind)]
+    packages = dict.fromkeys(entry.package for entry in catalog.entries)
+    if arguments.package and arguments.package not in packages:
+        near = did_you_mean(arguments.package, packages)
+        msg = f"--package {arguments.package}: no such package brings plugins{near}\npackages: {', '.join(packages)}"
+        raise RecipeError("\n".join([msg, *catalog.unusable()]))
+    return [
+        entry
+        for entry in catalog.entries
+        if arguments.kind in (None, entry.kind) and arguments.package in (None, entry.package)
+    ]
 
 
 def _one(catalog: Catalog, name: str, kind: str | None) -> Entry:
@@ -137,6 +171,8 @@ def _print_description(console: Console, catalog: Catalog, description: Descript
     for name, value in (("package", origin), ("import path", entry.path), ("file", description.file)):
         facts.add_row(Text(name), Text(value))
     console.print(facts)
+    if description.deprecated:
+        console.print(Text(description.deprecated, style="yellow"))
     if catalog.needs_path(entry):
         console.print(Text(f"another plugin has this name: in a recipe, write {entry.path}", style="yellow"))
     console.print()
@@ -151,7 +187,8 @@ def _print_description(console: Console, catalog: Catalog, description: Descript
         table.add_column(column, overflow="fold")
     for option in description.options:
         default = Text("required", style="bold") if option.default is None else Text(option.default)
-        table.add_row(Text(option.name), Text(option.type), default, Text(option.doc))
+        told = Text(f"{option.deprecated}\n" if option.deprecated else "", style="yellow")
+        table.add_row(Text(option.name), Text(option.type), default, Text.assemble(told, option.doc))
     console.print(table)
 
 
@@ -163,6 +200,7 @@ def _row(catalog: Catalog, entry: Entry) -> dict[str, Any]:
         "version": entry.version,
         "path": entry.path,
         "summary": summary(entry.cls),
+        "deprecated": deprecated(entry.cls),
         "needs_path": catalog.needs_path(entry),
     }
 

@@ -10,6 +10,8 @@ Unit = Literal["token", "example", "pair", "step"]
 class Encoded:
     """One sequence to train on.
 
+    Since 0.1.
+
     Args:
         ids: Token ids, special tokens included.
         weights: Loss weight of *predicting* each token from those before it; same length, the first is always 0.

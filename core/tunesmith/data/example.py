@@ -13,6 +13,8 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 class Message:
     """One turn of a conversation.
 
+    Since 0.1.
+
     Args:
         role: Who speaks.
         content: What is said, as plain text.
@@ -28,7 +30,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of template-free text and the loss weight of its tokens."""
+    """A piece of template-free text and the loss weight of its tokens.
+
+    Since 0.1.
+    """
 
     text: str
     weight: float = 1.0
@@ -36,7 +41,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an example was read: the source's name in the recipe, the file, and the line or record (from 1)."""
+    """Where an example was read: the source's name in the recipe, the file, and the line or record (from 1).
+
+    Since 0.1.
+    """
 
     source: str = ""
     file: str = ""
@@ -49,6 +57,8 @@ class Origin:
 @dataclass(frozen=True, slots=True)
 class Example:
     """What a formatter makes of a row. Exactly one of `messages`, `segments`, `chosen` (with `rejected`) holds content.
+
+    Since 0.1.
 
     Args:
         messages: A conversation; rendered with the base's chat template.

@@ -12,6 +12,8 @@ from tunesmith.data.example import Message
 class Sample:
     """One prompt with its reference and one model's output.
 
+    Since 0.1.
+
     Args:
         id: The example's id.
         prompt: The turns that the model was given.
@@ -38,6 +40,8 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class Measure:
     """The values of one metric, one per sample.
+
+    Since 0.1.
 
     Args:
         name: Name within its evaluator, as a recipe's `success` says it after the slash.
@@ -74,7 +78,10 @@ Severity = Literal["none", "low", "medium", "high"]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of an audit: a title, column names, and rows of cells (text or numbers)."""
+    """A table of an audit: a title, column names, and rows of cells (text or numbers).
+
+    Since 0.1.
+    """
 
     title: str
     columns: tuple[str, ...]
@@ -84,6 +91,8 @@ class Table:
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What an audit found.
+
+    Since 0.1.
 
     Args:
         summary: One or two sentences that say what was found and how bad it is.

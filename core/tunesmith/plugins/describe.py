@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.deprecation import deprecation_of
 from tunesmith.plugins.catalog import Entry
 from tunesmith.recipe import signature
 from tunesmith.recipe.kinds import union_of
@@ -23,12 +24,14 @@ class Option:
         type: The annotation, as Python writes it.
         default: The default's text; None where the option is required.
         doc: What the docstring's Args section says about it.
+        deprecated: What to use instead, and when it is gone; empty where it stays.
     """
 
     name: str
     type: str
     default: str | None
     doc: str
+    deprecated: str = ""
 
     @property
     def required(self) -> bool:
@@ -45,6 +48,7 @@ class Description:
     summary: str
     options: tuple[Option, ...]
     doc: str
+    deprecated: str
 
     @property
     def prose(self) -> str:
@@ -66,10 +70,18 @@ class Description:
             "file": self.file,
             "summary": self.summary,
             "options": [
-                {"name": o.name, "type": o.type, "required": o.required, "default": o.default, "doc": o.doc}
+                {
+                    "name": o.name,
+                    "type": o.type,
+                    "required": o.required,
+                    "default": o.default,
+                    "doc": o.doc,
+                    "deprecated": o.deprecated,
+                }
                 for o in self.options
             ],
             "doc": self.doc,
+            "deprecated": self.deprecated,
         }
 
 
@@ -80,7 +92,7 @@ def describe(entry: Entry) -> Description:
         file = inspect.getsourcefile(entry.cls) or ""
     except (TypeError, OSError):
         file = ""
-    return Description(entry, file, summary(entry.cls), options(entry.cls), doc)
+    return Description(entry, file, summary(entry.cls), options(entry.cls), doc, deprecated(entry.cls))
 
 
 def summary(cls: type) -> str:
@@ -92,9 +104,21 @@ def options(cls: type) -> tuple[Option, ...]:
     """The constructor's parameters, through `**kwargs` up to the classes that name them."""
     docs = meanings(cls)
     return tuple(
-        Option(o.name, annotation(o.hint), None if o.required else _default(o.default), docs.get(o.name, ""))
+        Option(
+            o.name,
+            annotation(o.hint),
+            None if o.required else _default(o.default),
+            docs.get(o.name, ""),
+            deprecated(cls, o.name),
+        )
         for o in signature.options(cls).values()
     )
+
+
+def deprecated(cls: type, option: str = "") -> str:
+    """What to use instead of a class or its option, and when it is gone; empty where it stays."""
+    told = deprecation_of(cls, option)
+    return "" if told is None else str(told)
 
 
 def meanings(cls: type) -> dict[str, str]:

@@ -34,7 +34,10 @@ class Plugin(ABC):  # noqa: B024  abstract by its subclasses
 
 
 class Formatter(Plugin):
-    """Turns a row into an example."""
+    """Turns a row into an example.
+
+    Since 0.1.
+    """
 
     kind = "formatter"
 
@@ -65,6 +68,8 @@ class Formatter(Plugin):
 class Record(Protocol):
     """Where a curator says what it did; the core counts by reason.
 
+    Since 0.1.
+
     Attributes:
         seed: For curators that draw: made from the recipe's seed and the curator's name in it.
     """
@@ -84,6 +89,8 @@ class Record(Protocol):
 class Curator(Plugin):
     """Improves a data set: drops, changes or makes examples, and records each by reason.
 
+    Since 0.1.
+
     Attributes:
         scope: `all` runs before the split (clean, anonymise, deduplicate); `train` after it, on training rows only
             (augment, balance), so that no test row is ever made or changed.
@@ -98,7 +105,10 @@ class Curator(Plugin):
 
 
 class Renderer(Protocol):
-    """Text to token ids with loss weights, by the base's tokenizer and chat template."""
+    """Text to token ids with loss weights, by the base's tokenizer and chat template.
+
+    Since 0.1.
+    """
 
     def conversation(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> Encoded:
         """Render a whole conversation once; weights come from the template's own segments (traps 12, 13, 18).
@@ -115,6 +125,8 @@ class Renderer(Protocol):
 
 class Objective(Plugin):
     """The training objective: how an example becomes sequences, and what the loss is.
+
+    Since 0.1.
 
     Attributes:
         model_class: Which head of transformers it needs.
@@ -142,6 +154,8 @@ class Objective(Plugin):
 
 class Adapter(Plugin):
     """Which parameters train, how they are saved and merged.
+
+    Since 0.1.
 
     Attributes:
         layout: `padded` where the method cannot run on ragged batches (prompt and prefix methods).
@@ -200,6 +214,8 @@ class Regularizer(Plugin):
     """An extra term of the loss, logged as `reg/<name>`, or a perturbation while training.
 
     Constructors take `weight` and multiply it into the term themselves.
+
+    Since 0.1.
     """
 
     kind = "regularizer"
@@ -232,6 +248,8 @@ class Regularizer(Plugin):
 class Evaluator(Plugin):
     """Turns samples into measures.
 
+    Since 0.1.
+
     Attributes:
         needs: What the core has to produce per sample: `output` (generate an answer) and/or `logprob` (score the
             reference). Evaluators that need no generation cost none.
@@ -255,6 +273,8 @@ class Evaluator(Plugin):
 
 class Audit(Plugin):
     """Looks for bias in the data, the model or its outputs.
+
+    Since 0.1.
 
     Attributes:
         needs: Which parts of the subject it reads.

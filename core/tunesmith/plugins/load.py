@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import pluggy
 
+from tunesmith.deprecation import warn_if_deprecated
 from tunesmith.nearest import did_you_mean
 from tunesmith.plugins import hookspecs
 from tunesmith.plugins.interfaces import Adapter, Audit, Curator, Evaluator, Formatter, Objective, Plugin, Regularizer
@@ -69,6 +70,8 @@ def classes(plugin: Any) -> list[tuple[str, type[Plugin]]]:
     found: list[tuple[str, type[Plugin]]] = []
     hooks = manager.get_hookcallers(plugin) or []
     for hook in sorted(hooks, key=lambda h: list(HOOKS).index(h.name)):
+        if hook.spec is not None:
+            warn_if_deprecated(getattr(plugin, "__name__", type(plugin).__name__), hook.spec.function)
         # pluggy leaves a hook's None out of the results.
         for returned in hook() or [None]:
             found += [(HOOKS[hook.name], _checked(cls, hook.name)) for cls in _listed(returned, hook.name)]

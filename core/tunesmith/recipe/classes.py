@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tunesmith.deprecation import warn_if_deprecated
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import nearest
 from tunesmith.plugins.catalog import Catalog
@@ -84,6 +85,7 @@ class Classes:
             if key not in known:
                 problems.append(self._unknown(here, known, cls, owner))
                 continue
+            warn_if_deprecated(self._said(here), cls, key)
             checked[key], found = self.value(entry, known[key].hint, here)
             problems += found
         for name, option in known.items():
@@ -115,6 +117,7 @@ class Classes:
             dotted, cls = find(name)
         except RecipeError as error:
             return given, [Problem(path, f"is {name}: {error}")]
+        warn_if_deprecated(self._said(path), cls)
         problems = [self._beside((*path, key), cls, skip) for key in value if key not in _SPEC]
         init_args, found = self.options(
             value.get("init_args", {}), cls, (*path, "init_args"), skip=skip, owner=cls.__name__
@@ -156,6 +159,9 @@ class Classes:
         choice = f": {names(self.catalog.names(bases[0].kind))}" if bases else ""
         says = f"is missing; {f'{owner} needs it:' if owner else 'it takes'} {takes(option.hint)}{choice}"
         return Problem(path, f"{says}\n{self._takes(known, cls, owner, path)}" if owner else says, missing=True)
+
+    def _said(self, path: KeyPath) -> str:
+        return f"{self.recipe.origin(path)}: {'.'.join(path)}"
 
     def nameable(self, base: type) -> bool:
         """Whether a recipe may name any class at all where a `base` is expected."""

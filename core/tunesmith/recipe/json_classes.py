@@ -25,6 +25,7 @@ class _Named:
         pattern: Further names that do; empty where there are none.
         short: What is said beside its name.
         doc: What is said about it.
+        deprecated: What to use instead; empty where it stays.
     """
 
     cls: type
@@ -32,6 +33,7 @@ class _Named:
     pattern: str = ""
     short: str = ""
     doc: str = ""
+    deprecated: str = ""
 
 
 class ClassShapes:
@@ -91,7 +93,7 @@ class ClassShapes:
         if not self.catalog.needs_path(entry):
             names.insert(0, entry.name)
         description = describe(entry)
-        return _Named(entry.cls, names, short=description.summary, doc=description.prose)
+        return _Named(entry.cls, names, "", description.summary, description.prose, description.deprecated)
 
     def _place(self, classes: Iterable[_Named], skip: int) -> Shape:
         found = list(classes)
@@ -99,7 +101,7 @@ class ClassShapes:
         return any_of([*bare, *(self._spec(named, skip) for named in found), *self._changes(found, skip)])
 
     def _bare(self, named: _Named) -> Shape:
-        first = documented({"const": named.names[0]}, named.short)
+        first = documented({"const": named.names[0]}, named.short, named.deprecated)
         return any_of([first, _names(named.names[1:], named.pattern)])
 
     def _spec(self, named: _Named, skip: int) -> Shape:
@@ -107,7 +109,7 @@ class ClassShapes:
         init_args = self.options(named.cls, skip)
         return {
             "type": "object",
-            **documented({"title": named.cls.__name__}, named.doc),
+            **documented({"title": named.cls.__name__}, named.doc, named.deprecated),
             "properties": {
                 "class_path": _names(named.names, named.pattern),
                 "init_args": init_args if needs else nullable(init_args),

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from tunesmith.plugins.catalog import Catalog
-from tunesmith.plugins.describe import meanings
+from tunesmith.plugins.describe import deprecated, meanings
 from tunesmith.plugins.interfaces import Plugin
 from tunesmith.recipe import kinds
 from tunesmith.recipe.json_classes import ClassShapes
@@ -115,7 +115,8 @@ class _Shapes:
             else:
                 shape = nullable(shape)
             default = {"default": option.default} if _is_plain(option.default) else {}
-            properties[option.name] = {**documented(shape, said.get(option.name, "")), **default}
+            told = deprecated(cls, option.name)
+            properties[option.name] = {**documented(shape, said.get(option.name, ""), told), **default}
         shape = {"type": "object", "properties": properties, "additionalProperties": False}
         return {**shape, "required": required} if required else shape
 

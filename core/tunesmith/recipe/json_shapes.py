@@ -44,11 +44,17 @@ def nullable(shape: Shape) -> Shape:
     return any_of([shape, NULL])
 
 
-def documented(shape: Shape, text: str) -> Shape:
+def documented(shape: Shape, text: str, deprecated: str = "") -> Shape:
     """The shape with what is said about it."""
-    if not text:
+    if not text and not deprecated:
         return shape
     # A draft 7 reader leaves out what stands beside `$ref`.
     whole = {"allOf": [shape]} if "$ref" in shape else shape
     # Only of the second are backticks and line breaks shown as such.
-    return {**whole, "description": text, **({"markdownDescription": text} if {"`", "\n"} & set(text) else {})}
+    text = f"{deprecated}\n\n{text}".strip() if deprecated else text
+    return {
+        **whole,
+        "description": text,
+        **({"markdownDescription": text} if {"`", "\n"} & set(text) else {}),
+        **({"deprecationMessage": deprecated} if deprecated else {}),
+    }

@@ -20,6 +20,8 @@ class Term:
     The core divides `sum` by the number of `unit`s in the whole accumulation window on all ranks (trap 1); a `step`
     term counts once per optimizer step, however many micro-batches the window has (trap 4).
 
+    Since 0.1.
+
     Args:
         sum: Scalar tensor, summed over the micro-batch's units.
         unit: token, example, pair or step.
@@ -31,6 +33,8 @@ class Term:
 
 class Chunk(NamedTuple):
     """Some supervised positions of a micro-batch.
+
+    Since 0.1.
 
     Attributes:
         hidden: Input of the head, `[c, width]`.
@@ -47,6 +51,8 @@ class Chunk(NamedTuple):
 
 class Forward(ABC):
     """One pass of the model over one micro-batch; the head has not run yet.
+
+    Since 0.1.
 
     Attributes:
         batch: The micro-batch, with its examples' metadata.

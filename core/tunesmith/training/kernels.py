@@ -10,7 +10,10 @@ _chosen: ContextVar[Kernels] = ContextVar("kernels", default="auto")
 
 
 def fused_kernels() -> bool:
-    """Whether `Adapter.attach` may make layers run fused, as `model.kernels` says; torch is not asked."""
+    """Whether `Adapter.attach` may make layers run fused, as `model.kernels` says; torch is not asked.
+
+    Since 0.6.
+    """
     return _chosen.get() == "auto"
 
 

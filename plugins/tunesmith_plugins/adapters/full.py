@@ -13,6 +13,8 @@ class Full(Adapter):
     """Trains every weight of the base, in fp32; saved as a plain model that transformers loads.
 
     There is no adapter to switch off: comparisons with the base load a second copy of it.
+
+    Since 0.1.
     """
 
     switchable = False

@@ -21,6 +21,8 @@ _EXPERTS = {"gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
 class LoRA(Adapter):
     """Trains a low-rank update of each targeted matrix; saved in peft's format.
 
+    Since 0.1.
+
     Args:
         rank: Rank of the updates.
         alpha: The updates are scaled by `alpha / rank`.

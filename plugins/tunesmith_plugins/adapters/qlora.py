@@ -16,6 +16,8 @@ class QLoRA(LoRA):
     experts that a family holds in one tensor stay whole; the first lines of a run say what share of the weights is
     packed.
 
+    Since 0.1.
+
     Args:
         rank: Rank of the updates.
         alpha: The updates are scaled by `alpha / rank`.

@@ -48,6 +48,8 @@ class Representation(Audit):
     from 0.95 (twenty times). Label gap: low from 0.1, medium from 0.2, high from 0.4. Small differences of small
     samples are chance: raise `min_examples` before believing them.
 
+    Since 0.1.
+
     Args:
         categories: Categories to look at; all of the lexicon if empty.
         label: Column with labels (text, a number, or a list of them); the examples' own labels if None.

@@ -13,6 +13,8 @@ class ExactDuplicates(Curator):
 
     The same prompt with another answer, label or tool call is no duplicate. Other columns are not compared.
 
+    Since 0.1.
+
     Args:
         ignore_case: Compare in lower case.
         ignore_space: Collapse runs of white space and strip both ends.

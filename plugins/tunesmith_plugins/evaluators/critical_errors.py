@@ -52,6 +52,8 @@ class CriticalErrors(Evaluator):
     `invented_rate`, share of the fields with an invented item;
     `unreadable_rate`, share of the fields that cannot be read.
 
+    Since 0.1.
+
     Args:
         fields: Names of the fields that must be right; each is a column and a label of the output, in which `_` may
             be written as a space or a hyphen.

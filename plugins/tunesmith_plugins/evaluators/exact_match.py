@@ -9,6 +9,8 @@ from tunesmith import Evaluator, Measure, Sample
 class ExactMatch(Evaluator):
     """Share of outputs that equal the reference, in [0, 1]; higher is better. Measures `exact_match`.
 
+    Since 0.1.
+
     Args:
         ignore_case: Compare in lower case.
         ignore_space: Collapse runs of white space and strip both ends.

@@ -12,6 +12,8 @@ class Perplexity(Evaluator):
 
     Measures `perplexity`: of all tokens of all references together, so that each token counts the same, whatever the
     length of its row. It generates nothing. Only models with the same tokenizer can be compared by it.
+
+    Since 0.1.
     """
 
     needs: ClassVar[frozenset[Literal["output", "logprob"]]] = frozenset({"logprob"})

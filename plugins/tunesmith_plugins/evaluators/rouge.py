@@ -15,6 +15,8 @@ class ROUGE(Evaluator):
     Measures `rouge1`, `rouge2`, `rougeL`. Words are runs of a to z and 0 to 9 in lower case, as in the original: a
     reference without any (empty, or in another script) is left out and not scored as 0.
 
+    Since 0.1.
+
     Args:
         stem: Compare word stems (Porter) of words longer than three letters.
     """

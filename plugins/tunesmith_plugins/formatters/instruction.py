@@ -23,6 +23,8 @@ class Instruction(Formatter):
 
     The user says the instruction, then the input on a new line. `history` is a list of `[question, answer]`; its
     answers are trained on as well. Other names: `data.sources.<name>.map`.
+
+    Since 0.1.
     """
 
     def format(self, row: Mapping[str, Any]) -> Example:

@@ -14,6 +14,8 @@ class Messages(Formatter):
     Assistant turns are trained on. A turn's `train` or `loss` (true or false), `weight` or `loss_scale` (a number) says
     otherwise for that turn.
 
+    Since 0.1.
+
     Args:
         messages: Column of the conversation.
         tools: Column of the tools' JSON schemas, which need not be there.

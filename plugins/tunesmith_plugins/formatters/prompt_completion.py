@@ -12,6 +12,8 @@ from tunesmith_plugins.formatters.turns import turns
 class PromptCompletion(Formatter):
     """A prompt and a completion, each as text or as a list of messages; only the completion is trained on.
 
+    Since 0.1.
+
     Args:
         prompt: Column of the prompt.
         completion: Column of the completion.

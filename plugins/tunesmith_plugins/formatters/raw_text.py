@@ -10,6 +10,8 @@ from tunesmith_plugins.formatters.columns import as_text, column, filled, others
 class RawText(Formatter):
     """A document a row, trained on whole, without a chat template.
 
+    Since 0.1.
+
     Args:
         column: Column of the text; lines of a `.txt` file are rows with the column `text`.
     """

@@ -18,6 +18,8 @@ class Template(Formatter):
     A column without a value stands for nothing; `{{` and `}}` stand for braces. Every column stays in the example's
     extras.
 
+    Since 0.1.
+
     Args:
         prompt: What the model is asked, such as `"Summarise:\n{dialogue}"`.
         completion: What it should answer, such as `"{summary}"`.

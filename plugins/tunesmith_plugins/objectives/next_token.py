@@ -14,6 +14,8 @@ class NextToken(Objective):
     Conversations are rendered with the base's chat template, texts as they are. A turn's or segment's own loss weight
     always holds; what says none is supervised as `supervise` asks.
 
+    Since 0.1.
+
     Args:
         supervise: `completions` learns what the assistant says, `all` every token but the first.
         label_smoothing: Share of each target that is spread evenly over the vocabulary (Szegedy et al. 2016), 0 to 1.

@@ -20,6 +20,8 @@ class KLToBase(Regularizer):
     model must not lose what the base finds likely. Positions count alike, whatever their loss weight. The base is the
     model without its adapter, in evaluation mode: it costs one more forward pass and draws no random number.
 
+    Since 0.1.
+
     Args:
         weight: Factor of the divergence, in nats a token; the loss itself is in nats a token as well.
     """

@@ -1,0 +1,138 @@
+"""What goes is said in time: once, in a line, with what to use instead."""
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import tunesmith
+from tunesmith.deprecation import DeprecatedWarning, Deprecation, deprecated, deprecation_of
+from tunesmith.plugins import hookspecs
+from tunesmith.plugins.load import classes
+
+OLD = '''
+from tunesmith import Evaluator, Measure, deprecated
+
+
+@deprecated("ExactMatch", removal="2.0")
+class Sameness(Evaluator):
+    """Share of outputs that are the reference.
+
+    Args:
+        casefold: Compare in lower case.
+    """
+
+    def __init__(self, casefold: bool = False):
+        self.casefold = casefold
+
+    def measure(self, samples):
+        return [Measure("same", [float(s.output == s.reference) for s in samples])]
+
+
+@deprecated("most", removal="2027-06-01", option="limit")
+class Words(Evaluator):
+    """Words an output.
+
+    Args:
+        limit: Most words, as it was called.
+        most: Most words.
+    """
+
+    def __init__(self, limit: int = 9, most: int = 9):
+        self.limit, self.most = limit, most
+
+    def measure(self, samples):
+        return [Measure("words", [float(len(s.output.split())) for s in samples])]
+'''
+SAMENESS = "Sameness is deprecated and gone from 2.0 on; use ExactMatch"
+LIMIT = "limit is deprecated and gone from 2027-06-01 on; use most"
+
+
+@pytest.fixture
+def old(bench: Any) -> Iterator[Any]:
+    (bench.folder / "old_measures.py").write_text(OLD)
+    yield bench
+    sys.modules.pop("old_measures", None)
+
+
+def test_a_recipe_that_uses_what_goes_is_told_once_in_a_line_each(old: Any) -> None:
+    words = {"class_path": "Words", "init_args": {"limit": 3}}
+    old.write(evaluators={"a": "Sameness", "b": words, "c": {"class_path": "Words", "init_args": {"most": 3}}})
+    said = old.done("prepare", "--config", "tiny.yaml", "--plugin", "old_measures.py").err
+    assert [line for line in said.splitlines() if "deprecated" in line] == [
+        f"warning: tiny.yaml: evaluators.a: {SAMENESS}",
+        f"warning: tiny.yaml: evaluators.b.init_args.limit: {LIMIT}",
+    ]
+    assert "old_measures.py:" not in said, "no place in Python's own form"
+    # said again by the next command
+    assert said == old.done("recipes", "check", "tiny.yaml", "--plugin", "old_measures.py").err
+
+
+def test_a_recipe_that_uses_nothing_of_it_is_told_nothing(old: Any) -> None:
+    assert "deprecated" not in old.done("prepare", "--config", "tiny.yaml", "--plugin", "old_measures.py").err
+
+
+def test_lists_and_descriptions_show_what_goes(old: Any) -> None:
+    own = ("--plugin", "old_measures.py")
+
+    def flat(*words: str) -> str:
+        return " ".join(old.done("plugins", *words, *own).out.split())
+
+    assert SAMENESS in flat("list")
+    assert SAMENESS in flat("describe", "Sameness")
+    assert "deprecated" not in flat("describe", "ExactMatch")
+    assert f"| `limit` | `int` | `9` | **{LIMIT}.** Most words, as it was called. |" in flat(
+        "describe", "--all", "--markdown"
+    )
+    assert f"**{SAMENESS}.**" in flat("describe", "Sameness", "--markdown")
+    described = json.loads(old.done("plugins", "describe", "Words", "--json", *own).out)
+    assert (described["deprecated"], [o["deprecated"] for o in described["options"]]) == ("", [LIMIT, ""])
+    listed = json.loads(old.done("plugins", "list", "--json", *own).out)["plugins"]
+    assert [p["deprecated"] for p in listed if p["name"] in ("Sameness", "ROUGE")] == ["", SAMENESS]
+    schema = json.loads(old.done("recipes", "schema", *own).out)["definitions"]
+    assert schema["old_measures.Words"]["properties"]["limit"]["deprecationMessage"] == LIMIT
+    bare = next(s for s in schema["a.evaluator"]["anyOf"] if s.get("const") == "Sameness")
+    assert bare["deprecationMessage"] == SAMENESS
+
+
+def test_a_mark_is_the_classes_own_and_its_options_are_inherited() -> None:
+    @deprecated("b", removal="2.0", option="a")
+    @deprecated("New", removal="3.0")
+    class Old:
+        def __init__(self, a: int = 1, b: int = 1) -> None: ...
+
+    class Heir(Old):
+        pass
+
+    assert deprecation_of(Old) == Deprecation("Old", "New", "3.0")
+    assert deprecation_of(Heir) is None
+    assert deprecation_of(Heir, "a") == deprecation_of(Old, "a") == Deprecation("a", "b", "2.0")
+    assert deprecation_of(Old, "b") is None
+
+
+def test_a_mark_that_says_nothing_or_marks_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="what to use instead"):
+        deprecated("", removal="2.0")
+    with pytest.raises(ValueError, match="version or date"):
+        deprecated("b", removal="")
+    with pytest.raises(ValueError, match="ROUGE has no option stemm"):
+        deprecated("stem", removal="2.0", option="stemm")(type("ROUGE", (), {}))
+
+
+def test_a_package_that_implements_a_hook_that_goes_is_warned(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Package:
+        @tunesmith.hookimpl
+        def tunesmith_register_audits(self) -> list[type]:
+            return []
+
+    hook = hookspecs.tunesmith_register_audits
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert classes(Package()) == []
+    monkeypatch.setattr(hook, "__tunesmith_deprecated__", {}, raising=False)
+    deprecated("tunesmith_register_evaluators", removal="2.0")(hook)
+    with pytest.warns(DeprecatedWarning, match="Package: tunesmith_register_audits is deprecated .* use tunesmith_reg"):
+        assert classes(Package()) == []
