@@ -10,6 +10,7 @@ import datasets
 import pytest
 
 from tunesmith import DataError
+from tunesmith.data.hub import Hub
 from tunesmith.data.rows import Reject, Row
 from tunesmith.data.sources import Opened, Source
 from tunesmith_plugins.formatters.raw_text import RawText
@@ -166,7 +167,16 @@ def test_a_folder_of_files_is_read_as_the_hub_would(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "train.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in "ab"))
-    assert texts(opened(f"hf://{tmp_path / 'set'}")) == ["a", "b"]
+    rows = list(Hub(str(tmp_path / "set"), "data.sources.notes.path", "train").read())
+    assert [row.values["text"] for row in rows if isinstance(row, Row)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["/etc", "./set", "../set", "set", "a/../../b", "~", "http://127.0.0.1/a", "a//b"])
+def test_a_name_of_the_hub_is_no_place_of_the_disk(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "set").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"wanted: hf://owner/name"):
+        opened(f"hf://{name}")
 
 
 def test_wrong_options_of_a_hub_path_are_refused() -> None:

@@ -131,3 +131,15 @@ def test_fsspec_reads_lists_and_never_writes(package: Path) -> None:
 
 def test_the_entry_point_registers_the_protocol() -> None:
     assert fsspec.get_filesystem_class("package") is PackageFileSystem
+
+
+def test_a_link_that_leads_out_of_a_package_is_not_read(package: Path) -> None:
+    (package / "rows.txt").symlink_to("../outside.txt")
+    (package / "bases" / "tiny" / "weights").symlink_to("../../../outside.txt")
+    (package / "same.json").symlink_to("bases/tiny/config.json")
+    with pytest.raises(RecipeError, match=r"rows\.txt is a link that leads out of its package, to .*outside\.txt"):
+        installed("package://acme_files/rows.txt")
+    with pytest.raises(FileNotFoundError, match="leads out of its package"):
+        fsspec.open("package://acme_files/rows.txt").open()
+    assert "package://acme_files/bases/tiny holds a link that leads out" in refusal("package://acme_files/bases/tiny")
+    assert installed("package://acme_files/same.json").read_text() == "{}"

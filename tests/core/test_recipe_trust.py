@@ -4,9 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from inspect import isclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, Literal, TypeVar
@@ -18,8 +19,11 @@ from tunesmith import Evaluator
 from tunesmith.errors import RecipeError
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.recipe.compose import compose
+from tunesmith.recipe.kinds import is_any, union_of
 from tunesmith.recipe.schema import check
-from tunesmith.recipe.trust import FAMILIES, Trust, allowed
+from tunesmith.recipe.signature import options
+from tunesmith.recipe.trust import FAMILIES, Trust, allowed, members
+from tunesmith.recipe.values import names_class
 
 CANARY = "tunesmith_canary_x"
 
@@ -160,6 +164,53 @@ def test_a_class_cannot_hide_where_any_value_may_stand(
     given = {"things": [value], "named": {"x": value}}.get(place, value)
     refusal({"open": {place: given}}, sections, tmp_path)
     assert not canary.exists()
+
+
+def smuggled() -> Iterator[tuple[str, str, str, str, bool]]:
+    """Place, class, option and form of all options of allowed classes where code, a class or anything might stand."""
+    from lightning.pytorch.callbacks import Callback
+    from lightning.pytorch.loggers import Logger
+    from lightning.pytorch.profilers import Profiler
+    from lightning.pytorch.strategies import Strategy
+    from torch.optim import Optimizer
+
+    bases = {
+        Optimizer: "optimizer",
+        Callback: "one callback",
+        Logger: "logger",
+        Profiler: "profiler",
+        Strategy: "strategy",
+    }
+    assert {base.__name__ for base in bases} == FAMILIES.keys()
+    for base, place in bases.items():
+        for cls, names, _ in members(base):
+            for option in options(cls, skip=1 if base is Optimizer else 0).values():
+                alternatives = union_of(option.hint)
+                text = any(is_any(a) or a is str or not (isclass(a) or names_class(a)) for a in alternatives)
+                if any(is_any(a) or names_class(a) for a in alternatives):
+                    yield place, names[-1], option.name, "text", text
+                    yield place, names[-1], option.name, "map", False
+
+
+def test_no_option_of_an_allowed_class_takes_code(sections: Any, tmp_path: Path, canary: Path) -> None:
+    tried = 0
+    for place, name, option, form, as_text in smuggled():
+        value = BIRD if form == "text" else {"class_path": BIRD}
+        data = PLACES[place]({"class_path": name, "init_args": {option: value}})
+        said = ""
+        try:
+            checked = attempt(data, sections, tmp_path)
+        except RecipeError as error:
+            said = str(error)
+        if as_text and f".init_args.{option} " not in said:
+            # where anything may stand a text is one
+            assert said or f"'{option}': '{BIRD}'" in str(checked), f"{name}.{option} as {form}"
+        else:
+            assert f".init_args.{option}" in said, f"{name}.{option} as {form}: {said}"
+        tried += 1
+        assert CANARY not in sys.modules
+        assert not canary.exists()
+    assert tried > 60
 
 
 def test_callbacks_that_take_code_are_refused_with_the_reason(sections: Any, tmp_path: Path) -> None:

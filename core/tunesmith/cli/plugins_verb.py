@@ -15,6 +15,7 @@ from rich.text import Text
 from tunesmith.cli import plugins_check, plugins_new
 from tunesmith.cli.options import Parser, choose
 from tunesmith.cli.plugins_markdown import page, section
+from tunesmith.cli.trusted import say_trusted
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.catalog import Catalog, Entry
@@ -55,6 +56,7 @@ def run(words: Sequence[str]) -> int:
     arguments = parser.read(words or ["--help"])
     if "action" not in arguments:
         parser.error(f"say what to do: {', '.join(verbs.choices)}")
+    say_trusted(arguments.plugin)
     return int(arguments.action(arguments, Catalog.load(extra_files=arguments.plugin)) or 0)
 
 

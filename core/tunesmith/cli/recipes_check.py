@@ -3,6 +3,7 @@
 import shlex
 from typing import Any
 
+from tunesmith.cli.trusted import say_trusted
 from tunesmith.errors import RecipeError, TunesmithError
 from tunesmith.recipe.schema import OVERLAY_WITH
 
@@ -31,6 +32,7 @@ def _check(arguments: Any) -> int:
 
     if arguments.rows < 0:
         arguments.parser.error(f"--rows is {arguments.rows}; it takes a number of rows, or 0 to read none")
+    say_trusted(arguments.plugin, arguments.trust)
     wrong = 0
     for path in arguments.paths:
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.recipes_check import add_code
+from tunesmith.cli.trusted import say_trusted
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.package_fs import PROTOCOL
 from tunesmith.recipe.remote import is_remote
@@ -35,6 +36,7 @@ def _lock(arguments: Any) -> int:
         copy = shlex.join(["lightning-cli", "recipes", "cp", arguments.recipe])
         msg = f"{arguments.recipe} {place}, where no lock can be written beside it; lock a copy: {copy}"
         raise RecipeError(msg)
+    say_trusted(arguments.plugin, arguments.trust)
     session = open_unrun("recipes lock", configs, arguments.plugin, arguments.trust)
     refuse_remote(session)
     path = lock_path(session.paths)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith import __version__
+from tunesmith.cli.trusted import say_trusted
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.lock_file import lock_path
 from tunesmith.recipe.package_fs import PROTOCOL
@@ -42,6 +43,7 @@ def _pack(arguments: Any) -> int:
         msg = f"{folder} is there already; remove it, or name another folder with --output"
         raise RecipeError(msg)
     _check_version(arguments.version)
+    say_trusted((), arguments.trust)
     sessions = _sessions(recipe, arguments.overlay, arguments.trust)
     locks = [path for path in map(_held, sessions) if path is not None]
     dependencies = _dependencies(sessions)

@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from tunesmith.cli.trusted import say_trusted
 from tunesmith.errors import RecipeError
 
 _EPILOG = """\
@@ -36,6 +37,7 @@ def _schema(arguments: Namespace) -> int:
     if target is not None and target.exists() and not arguments.force and not _is_schema(target):
         msg = f"{target} is there already and holds no such schema; another name, or --force to overwrite it"
         raise RecipeError(msg)
+    say_trusted(arguments.plugin, arguments.trust)
     catalog = Catalog.load(extra_files=arguments.plugin)
     schema = json_schema(sections(), catalog, arguments.trust, about=ABOUT, overlay=arguments.overlay)
     text = json.dumps(schema, indent=1, ensure_ascii=False) + "\n"

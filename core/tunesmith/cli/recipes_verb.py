@@ -99,6 +99,7 @@ def _table(listing: Sequence[Listed]) -> Table:
 
 def _cp(arguments: Any) -> int:
     # Imported here: `ls` needs no reader of YAML nodes.
+    from tunesmith.recipe.read_yaml import read_text
     from tunesmith.recipe.relocate import relocate
 
     if is_remote(arguments.name):
@@ -106,7 +107,7 @@ def _cp(arguments: Any) -> int:
     given = Path(arguments.name)
     source = given if given.suffix in ENDINGS and given.is_file() else find(arguments.name)
     target = _target(arguments.target, source.name)
-    _write(target, relocate(source.read_text(encoding="utf-8"), source, target), arguments.force)
+    _write(target, relocate(read_text(source), source, target), arguments.force)
     print(f"copied {source} to {target}")
     copied = shlex.quote(str(target))
     listed = look(target, target.parent)

@@ -25,6 +25,7 @@ from tunesmith.cli.quiet import quieten
 from tunesmith.cli.refusals import check_loggers, check_precision
 from tunesmith.cli.runs import Run, run_of
 from tunesmith.cli.screen import say
+from tunesmith.cli.trusted import say_trusted
 from tunesmith.data.module import RecipeData
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.generation import Generation
@@ -237,6 +238,7 @@ def run(verb: str, words: Sequence[str]) -> int:
         say(help_page(verb, SUMMARIES[verb], known))
         return 0
     quieten()
+    say_trusted(arguments.repeated["plugin"], arguments.repeated["trust"])
     session = open_session(arguments)
     if arguments.flag("keep-rejected"):
         session.data.keep_rejected = True

@@ -1,8 +1,10 @@
 """Data sets of the hub, through `datasets`, which the extra `hub` installs."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,6 +13,7 @@ from tunesmith.errors import DataError, RowError
 from tunesmith.nearest import did_you_mean
 
 HUB = "hf://"
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _OPTIONS = ("config", "split", "revision")
 
 
@@ -51,6 +54,11 @@ class Hub:
             raise DataError(msg)
         if not name:
             msg = f"{key}: {path} names no data set; wanted: {HUB}owner/name"
+            raise DataError(msg)
+        if not _NAME.fullmatch(name) or Path(name).exists():
+            # `datasets` would read a folder of that name in its place.
+            why = "a folder or file here has that name" if Path(name).exists() else "it is no name of a data set"
+            msg = f"{key}: {path}: {why}; wanted: {HUB}owner/name"
             raise DataError(msg)
         if find_spec("datasets") is None:
             msg = f'{key}: {path} needs the package datasets: pip install "tunesmith[hub]"'

@@ -10,11 +10,12 @@ from typing import Any
 
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
+from tunesmith.recipe.confine import confine
 from tunesmith.recipe.merge import merge
 from tunesmith.recipe.overrides import override
-from tunesmith.recipe.package_fs import PROTOCOL, installed
+from tunesmith.recipe.package_fs import PROTOCOL, installed, package_of
 from tunesmith.recipe.paths import anchor, remote_paths
-from tunesmith.recipe.read_yaml import MAX_BYTES, read_tree
+from tunesmith.recipe.read_yaml import read_text, read_tree
 from tunesmith.recipe.remote import Fetched, fetch, is_remote
 from tunesmith.recipe.tree import COMMAND_LINE, Leaf, Map, Mark, Tree, plain, removed
 
@@ -73,7 +74,8 @@ def compose(configs: Sequence[str], overrides: Sequence[str] = ()) -> Recipe:
         overrides: `--a.b.c=v`, or `--a.b.c` and `v`; merged last. Paths in them start from the working directory.
 
     Raises:
-        RecipeError: A file is missing, too large or not plain YAML, a key is given twice, or an override is malformed.
+        RecipeError: A file is missing, too large or not plain YAML, a key is given twice, an override is malformed, or
+            a recipe of an installed package names what is outside of it.
     """
     if not configs:
         msg = "no recipe is named; give one with --config recipes/medsync.yaml"
@@ -90,6 +92,7 @@ def compose(configs: Sequence[str], overrides: Sequence[str] = ()) -> Recipe:
         tree = merge(tree, anchor(read))
     assert isinstance(tree, Map)
     tree = override(tree, overrides)
+    confine(tree)
     _refuse_paths(tree)
     name = Path(configs[0].partition("#")[0].partition("?")[0] if is_remote(configs[0]) else files[0]).stem
     return Recipe(name, files, tree, remote)
@@ -129,19 +132,8 @@ def _locate(config: str) -> Path:
 
 
 def _read(config: str, path: Path) -> Map:
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        msg = f"{config} is {size / 2**20:.1f} MiB; a recipe is at most {MAX_BYTES // 2**20} MiB"
-        raise RecipeError(msg)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        msg = f"{config} is not text in UTF-8 (byte {error.start})"
-        raise RecipeError(msg) from error
-    except OSError as error:
-        msg = f"{config} cannot be read: {error.strerror}"
-        raise RecipeError(msg) from error
-    return _map(config, read_tree(text, Mark(config, path.parent)))
+    package = package_of(config) if config.startswith(PROTOCOL) else None
+    return _map(config, read_tree(read_text(path, config), Mark(config, path.parent, package=package)))
 
 
 def _map(config: str, tree: Tree) -> Map:

@@ -1,6 +1,7 @@
 """Files inside installed packages, as `package://import_name/path`: recipes, data and base models travel in wheels."""
 
 import importlib.util
+import os
 import pkgutil
 import re
 import sys
@@ -13,6 +14,7 @@ from fsspec import AbstractFileSystem
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
 from tunesmith.recipe import shipped
+from tunesmith.recipe.confine import leads_outside
 
 PROTOCOL = "package://"
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -43,8 +45,24 @@ def installed(url: str) -> Path:
         places, parts = [shipped.folder()], parts[1:]
     for root in places:
         if (found := root.joinpath(*parts)).exists():
+            if not Path(os.path.realpath(found)).is_relative_to(os.path.realpath(root)):
+                msg = f"{url} is a link that leads out of its package, to {os.path.realpath(found)}; it is not read"
+                raise RecipeError(msg)
             return found
     raise RecipeError(_missing(url, places[0], parts))
+
+
+def package_of(url: str) -> Path | None:
+    """The folder of the installed package that a recipe is part of, which its paths do not leave.
+
+    None for the recipes that come along with this command: they are as trusted as it is, and name files that the user
+    is to fetch.
+    """
+    name = url.removeprefix(PROTOCOL).strip("/").partition("/")[0]
+    if name == shipped.PACKAGE:
+        return None
+    found = installed(url)
+    return next((root for root in roots(name) if found.is_relative_to(root)), found.parent)
 
 
 def resolve(base: str) -> Path | str:
@@ -59,7 +77,7 @@ def resolve(base: str) -> Path | str:
     """
     try:
         if base.startswith(PROTOCOL):
-            return installed(base)
+            return _whole(base)
         if base in (".", "..") or base.startswith(("./", "../", "/", "~")):
             return _existing(base)
     except RecipeError as error:
@@ -130,6 +148,15 @@ def _advice(name: str) -> str:
     likely = name.replace("_", "-")
     command = f"often called {likely} (pip install {likely})"
     return f"\ninstall the distribution that brings it, {command}; see the recipe's header"
+
+
+def _whole(url: str) -> Path:
+    """A folder or file of a package of which nothing lies elsewhere."""
+    found = installed(url)
+    if leads_outside(found, found):
+        msg = f"{url} holds a link that leads out of it; it is not read"
+        raise RecipeError(msg)
+    return found
 
 
 def _existing(base: str) -> Path:

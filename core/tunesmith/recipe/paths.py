@@ -44,6 +44,11 @@ def _is_path(leaf: Leaf, path: tuple[str, ...]) -> bool:
     return _matches(path, _SOURCE) or (path == _BASE and explicit) or (path == _TEMPLATE and (explicit or file))
 
 
+def names_file(path: tuple[str, ...]) -> bool:
+    """Whether what stands at a key is, or may be, the path of a file."""
+    return _matches(path, _SOURCE) or path in (_BASE, _TEMPLATE)
+
+
 def takes_address(path: tuple[str, ...]) -> bool:
     """Whether a key may be `package://`: the rows and the base, which are read through it; templates are not."""
     return _matches(path, _SOURCE) or path == _BASE

@@ -6,6 +6,7 @@ and in what LightningCLI parses later.
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -41,6 +42,31 @@ RecipeLoader.yaml_implicit_resolvers = {
     for letter, resolvers in RecipeLoader.yaml_implicit_resolvers.items()
 }
 RecipeLoader.add_implicit_resolver(_CORE + "float", _NUMBER, list("-+0123456789."))
+
+
+def read_text(path: Path, name: str = "") -> str:
+    """The text of a file that is to be a recipe.
+
+    Args:
+        path: The file.
+        name: What the user calls it.
+
+    Raises:
+        RecipeError: It is too large, not UTF-8, or cannot be read.
+    """
+    name = name or str(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            msg = f"{name} is {size / 2**20:.1f} MiB; a recipe is at most {MAX_BYTES // 2**20} MiB"
+            raise RecipeError(msg)
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"{name} is not text in UTF-8 (byte {error.start})"
+        raise RecipeError(msg) from error
+    except OSError as error:
+        msg = f"{name} cannot be read: {error.strerror}"
+        raise RecipeError(msg) from error
 
 
 def read_tree(text: str, mark: Mark) -> Tree:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from tunesmith.errors import RecipeError
 from tunesmith.recipe.packages import address
 from tunesmith.recipe.paths import anchor, takes_address
+from tunesmith.recipe.read_yaml import read_tree
 from tunesmith.recipe.tree import Leaf, Mark
 
 KeyPath = tuple[str, ...]
@@ -26,13 +26,10 @@ def relocate(text: str, source: Path, target: Path) -> str:
     name recipes.
 
     Raises:
-        RecipeError: The text is no YAML.
+        RecipeError: The text is not the plain YAML that a recipe may be.
     """
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        msg = f"{source}: this is not YAML: {str(error).splitlines()[0]}"
-        raise RecipeError(msg) from error
+    read_tree(text, Mark(str(source), source.parent))  # from here on its size and depth have bounds
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
     moved = (
         {(n.start_mark.index, n.end_mark.index): (file, path) for n, file, path in _files(root, source, ()) if file}
         if root

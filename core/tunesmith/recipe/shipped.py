@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.errors import RecipeError
-from tunesmith.recipe.read_yaml import MAX_BYTES, read_tree
+from tunesmith.recipe.read_yaml import read_text, read_tree
 from tunesmith.recipe.tree import Map, Mark
 
 PACKAGE = "tunesmith_plugins"
@@ -78,21 +78,22 @@ def local(top: Path) -> list[Listed]:
 
 
 def look(path: Path, top: Path) -> Listed | None:
-    """What a YAML file is; None where it is no recipe, or cannot be read."""
+    """What a YAML file is; None where it is no recipe, or cannot be read as `compose` reads one."""
     try:
-        text = path.read_text(encoding="utf-8") if path.stat().st_size <= MAX_BYTES else ""
-        tree = read_tree(text, Mark(path.name, path.parent))
-    except (OSError, ValueError, RecipeError):
+        text = read_text(path)
+        tree = read_tree(text, Mark(str(path), path.parent))
+    except RecipeError:
         return None
     if not isinstance(tree, Map) or not _TELLING & tree.entries.keys():
         return None
-    name, data = path.relative_to(top).with_suffix("").as_posix(), tree.entries.get("data")
+    name = path.relative_to(top).with_suffix("").as_posix()
+    data = tree.entries.get("data")
     return Listed(name, path, _first_comment(text), overlay=not isinstance(data, Map) or "sources" not in data.entries)
 
 
 def _yaml_files(top: Path) -> Iterator[Path]:
     for ending in ENDINGS:
-        yield from top.glob(f"*{ending}")
+        yield from (path for path in top.glob(f"*{ending}") if path.is_file())
 
 
 def _first_comment(text: str) -> str:

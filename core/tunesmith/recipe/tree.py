@@ -17,12 +17,14 @@ class Mark:
         folder: What relative paths written there are relative to.
         line: Counted from 1; None where there are no lines.
         remote: Whether it was read from the net, where no folder of this machine is meant.
+        package: The folder of the installed package that it is part of, which its paths do not leave (`confine`).
     """
 
     file: str
     folder: Path
     line: int | None = None
     remote: bool = False
+    package: Path | None = None
 
     def __str__(self) -> str:
         return self.file if self.line is None else f"{self.file}:{self.line}"

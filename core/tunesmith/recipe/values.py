@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from tunesmith.nearest import did_you_mean
@@ -11,6 +12,7 @@ from tunesmith.plugins.interfaces import Plugin
 from tunesmith.recipe import kinds
 from tunesmith.recipe.classes import Classes, Result
 from tunesmith.recipe.compose import Recipe
+from tunesmith.recipe.confine import leads_outside, outside
 from tunesmith.recipe.merge import CLASS_KEYS
 from tunesmith.recipe.paths import absolute
 from tunesmith.recipe.places import Places
@@ -93,6 +95,8 @@ class Values:
                 return result
             if isinstance(value, Mapping | str) and self._nameable(alternative):
                 return result
+            if isinstance(value, str) and kinds.is_path(alternative):
+                return result  # a path, and one that the recipe may not name
         return value, [self._mismatch(value, hint, path)]
 
     def _nameable(self, hint: Any) -> bool:
@@ -115,7 +119,9 @@ class Values:
             mark = self.recipe.mark(path)
             if mark.remote and "://" not in value:
                 return value, [Problem(path, f"is {kinds.shown(value)}; {_NO_FILE}")]
-            return absolute(value, mark.folder), []
+            file = absolute(value, mark.folder)
+            left = mark.package is not None and "://" not in file and leads_outside(Path(file), mark.package)
+            return file, [Problem(path, outside(file, path))] if left else []
         return value, []
 
     def _map(self, value: Any, hint: Any, path: KeyPath) -> Result:
