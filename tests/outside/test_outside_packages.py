@@ -100,3 +100,14 @@ def test_a_package_that_does_not_load_cannot_be_checked(command: Command) -> Non
 def test_each_kind_can_be_described(command: Command, kind: str) -> None:
     ran = command("plugins", "describe", NAMES[kind], "--kind", kind, packages=("acme-tunesmith",))
     assert ran.returncode == 0, ran.stderr
+
+
+def test_an_option_that_a_package_gives_up_is_shown_as_such(command: Command) -> None:
+    described = json.loads(command("plugins", "describe", "AnswerLength", "--json").stdout)
+    told = {option["name"]: option["deprecated"] for option in described["options"]}
+    assert told == {"most": "", "limit": "limit is deprecated and gone from 2.0 on; use most"}
+    assert "use most" in " ".join(command("plugins", "describe", "AnswerLength").stdout.split())
+    page = command("plugins", "describe", "--all", "--markdown", "--package", "acme-tunesmith").stdout
+    assert "### AnswerLength (acme-tunesmith)" in page
+    assert "| `limit` | `int | None` | `None` | **limit is deprecated" in page.replace("\\|", "|")
+    assert "ROUGE" not in page

@@ -3,24 +3,28 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from tunesmith import Audit, Evaluator, Findings, Measure, Sample, Subject, Table
+from tunesmith import Audit, Evaluator, Findings, Measure, Sample, Subject, Table, deprecated
 
 Severity = Literal["none", "low", "medium"]
 
 
+@deprecated("most", removal="2.0", option="limit")
 class AnswerLength(Evaluator):
     """Number of words an answer; lower is better.
 
     Args:
-        limit: Longer answers count as this many words.
+        most: Longer answers count as this many words.
+        limit: What `most` was called.
     """
 
-    def __init__(self, limit: int = 1000) -> None:
+    def __init__(self, most: int = 1000, limit: int | None = None) -> None:
+        self.most = most
         self.limit = limit
 
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
         """Count words."""
-        words = [float(min(self.limit, len(s.output.split()))) for s in samples]
+        most = self.most if self.limit is None else self.limit
+        words = [float(min(most, len(s.output.split()))) for s in samples]
         return [Measure("words", words, higher_is_better=False, unit="words")]
 
 
