@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class LanguageModel(Protocol):
-    """The narrow waist that evaluators and audits see of a model."""
+    """The narrow waist that evaluators and audits see of a model.
+
+    Since 0.1.
+    """
 
     def generate(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
         """Greedy answers by default, decoded as `generation` says; equal to one-by-one decoding."""
@@ -34,6 +37,8 @@ class LanguageModel(Protocol):
 
 class Subject(Protocol):
     """What an audit may look at; parts that its class does not ask for are absent.
+
+    Since 0.1.
 
     Attributes:
         examples: The examples by split.

@@ -15,6 +15,8 @@ Row = Mapping[str, Any]
 class CheckFailedError(AssertionError):
     """A plugin does not keep a rule.
 
+    Since 0.7.
+
     Args:
         found: What was found.
         expected: What the rule asks for.
@@ -35,7 +37,10 @@ class CheckFailedError(AssertionError):
 
 
 class MissingExtraError(RecipeError):
-    """The kit needs a package that only the extra `testing` brings."""
+    """The kit needs a package that only the extra `testing` brings.
+
+    Since 0.7.
+    """
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ Rule = Callable[[Trial], None]
 @dataclass(frozen=True)
 class Check:
     """A rule and the trials that it is tried on; calling it runs it.
+
+    Since 0.7.
 
     Args:
         rule: The function; its docstring says the rule and why there is one.

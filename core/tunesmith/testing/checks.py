@@ -33,6 +33,8 @@ _KINDS: dict[str, list[Rule]] = {
 def checks_for(obj: Plugin | type[Plugin], rows: Sequence[Row] = ()) -> list[Check]:
     """The checks of one plugin, in the order in which they are worth reading.
 
+    Since 0.7.
+
     Args:
         obj: A plugin class, of which the instances of `trial_instances` are tried, or one instance.
         rows: Rows that a formatter is known to read, beside those that the kit finds.

@@ -16,6 +16,8 @@ _WRITES = {"test": "test", "validate": "validate"}
 class Outcome:
     """What one command did.
 
+    Since 0.7.
+
     Args:
         code: Its exit code: 0 done, 1 our fault, 2 the user's mistake, 3 success was not met.
         out: Standard output.

@@ -14,6 +14,8 @@ def parametrize_with_checks(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a test that takes `check` and calls it; one id for each check and object.
 
+    Since 0.7.
+
     Args:
         objects: Plugin classes and instances.
         expected_failures: Reason by the name of a check, or by its id where one object alone fails it. They are strict:

@@ -64,6 +64,8 @@ def isolated(folder: Path, patch: "pytest.MonkeyPatch") -> Iterator[None]:
 class RecipeRunner:
     """A folder with rows and a recipe, in which the command runs.
 
+    Since 0.7.
+
     Args:
         folder: The folder, which is the working directory.
         default: The recipe that `recipe` changes.
