@@ -58,6 +58,7 @@ ABOUT = {
     "audits": "What looks for bias, by the name that reports and `success` use.",
     "success": "What `test` decides by: `name/metric` with `at_least`, `at_most` or `between`, and `because`.",
     "plugins": "The plugin packages that may be used beside the built-ins; all of them where it is absent.",
+    "requires": "Packages that must be installed, with versions, as pip takes them: `acme-plugins>=1.2`.",
     "trainer": "Lightning's own options: `max_epochs`, `devices`, `strategy`, `callbacks`, `logger` and others.",
 }
 

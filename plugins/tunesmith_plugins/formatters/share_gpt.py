@@ -30,6 +30,8 @@ class ShareGPT(Formatter):
     are trained on; `human` (`user`), `system`, `observation` and `tool` are not. `train`, `loss`, `weight` and
     `loss_scale` of a turn say otherwise, as for Messages.
 
+    Since 0.7.
+
     Args:
         conversations: Column of the conversation.
         system: Column of a system turn before it, which need not be there.
