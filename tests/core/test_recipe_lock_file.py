@@ -1,11 +1,13 @@
 """`mine.lock` and `fit --locked`: the same rows, order, split and weights elsewhere, or one message that says why."""
 
 import json
+import platform
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,6 +168,11 @@ def test_another_kind_of_machine_is_a_warning(bench: Any) -> None:
     assert ran.out == "tiny.lock holds\n"
     assert ran.err.startswith("warning: this machine is of another kind than the one of tiny.lock (device: cuda then, ")
     assert "weights may differ in their last bits" in ran.err
+    lock.write_text(_changed(lock, "machine", device="cpu", torch=str(torch.__version__)))
+    assert bench.done(*LOCK, "--check").err == ""
+    # two of one kind that differ in the instructions that they have
+    lock.write_text(_changed(lock, "machine", processor=f"{platform.machine()} DEFAULT"))
+    assert f"(processor: {platform.machine()} DEFAULT then, " in bench.done(*LOCK, "--check").err
 
 
 def test_a_lock_that_is_written_anew_says_what_changed(bench: Any) -> None:

@@ -176,7 +176,7 @@ def _machine(session: Session) -> dict[str, str]:
     """What weights depend on to the last bit, and nothing else does."""
     return {
         "device": session.model.runs_on.type,
-        "processor": platform.machine(),
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "model.precision": session.model.format,
         "torch": str(torch.__version__),
     }
