@@ -15,7 +15,7 @@ import torch
 
 CONFIG = ("--config", "tiny.yaml")
 WORKERS = ("--data.workers=2", "--trainer.val_check_interval=3")
-BOTH = ("--trainer.devices=2", "--trainer.strategy=ddp")
+BOTH = ("--trainer.devices=2", "--trainer.strategy=ddp", "--data.max_tokens=90")
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
@@ -60,6 +60,7 @@ def is_empty(group: int) -> bool:
 def test_a_signal_to_all_processes_of_a_run_lets_it_save(
     bench: Any, number: signal.Signals, more: tuple[str, ...]
 ) -> None:
+    bench.write(model={"schedule": {"name": "constant", "warmup": 0}})
     process = start(bench.folder, "fit", *CONFIG, "--trainer.max_steps=4000", *WORKERS, *more)
     assert until(lambda: process.poll() is not None or list(bench.folder.glob("runs/*/*/checkpoints/last.ckpt")))
     time.sleep(0.3)  # into an epoch, whose workers run
@@ -77,6 +78,14 @@ def test_a_signal_to_all_processes_of_a_run_lets_it_save(
     assert f"stopped by {number.name} after step {at};" in out
     assert not list((run / "checkpoints").glob(".*"))
     assert until(lambda: is_empty(process.pid), 20)
+    if more:  # of two processes with workers, whose rows a token budget deals out
+        words = ("fit", *CONFIG, *WORKERS, *more, f"--trainer.max_steps={at + 3}")
+        for one in ((*words, "--run", str(run), "--ckpt_path", "last", "--relock"), words):
+            process = start(bench.folder, *one)
+            out, err = process.communicate(timeout=300)
+            assert process.returncode == 0, out + err
+        (whole,) = set(bench.runs()) - {run}
+        bench.assert_same(run, whole)
 
 
 @pytest.mark.slow
