@@ -73,12 +73,12 @@ def draft(columns: Columns, choice: Choice, target: Path, base: str | None) -> s
     folder = target.resolve().parent
     embedded = base in (None, EMBEDDED)
     return _RECIPE.format(
-        name=target.stem,
+        name=_comment(target.stem),
         version=".".join(__version__.split(".")[:2]),
-        file=columns.file.name,
+        file=_comment(columns.file.name),
         formatter_name=choice.formatter,
-        why=choice.why,
-        here=os.path.relpath(target),
+        why=_comment(choice.why),
+        here=_comment(os.path.relpath(target)),
         base=_EMBEDDED if base is None or embedded else f"  base: {quoted(_moved(base, folder))}",
         rate="2.0e-3" if embedded else "2.0e-4",
         path=quoted(beside(columns.file, folder)),
@@ -86,6 +86,11 @@ def draft(columns: Columns, choice: Choice, target: Path, base: str | None) -> s
         split=_split(columns, choice),
         evidence=_evidence(columns, choice),
     )
+
+
+def _comment(text: str) -> str:
+    """What a file says of itself, on one line: a name of a column may hold line breaks, and what YAML cannot."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _moved(base: str, folder: Path) -> str:
@@ -101,7 +106,7 @@ def _formatter(choice: Choice) -> str:
 
 def _split(columns: Columns, choice: Choice) -> str:
     others = ", ".join(name for name in columns.names if name not in choice.columns)
-    hint = _KEEP_TOGETHER.format(others=others) if others else ""
+    hint = _KEEP_TOGETHER.format(others=_comment(others)) if others else ""
     return f"{hint}  split: {{train: 0.8, validation: 0.1, test: 0.1}}"
 
 
