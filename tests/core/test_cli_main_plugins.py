@@ -108,3 +108,25 @@ def test_an_unknown_name_gets_the_nearest_and_the_packages_that_are_not_used(
 def test_an_unknown_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plugins", "list", "--kind", "evalator"]) == 2
     assert "evaluator" in capsys.readouterr().err
+
+
+def test_a_package_of_which_a_part_failed_to_load_is_not_said_to_keep_its_contract(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = Catalog([Entry("evaluator", Twin, "acme", "1.0")], [Absent("acme", "1.0", "second", "ImportError: gone")])
+    monkeypatch.setattr(Catalog, "load", lambda **_: half)
+    assert main(["plugins", "check", "acme"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "failed to load: ImportError: gone" in said.err
+
+
+def test_a_file_is_checked_though_a_built_in_has_the_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = type("Words", (Words,), {"__module__": Words.__module__, "__doc__": ""})
+    both = Catalog([Entry("evaluator", Words, "tunesmith", "0.1.0"), Entry("evaluator", own, "mine.py", "1")])
+    monkeypatch.setattr(Catalog, "load", lambda **_: both)
+    assert main(["plugins", "check", "Words", "--plugin", "mine.py", "--json"]) == 2
+    (checked,) = json.loads(capsys.readouterr().out)["plugins"]
+    assert checked["package"] == "mine.py"

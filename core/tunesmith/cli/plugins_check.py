@@ -88,9 +88,14 @@ def _chosen(arguments: Any, catalog: Catalog) -> list[Entry]:
             msg = f"{_PROG}: say which: the name of a plugin or package, or --plugin FILE"
             raise RecipeError(msg)
         return found
+    files = set(map(str, arguments.plugin))
+    if found := [e for e in of_kind if e.package in files and (e.name == name or e.answers_to(name))]:
+        return found  # not a built-in of that name: the file is what is asked about
     if found := catalog.matching(name, kind):
         return found
-    if found := [e for e in of_kind if canonical(e.package) == canonical(name)]:
+    found = [e for e in of_kind if canonical(e.package) == canonical(name)]
+    # a package is whole or not: of several entry points, one that fails is not to be missed
+    if found and not any(canonical(absent.package) == canonical(name) for absent in catalog.broken):
         return found
     for absent in (*catalog.broken, *catalog.blocked):
         if canonical(name) in (canonical(absent.package), canonical(absent.entry_point)):
