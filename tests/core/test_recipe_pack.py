@@ -157,6 +157,14 @@ def test_names_that_no_package_may_have_are_refused(name: str) -> None:
         import_name(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "other"), [("torch", "torch"), ("lightning_utilities", "lightning-utilities"), ("yaml", "PyYAML")]
+)
+def test_a_name_that_would_replace_or_hide_what_is_installed_is_refused(name: str, other: str) -> None:
+    with pytest.raises(RecipeError, match=rf"^--name {name}: {other} is installed, and no package of recipes"):
+        import_name(name)
+
+
 def test_the_project_is_toml_whatever_the_recipe_says_of_itself() -> None:
     says = 'Quotes " and \\ and 🙂 and \x7f'
     made = project("acme-recipes", "1.0", says, ["tunesmith>=0.6"], recipe="mine.yaml", locked=True, absent=["notes"])
@@ -215,3 +223,18 @@ def test_a_recipe_that_is_wrong_or_whose_lock_does_not_hold_is_not_packed(bench:
     assert "did you mean batch_size" in bench.done("recipes", "pack", "tiny.yaml", code=2).err
     assert "is no version" in bench.done("recipes", "pack", "tiny.yaml", "--version", "x", code=2).err
     assert not (bench.folder / "tiny-recipes").exists()
+
+
+def test_what_is_said_next_can_be_done(bench: Any) -> None:
+    bench.write(model={"base": EMBEDDED})
+    (bench.folder / "over.yaml").write_text("data: {batch_size: 2}\n")
+    (bench.folder / "tiny.lock").unlink(missing_ok=True)
+    bench.done("recipes", "lock", "tiny.yaml", "--overlay", "over.yaml")
+    out = bench.done("recipes", "pack", "tiny.yaml", "--overlay", "over.yaml", "--no-data").out
+    # the lock is of both; the recipe alone has none
+    assert out.endswith("fit --config package://tiny_recipes/tiny.yaml --data.sources.notes.path=FILE\n")
+    assert "--locked" not in (bench.folder / "tiny-recipes/README.md").read_text()
+    bench.done("recipes", "lock", "tiny.yaml")
+    out = bench.done("recipes", "pack", "tiny.yaml", "--output", "again").out
+    assert out.endswith("fit --config package://tiny_recipes/tiny.yaml --locked\n")
+    assert "tiny.yaml --locked" in (bench.folder / "again/README.md").read_text()

@@ -46,6 +46,8 @@ def _pack(arguments: Any) -> int:
     say_trusted((), arguments.trust)
     sessions = _sessions(recipe, arguments.overlay, arguments.trust)
     locks = [path for path in map(_held, sessions) if path is not None]
+    # `--locked` with the recipe alone asks for the recipe's own lock, not for one with an overlay
+    locked = lock_path(sessions[0].paths) in locks
     dependencies = _dependencies(sessions)
     packed = Packer(recipe, arguments.overlay, with_data=not arguments.no_data, copy_in=arguments.copy_in).gather()
     packed.files.update({lock.name: lock for lock in locks})
@@ -56,7 +58,7 @@ def _pack(arguments: Any) -> int:
         (listed.summary if listed is not None else "") or f"The recipe {recipe.stem}",
         dependencies,
         recipe=recipe.name,
-        locked=lock_path([recipe]) in locks,
+        locked=locked,
         absent=_sources(recipe) if arguments.no_data else (),
     )
     inside = folder / "src" / package
@@ -73,7 +75,9 @@ def _pack(arguments: Any) -> int:
         print(f"no lock goes with it: lightning-cli recipes lock {shlex.quote(str(recipe))}  writes one")
     print(f"needs {', '.join(dependencies)}")
     print(f"next:\n  pip install {shlex.quote(f'./{folder}' if not folder.is_absolute() else str(folder))}")
-    print(f"  lightning-cli fit --config {PROTOCOL}{package}/{recipe.name}{' --locked' if locks else ''}")
+    absent = _sources(recipe) if arguments.no_data else ()
+    rows = "".join(f" --data.sources.{source}.path=FILE" for source in absent)
+    print(f"  lightning-cli fit --config {PROTOCOL}{package}/{recipe.name}{rows}{' --locked' if locked else ''}")
     return 0
 
 

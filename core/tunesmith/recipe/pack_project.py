@@ -5,6 +5,10 @@ import keyword
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import metadata
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tunesmith.errors import RecipeError
 
@@ -60,7 +64,24 @@ def import_name(name: str) -> str:
     if package.lower() in sys.stdlib_module_names or package.lower() in ("tunesmith", "tunesmith_plugins"):
         msg = f"--name {name}: another package is called {package}; choose another name, such as {name}-recipes"
         raise RecipeError(msg)
+    if (other := _hidden(name, package)) is not None:
+        msg = f"--name {name}: {other} is installed, and no package of recipes; choose another, such as {name}-recipes"
+        raise RecipeError(msg)
     return package
+
+
+def _hidden(name: str, package: str) -> str | None:
+    """An installed distribution that one of this name would replace, or whose package it would hide.
+
+    One that depends on tunesmith may be an older version of the same recipes.
+    """
+    wanted = canonicalize_name(name)
+    same = [d for d in metadata.distributions() if canonicalize_name(d.metadata["Name"] or "") == wanted]
+    for distribution in [*same, *map(metadata.distribution, metadata.packages_distributions().get(package, []))]:
+        needs = [Requirement(text).name for text in distribution.requires or ()]
+        if "tunesmith" not in needs:
+            return str(distribution.metadata["Name"])
+    return None
 
 
 def project(
