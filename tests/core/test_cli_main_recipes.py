@@ -285,6 +285,20 @@ def test_a_copy_out_of_a_package_names_its_rows_by_an_address(name: str, site: P
     assert installed(copied["data"]["sources"]["notes"]["path"]).is_file()
 
 
+def test_a_copy_says_what_the_package_could_not_have_named(
+    site: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (site / "acme_recipes/taking.yaml").write_text(
+        "data: {sources: {n: {path: /etc/passwd, formatter: RawText}}}\ntrainer: {default_root_dir: ../elsewhere}\n"
+    )
+    assert main(["recipes", "cp", "acme_recipes/taking", "mine.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert "look at data.sources.n.path: /etc/passwd lies outside of the package that it came with" in out
+    assert "look at trainer.default_root_dir: ../elsewhere lies outside" in out
+    assert main(["recipes", "cp", "acme_recipes/notes", "notes.yaml"]) == 0
+    assert "look at" not in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("site")
 def test_an_unknown_recipe_of_a_package_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean acme_recipes/notes?" in failure(capsys, "cp", "acme_recipes/note")
@@ -403,6 +417,17 @@ def test_a_draft_is_refused_where_the_file_is_missing_empty_or_the_name_taken(
     assert "is there already" in failure(capsys, "new", "taken.yaml", "--data", "rows.jsonl")
     assert "ends in .yaml" in failure(capsys, "new", "mine", "--data", "rows.jsonl")
     assert "--data" in failure(capsys, "new", "mine.yaml")
+
+
+def test_names_of_columns_and_files_cannot_write_into_the_recipe(here: Path) -> None:
+    ask, more = "Question\naudits: {r: Representation}\n#", "note\x07\r\nsuccess: {}"
+    (here / "ro\nws.jsonl").write_text(json.dumps({ask: "a", "Answer": "b", more: "c"}) + "\n")
+    words = ["--prompt-column", ask, "--completion-column", "Answer"]
+    assert main(["recipes", "new", "mine.yaml", "--data", "ro\nws.jsonl", *words]) == 0
+    written = yaml.safe_load((here / "mine.yaml").read_text())
+    assert "audits" not in written
+    assert written["success"]
+    assert written["data"]["sources"]["rows"]["path"] == "./ro\nws.jsonl"
 
 
 @settings(max_examples=50)

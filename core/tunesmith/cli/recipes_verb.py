@@ -14,8 +14,10 @@ from rich.text import Text
 from tunesmith.cli import recipes_check, recipes_lock, recipes_pack, recipes_schema
 from tunesmith.cli.options import Parser, choose
 from tunesmith.errors import RecipeError
+from tunesmith.recipe.confine import leaving
+from tunesmith.recipe.package_fs import package_of
 from tunesmith.recipe.packages import address, find, packaged
-from tunesmith.recipe.paths import remote_paths
+from tunesmith.recipe.paths import anchor, remote_paths
 from tunesmith.recipe.read_yaml import read_tree
 from tunesmith.recipe.remote import fetch, is_remote
 from tunesmith.recipe.shipped import ENDINGS, PACKAGE, Listed, local, look, shipped
@@ -107,8 +109,14 @@ def _cp(arguments: Any) -> int:
     given = Path(arguments.name)
     source = given if given.suffix in ENDINGS and given.is_file() else find(arguments.name)
     target = _target(arguments.target, source.name)
-    _write(target, relocate(read_text(source), source, target), arguments.force)
+    text = read_text(source)
+    _write(target, relocate(text, source, target), arguments.force)
     print(f"copied {source} to {target}")
+    # as your own it may do what it could not while it was the package's
+    package = package_of(url) if (url := address(source)) else None
+    tree = anchor(read_tree(text, Mark(str(source), source.parent, package=package)))
+    for key, value, _ in leaving(tree):
+        print(f"  look at {'.'.join(key)}: {value} lies outside of the package that it came with")
     copied = shlex.quote(str(target))
     listed = look(target, target.parent)
     overlay = listed is not None and listed.overlay  # which is no recipe by itself

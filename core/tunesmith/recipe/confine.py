@@ -25,6 +25,14 @@ def confine(tree: Tree) -> None:
     Raises:
         RecipeError: One leaves the package, by itself or through a link; or the working directory.
     """
+    for path, found, leaf in leaving(tree):
+        said = outside(found, path) if leaf.mark.package else _elsewhere(found, path)
+        msg = f"{leaf.mark.file}: {'.'.join(path)} {said}"
+        raise RecipeError(msg)
+
+
+def leaving(tree: Tree) -> Iterator[tuple[KeyPath, str, Leaf]]:
+    """Paths that lead out of where the recipe that names them belongs, with their keys."""
     for path, leaf in _leaves(tree, ()):
         package = leaf.mark.package
         if package is None and not leaf.mark.remote:
@@ -37,9 +45,7 @@ def confine(tree: Tree) -> None:
         else:
             found = None
         if found is not None:
-            said = outside(found, path) if package else _elsewhere(found, path)
-            msg = f"{leaf.mark.file}: {'.'.join(path)} {said}"
-            raise RecipeError(msg)
+            yield path, found, leaf
 
 
 def outside(text: str, path: KeyPath) -> str:
