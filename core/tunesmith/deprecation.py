@@ -5,6 +5,7 @@ line, `plugins list` and `plugins describe` show it, and editors strike it throu
 """
 
 import inspect
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, TypeVar, cast
 from tunesmith.recipe.signature import options
 
 _MARKS = "__tunesmith_deprecated__"
+_WHEN = re.compile(r"\d+(\.\d+)+|\d{4}-\d{2}-\d{2}")
 T = TypeVar("T", bound=Callable[..., Any])
 
 
@@ -57,8 +59,8 @@ def deprecated(instead: str, *, removal: str, option: str = "") -> Callable[[T],
     Raises:
         ValueError: The class has no such option, or nothing is said.
     """
-    if not instead or not removal:
-        msg = "a deprecation says what to use instead, and the version or date of removal"
+    if not instead or _WHEN.fullmatch(removal) is None:
+        msg = f"a deprecation says what to use instead, and when it goes: 2.0 or 2027-06-01, not {removal!r}"
         raise ValueError(msg)
 
     def mark(thing: T) -> T:

@@ -270,6 +270,15 @@ def test_the_list_shows_recipes_of_packages_by_their_addresses_and_imports_none(
     assert "acme_recipes" not in sys.modules
 
 
+def test_the_list_follows_no_link_out_of_a_package(site: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "own.yaml").write_text("# secret\nmodel: {}\n")
+    (site / "acme_recipes/link.yaml").symlink_to(here / "own.yaml")
+    (site / "acme_recipes/inner.yaml").symlink_to(site / "acme_recipes/notes.yaml")
+    names = [listed.name for listed in packages.packaged()["acme_recipes"]]
+    assert "acme_recipes/link" not in names
+    assert "acme_recipes/inner" in names
+
+
 def test_a_package_is_found_by_its_entry_point_too(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (site / "other-1.0.dist-info" / "entry_points.txt").write_text("[tunesmith]\nmine = acme_plugins.mine\n")
     assert main(["recipes", "ls"]) == 0

@@ -36,13 +36,19 @@ def test_some_bad_rows_are_a_remark_that_names_the_first(bench: Any) -> None:
     (bench.folder / "rows.jsonl").write_text("\n".join(lines))
     assert bench.done(*CHECK).out == (
         "tiny.yaml: good\n"
-        "  note: data.sources.notes: PromptCompletion cannot read 2 of the first 60 rows; "
+        "  note: data.sources.notes: PromptCompletion cannot read 2 of its 60 rows; "
         "data.reject_limit allows 5 % of all\n"
         f"    {bench.folder}/rows.jsonl:7: completion: is empty; columns: prompt, completion\n"
     )
     assert bench.done(*CHECK, "--rows", "6").out == "tiny.yaml: good\n"
     assert "first 7 rows" in bench.done(*CHECK, "--rows=7").out
     assert bench.done(*CHECK, "--rows=0").out == "tiny.yaml: good\n"
+    # of all rows, more than `fit` takes
+    (bench.folder / "rows.jsonl").write_text("\n".join([*lines, "no", "JSON"]))
+    wrong = bench.done(*CHECK, code=2).out
+    assert wrong.startswith("tiny.yaml: wrong\n  data.sources.notes: PromptCompletion cannot read 4 of its 62 rows; ")
+    assert "data.reject_limit allows 5 %" in bench.done("prepare", "--config", "tiny.yaml", code=2).err
+    assert bench.done(*CHECK, "--rows=61").out.startswith("tiny.yaml: good\n  note: ")
     assert "--rows is -1" in bench.done(*CHECK, "--rows=-1", code=2).err
 
 

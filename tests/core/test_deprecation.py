@@ -116,8 +116,9 @@ def test_a_mark_is_the_classes_own_and_its_options_are_inherited() -> None:
 def test_a_mark_that_says_nothing_or_marks_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="what to use instead"):
         deprecated("", removal="2.0")
-    with pytest.raises(ValueError, match="version or date"):
-        deprecated("b", removal="")
+    for when in ("", "some day", "2", "2027-6-1"):
+        with pytest.raises(ValueError, match=r"when it goes: 2\.0 or 2027-06-01, not"):
+            deprecated("b", removal=when)
     with pytest.raises(ValueError, match="ROUGE has no option stemm"):
         deprecated("stem", removal="2.0", option="stemm")(type("ROUGE", (), {}))
 

@@ -1,6 +1,6 @@
 """Whether sources are what their formatters read, by their first rows: found before a base is loaded."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -51,7 +51,7 @@ def look(sources: Mapping[str, Source], most: int, reject_limit: float) -> First
     Args:
         sources: By name.
         most: Rows of a source at most, spread evenly over its files, and at least one of each. 0 reads none.
-        reject_limit: The share of a source's rows that may be unreadable; said, not applied.
+        reject_limit: The share of a source's rows that may be unreadable; applied where all rows were read.
 
     Raises:
         DataError: A source names something that is no file of rows, or a file that cannot be read at all.
@@ -77,7 +77,8 @@ def _look_at(found: FirstRows, opened: Opened, source: Source, most: int, reject
     if not most or not any(isinstance(part, Path) for part in opened.parts):
         return
     read, bad = 0, []
-    for row in _first(found, opened, most):
+    rows, whole = _first(found, opened, most)
+    for row in rows:
         read += 1
         made = row if isinstance(row, Reject) else to_example(opened.name, source, row)
         if isinstance(made, Reject):
@@ -95,17 +96,24 @@ def _look_at(found: FirstRows, opened: Opened, source: Source, most: int, reject
         found.wrong.append(f"{key}: {formatter} can read none of the first {read} rows\n  {first}")
     else:
         allows = f"data.reject_limit allows {100 * reject_limit:.3g} % of all"
-        found.remarks.append(f"{key}: {formatter} cannot read {len(bad)} of the first {read} rows; {allows}\n  {first}")
+        which = f"its {read}" if whole else f"the first {read}"
+        said = f"{key}: {formatter} cannot read {len(bad)} of {which} rows; {allows}\n  {first}"
+        # of a part nobody knows whether the rest is better
+        (found.wrong if whole and len(bad) > reject_limit * read else found.remarks).append(said)
 
 
-def _first(found: FirstRows, opened: Opened, most: int) -> Iterator[Read]:
+def _first(found: FirstRows, opened: Opened, most: int) -> tuple[list[Read], bool]:
+    """The first rows, and whether they are all."""
     files = [part for part in opened.parts if isinstance(part, Path)]
-    each = max(1, most // len(files))
+    each, first = max(1, most // len(files)), []
+    whole = len(files) == len(opened.parts)
     for file in files:
         rows = read_file(file)
-        yield from islice(rows, each)
-        if file_ending(file) not in _TABLES and not found.partial:
-            found.partial = next(rows, None) is not None
+        first += list(islice(rows, each))
+        if next(rows, None) is not None:
+            whole = False
+            found.partial = found.partial or file_ending(file) not in _TABLES
+    return first, whole
 
 
 def _place(reject: Reject) -> str:

@@ -92,6 +92,8 @@ def _tops(distribution: metadata.Distribution, name: str) -> Iterator[str]:
 
 def _in(root: Path, name: str) -> Iterator[Listed]:
     for path in sorted(path for ending in ENDINGS for path in root.rglob(f"*{ending}")):
+        if not path.resolve().is_relative_to(root.resolve()):
+            continue  # a link out of the package, which nothing can be named by
         listed = look(path, root)
         if listed is not None:
             yield Listed(f"{name}/{listed.name}", path, listed.summary, listed.overlay)
