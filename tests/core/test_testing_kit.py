@@ -219,9 +219,10 @@ def test_a_sound_plugin_passes_in_two_lines(mine: list[str], capsys: pytest.Capt
 
 
 def test_a_failure_says_rule_finding_and_advice_within_the_width(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["plugins", "check", "DividesByZero", "--plugin", str(HERE / "broken_plugins.py")])
+    file = str(HERE / "broken_plugins.py")
+    code = main(["plugins", "check", "DividesByZero", "--plugin", file])
     shown = capsys.readouterr()
-    assert (code, shown.err) == (2, "")
+    assert (code, shown.err) == (2, f"trusted: the plugins in {file} (--plugin)\n")
     lines = shown.out.splitlines()
     number = len(checks_for(BROKEN["DividesByZero"]))
     assert lines[0] == f"DividesByZero  evaluator  1 of {number} checks failed"
@@ -290,7 +291,9 @@ def test_what_cannot_be_checked_is_one_message(
     assert main(["plugins", "check", *words, *mine]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.startswith(message)
+    trusted, said = shown.err.split("\n", 1)
+    assert trusted.startswith("trusted: the plugins in ")
+    assert said.startswith(message)
 
 
 def test_a_package_that_failed_to_load_is_named_with_its_reason(
