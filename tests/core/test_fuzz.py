@@ -1,6 +1,6 @@
 """Whatever is in a recipe or a file of rows: it is read, or refused in our words; never a traceback.
 
-`TUNESMITH_FUZZ=10000` is how many recipes, and how many files and rows each, are tried (`.ci/run` says so).
+`TUNESMITH_FUZZ` is how many inputs each test tries: `.ci/run` says 2000, and 10000 is for who has touched a reader.
 """
 
 import copy
