@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.trusted import say_trusted
+from tunesmith.cli.write_file import write_file
 from tunesmith.errors import RecipeError
 
 _EPILOG = """\
@@ -44,12 +45,7 @@ def _schema(arguments: Namespace) -> int:
     if target is None:
         sys.stdout.write(text)
         return 0
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        msg = f"{target} cannot be written: {error.strerror}"
-        raise RecipeError(msg) from error
+    write_file(target, text)
     what = "overlays" if arguments.overlay else "recipes"
     path = os.path.relpath(target)
     shown = path if path.startswith("..") else f"./{path}"

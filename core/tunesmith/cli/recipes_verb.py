@@ -13,6 +13,7 @@ from rich.text import Text
 
 from tunesmith.cli import recipes_check, recipes_lock, recipes_pack, recipes_schema
 from tunesmith.cli.options import Parser, choose
+from tunesmith.cli.write_file import write_file
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.confine import leaving
 from tunesmith.recipe.package_fs import package_of
@@ -167,12 +168,7 @@ def _write(target: Path, text: str, force: bool) -> None:
     if target.exists() and not force:
         msg = f"{target} is there already; another name, or --force to overwrite it"
         raise RecipeError(msg)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        msg = f"{target} cannot be written: {error.strerror}"
-        raise RecipeError(msg) from error
+    write_file(target, text)
 
 
 def _next(commands: Sequence[str]) -> None:
