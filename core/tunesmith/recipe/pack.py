@@ -15,7 +15,7 @@ import yaml
 
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.paths import anchor
-from tunesmith.recipe.relocate import KeyPath, quoted
+from tunesmith.recipe.relocate import KeyPath, quoted, scalars
 from tunesmith.recipe.tree import Leaf, Mark
 
 _PROGRAMS = {".py", ".pyc", ".pyd", ".pyx", ".so", ".dll", ".dylib", ".exe", ".sh", ".ipynb"}
@@ -99,7 +99,7 @@ class Packer:
     def _rewritten(self, path: Path, inner: str) -> str:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        named = {(n.node.start_mark.index, n.node.end_mark.index): n for n in _named(root, path, ())} if root else {}
+        named = {(n.node.start_mark.index, n.node.end_mark.index): n for n in _named(root, path)} if root else {}
         for (start, end), one in sorted(named.items(), reverse=True):
             place = self._place(one, f"{os.path.relpath(path)}: {one}")
             if place is None:
@@ -172,16 +172,11 @@ class Packer:
         return f"is reached through a symbolic link ({link.name} -> {os.readlink(link)})"  # noqa: PTH115  as it is written
 
 
-def _named(node: yaml.Node, source: Path, key: KeyPath) -> Iterator[_Named]:
+def _named(root: yaml.Node, source: Path) -> Iterator[_Named]:
     """The paths in a recipe's YAML, relative and absolute; addresses with a scheme are none."""
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            yield from _named(value, source, (*key, str(name.value)))
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            yield from _named(value, source, key)
-    elif isinstance(node, yaml.ScalarNode) and (file := _file(node.value, source, key)) is not None:
-        yield _Named(node, key, file)
+    for node, key in scalars(root):
+        if (file := _file(node.value, source, key)) is not None:
+            yield _Named(node, key, file)
 
 
 def _file(value: str, source: Path, key: KeyPath) -> Path | None:

@@ -31,7 +31,7 @@ def relocate(text: str, source: Path, target: Path) -> str:
     read_tree(text, Mark(str(source), source.parent))  # from here on its size and depth have bounds
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     moved = (
-        {(n.start_mark.index, n.end_mark.index): (file, path) for n, file, path in _files(root, source, ()) if file}
+        {(n.start_mark.index, n.end_mark.index): (file, path) for n, file, path in _files(root, source) if file}
         if root
         else {}
     )
@@ -40,17 +40,24 @@ def relocate(text: str, source: Path, target: Path) -> str:
     return "".join(_comment_moved(line, source, target) for line in text.splitlines(keepends=True))
 
 
-def _files(node: yaml.Node, source: Path, path: KeyPath) -> Iterator[tuple[yaml.Node, str | None, KeyPath]]:
-    """The values that are relative paths, with the file that each means and its key."""
+def scalars(node: yaml.Node, path: KeyPath = ()) -> Iterator[tuple[yaml.ScalarNode, KeyPath]]:
+    """The values of a document with their keys; those of a list have the list's."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             # What `<<` merges in is an alias, and moves where it is written.
-            yield from _files(value, source, (*path, str(key.value)))
+            yield from scalars(value, (*path, str(key.value)))
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            yield from _files(value, source, path)
-    elif isinstance(node, yaml.ScalarNode) and not _ABSOLUTE.match(node.value):
-        yield node, _meant(node.value, source, path), path
+            yield from scalars(value, path)
+    elif isinstance(node, yaml.ScalarNode):
+        yield node, path
+
+
+def _files(root: yaml.Node, source: Path) -> Iterator[tuple[yaml.Node, str | None, KeyPath]]:
+    """The values that are relative paths, with the file that each means and its key."""
+    for node, path in scalars(root):
+        if not _ABSOLUTE.match(node.value):
+            yield node, _meant(node.value, source, path), path
 
 
 def _meant(value: str, source: Path, path: KeyPath) -> str | None:
