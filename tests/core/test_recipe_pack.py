@@ -221,6 +221,9 @@ def test_a_recipe_that_is_wrong_or_whose_lock_does_not_hold_is_not_packed(bench:
     assert "tiny.lock does not hold" in bench.done("recipes", "pack", "tiny.yaml", code=2).err
     bench.write(data={"batch_sise": 2})
     assert "did you mean batch_size" in bench.done("recipes", "pack", "tiny.yaml", code=2).err
+    bench.write(model={"base": EMBEDDED})
+    assert "cannot be written" in bench.done("recipes", "pack", "tiny.yaml", "--output", "rows.jsonl/x", code=2).err
+    bench.write(data={"batch_sise": 2})
     assert "is no version" in bench.done("recipes", "pack", "tiny.yaml", "--version", "x", code=2).err
     assert not (bench.folder / "tiny-recipes").exists()
 

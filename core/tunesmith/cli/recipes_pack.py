@@ -9,6 +9,7 @@ from typing import Any
 
 from tunesmith import __version__
 from tunesmith.cli.trusted import say_trusted
+from tunesmith.cli.write_file import write_file
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.lock_file import lock_path
 from tunesmith.recipe.package_fs import PROTOCOL
@@ -168,5 +169,4 @@ def _check_version(version: str) -> None:
 
 def _write(texts: dict[Path, str]) -> None:
     for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_file(path, text)
