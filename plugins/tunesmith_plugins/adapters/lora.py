@@ -55,6 +55,9 @@ class LoRA(Adapter):
         Raises:
             RecipeError: A target is no linear layer of this model.
         """
+        from tunesmith_plugins.adapters.late_compile import load_bitsandbytes
+
+        load_bitsandbytes()
         from peft import LoraConfig, TaskType, get_peft_model
 
         from tunesmith_plugins.adapters.fused_lora import fuse

@@ -52,6 +52,9 @@ class QLoRA(LoRA):
         """The quantisation; the core sets the format it computes in to the run's precision."""
         from transformers import BitsAndBytesConfig
 
+        from tunesmith_plugins.adapters.late_compile import load_bitsandbytes
+
+        load_bitsandbytes()
         config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True,
             bnb_4bit_quant_type=self.quantization,
