@@ -1,8 +1,16 @@
 """One OpenMP thread a test worker, and no hub: spinning threads on busy cores cost a factor of 50."""
 
+import functools
+import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +23,23 @@ os.environ.update(
         "MKL_NUM_THREADS": "1",
     }
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Modules whose tests share a fixture go to one worker whole, and first; other tests one by one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    @functools.cache
+    def shares(path: str) -> bool:
+        return 'scope="module"' in (config.rootpath / path).read_text()
+
+    class ModulesFirst(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return path if shares(path) else nodeid
+
+    return ModulesFirst(config, log)
 
 
 # What Lightning's launcher leaves in the environment of a process that trains under DDP or FSDP2, even alone.
@@ -33,6 +58,175 @@ def no_ranks_left() -> Iterator[None]:
 def no_amx(monkeypatch: pytest.MonkeyPatch) -> None:
     """`precision: auto` is fp32 in tests, whatever processor they run on."""
     monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
+
+
+# What loads with the command and with training; loading it takes a process some ten seconds of processor time.
+_LOADED = (
+    "lightning.pytorch",
+    "peft",
+    "bitsandbytes",
+    "transformers.models.mistral.modeling_mistral",
+    "transformers.models.llama.modeling_llama",
+    "tunesmith.cli.trainer_cli",
+    "tunesmith.cli.fit",
+    "tunesmith.cli.quiet",
+    "tunesmith.training.specialist",
+    "tunesmith.training.fsdp2",
+    "tunesmith_plugins",
+)
+# Run in a copy of that process; what it reads and does not set is given to it.
+_BEGIN = """
+import importlib.util, os, sys
+os.setsid()
+os.environ.clear()
+os.environ.update(environment)
+os.chdir(folder)
+for number, path in ((1, out), (2, err)):
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))
+sys.path[:0] = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part not in sys.path]
+importlib.invalidate_caches()
+sys.argv = list(words)
+sys.modules["__main__"].__spec__ = None  # as in a script: Lightning starts further processes by its path
+"""
+_COMMAND = """
+from tunesmith.cli.main import main
+code = main()
+"""
+_FUNCTION = """
+spec = importlib.util.spec_from_file_location("kit", words[0])
+kit = importlib.util.module_from_spec(spec)
+sys.modules["kit"] = kit
+spec.loader.exec_module(kit)
+getattr(kit, words[1])(*words[2:])
+code = 0
+"""
+_END = """
+for stream in (sys.stdout, sys.stderr):
+    stream.flush()
+sys.exit(code)
+"""
+
+
+class Running:
+    """One or several processes that run the same, with the part of `subprocess.Popen` that tests need.
+
+    Args:
+        words: What they run.
+        started: Each process, and the files of its output.
+    """
+
+    def __init__(self, words: list[str], started: list[tuple[Any, Path, Path]]) -> None:
+        self.words, self.started = words, started
+        self.pid: int = started[0][0].pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The first process's; negative for a signal, None while it runs."""
+        code: int | None = self.started[0][0].exitcode
+        return code
+
+    def poll(self) -> int | None:
+        """The same."""
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """To the first process alone."""
+        os.kill(self.pid, number)
+
+    def communicate(self, timeout: float = 900) -> tuple[str, str]:
+        """Wait for all; what they wrote on standard output and error, the first process's first."""
+        try:
+            for process, _, _ in self.started:
+                process.join(timeout)
+                if process.exitcode is None:
+                    raise subprocess.TimeoutExpired(self.words, timeout)
+        finally:
+            for process, _, _ in self.started:
+                if process.exitcode is None:
+                    process.kill()
+        out, err = ("".join(files[at].read_text() for files in self.started if files[at].exists()) for at in (1, 2))
+        return out, err
+
+
+class Apart:
+    """Runs the command and functions in processes of their own, which are copies of one that has loaded the libraries.
+
+    So each takes what it does, and not the ten seconds of processor time that a fresh one takes to load them. What
+    concerns loading, signals to several or standard streams needs fresh ones; `.ci/run` runs the README's commands so.
+
+    Args:
+        folder: Where their output goes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.count = folder, 0
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(list(_LOADED))
+
+    def start(
+        self, *words: str, cwd: Path | str = ".", env: Mapping[str, str] | None = None, ranks: int = 1
+    ) -> Running:
+        """Start `lightning-cli` in a session of its own; `env` comes on top of this process's environment.
+
+        Several ranks are started as torchrun does it, each in a session of its own.
+        """
+        script = str(Path(sys.executable).with_name("lightning-cli"))
+        return self._start(_COMMAND, [script, *words], cwd, env or {}, ranks)
+
+    def command(
+        self, *words: str, cwd: Path | str = ".", env: Mapping[str, str] | None = None, ranks: int = 1
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `lightning-cli` to its end."""
+        return _ended(self.start(*words, cwd=cwd, env=env, ranks=ranks))
+
+    def call(
+        self, function: Callable[..., None], *arguments: object, ranks: int = 1
+    ) -> subprocess.CompletedProcess[str]:
+        """Call a test module's function."""
+        words = [function.__code__.co_filename, function.__name__, *map(str, arguments)]
+        return _ended(self._start(_FUNCTION, words, ".", {}, ranks))
+
+    def _start(self, program: str, words: list[str], folder: Path | str, env: Mapping[str, str], ranks: int) -> Running:
+        self.count += 1
+        started: list[tuple[Any, Path, Path]] = []
+        for rank, environment in enumerate(_ranked({**os.environ, **env}, ranks)):
+            out, err = (self.folder / f"{self.count}-{rank}.{name}" for name in ("out", "err"))
+            given = {"words": words, "environment": environment, "folder": str(folder)}
+            given |= {"out": str(out), "err": str(err)}
+            process = self.context.Process(target=exec, args=(_BEGIN + program + _END, given))
+            process.start()
+            started.append((process, out, err))
+        return Running(words, started)
+
+
+def _ended(running: Running) -> subprocess.CompletedProcess[str]:
+    """The first process's exit code and what all have said; nothing of them is left."""
+    try:
+        out, err = running.communicate()
+    finally:
+        for process, _, _ in running.started:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert running.returncode is not None
+    return subprocess.CompletedProcess(running.words, running.returncode, out, err)
+
+
+def _ranked(environment: dict[str, str], ranks: int) -> list[dict[str, str]]:
+    environment.pop("TUNESMITH_RUN_DIRECTORY", None)
+    if ranks == 1:
+        return [environment]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": "0", "WORLD_SIZE": str(ranks)}
+    return [{**environment, **shared, "LOCAL_RANK": str(rank)} for rank in range(ranks)]
+
+
+@pytest.fixture(scope="session")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Apart:
+    """Processes of their own that need not load the libraries."""
+    return Apart(tmp_path_factory.mktemp("apart"))
 
 
 @pytest.fixture(scope="session")

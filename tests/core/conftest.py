@@ -2,13 +2,9 @@
 
 import csv
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,42 +15,20 @@ import yaml
 from tunesmith.testing.runner import isolated
 from tunesmith.testing.tiny import make_base, make_rows, merged, tiny_recipe, write_rows
 
-# Lightning starts a script again for each further process, with the same arguments.
-_CALL = """
-import importlib.util, sys
-spec = importlib.util.spec_from_file_location("kit", sys.argv[1])
-kit = importlib.util.module_from_spec(spec)
-sys.modules["kit"] = kit
-spec.loader.exec_module(kit)
-getattr(kit, sys.argv[2])(*sys.argv[3:])
-"""
-
 
 @pytest.fixture(scope="session")
-def call_apart(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`(function, *arguments, code=0)`: call a test module's function in a script; two processes if it asks for them.
+def call_apart(apart: Any) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`(function, *arguments, code=0, ranks=2)`: call a test module's function in processes of their own.
 
     `code` None leaves the exit code to the caller.
     """
-    script = tmp_path_factory.mktemp("call") / "call.py"
-    script.write_text(_CALL)
 
     def call(
-        function: Callable[..., None], *arguments: object, code: int | None = 0
+        function: Callable[..., None], *arguments: object, code: int | None = 0, ranks: int = 2
     ) -> subprocess.CompletedProcess[str]:
-        words = [function.__code__.co_filename, function.__name__, *map(str, arguments)]
-        command = [sys.executable, str(script), *words]
-        # a session of its own: where a rank dies, Lightning ends the whole process group, which would be that of tests
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-        try:
-            out, err = process.communicate(timeout=900)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        assert code is None or process.returncode == code, err[-20000:]
-        return subprocess.CompletedProcess(command, process.returncode, out, err)
+        ran: subprocess.CompletedProcess[str] = apart.call(function, *arguments, ranks=ranks)
+        assert code is None or ran.returncode == code, ran.stderr[-20000:]
+        return ran
 
     return call
 

@@ -1,9 +1,5 @@
 """An error in one of several processes is said once, by the process that met it, and decides about the exit code."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,14 +100,11 @@ def test_a_stop_that_was_asked_for_and_an_only_process_are_left_alone(processes:
 
 
 @pytest.mark.slow
-def test_an_error_in_the_second_process_is_the_one_line_that_is_shown(bench: Any) -> None:
+def test_an_error_in_the_second_process_is_the_one_line_that_is_shown(bench: Any, apart: Any) -> None:
     (bench.folder / "picky.py").write_text(PLUGIN)
     words = ("fit", "--config", "tiny.yaml", "--plugin", "picky.py", "--model.objective=Picky")
-    command = [str(Path(sys.executable).parent / "lightning-cli"), *words]
-    two = ["--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.num_sanity_val_steps=0"]
-    ran = subprocess.run(
-        [*command, *two], cwd=bench.folder, env=os.environ, capture_output=True, text=True, check=False
-    )
+    two = ("--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.num_sanity_val_steps=0")
+    ran = apart.command(*words, *two, cwd=bench.folder)  # Lightning starts the second process itself
     assert ran.returncode == 2, ran.stderr
     trusted, said = ran.stderr.split("\n", 1)
     assert trusted == "trusted: the plugins in picky.py (--plugin)"

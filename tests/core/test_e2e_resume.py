@@ -1,9 +1,7 @@
 """A `fit` that was stopped goes on as if nothing had happened; several processes train as one does."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,19 +17,6 @@ CONFIG = ("--config", "tiny.yaml")
 STEPS = 24
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """The real command in a process of its own."""
-    environment = {key: value for key, value in os.environ.items() if key != "TUNESMITH_RUN_DIRECTORY"}
-    return subprocess.Popen(
-        [str(Path(sys.executable).with_name("lightning-cli")), *words],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def slow_recipe(bench: Any, **trainer: Any) -> None:
     """Validation, and with it a checkpoint, in mid-epoch; a penalty makes every step a little longer."""
     bench.write(
@@ -41,11 +26,11 @@ def slow_recipe(bench: Any, **trainer: Any) -> None:
 
 
 @pytest.mark.slow
-def test_trap_27_a_fit_killed_in_mid_epoch_resumes_to_the_same_curve_and_adapter(bench: Any) -> None:
+def test_trap_27_a_fit_killed_in_mid_epoch_resumes_to_the_same_curve_and_adapter(bench: Any, apart: Any) -> None:
     slow_recipe(bench)
     bench.done("fit", *CONFIG)
     (whole,) = bench.runs()
-    process = start(bench.folder, "fit", *CONFIG)
+    process = apart.start("fit", *CONFIG, cwd=bench.folder)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         if any((run / "checkpoints/last.ckpt").exists() for run in bench.runs() if run != whole):
@@ -209,9 +194,9 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(bench: Any) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_fit_saves_and_says_how_to_go_on(bench: Any, number: signal.Signals) -> None:
+def test_a_stopped_fit_saves_and_says_how_to_go_on(bench: Any, apart: Any, number: signal.Signals) -> None:
     slow_recipe(bench, max_steps=4000)
-    process = start(bench.folder, "fit", *CONFIG)
+    process = apart.start("fit", *CONFIG, cwd=bench.folder)
     deadline = time.monotonic() + 60
     while (
         time.monotonic() < deadline and process.poll() is None and not list(bench.folder.glob("runs/*/*/checkpoints/*"))
@@ -253,9 +238,9 @@ def test_a_checkpoint_can_be_named(bench: Any) -> None:
 
 
 @pytest.mark.slow
-def test_of_two_processes_one_says_that_the_loss_is_no_number(bench: Any) -> None:
-    ranks = ("--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp")
-    process = start(bench.folder, "fit", *CONFIG, "--model.optimizer.init_args.lr=1e30", *ranks)
+def test_of_two_processes_one_says_that_the_loss_is_no_number(bench: Any, apart: Any) -> None:
+    two = ("--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp")
+    process = apart.start("fit", *CONFIG, "--model.optimizer.init_args.lr=1e30", *two, cwd=bench.folder, ranks=2)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 2, out + err
     assert err.count("no weight was changed by it") == 1, err
@@ -263,7 +248,7 @@ def test_of_two_processes_one_says_that_the_loss_is_no_number(bench: Any) -> Non
 
 
 @pytest.mark.slow
-def test_trap_02_two_processes_train_as_one_does(bench: Any) -> None:
+def test_trap_02_two_processes_train_as_one_does(bench: Any, apart: Any) -> None:
     pytest.importorskip("torch.distributed")
     # not Adam, which divides a gradient that is nearly 0 by its own size: a rounding in the seventh digit would show
     plain = ("--trainer.max_steps=8", "--model.optimizer={class_path: torch.optim.SGD, init_args: {lr: 0.5}}")
@@ -271,7 +256,7 @@ def test_trap_02_two_processes_train_as_one_does(bench: Any) -> None:
     (one,) = bench.runs()
     ranks = ("--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp")
     words = ("fit", *CONFIG, "--data.batch_size=4", *plain, *ranks)
-    process = start(bench.folder, *words)
+    process = apart.start(*words, cwd=bench.folder, ranks=2)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, out + err
     (two,) = (run for run in bench.runs() if run != one)

@@ -36,23 +36,22 @@ class Trip(Regularizer):
 """
 
 
-def start(folder: Path, *words: str, program: str = "lightning-cli", trip: str | None = None) -> subprocess.Popen[str]:
-    """A command in a process of its own, and those that it starts."""
+WIDE = {"COLUMNS": "200"}
+
+
+def torchrun(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """The program in a process of its own, and those that it starts."""
     scripts = Path(sys.executable).parent
-    path = f"{scripts}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "COLUMNS": "200"}
+    environment = {**os.environ, **WIDE, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
     environment.pop("TUNESMITH_RUN_DIRECTORY", None)
-    if trip is not None:
-        environment["TRIP"] = trip
-    command = [str(scripts / program), *words]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=folder, env=environment, **pipes)
+    return subprocess.Popen([str(scripts / "torchrun"), *words], cwd=folder, env=environment, **pipes)
 
 
-def done(process: subprocess.Popen[str], code: int = 0) -> str:
+def done(process: Any, code: int = 0) -> str:
     out, err = process.communicate(timeout=400)
     assert process.returncode == code, out + err[-6000:]
-    return out if code == 0 else err
+    return str(out if code == 0 else err)
 
 
 def new_run(bench: Any, before: list[Path]) -> Path:
@@ -75,13 +74,14 @@ def close(run: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_fit_in_shards_is_stopped_and_resumed_and_ends_with_the_adapter_of_one_process(bench: Any) -> None:
+def test_a_fit_in_shards_is_stopped_resumed_and_ends_with_the_adapter_of_one_process(bench: Any, apart: Any) -> None:
     one = one_process(bench)
     (bench.folder / "trip.py").write_text(TRIP)
     bench.recipe["model"]["regularizers"] = {"trip": "Trip"}
     bench.write(trainer={"val_check_interval": 3, "gradient_clip_val": 0.5})
     sharded = ("--plugin", "trip.py", *RANKS, "--trainer.strategy=ModelParallelStrategy")
-    stopped = start(bench.folder, "fit", *CONFIG, *sharded, trip="1:5")
+    # Lightning starts the second process of this one itself
+    stopped = apart.start("fit", *CONFIG, *sharded, cwd=bench.folder, env={**WIDE, "TRIP": "1:5"})
     out, err = stopped.communicate(timeout=400)
     assert stopped.returncode == 130, out + err[-6000:]
     assert "2 x cpu, 1 thread, weights in shards" in out
@@ -90,7 +90,8 @@ def test_a_fit_in_shards_is_stopped_and_resumed_and_ends_with_the_adapter_of_one
     assert "Traceback" not in err
     two = new_run(bench, [one])
     assert torch.load(two / "checkpoints/last.ckpt/meta.pt", weights_only=True)["global_step"] == 5
-    out = done(start(bench.folder, "fit", *CONFIG, *sharded, "--ckpt_path", "last"))
+    place: dict[str, Any] = {"cwd": bench.folder, "env": WIDE, "ranks": 2}
+    out = done(apart.start("fit", *CONFIG, *sharded, "--ckpt_path", "last", **place))
     assert f"{two.relative_to(bench.folder)}, resumed from last.ckpt" in out
     assert out.count("validation loss ") == 1
     close(two, one)
@@ -110,15 +111,15 @@ def test_a_fit_in_shards_is_stopped_and_resumed_and_ends_with_the_adapter_of_one
     )
 
     on = ("--run", str(two), "--ckpt_path", "last", "--trainer.max_steps=10", "--trainer.strategy=ddp")
-    assert "fsdp2 alone can read" in done(start(bench.folder, "fit", *CONFIG, *sharded, *on), code=2)
+    assert "fsdp2 alone can read" in done(apart.start("fit", *CONFIG, *sharded, *on, **place), code=2)
 
 
 @pytest.mark.slow
-def test_full_weights_in_shards_are_saved_as_a_plain_model(bench: Any) -> None:
+def test_full_weights_in_shards_are_saved_as_a_plain_model(bench: Any, apart: Any) -> None:
     import transformers
 
     one = one_process(bench, model={"adapter": "Full"})
-    done(start(bench.folder, "fit", *CONFIG, *RANKS, f"--trainer.strategy={ONE_FILE}"))
+    done(apart.start("fit", *CONFIG, *RANKS, f"--trainer.strategy={ONE_FILE}", cwd=bench.folder, ranks=2))
     two = new_run(bench, [one])
     assert (two / "checkpoints/last.ckpt").is_file()
     ours, theirs = (transformers.AutoModelForCausalLM.from_pretrained(r / "adapter") for r in (one, two))
@@ -138,7 +139,7 @@ def test_two_nodes_started_by_torchrun_train_as_one_process_does(bench: Any) -> 
         place = ("--nnodes=2", f"--node-rank={node}", "--master-addr=127.0.0.1", f"--master-port={port}")
         fit = ("--no-python", "lightning-cli", "fit", *CONFIG, "--config", str(OVERLAY))
         words = (*place, "--nproc-per-node=1", *fit, *PLAIN, "--data.batch_size=4")
-        nodes.append(start(bench.folder, *words, program="torchrun"))
+        nodes.append(torchrun(bench.folder, *words))
     first, second = (done(node) for node in nodes)
     assert first.count("validation loss ") == 1
     assert not second

@@ -2,12 +2,9 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,20 +13,6 @@ import torch
 CONFIG = ("--config", "tiny.yaml")
 WORKERS = ("--data.workers=2", "--trainer.val_check_interval=3")
 BOTH = ("--trainer.devices=2", "--trainer.strategy=ddp", "--data.max_tokens=90")
-
-
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """The real command, in a process group of its own."""
-    environment = {key: value for key, value in os.environ.items() if key != "TUNESMITH_RUN_DIRECTORY"}
-    return subprocess.Popen(
-        [str(Path(sys.executable).with_name("lightning-cli")), *words],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def until(true: Callable[[], Any], seconds: float = 60) -> bool:
@@ -58,10 +41,10 @@ def is_empty(group: int) -> bool:
     ids=["SIGTERM", "SIGINT", "SIGTERM to two"],
 )
 def test_a_signal_to_all_processes_of_a_run_lets_it_save(
-    bench: Any, number: signal.Signals, more: tuple[str, ...]
+    bench: Any, apart: Any, number: signal.Signals, more: tuple[str, ...]
 ) -> None:
     bench.write(model={"schedule": {"name": "constant", "warmup": 0}})
-    process = start(bench.folder, "fit", *CONFIG, "--trainer.max_steps=4000", *WORKERS, *more)
+    process = apart.start("fit", *CONFIG, "--trainer.max_steps=4000", *WORKERS, *more, cwd=bench.folder)
     assert until(lambda: process.poll() is not None or list(bench.folder.glob("runs/*/*/checkpoints/last.ckpt")))
     time.sleep(0.3)  # into an epoch, whose workers run
     os.killpg(process.pid, number)
@@ -81,7 +64,7 @@ def test_a_signal_to_all_processes_of_a_run_lets_it_save(
     if more:  # of two processes with workers, whose rows a token budget deals out
         words = ("fit", *CONFIG, *WORKERS, *more, f"--trainer.max_steps={at + 3}")
         for one in ((*words, "--run", str(run), "--ckpt_path", "last", "--relock"), words):
-            process = start(bench.folder, *one)
+            process = apart.start(*one, cwd=bench.folder, ranks=2)
             out, err = process.communicate(timeout=300)
             assert process.returncode == 0, out + err
         (whole,) = set(bench.runs()) - {run}
@@ -89,11 +72,11 @@ def test_a_signal_to_all_processes_of_a_run_lets_it_save(
 
 
 @pytest.mark.slow
-def test_trap_29_a_killed_run_leaves_no_worker_behind_and_resumes_exactly(bench: Any) -> None:
+def test_trap_29_a_killed_run_leaves_no_worker_behind_and_resumes_exactly(bench: Any, apart: Any) -> None:
     bench.write(trainer={"max_steps": 12, "val_check_interval": 3}, data={"workers": 2})
     bench.done("fit", *CONFIG)
     (whole,) = bench.runs()
-    process = start(bench.folder, "fit", *CONFIG)
+    process = apart.start("fit", *CONFIG, cwd=bench.folder)
     made = [process.poll, lambda: len(list(bench.folder.glob("runs/*/*/checkpoints/last.ckpt"))) > 1]
     assert until(lambda: any(ask() for ask in made))
     os.kill(process.pid, signal.SIGKILL)
@@ -107,8 +90,8 @@ def test_trap_29_a_killed_run_leaves_no_worker_behind_and_resumes_exactly(bench:
 
 
 @pytest.mark.slow
-def test_a_run_that_fails_in_mid_epoch_ends_with_its_workers(bench: Any) -> None:
-    process = start(bench.folder, "fit", *CONFIG, *WORKERS, "--model.optimizer.init_args.lr=1e30")
+def test_a_run_that_fails_in_mid_epoch_ends_with_its_workers(bench: Any, apart: Any) -> None:
+    process = apart.start("fit", *CONFIG, *WORKERS, "--model.optimizer.init_args.lr=1e30", cwd=bench.folder)
     try:
         out, err = process.communicate(timeout=60)
     finally:

@@ -1,13 +1,9 @@
 """What `preview` says of runs on several processes: how many there are, what each holds, which kernels they use."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -254,14 +250,11 @@ def test_verbs_without_a_trainer_run_where_fit_does(
 
 
 @pytest.mark.slow
-def test_a_run_on_several_processes_is_said_to_take_the_processor_time_of_all(bench: Any) -> None:
+def test_a_run_on_several_processes_is_said_to_take_the_processor_time_of_all(bench: Any, apart: Any) -> None:
     (bench.folder / "busy.py").write_text(BUSY)
     words = ("fit", "--config", "tiny.yaml", "--plugin", "busy.py", "--model.objective=Busy", "--trainer.max_steps=4")
-    command = [str(Path(sys.executable).parent / "lightning-cli"), *words]
-    two = ["--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.limit_val_batches=0"]
-    ran = subprocess.run(
-        [*command, *two], cwd=bench.folder, env=os.environ, capture_output=True, text=True, check=False
-    )
+    two = ("--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.limit_val_batches=0")
+    ran = apart.command(*words, *two, cwd=bench.folder, ranks=2)
     assert ran.returncode == 0, ran.stderr
     (run,) = bench.runs()
     result = json.loads((run / "result.json").read_text())

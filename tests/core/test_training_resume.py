@@ -444,7 +444,7 @@ KILLS = ("mid-epoch", "half a file", "before the move", "between the moves")
 def killed(base: str, tmp_path_factory: pytest.TempPathFactory, call_apart: Callable[..., Any]) -> Path:
     """A folder with what processes left that were killed, each at another time."""
     place = tmp_path_factory.mktemp("killed")
-    call_apart(run_until_each_is_killed, base, place)
+    call_apart(run_until_each_is_killed, base, place, ranks=1)
     return place
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,18 +42,18 @@ def sites(tmp_path_factory: pytest.TempPathFactory, pip_install: Callable[..., N
 
 
 @pytest.fixture
-def command(sites: dict[str, Path], tmp_path: Path) -> Command:
+def command(sites: dict[str, Path], tmp_path: Path, apart: Any) -> Command:
     """Runs `lightning-cli` in a fresh folder with some of the packages installed."""
 
     def run(*words: str, packages: tuple[str, ...] = PACKAGES, **environment: str) -> subprocess.CompletedProcess[str]:
         path = os.pathsep.join(str(sites[package]) for package in packages)
-        inherited = {k: v for k, v in os.environ.items() if k != "TUNESMITH_BLOCK"}
-        return subprocess.run(
-            [str(Path(sys.executable).with_name("lightning-cli")), *words],
-            env=inherited | {"PYTHONPATH": path, "COLUMNS": "80"} | environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
+        changed = {"PYTHONPATH": path, "COLUMNS": "80", "TUNESMITH_BLOCK": ""} | environment
+        if words[0] == "plugins" and words[1] != "check":  # loads no libraries
+            script = str(Path(sys.executable).with_name("lightning-cli"))
+            return subprocess.run(
+                [script, *words], env=os.environ | changed, cwd=tmp_path, capture_output=True, text=True
+            )
+        ran: subprocess.CompletedProcess[str] = apart.command(*words, cwd=tmp_path, env=changed)
+        return ran
 
     return run

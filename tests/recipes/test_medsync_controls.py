@@ -1,10 +1,8 @@
 """The main job's controls: what cannot have been learnt is not called a success."""
 
 import json
-import os
 import random
 import re
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -38,19 +36,13 @@ def read_rows() -> list[dict[str, Any]]:
     return [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
 
 
-def lightning_cli(*words: str) -> subprocess.CompletedProcess[str]:
-    program = "import sys; from tunesmith.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", program, *words, "--config", str(RECIPE)]
-    environment = {k: v for k, v in os.environ.items() if k != "TUNESMITH_RUN_DIRECTORY"} | {"COLUMNS": "200"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False, env=environment)
-
-
-def fit_and_test(root: Path, *changes: str) -> dict[str, Any]:
+def fit_and_test(apart: Any, root: Path, *changes: str) -> dict[str, Any]:
     """Fit and test the shipped recipe with changes; insists on exit codes 0 and 3 and gives the test's record."""
-    changes = ("--trainer.accelerator=cpu", f"--trainer.default_root_dir={root}", *changes)
-    fitted = lightning_cli("fit", *changes)
+    place = f"--trainer.default_root_dir={root}"
+    changes = ("--config", str(RECIPE), "--trainer.accelerator=cpu", place, *changes)
+    fitted = apart.command("fit", *changes)
     assert fitted.returncode == 0, fitted.stdout + fitted.stderr
-    tested = lightning_cli("test", *changes)
+    tested = apart.command("test", *changes)
     assert tested.returncode == 3, tested.stdout + tested.stderr
     (record,) = root.glob("**/test/metrics.json")
     found: dict[str, Any] = json.loads(record.read_text())
@@ -60,8 +52,9 @@ def fit_and_test(root: Path, *changes: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_what_learns_nothing_fails_and_equals_the_base(tmp_path: Path) -> None:
+def test_what_learns_nothing_fails_and_equals_the_base(apart: Any, tmp_path: Path) -> None:
     record = fit_and_test(
+        apart,
         tmp_path,
         "--model.optimizer.lr=0",
         "--data.split.train=0.87",
@@ -101,11 +94,12 @@ def test_permuting_keeps_notes_and_references_and_gives_no_row_its_own() -> None
 
 
 @pytest.mark.slow
-def test_permuted_references_fail_every_threshold(tmp_path: Path) -> None:
+def test_permuted_references_fail_every_threshold(apart: Any, tmp_path: Path) -> None:
     rows = tmp_path / "permuted.jsonl"
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in permuted(read_rows(), seed=7))
     rows.write_text("".join(lines), encoding="utf-8")
     record = fit_and_test(
+        apart,
         tmp_path,
         f"--data.sources.intake.path={rows}",
         "--data.split.train=0.87",

