@@ -56,7 +56,7 @@ def save_base(directory: Path, kind: type[Any]) -> str:
         vocab_size=4096,
         hidden_size=64,
         intermediate_size=64,
-        num_hidden_layers=2,
+        num_hidden_layers=1,
         num_attention_heads=4,
         num_key_value_heads=2,
         attention_dropout=0.1,
