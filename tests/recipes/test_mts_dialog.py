@@ -24,7 +24,6 @@ ABSENT = [
 needs_all = pytest.mark.skipif(bool(ABSENT), reason=f"absent: {', '.join(ABSENT)}")
 # Steps of real rows that one core takes in about a minute: the shorter half of them, and two short validation passes.
 SHORT = (
-    "--model.precision=auto",  # bf16 takes ten times as long on a processor that has none
     "--data.max_length=192",
     "--data.max_tokens=384",
     "--trainer.limit_train_batches=20",
