@@ -1,5 +1,6 @@
 """The verb `recipes`: what comes along, copies that still run, and recipes drafted for a data file."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ from tunesmith.cli.main import main
 from tunesmith.errors import RecipeError
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.recipe import packages, shipped
+from tunesmith.recipe.code_identity import Code
 from tunesmith.recipe.columns import Columns, choose
 from tunesmith.recipe.compose import compose
 from tunesmith.recipe.draft import draft
@@ -107,13 +109,18 @@ def test_a_wheel_carries_the_recipes_and_finds_them(tmp_path: Path) -> None:
     assert not [name for name in names if "__pycache__" in name or "/runs/" in name]
     code = (
         "import json, sys; from tunesmith.recipe.shipped import folder, shipped; from tunesmith.cli.main import main; "
-        "code = main(['recipes', 'cp', 'medsync']); print(folder()); print([r.name for r in shipped()]); sys.exit(code)"
+        "from tunesmith.recipe.code_identity import Code; import tunesmith_plugins; "
+        "code = main(['recipes', 'cp', 'medsync']); print(folder()); print([r.name for r in shipped()]); "
+        "print(Code('', frozenset({'tunesmith', 'tunesmith_plugins'})).identity()); sys.exit(code)"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     packaged = tmp_path / "site" / "tunesmith_plugins" / "recipes"
     assert str(packaged) in ran.stdout.splitlines()
+    importlib.import_module("tunesmith_plugins")
+    here = Code("", frozenset({"tunesmith", "tunesmith_plugins"})).identity()
+    assert ran.stdout.splitlines()[-1] == here, "a lock holds under both"
     assert "'medsync'" in ran.stdout
     copied = yaml.safe_load((tmp_path / "medsync.yaml").read_text())
     assert copied["data"]["sources"]["intake"]["path"] == "package://tunesmith_plugins/recipes/data/medsync.jsonl"

@@ -100,7 +100,7 @@ def test_a_locked_fit_of_a_runs_own_config_begins_only_with_what_its_lock_names(
     before = len(bench.runs())
     ran = bench.done("fit", *own, "--locked", code=2)
     assert ran.err.startswith("data source notes is not what ")
-    assert "--relock" in ran.err
+    assert ran.err.endswith("\nrestore it, or leave --locked out\n")
     assert len(bench.runs()) == before
     assert "takes no value" in bench.done("fit", *own, "--locked=false", code=2).err
 

@@ -129,9 +129,9 @@ def test_what_is_no_lock_is_told_how_it_is_written(bench: Any) -> None:
     for text, said in (
         ("lock: [", "this is not YAML"),
         ("[]", "is no lock of this version of tunesmith"),
-        ("lock: 2\n", "is no lock of this version of tunesmith"),
-        ("lock: 1\nrows: 3\n", "is no lock of this version of tunesmith"),
-        ("lock: 1\na: !!python/object:os.system {}\n", "tag:yaml.org,2002:python/object:os.system is not allowed"),
+        ("lock: 3\n", "is no lock of this version of tunesmith"),
+        ("lock: 2\nrows: 3\n", "is no lock of this version of tunesmith"),
+        ("lock: 2\na: !!python/object:os.system {}\n", "tag:yaml.org,2002:python/object:os.system is not allowed"),
         ("#" * 2**21, "is no lock of this version of tunesmith"),
     ):
         lock.write_text(text)

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from tunesmith import __version__
 from tunesmith.cli.lean import lean
 from tunesmith.cli.resume import class_paths
 from tunesmith.cli.runs import method
@@ -24,8 +23,8 @@ from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
 from tunesmith.data.sources import open_sources
 from tunesmith.errors import DataError, RecipeError
-from tunesmith.plugins.catalog import Entry
-from tunesmith.recipe.lock import base_revision, environment, file_hash, plugin_versions, trusted_code
+from tunesmith.recipe.code_identity import file_hash, frame, plugin_code, trusted_code
+from tunesmith.recipe.lock import base_revision, environment
 from tunesmith.recipe.lock_file import as_read, changes, lock_path, machine_changes, read_lock, refusal
 from tunesmith.recipe.package_fs import PROTOCOL, resolve
 from tunesmith.training.base_address import hub_commit
@@ -85,8 +84,6 @@ def without_rows(session: Session) -> dict[str, Any]:
     """What is known before rows are read; the content of a hub data set is None."""
     named = class_paths(session.config)
     used = [entry for entry in session.catalog.entries if any(map(entry.answers_to, named))]
-    # the frame's own code decides a result too, and an editable install changes it under one version
-    frame = plugin_versions([Entry("", RecipeError, "tunesmith", __version__)])  # type: ignore[arg-type]
     files: dict[str, str] = {}
     configuration = _placeless(_configuration(session), "", session.paths[0].parent, files)
     opened = open_sources(session.data.sources)
@@ -96,10 +93,11 @@ def without_rows(session: Session) -> dict[str, Any]:
         "base": {"revision": _revision(session.model.base)},
         "data": {name: one.fingerprint() if one.is_local else None for name, one in opened.items()},
         "files": files,
+        "code": frame(),
         # a file of `--plugin` is known by its name, wherever it lies
-        "plugins": {Path(name).name: version for name, version in plugin_versions(used).items()},
+        "plugins": {Path(name).name: identity for name, identity in plugin_code(used).items()},
         "trusted": trusted_code(named, session.arguments.repeated["trust"]),
-        "environment": _everywhere(environment(())["packages"]) | frame,
+        "environment": _everywhere(environment()),
     }
 
 
@@ -168,7 +166,9 @@ def _revision(base: str) -> str:
 
 def _everywhere(packages: Mapping[str, str]) -> dict[str, str]:
     """Versions that can be the same on any machine: without what a build is for, and Python's without its patches."""
-    versions = {name: version.partition("+")[0] for name, version in packages.items()}
+    # tunesmith is known by its code
+    others = {name: version for name, version in packages.items() if name != "tunesmith"}
+    versions = {name: version.partition("+")[0] for name, version in others.items()}
     return versions | {"python": ".".join(versions["python"].split(".")[:2])}
 
 

@@ -16,14 +16,8 @@ from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.loader import layout_differences
 from tunesmith.data.pipeline import Curated
 from tunesmith.errors import RecipeError
-from tunesmith.recipe.lock import (
-    base_revision,
-    compare,
-    environment,
-    plugin_versions,
-    template_revision,
-    trusted_code,
-)
+from tunesmith.recipe.code_identity import frame, plugin_code, trusted_code
+from tunesmith.recipe.lock import FORMAT, base_revision, compare, environment, template_revision
 from tunesmith.recipe.lock_file import differences
 from tunesmith.recipe.package_fs import resolve
 from tunesmith.training.fsdp2 import FSDP2
@@ -75,12 +69,15 @@ def make_lock(session: Session, curated: Curated) -> dict[str, Any]:
     named = class_paths(session.config)
     used = [entry for entry in session.catalog.entries if any(map(entry.answers_to, named))]
     return {
+        "lock": FORMAT,
         "recipe": session.name,
         "fingerprint": digest(lean(method(session.config))),
         "method": method(session.config),
         "data": dict(curated.hashes),
         "base": {session.model.base: base_revision(base, commit), **template_revision(session.model.template)},
-        **environment(plugin_versions(used).items()),
+        "packages": environment(),
+        "code": frame(),
+        "plugins": plugin_code(used),
         "trusted": trusted_code(named, session.arguments.repeated["trust"]),
         "formats": {"model.precision": session.model.format},  # `auto` depends on the machine
         "seed": session.seed,
@@ -154,7 +151,7 @@ def check_lock(session: Session, resumed: Run | None, lock: dict[str, Any]) -> b
     if resumed is not None:
         changed = list(differences(lean(resumed.lock.get("method") or {}), lean(lock["method"])))
         if not flag("relock"):
-            compare(resumed.lock, lock, resumed.path / "lock.json")
+            compare(resumed.lock, lock, resumed.path / "lock.json", "go on with --relock")
         if changed:
             key, then, now = changed[0]
             warn(f"this run goes on with another recipe: {key} was {then}, is {now}")
@@ -162,7 +159,7 @@ def check_lock(session: Session, resumed: Run | None, lock: dict[str, Any]) -> b
     if flag("locked") and session.home is not None:
         advice = "--locked begins what a lock describes already: give the recipe of that run, or leave --locked out"
         run = find_run(session.root, session.name, session.config, session.home, advice=advice)
-        compare(run.lock, lock, run.path / "lock.json")
+        compare(run.lock, lock, run.path / "lock.json", "leave --locked out")
     return False
 
 

@@ -1,18 +1,17 @@
-"""What a run was made from: data hashes, base revision, package versions, seed, thresholds."""
+"""What a run was made from: data hashes, base revision, identities of code, versions, seed, thresholds."""
 
 import hashlib
-import inspect
 import platform
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import RecipeError
-from tunesmith.plugins.catalog import Entry
-from tunesmith.recipe.trust import Trust
+from tunesmith.recipe.code_identity import file_hash, is_same
 
+FORMAT = 2
+CODE = frozenset({"code", "plugins"})
 _PACKAGES = (
     "tunesmith",
     "torch",
@@ -27,17 +26,13 @@ _PACKAGES = (
 _PARTS = (
     ("data", "data source"),
     ("base", "base"),
+    ("code", "code of"),
     ("plugins", "plugin package"),
     ("trusted", "trusted class"),
     ("formats", "number format"),
 )
 _WEIGHTS = (".safetensors", ".gguf", ".json", ".model", ".jinja", ".txt", ".tiktoken")
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+_LONGEST = 24
 
 
 def base_revision(base: Path | str, commit: str | None = None) -> str:
@@ -57,103 +52,48 @@ def template_revision(template: str | None) -> dict[str, str]:
     return {"model.template": f"sha256:{file_hash(path)}"} if path is not None and path.is_file() else {}
 
 
-def plugin_versions(used: Iterable[Entry]) -> dict[str, str]:
-    """What identifies the plugin packages in use: the version, and a hash of the code where a version says too little.
-
-    An editable install changes from day to day under one version: `1.0+3fe1a2b4c5d6` then has a hash over all Python
-    files of the packages that hold the classes in use.
-
-    Args:
-        used: The plugins that the recipe names.
-    """
-    packages: dict[str, tuple[str, list[type]]] = {}
-    for entry in used:
-        packages.setdefault(entry.package, (entry.version, []))[1].append(entry.cls)
-    return {
-        package: f"{version}+{_code_hash(_package_files(classes))}" if _is_editable(package, classes) else version
-        for package, (version, classes) in sorted(packages.items())
-    }
-
-
-def trusted_code(named: Iterable[str], trust: Sequence[str]) -> dict[str, str]:
-    """A hash of the code of each class that only `--trust` allows.
-
-    Args:
-        named: The import paths of all classes that the recipe names.
-        trust: The prefixes of `--trust`.
-    """
-    trusted = Trust(trust)
-    found: dict[str, str] = {}
-    for path in sorted(named):
-        module, _, name = path.rpartition(".")
-        cls = getattr(sys.modules.get(module), name, None)
-        if trusted.covers(path) and inspect.isclass(cls):
-            found[path] = f"sha256:{_code_hash(_files([cls]))}"
-    return found
-
-
-def _is_editable(package: str, classes: Iterable[type]) -> bool:
-    """Whether a distribution's code lies elsewhere than its record of what is installed."""
-    try:
-        site = Path(str(metadata.distribution(package).locate_file(""))).resolve()
-    except metadata.PackageNotFoundError:  # a file of `--plugin`, whose version is its hash
-        return False
-    return any(not file.is_relative_to(site) for file in _files(classes))
-
-
-def _code_hash(files: Iterable[Path]) -> str:
-    lines = sorted(f"{file.name} {file_hash(file)}\n" for file in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:12]
-
-
-def _package_files(classes: Iterable[type]) -> set[Path]:
-    """All Python files of the packages that hold the classes; of a lone module, it alone and not its neighbours."""
-    files = _files(classes)
-    tops = {file for name in map(_top, classes) if (file := getattr(sys.modules.get(name), "__file__", None))}
-    folders = [Path(file).resolve().parent for file in tops if Path(file).name == "__init__.py"]
-    return files | {file for folder in folders for file in folder.rglob("*.py")}
-
-
-def _files(classes: Iterable[type]) -> set[Path]:
-    """The files that hold the classes and those of their bases that are of the same package."""
-    family = {one for cls in classes for one in cls.__mro__ if _top(one) == _top(cls)}
-    names = {getattr(sys.modules.get(one.__module__), "__file__", None) for one in family}
-    return {Path(name).resolve() for name in names if name is not None}
-
-
-def _top(cls: type) -> str:
-    return cls.__module__.partition(".")[0]
-
-
-def environment(plugins: Iterable[tuple[str, str]]) -> dict[str, dict[str, str]]:
-    """Versions of Python and of the packages that decide a result, and of the plugin packages in use."""
+def environment() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result."""
     packages = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
             packages[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             packages[name] = "absent"
-    return {"packages": packages, "plugins": dict(sorted(plugins))}
+    return packages
 
 
-def compare(lock: Mapping[str, Any], now: Mapping[str, Any], where: Path) -> None:
-    """Refuse when data, base or plugins are not those of the lock.
+def compare(lock: Mapping[str, Any], now: Mapping[str, Any], where: Path, way: str) -> None:
+    """Refuse when data, base or code are not those of the lock.
+
+    Args:
+        lock: What was written when the run was begun.
+        now: What there is.
+        where: The lock's file, for messages.
+        way: How to go on all the same.
 
     Raises:
         RecipeError: Names the first difference and how to go on.
     """
+    if lock.get("lock") != FORMAT:
+        version = lock.get("version", "unknown")
+        msg = (
+            f"{where}, written by tunesmith {version}, tells code in another way than this one: what has changed since "
+            f"cannot be told\nuse that version, or {way}"
+        )
+        raise RecipeError(msg)
     for part, what in _PARTS:
-        if part not in lock:  # of a version that did not write it
-            continue
-        then, current = lock[part] or {}, now.get(part) or {}
+        then, current = lock.get(part) or {}, now.get(part) or {}
         for name in [*then, *(k for k in current if k not in then)]:
-            if then.get(name) != current.get(name):
-                msg = (
-                    f"{what} {name} is not what {where} was made from: {_short(then.get(name))} then, "
-                    f"{_short(current.get(name))} now\nrestore it, or go on with --relock"
-                )
+            one, other = then.get(name), current.get(name)
+            if one != other and not (part in CODE and is_same(one, other)):
+                said = f"{_said(one)} then, {_said(other)} now"
+                msg = f"{what} {name} is not what {where} was made from: {said}\nrestore it, or {way}"
                 raise RecipeError(msg)
 
 
-def _short(value: Any) -> str:
-    return "absent" if value is None else str(value)[:24]
+def _said(value: Any) -> str:
+    if value is None:
+        return "absent"
+    # what is behind a `+` is the part that differs
+    return str(value) if "+" in str(value) else str(value)[:_LONGEST]

@@ -14,11 +14,12 @@ from typing import Any
 import yaml
 
 from tunesmith.errors import RecipeError
+from tunesmith.recipe.code_identity import is_same
+from tunesmith.recipe.lock import CODE, FORMAT
 from tunesmith.recipe.read_yaml import MAX_BYTES, RecipeLoader, read_tree
 from tunesmith.recipe.tree import Map, Mark, plain
 
 ENDING = ".lock"
-_FORMAT = 1
 _LONGEST = 60
 # The parts that have to be the same, and what one entry of each is; `machine` may differ, and is only said.
 _PARTS = {
@@ -28,6 +29,7 @@ _PARTS = {
     "data": "data source ",
     "files": "file of ",
     "rows": "rows of ",
+    "code": "code of ",
     "plugins": "plugin package ",
     "trusted": "trusted class ",
     "environment": "version of ",
@@ -36,6 +38,7 @@ _HEADER = """\
 # What {name} is made of. Commit it beside the recipe; do not edit it.
 #   lightning-cli recipes lock --check {words}     does it still hold?
 #   lightning-cli fit {config} --locked     trains only where it does
+# What is behind the + of a version is a hash of the code, which is what is compared.
 """
 
 
@@ -65,7 +68,7 @@ def write_lock(path: Path, content: Mapping[str, Any], names: Sequence[str]) -> 
         words=f"{names[0]}{overlays}",
         config=" ".join(f"--config {name}" for name in names),
     )
-    head = {"lock": _FORMAT, "digest": digest(content["configuration"])}
+    head = {"lock": FORMAT, "digest": digest(content["configuration"])}
     path.write_text(header + _dump({**head, **content}), encoding="utf-8")
 
 
@@ -89,7 +92,10 @@ def read_lock(path: Path, how: str) -> dict[str, Any]:
         raise RecipeError(msg) from error
     tree = read_tree(text, Mark(path.name, path.parent))
     content: dict[str, Any] = plain(tree) if isinstance(tree, Map) else {}
-    if content.get("lock") != _FORMAT or not all(isinstance(content.get(part, {}), Mapping) for part in _PARTS):
+    if content.get("lock") in range(1, FORMAT):
+        msg = f"{path} was written by an earlier tunesmith, which told code in another way; write it anew with: {how}"
+        raise RecipeError(msg)
+    if content.get("lock") != FORMAT or not all(isinstance(content.get(part, {}), Mapping) for part in _PARTS):
         msg = f"{path} is no lock of this version of tunesmith; write it anew with: {how}"
         raise RecipeError(msg)
     if content.get("digest") != digest(content.get("configuration", {})):
@@ -112,6 +118,7 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         for part, what in _PARTS.items()
         if part in now
         for key, one, other in differences(then.get(part) or {}, now[part] or {})
+        if not (part in CODE and is_same(one, other))
     ]
 
 

@@ -78,7 +78,7 @@ class Card:
             "the base's revision": f"`{base_revision(place, commit)}`",
             "trained": self.trained,
             "precision": self.precision,
-            "made with": ", ".join(f"{n} {v}" for n, v in environment(())["packages"].items() if v != "absent"),
+            "made with": ", ".join(f"{n} {v}" for n, v in environment().items() if v != "absent"),
         }
         name = type(self.adapter).__name__
         how = f"`{name}` does not say how; tunesmith loads it.\n"

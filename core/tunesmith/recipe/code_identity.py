@@ -1,0 +1,153 @@
+"""What identifies the code that a result comes from: a hash of what runs, whichever way it was installed.
+
+A version is no identity: a checkout goes on under one from day to day, and its wheel may state another. So a lock holds
+both, `1.2.0+3fe1a2b4c5d6`, the version for people, and compares what is behind the `+` alone.
+
+All files of the import packages that hold the code count, data too, by their path in the package. Left out is what
+differs between a checkout and a wheel of it, or between two machines, and decides no result: caches, hidden files,
+documentation, locks, and the recipes that come along, which lie elsewhere in a checkout.
+"""
+
+import hashlib
+import inspect
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+
+from tunesmith import __version__
+from tunesmith.plugins.catalog import Entry
+from tunesmith.recipe import shipped
+from tunesmith.recipe.trust import Trust
+
+_NO_CODE = frozenset({".pyc", ".pyo", ".pyi", ".typed", ".md", ".rst", ".lock"})
+# Their bytes are of one machine; all that tells them on another is the release that they came with.
+_COMPILED = frozenset({".so", ".pyd", ".dll", ".dylib"})
+_LENGTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Code that came in one distribution.
+
+    Args:
+        version: The distribution's, for people.
+        modules: Imported modules that are used; the packages that hold them count whole.
+    """
+
+    version: str
+    modules: frozenset[str]
+
+    def identity(self) -> str:
+        """The version, and a hash of the code behind it."""
+        lines = []
+        for name in sorted(set(map(_root, self.modules))):
+            files = dict(_files(name))
+            plain = {inner: file for inner, file in files.items() if file.suffix not in _COMPILED}
+            lines += [f"{name}/{inner} {file_hash(file)}" for inner, file in plain.items()]
+            lines += [f"{name} compiled {self.version}"] if len(plain) < len(files) else []
+        return f"{self.version}+{_short_hash(lines)}"
+
+
+def frame() -> dict[str, str]:
+    """What identifies tunesmith itself; its built-in plugins are a plugin package like any other."""
+    return {"tunesmith": Code(__version__, frozenset({"tunesmith"})).identity()}
+
+
+def plugin_code(used: Iterable[Entry]) -> dict[str, str]:
+    """What identifies the plugin packages in use, by distribution; a file of `--plugin` has its hash for a version.
+
+    Args:
+        used: The plugins that the recipe names.
+    """
+    modules: dict[tuple[str, str], set[str]] = {}
+    for entry in used:
+        modules.setdefault((entry.package, entry.version), set()).add(entry.cls.__module__)
+    return {
+        package: Code(version, frozenset(names)).identity() if _is_installed(package) else version
+        for (package, version), names in sorted(modules.items())
+    }
+
+
+def trusted_code(named: Iterable[str], trust: Sequence[str]) -> dict[str, str]:
+    """A hash of the code of each class that only `--trust` allows: of its module, and its bases' in the same package.
+
+    Args:
+        named: The import paths of all classes that the recipe names.
+        trust: The prefixes of `--trust`.
+    """
+    trusted = Trust(trust)
+    found: dict[str, str] = {}
+    for path in sorted(named):
+        module, _, name = path.rpartition(".")
+        cls = getattr(sys.modules.get(module), name, None)
+        if not trusted.covers(path) or not inspect.isclass(cls):
+            continue
+        top = cls.__module__.partition(".")[0]
+        family = {one.__module__ for one in cls.__mro__ if one.__module__.partition(".")[0] == top}
+        files = ((one, _file(sys.modules.get(one))) for one in sorted(family))
+        found[path] = f"sha256:{_short_hash(f'{one} {file_hash(file)}' for one, file in files if file is not None)}"
+    return found
+
+
+def is_same(then: object, now: object) -> bool:
+    """Whether two identities are of the same code, whatever their versions."""
+    return isinstance(then, str) and isinstance(now, str) and then.rpartition("+")[2] == now.rpartition("+")[2]
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _short_hash(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:_LENGTH]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _root(module: str) -> str:
+    """The outermost package that holds a module, or the module itself; a namespace holds code of others too."""
+    parts = module.split(".")
+    outer = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return next((name for name in outer if _file(sys.modules.get(name)) is not None), module)
+
+
+def _file(module: ModuleType | None) -> Path | None:
+    name = getattr(module, "__file__", None)
+    return Path(name) if name is not None else None
+
+
+def _files(name: str) -> Iterator[tuple[str, Path]]:
+    """The files that count of a package, or the one of a lone module, with their paths in it, in order."""
+    file = _file(sys.modules.get(name))
+    if file is None:
+        return
+    if file.name.partition(".")[0] != "__init__":
+        yield file.name, file
+        return
+    own = name == shipped.PACKAGE
+    found = []
+    for folder, folders, names in os.walk(file.parent):
+        inner = Path(folder).relative_to(file.parent)
+        # changed in place: what is taken out is not entered
+        folders[:] = [
+            one for one in folders if not (_is_hidden(one) or (own and shipped.is_recipe([*inner.parts, one])))
+        ]
+        counting = (one for one in names if not _is_hidden(one) and Path(one).suffix not in _NO_CODE)
+        found += [((inner / one).as_posix(), Path(folder, one)) for one in counting]
+    yield from sorted(found)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__pycache__"
