@@ -4,6 +4,7 @@ import json
 import platform
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -211,14 +212,109 @@ def test_a_file_of_the_users_own_is_known_by_its_name(bench: Any) -> None:
     assert bench.done(*LOCK, "--check", *plugin).out == "tiny.lock holds\n"
 
 
-def test_a_base_of_the_hub_is_locked_by_its_commit(bench: Any, hub_cache: Path) -> None:
+def test_a_base_of_the_hub_is_loaded_at_the_commit_of_the_lock_wherever_the_hub_is_by_now(
+    bench: Any, hub_cache: Path
+) -> None:
+    bench.write(model={"base": "acme/tiny"}, evaluators={"exact": None}, trainer={"max_steps": 1})
+    bench.done(*LOCK)
+    bench.done(*FIT)
+    bench.done("test", "--config", "tiny.yaml")
+    then, now = gone_on(hub_cache)
+    assert yaml.safe_load((bench.folder / "tiny.lock").read_text())["base"] == {"revision": then}
+    assert bench.done(*LOCK, "--check").out == "tiny.lock holds\n"
+    bench.done(*FIT)
+    first, second = bench.runs()
+    bench.assert_same(first, second)
+    assert f"`{then}`" in (second / "adapter/README.md").read_text()
+    # without the lock it is the newest, and what reads a run stays with the run's
+    bench.done(*FIT[:-1])
+    *_, third = bench.runs()
+    assert [json.loads((run / "lock.json").read_text())["base"] for run in (first, second, third)] == [
+        {"acme/tiny": then},
+        {"acme/tiny": then},
+        {"acme/tiny": now},
+    ]
+    bench.done("test", "--config", "tiny.yaml", "--run", str(second))
+    measured = [json.loads((run / "test/metrics.json").read_text())["metrics"] for run in (first, second)]
+    assert measured[0] == measured[1]
+    bench.done(*FIT[:-1], "--run", str(second), "--ckpt_path", "last", "--trainer.max_steps=2")
+    own = ("--config", str(first / "config.yaml"), "--locked")
+    bench.done("fit", *own)
+    bench.assert_same(first, bench.runs()[-1])
+
+
+def gone_on(cache: Path) -> tuple[str, str]:
+    """Let the hub go on to a commit with other weights, while the cache holds both; returns them."""
+    from safetensors.torch import load_file, save_file
+
+    then, now = (cache / "refs/main").read_text(), "f" * 40
+    shutil.copytree(cache / "snapshots" / then, cache / "snapshots" / now)
+    weights = cache / "snapshots" / now / "model.safetensors"
+    save_file({name: tensor * 1.5 for name, tensor in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    (cache / "refs/main").write_text(now)
+    return then, now
+
+
+def test_a_commit_that_is_absent_is_named_with_the_way_to_get_it(bench: Any, hub_cache: Path) -> None:
+    bench.write(model={"base": "acme/tiny"}, trainer={"max_steps": 1})
+    bench.done(*LOCK)
+    bench.done(*FIT)
+    then, now = gone_on(hub_cache)
+    weights = hub_cache / "snapshots" / then / "model.safetensors"
+    weights.rename(bench.folder / "kept")  # as of a base that was only looked at
+    get = f"get it where the hub can be reached: hf download acme/tiny --revision {then}"
+    assert bench.done(*FIT, code=2).err.endswith(f"\ncommit {then} is wanted; {get}\n")
+    shutil.rmtree(weights.parent)
+    absent = f"commit {then} of acme/tiny is not in the cache, and HF_HUB_OFFLINE is set; {get}"
+    assert refused(bench)[1:] == [f"  base revision: {absent}"]
+    (run,) = bench.runs()
+    why = f"model.base: {run.relative_to(bench.folder)} was made from another commit than the newest: {absent}\n"
+    assert bench.done("test", "--config", "tiny.yaml", code=2).err == why
+    further = ("fit", "--config", "tiny.yaml", "--ckpt_path", "last", "--trainer.max_steps=2", "--run")
+    further = (*further, str(run.relative_to(bench.folder)))
+    assert bench.done(*further, code=2).err == why
+    bench.done(*further, "--relock")
+    assert json.loads((run / "lock.json").read_text())["base"] == {"acme/tiny": now}
+
+
+def test_a_commit_that_is_not_in_the_cache_is_asked_for_at_the_hub(
+    bench: Any, hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RevisionNotFoundError
+
     bench.write(model={"base": "acme/tiny"})
     bench.done(*LOCK)
-    then = (hub_cache / "refs/main").read_text()
-    assert yaml.safe_load((bench.folder / "tiny.lock").read_text())["base"] == {"revision": then}
-    (hub_cache / "refs/main").write_text("f" * 40)
-    (hub_cache / "snapshots" / then).rename(hub_cache / "snapshots" / ("f" * 40))
-    assert refused(bench)[1:] == [f"  base revision: {then} then, {'f' * 40} now"]
+    then, _ = gone_on(hub_cache)
+    shutil.rmtree(hub_cache / "snapshots" / then)
+    asked = []
+
+    def there(_: object, name: str, *, revision: str, **__: object) -> SimpleNamespace:
+        asked.append((name, revision))
+        return SimpleNamespace(sha=revision)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RevisionNotFoundError("404", response=SimpleNamespace(headers={}, request=None))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(HfApi, "model_info", there)
+    assert bench.done(*LOCK, "--check").out == "tiny.lock holds\n"
+    assert asked == [("acme/tiny", then)]
+    monkeypatch.setattr(HfApi, "model_info", refuse)
+    absent = f"commit {then} of acme/tiny is not in the cache, and the hub has no such commit of acme/tiny"
+    assert refused(bench)[1:] == [f"  base revision: {absent}"]
+
+
+def test_a_lock_of_another_base_of_the_hub_pins_nothing(bench: Any, hub_cache: Path) -> None:
+    bench.write(model={"base": "acme/tiny"})
+    bench.done(*LOCK)
+    shutil.copytree(hub_cache, hub_cache.with_name("models--acme--other"))
+    other = hub_cache.with_name("models--acme--other")
+    then, now = gone_on(other)
+    bench.write(model={"base": "acme/other"})
+    assert refused(bench)[1:] == [
+        "  model.base: acme/tiny then, acme/other now",
+        f"  base revision: {then} then, {now} now",
+    ]
 
 
 VALUES = st.recursive(

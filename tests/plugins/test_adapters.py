@@ -376,7 +376,7 @@ def test_the_readme_says_what_was_trained_and_nothing_of_the_machine(base: str, 
 
 def test_the_readme_names_the_revision_of_a_base_from_the_hub(base: str, tmp_path: Path) -> None:
     module = specialist(base, "lora")
-    module.network.get_base_model().config._commit_hash = "0123abcd"
+    module.revision = "0123abcd"
     module.base = "someone/base"
     module.save_adapter(tmp_path)
     assert "base = 'someone/base'\n" in snippet(tmp_path)

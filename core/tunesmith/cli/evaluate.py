@@ -6,6 +6,7 @@ import torch
 
 from tunesmith.cli.device import device
 from tunesmith.cli.fit import prepare_data
+from tunesmith.cli.pinned import pin
 from tunesmith.cli.progress import Bar
 from tunesmith.cli.runs import Run, chosen_run, digest, find_run
 from tunesmith.cli.screen import console, fact, say, warn
@@ -24,10 +25,11 @@ MISSED = 3
 
 
 def open_run(session: Session) -> Run:
-    """The run that the verb reads; its path is the first line printed."""
+    """The run that the verb reads; its path is the first line printed, and its base the one that is loaded."""
     chosen = session.arguments.options.get("run")
     run = chosen_run(chosen) if chosen else find_run(session.root, session.name, session.config, session.home)
     say(f"run {run.path}", style="bold")
+    pin(session, run)
     then, now = run.lock.get("thresholds"), digest(session.config.get("success") or {})
     if then is not None and then != now:
         warn("the thresholds in `success` are not those that stood there when this run was trained")

@@ -15,11 +15,21 @@ from tunesmith.cli.curve import Curve
 from tunesmith.cli.kernels import compiling
 from tunesmith.cli.metrics_file import MetricsFile
 from tunesmith.cli.opening import closing, command, encoded_counts, opening, why_no_validation
+from tunesmith.cli.pinned import pin
 from tunesmith.cli.progress import TrainingProgress
 from tunesmith.cli.ranks import LostError, SaidError, failing_together
 from tunesmith.cli.recipe_lock import hold
 from tunesmith.cli.refusals import making, refusals
-from tunesmith.cli.resume import Resumed, check_lock, check_position, comparable, find_resumed, make_lock, nothing_to_do
+from tunesmith.cli.resume import (
+    Resumed,
+    check_lock,
+    check_position,
+    comparable,
+    find_obeyed,
+    find_resumed,
+    make_lock,
+    nothing_to_do,
+)
 from tunesmith.cli.runs import Run, new_run, write_json
 from tunesmith.cli.screen import is_first_rank, say
 from tunesmith.cli.trainer_checks import check_strategy, checked_callbacks
@@ -64,14 +74,17 @@ def fit(session: Session) -> int:
     check_judgement(session)
     check_strategy(session)
     resumed, checkpoint = find_resumed(session)
+    obeyed = find_obeyed(session, resumed)
     if session.arguments.flag("locked") and session.home is None:
         hold(session)
+    elif obeyed is not None:
+        pin(session, obeyed, or_newest=session.arguments.flag("relock"))
     curated = prepare_data(session, session.root / session.name)
     curated.need("train")
     check_batches(session)
     check_evidence(session, curated)
     lock = make_lock(session, curated)
-    changed = check_lock(session, resumed, lock)
+    changed = check_lock(session, obeyed, lock, goes_on=resumed is not None)
     if resumed is not None and nothing_to_do(session, resumed, changed):
         further = "raise trainer.max_epochs or max_steps, and name it"
         say(f"{resumed.path} is complete: nothing to do; to train it further, {further} with --run {resumed.path}")

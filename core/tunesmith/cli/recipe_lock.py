@@ -27,13 +27,13 @@ from tunesmith.recipe.code_identity import file_hash, frame, plugin_code, truste
 from tunesmith.recipe.lock import base_revision, environment
 from tunesmith.recipe.lock_file import as_read, changes, lock_path, machine_changes, read_lock, refusal
 from tunesmith.recipe.package_fs import PROTOCOL, resolve
-from tunesmith.training.base_address import hub_commit
+from tunesmith.training.hub_commit import locked_commit, newest_commit, why_absent
 
 _BESIDE = ("generation", "evaluators", "audits", "success")
 
 
 def hold(session: Session) -> None:
-    """Insist that the lock beside the recipe holds; loads no base and writes nothing.
+    """Insist that the lock beside the recipe holds, and have a hub's base loaded at its commit; writes nothing.
 
     Raises:
         RecipeError: There is no lock, or something differs; names all that does.
@@ -42,11 +42,16 @@ def hold(session: Session) -> None:
     refuse_remote(session)
     path, how = lock_path(session.paths), command(session)
     then = read_lock(path, how)
-    now, data = without_rows(session), then.get("data") or {}
+    commit = _locked_commit(session, then)
+    now, data = without_rows(session, commit), then.get("data") or {}
     # what a hub data set holds is known once it is read
     now["data"] = {name: data.get(name) if value is None else value for name, value in now["data"].items()}
-    if found := changes(then, as_read(now)):
+    found = changes(then, as_read(now))
+    if commit is not None and (why := why_absent(session.model.base, commit)):
+        found.append(f"base revision: {why}")
+    if found:
         raise refusal(path, found, how)
+    session.model.revision = commit
     if found := changes(then, as_read(of_rows(session.data.read_rows(session.seed)))):
         raise refusal(path, found, how)
     if others := machine_changes(then, as_read({"machine": _machine(session)})):
@@ -80,8 +85,13 @@ def command(session: Session) -> str:
     return shlex.join(["lightning-cli", "recipes", "lock", recipe, *words])
 
 
-def without_rows(session: Session) -> dict[str, Any]:
-    """What is known before rows are read; the content of a hub data set is None."""
+def without_rows(session: Session, commit: str | None = None) -> dict[str, Any]:
+    """What is known before rows are read; the content of a hub data set is None.
+
+    Args:
+        session: The opened recipe.
+        commit: Of a hub's base, where a lock says it; else its newest counts.
+    """
     named = class_paths(session.config)
     used = [entry for entry in session.catalog.entries if any(map(entry.answers_to, named))]
     files: dict[str, str] = {}
@@ -90,7 +100,7 @@ def without_rows(session: Session) -> dict[str, Any]:
     return {
         "configuration": configuration,
         "order": {"sources": list(session.data.sources), "curators": list(session.data.curators)},
-        "base": {"revision": _revision(session.model.base)},
+        "base": {"revision": commit or _revision(session.model.base)},
         "data": {name: one.fingerprint() if one.is_local else None for name, one in opened.items()},
         "files": files,
         "code": frame(),
@@ -153,12 +163,20 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def _locked_commit(session: Session, then: Mapping[str, Any]) -> str | None:
+    """The commit that a lock names of the hub's base; None where the recipe names another by now."""
+    base = session.model.base
+    model = (then.get("configuration") or {}).get("model")
+    named = model.get("base") if isinstance(model, Mapping) else None
+    return locked_commit(base, (then.get("base") or {}).get("revision")) if named == base else None
+
+
 def _revision(base: str) -> str:
     found = resolve(base)
     if not isinstance(found, str):
         return base_revision(found)
     try:
-        return hub_commit(found)
+        return newest_commit(found)
     except LookupError as error:
         msg = f"model.base: the commit of {base} cannot be told: {error}"
         raise DataError(msg) from error

@@ -65,7 +65,6 @@ class Resumed(Callback):
 def make_lock(session: Session, curated: Curated) -> dict[str, Any]:
     """What `lock.json` holds."""
     base = resolve(session.model.base)
-    commit = getattr(getattr(session.model.network, "config", None), "_commit_hash", None)
     named = class_paths(session.config)
     used = [entry for entry in session.catalog.entries if any(map(entry.answers_to, named))]
     return {
@@ -74,7 +73,10 @@ def make_lock(session: Session, curated: Curated) -> dict[str, Any]:
         "fingerprint": digest(lean(method(session.config))),
         "method": method(session.config),
         "data": dict(curated.hashes),
-        "base": {session.model.base: base_revision(base, commit), **template_revision(session.model.template)},
+        "base": {
+            session.model.base: base_revision(base, session.model.revision),
+            **template_revision(session.model.template),
+        },
         "packages": environment(),
         "code": frame(),
         "plugins": plugin_code(used),
@@ -135,11 +137,28 @@ def _newest(session: Session) -> Run:
     return find_run(session.root, session.name, session.config, session.home, complete=False)
 
 
-def check_lock(session: Session, resumed: Run | None, lock: dict[str, Any]) -> bool:
-    """Refuse to go on (`--ckpt_path`) where data, base or plugins changed, but for `--relock`.
+def find_obeyed(session: Session, resumed: Run | None) -> Run | None:
+    """The run whose lock a `fit` has to agree with: the one that it goes on with, or a `config.yaml`'s with `--locked`.
 
-    So is a new run of a run's `config.yaml` with `--locked`; any other recipe `recipe_lock.hold` has compared with the
-    lock beside it. Changes no file.
+    Any other recipe `recipe_lock.hold` compares with the lock beside it.
+
+    Raises:
+        RecipeError: The recipe is no longer the one that the `config.yaml` was written for.
+    """
+    if resumed is not None or not session.arguments.flag("locked") or session.home is None:
+        return resumed
+    advice = "--locked begins what a lock describes already: give the recipe of that run, or leave --locked out"
+    return find_run(session.root, session.name, session.config, session.home, advice=advice)
+
+
+def check_lock(session: Session, obeyed: Run | None, lock: dict[str, Any], *, goes_on: bool) -> bool:
+    """Refuse where data, base or code are not those of a run's lock, but for `--relock`. Changes no file.
+
+    Args:
+        session: The opened recipe.
+        obeyed: The run.
+        lock: What there is now.
+        goes_on: Whether that run is resumed.
 
     Returns:
         Whether the resumed run goes on with another recipe than it was begun with.
@@ -147,20 +166,19 @@ def check_lock(session: Session, resumed: Run | None, lock: dict[str, Any]) -> b
     Raises:
         RecipeError: Names the first difference.
     """
-    flag = session.arguments.flag
-    if resumed is not None:
-        changed = list(differences(lean(resumed.lock.get("method") or {}), lean(lock["method"])))
-        if not flag("relock"):
-            compare(resumed.lock, lock, resumed.path / "lock.json", "go on with --relock")
-        if changed:
-            key, then, now = changed[0]
-            warn(f"this run goes on with another recipe: {key} was {then}, is {now}")
-        return bool(changed)
-    if flag("locked") and session.home is not None:
-        advice = "--locked begins what a lock describes already: give the recipe of that run, or leave --locked out"
-        run = find_run(session.root, session.name, session.config, session.home, advice=advice)
-        compare(run.lock, lock, run.path / "lock.json", "leave --locked out")
-    return False
+    if obeyed is None:
+        return False
+    where = obeyed.path / "lock.json"
+    if not goes_on:
+        compare(obeyed.lock, lock, where, "leave --locked out")
+        return False
+    changed = list(differences(lean(obeyed.lock.get("method") or {}), lean(lock["method"])))
+    if not session.arguments.flag("relock"):
+        compare(obeyed.lock, lock, where, "go on with --relock")
+    if changed:
+        key, then, now = changed[0]
+        warn(f"this run goes on with another recipe: {key} was {then}, is {now}")
+    return bool(changed)
 
 
 def comparable(resumed: Run | None, lock: dict[str, Any]) -> bool:

@@ -108,6 +108,7 @@ def attach(
     from_scratch: bool = False,
     gradient_checkpointing: Checkpointing = False,
     router: float | None = None,
+    revision: str | None = None,
 ) -> Attached:
     """Load the base, attach the adapter, make trained weights fp32, and find out how the model can run.
 
@@ -121,7 +122,7 @@ def attach(
         )
         raise RecipeError(msg)
     options = adapter.load_options()
-    model, tokenizer = load_base(base, options=options, dtype=dtype, from_scratch=from_scratch)
+    model, tokenizer = load_base(base, options=options, dtype=dtype, from_scratch=from_scratch, revision=revision)
     if gradient_checkpointing:
         recompute(model, gradient_checkpointing)
     with seeded(torch.initial_seed()):

@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from tunesmith.errors import DataError, RecipeError
+from tunesmith.training.hub_commit import how_to_get
 from tunesmith.training.packed import left_whole
 from tunesmith.training.randomness import seeded
 
@@ -43,6 +44,7 @@ def load_base(
     dtype: torch.dtype = torch.float32,
     from_scratch: bool = False,
     model_class: ModelClass = "causal",
+    revision: str | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a model and its tokenizer. Weights come from safetensors or GGUF only; no code of the base is run.
 
@@ -52,6 +54,7 @@ def load_base(
         dtype: Format of the weights, and in which a quantised model computes.
         from_scratch: Take configuration and tokenizer only; weights are random, by torch's seed.
         model_class: Which head of transformers.
+        revision: The commit of a hub id; the newest if None.
 
     Raises:
         DataError: The base is missing or cannot be read.
@@ -63,7 +66,7 @@ def load_base(
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     # it warns where nothing is packed, in words of another method; an adapter that packs says so itself
     logging.getLogger("transformers.integrations.bitsandbytes").setLevel(logging.ERROR)
-    place, files = locate(base, resolve(base))
+    place, files = locate(base, resolve(base), revision)
     arguments: dict[str, Any] = {"dtype": dtype, "use_safetensors": True} | (options or {})
     quantization = arguments.get("quantization_config")
     if quantization is not None and from_scratch:
@@ -94,10 +97,10 @@ def load_base(
     return model, tokenizer
 
 
-def locate(base: str, found: Path | str) -> tuple[str, dict[str, Any]]:
+def locate(base: str, found: Path | str, revision: str | None = None) -> tuple[str, dict[str, Any]]:
     """Return what `from_pretrained` calls the base, and the keyword arguments that go with it."""
     if isinstance(found, str):
-        return found, {}
+        return found, {} if revision is None else {"revision": revision}
     if found.is_file() and found.suffix == ".gguf":
         return str(found.parent), _gguf(base, found.name)
     if not found.is_dir():
@@ -155,6 +158,8 @@ def _outline(place: str, files: dict[str, Any], model_class: ModelClass) -> Any:
 
 
 def _advice(place: str, files: dict[str, Any]) -> str:
+    if revision := files.get("revision"):
+        return f"commit {revision} is wanted; {how_to_get(place, revision)}"
     if files:
         return f"looked in {place}; weights are read from safetensors or GGUF, never from pickled files"
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:

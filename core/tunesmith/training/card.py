@@ -45,6 +45,7 @@ class Card:
         precision: The number formats, in words.
         dtype: Format of the frozen weights; products are computed in it.
         from_scratch: Whether the base's weights were random.
+        commit: Of a base on the hub.
     """
 
     base: str
@@ -54,6 +55,7 @@ class Card:
     precision: str
     dtype: torch.dtype
     from_scratch: bool = False
+    commit: str | None = None
 
     @classmethod
     def of(cls, module: "Specialist") -> "Card":
@@ -67,22 +69,22 @@ class Card:
             precision=module.describe_precision(),
             dtype=storage(module.format),
             from_scratch=module.from_scratch,
+            commit=module.revision,
         )
 
     def write(self, directory: Path) -> None:
         """Write `README.md`, in place of one that the adapter wrote; its metadata stay."""
         place = resolve(self.base)
-        commit = getattr(self.attached.model.config, "_commit_hash", None)
         facts = {
             "base": f"`{self.base}`" + (", its weights random" if self.from_scratch else ""),
-            "the base's revision": f"`{base_revision(place, commit)}`",
+            "the base's revision": f"`{base_revision(place, self.commit)}`",
             "trained": self.trained,
             "precision": self.precision,
             "made with": ", ".join(f"{n} {v}" for n, v in environment().items() if v != "absent"),
         }
         name = type(self.adapter).__name__
         how = f"`{name}` does not say how; tunesmith loads it.\n"
-        if lines := self.adapter.loading(self._base_lines(place, commit)):
+        if lines := self.adapter.loading(self._base_lines(place)):
             how = _how(lines, self.dtype, templated=bool(self.attached.tokenizer.chat_template))
         if self.attached.extras.state_dict():
             how += "\n`extras.safetensors` holds modules that plugins trained beside it; nothing above reads them.\n"
@@ -92,11 +94,11 @@ class Card:
         text = f"# {name} over {self.base}\n\n| | |\n|---|---|\n{table}\n\n## Load it\n\n{how}"
         path.write_text(f"---\n{metadata}---\n\n{text}", encoding="utf-8")
 
-    def _base_lines(self, place: Path | str, commit: str | None) -> str:
+    def _base_lines(self, place: Path | str) -> str:
         """Python that does what `load_base` did."""
         folder, files = locate(self.base, place)
         lines = ["from transformers import AutoModelForCausalLM", *_place_lines(self.base, folder)]
-        where = ["base", *([f"revision={commit!r}"] if isinstance(place, str) and commit else [])]
+        where = ["base", *([f"revision={self.commit!r}"] if isinstance(place, str) and self.commit else [])]
         where += [f"gguf_file={files['gguf_file']!r}"] if "gguf_file" in files else []
         options = {"dtype": self.dtype} | self.adapter.load_options()
         options = {name: _source(value) for name, value in options.items() if name != "quantization_config"}

@@ -19,6 +19,7 @@ from tunesmith.training.attach import Attached, Checkpointing, Untouched, attach
 from tunesmith.training.card import Card
 from tunesmith.training.compiling import Compile
 from tunesmith.training.forward import Forward, Term
+from tunesmith.training.hub_commit import loaded_commit
 from tunesmith.training.kernels import Kernels, choosing
 from tunesmith.training.ledger import Ledger
 from tunesmith.training.optimizer import build, options_of, parameter_groups, reapply, scheduler
@@ -71,6 +72,7 @@ class Specialist(Validating):
     ) -> None:
         super().__init__()
         self.base = base
+        self.revision: str | None = None  # of a hub id: the newest commit, unless a lock names one
         self.objective = objective
         self.adapter = adapter
         self.regularizers = dict(regularizers)
@@ -99,6 +101,8 @@ class Specialist(Validating):
             return
         self.schedule.check()
         self.attached = self._attach(self.adapter, self.regularizers)
+        if self.revision is None:
+            self.revision = loaded_commit(self.base)
         self.network = self.attached.network
         self.tokenizer = self.attached.tokenizer
         self.renderer = ChatRenderer(self.tokenizer, self.template)
@@ -139,6 +143,7 @@ class Specialist(Validating):
                 from_scratch=self.from_scratch,
                 gradient_checkpointing=self.gradient_checkpointing,
                 router=self.router_aux_loss_coef,
+                revision=self.revision,
             )
         return self.sharded(attached)
 
