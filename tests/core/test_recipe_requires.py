@@ -1,6 +1,7 @@
 """What a recipe needs installed is said in one message, before anything of it is looked for."""
 
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tunesmith.recipe.requires import check_requires, requirements
 
 @pytest.fixture(autouse=True)
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installed distribution of version 1.2.dev3, with an extra that needs two packages."""
+    """An installed distribution of version 1.2.dev3, with extras that need packages and each other."""
     monkeypatch.chdir(tmp_path)
     info = tmp_path / "site" / "acme_needs-1.2.dev3.dist-info"
     info.mkdir(parents=True)
@@ -25,9 +26,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "Name: acme-needs",
         "Version: 1.2.dev3",
         "Provides-Extra: all",
+        "Provides-Extra: Some_Thing",
+        "Provides-Extra: good",
         "Requires-Dist: no-such-base",
         'Requires-Dist: no-such-extra>=3 ; extra == "all"',
         'Requires-Dist: pluggy ; extra == "all"',
+        'Requires-Dist: acme-needs[All,good] ; extra == "some-thing"',
+        'Requires-Dist: acme-needs[moon] ; extra == "good"',
+        'Requires-Dist: acme-needs[some.thing] ; extra == "good"',
     ]
     (info / "METADATA").write_text("\n".join(lines) + "\n")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
@@ -48,7 +54,7 @@ def good(requires: Any) -> None:
 
 def test_all_that_is_missing_or_too_old_is_one_message_with_one_command() -> None:
     assert refusal(["acme-needs>=2,<3", "pluggy>=1", "no_such.package", "no-such-other==1.0"]) == (
-        "mine.yaml: requires names 3 packages that are not here:\n"
+        "mine.yaml: requires names what is not here:\n"
         "  acme-needs<3,>=2: 1.2.dev3 is installed\n"
         "  no_such.package is not installed\n"
         "  no-such-other==1.0 is not installed\n"
@@ -64,9 +70,28 @@ def test_what_is_installed_will_do_also_as_a_development_version_or_where_it_is_
 
 def test_an_extra_needs_what_it_brings() -> None:
     assert refusal(["acme-needs[all]>=1.1"]) == (
-        "mine.yaml: requires names a package that is not here:\n"
+        "mine.yaml: requires names what is not here:\n"
         "  no-such-extra>=3 is not installed, which acme-needs[all]>=1.1 brings\n"
         "pip install 'acme-needs[all]>=1.1'"
+    )
+
+
+def test_extras_that_name_others_and_each_other_are_followed_once_however_they_are_spelt() -> None:
+    _, *lines, last = refusal(["acme-needs[Some.thing]"]).splitlines()
+    assert sorted(lines, reverse=True) == [
+        "  no-such-extra>=3 is not installed, which acme-needs[Some.thing] brings",
+        "  acme-needs 1.2.dev3 has no extra moon; it has Some_Thing, all, good, which acme-needs[Some.thing] brings",
+    ]
+    assert last == "pip install 'acme-needs[Some.thing]'"
+
+
+def test_an_extra_that_the_package_does_not_have_is_named_with_those_that_it_has() -> None:
+    assert refusal(["acme-needs[al,nonexist]>=1.1", "no-such-package[all]"]) == (
+        "mine.yaml: requires names what is not here:\n"
+        "  acme-needs 1.2.dev3 has no extra al; did you mean all?\n"
+        "  acme-needs 1.2.dev3 has no extra nonexist; it has Some_Thing, all, good\n"
+        "  no-such-package is not installed\n"
+        "pip install --upgrade 'acme-needs[al,nonexist]>=1.1' 'no-such-package[all]'"
     )
 
 
@@ -120,3 +145,13 @@ def test_what_is_there_is_kept_in_the_resolved_recipe(bench: Any) -> None:
     bench.write(requires=["tunesmith>=0.1"])
     printed = yaml.safe_load(bench.done("fit", "--config", "tiny.yaml", "--print_config").out)
     assert printed["requires"] == ["tunesmith>=0.1"]
+
+
+def test_an_extra_that_tunesmith_does_not_have_is_said_by_each_verb(bench: Any) -> None:
+    bench.write(requires=["tunesmith[nonexist]>=0.1"])
+    for words in (("fit", "--config", "tiny.yaml"), ("recipes", "check", "tiny.yaml")):
+        ran = bench.done(*words, code=2)
+        assert f"tunesmith {metadata.version('tunesmith')} has no extra nonexist; it has " in ran.err + ran.out
+        assert "pip install --upgrade 'tunesmith[nonexist]>=0.1'" in ran.err + ran.out
+    bench.write(requires=["tunesmith[testing]>=0.1"])
+    assert bench.done("recipes", "check", "tiny.yaml").out == "tiny.yaml: good\n"

@@ -4,11 +4,12 @@ Checked before any plugin is looked for: else a package that is missing would sh
 """
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import RecipeError
+from tunesmith.nearest import did_you_mean
 from tunesmith.recipe.compose import Recipe
 
 if TYPE_CHECKING:
@@ -21,16 +22,17 @@ def check_requires(recipe: Recipe) -> None:
     """Insist on all that a recipe requires.
 
     Raises:
-        RecipeError: An entry is no requirement, or packages are missing or of another version; names all of them and
-            the command that installs them.
+        RecipeError: An entry is no requirement, or packages or extras are missing or of another version; names all of
+            them and the command that installs them.
     """
     needed = requirements(recipe)
     lacking = [(requirement, why) for requirement in needed for why in _lacks(requirement)]
     if not lacking:
         return
-    what = "a package that is" if len(lacking) == 1 else f"{len(lacking)} packages that are"
-    install = shlex.join(["pip", "install", *dict.fromkeys(str(requirement) for requirement, _ in lacking)])
-    lines = [f"{recipe.origin(KEY)}: {KEY} names {what} not here:", *(f"  {why}" for _, why in lacking), install]
+    # pip leaves a package as it is that lacks no more than an extra, which a later version may have
+    upgrade = ["--upgrade"] if any(not _lacking(one) and _unknown_extras(one) for one, _ in lacking) else []
+    install = shlex.join(["pip", "install", *upgrade, *dict.fromkeys(str(requirement) for requirement, _ in lacking)])
+    lines = [f"{recipe.origin(KEY)}: {KEY} names what is not here:", *(f"  {why}" for _, why in lacking), install]
     raise RecipeError("\n".join(lines))
 
 
@@ -72,12 +74,10 @@ def _read(entry: object, where: str) -> "Requirement":
 
 def _lacks(requirement: "Requirement") -> Iterator[str]:
     """What is wrong with what is installed, if anything; the extras that are asked for have to be there too."""
-    if why := _lacking(requirement):
-        yield why
-    elif requirement.extras:
-        for needed in _of_extras(requirement):
-            if why := _lacking(needed):
-                yield f"{why}, which {requirement} brings"
+    for one in (requirement, *_of_extras(requirement, set())):
+        why = _lacking(one)
+        by = "" if one is requirement else f", which {requirement} brings"
+        yield from (f"{wrong}{by}" for wrong in ([why] if why else _unknown_extras(one)))
 
 
 def _lacking(requirement: "Requirement") -> str:
@@ -95,9 +95,40 @@ def _bare(requirement: "Requirement") -> str:
     return f"{requirement.name}{requirement.specifier}"
 
 
-def _of_extras(requirement: "Requirement") -> "Sequence[Requirement]":
-    from packaging.requirements import Requirement
+def _unknown_extras(requirement: "Requirement") -> list[str]:
+    """The extras that an installed package does not have, in words; pip would only warn of them."""
+    from packaging.utils import canonicalize_name
 
-    known = [Requirement(text) for text in metadata.requires(requirement.name) or ()]
-    asked = [one for one in known if one.marker is not None and not one.marker.evaluate({"extra": ""})]
-    return [one for one in asked if any(one.marker.evaluate({"extra": e}) for e in requirement.extras)]  # type: ignore[union-attr]
+    about = metadata.metadata(requirement.name)
+    there = sorted(about.get_all("Provides-Extra") or [])
+    known = set(map(canonicalize_name, there))
+    return [
+        f"{requirement.name} {about['Version']} has no extra {extra}"
+        + (did_you_mean(extra, there) or f"; it has {', '.join(there) or 'none'}")
+        for extra in sorted(requirement.extras)
+        if canonicalize_name(extra) not in known
+    ]
+
+
+def _of_extras(requirement: "Requirement", seen: set[tuple[str, str]]) -> "Iterator[Requirement]":
+    """What the extras of an installed package need, and the extras that these name in turn.
+
+    Args:
+        requirement: The package with its extras.
+        seen: Takes the package and extra of all that was looked at: extras may name each other.
+    """
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    name = canonicalize_name(requirement.name)
+    extras = {(name, canonicalize_name(extra)) for extra in requirement.extras} - seen
+    if not extras or _lacking(requirement):
+        return
+    seen |= extras
+    for needed in map(Requirement, metadata.requires(name) or ()):
+        marker = needed.marker
+        if marker is None or marker.evaluate({"extra": ""}):
+            continue
+        if any(marker.evaluate({"extra": extra}) for _, extra in extras):
+            yield needed
+            yield from _of_extras(needed, seen)
