@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tunesmith.cli.lean import lean
-from tunesmith.cli.runs import digest, method
+from tunesmith.cli.runs import compared, digest, method
 
 CONFIG = ("--config", "tiny.yaml")
 
@@ -21,7 +20,7 @@ def test_the_printed_config_is_a_recipe_of_the_same_method(trained: Any) -> None
     again = trained.done("test", "--config", "printed.yaml", "--print_config").out
     assert again == printed
     lock = json.loads((trained.runs()[0] / "lock.json").read_text())
-    assert digest(lean(method(yaml.safe_load(printed)))) == lock["fingerprint"]
+    assert digest(compared(method(yaml.safe_load(printed)))) == lock["fingerprint"]
 
 
 def test_a_runs_own_config_means_that_run_and_keeps_its_name(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from tunesmith.cli.lean import lean
+from tunesmith.cli.lean import lean, orders
 from tunesmith.cli.resume import class_paths
 from tunesmith.cli.runs import method
 from tunesmith.cli.screen import warn
@@ -99,7 +99,7 @@ def without_rows(session: Session, commit: str | None = None) -> dict[str, Any]:
     opened = open_sources(session.data.sources)
     return {
         "configuration": configuration,
-        "order": {"sources": list(session.data.sources), "curators": list(session.data.curators)},
+        "order": orders(method(session.config)),
         "base": {"revision": commit or _revision(session.model.base)},
         "data": {name: one.fingerprint() if one.is_local else None for name, one in opened.items()},
         "files": files,

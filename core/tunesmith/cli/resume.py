@@ -9,8 +9,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from tunesmith import __version__
-from tunesmith.cli.lean import lean
-from tunesmith.cli.runs import Run, announce, chosen_run, digest, find_run, method
+from tunesmith.cli.runs import Run, announce, chosen_run, compared, digest, find_run, method
 from tunesmith.cli.screen import is_first_rank, warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.loader import layout_differences
@@ -70,7 +69,7 @@ def make_lock(session: Session, curated: Curated) -> dict[str, Any]:
     return {
         "lock": FORMAT,
         "recipe": session.name,
-        "fingerprint": digest(lean(method(session.config))),
+        "fingerprint": digest(compared(method(session.config))),
         "method": method(session.config),
         "data": dict(curated.hashes),
         "base": {
@@ -172,7 +171,7 @@ def check_lock(session: Session, obeyed: Run | None, lock: dict[str, Any], *, go
     if not goes_on:
         compare(obeyed.lock, lock, where, "leave --locked out")
         return False
-    changed = list(differences(lean(obeyed.lock.get("method") or {}), lean(lock["method"])))
+    changed = list(differences(compared(obeyed.lock.get("method") or {}), compared(lock["method"])))
     if not session.arguments.flag("relock"):
         compare(obeyed.lock, lock, where, "go on with --relock")
     if changed:
@@ -191,10 +190,11 @@ def comparable(resumed: Run | None, lock: dict[str, Any]) -> bool:
 
 def _validated(lock: dict[str, Any]) -> list[Any]:
     """What validation losses depend on beside the weights."""
-    made = lean(lock.get("method") or {})
+    made = compared(lock.get("method") or {})
+    order = [names for key, names in made.items() if key.startswith("order of data.")]
     data = {key: value for key, value in made.get("data", {}).items() if key not in ("batch_size", "max_tokens")}
     model = [made.get("model", {}).get(key) for key in ("base", "objective", "template", "precision")]
-    return [lock.get("data"), lock.get("base"), data, model, made.get("trainer", {}).get("limit_val_batches")]
+    return [lock.get("data"), lock.get("base"), data, order, model, made.get("trainer", {}).get("limit_val_batches")]
 
 
 def nothing_to_do(session: Session, resumed: Run, changed: bool) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tunesmith.cli.lean import lean
+from tunesmith.cli.lean import lean, orders
 from tunesmith.cli.screen import is_first_rank
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.lock_file import differences
@@ -94,6 +94,15 @@ def method(config: Mapping[str, Any]) -> dict[str, Any]:
     return part
 
 
+def compared(method: Mapping[str, Any]) -> dict[str, Any]:
+    """What two methods are compared by: what is not a default of today, and the order of names.
+
+    Args:
+        method: Of today, or out of the lock of an older run, which has kept the order.
+    """
+    return lean(method) | {f"order of {key}": names for key, names in orders(method).items()}
+
+
 def new_run(root: Path, recipe: str) -> Run:
     """Make a run directory; the other ranks of the same `fit` get the one that rank 0 made."""
     given = os.environ.get(_RUN_VARIABLE)
@@ -173,7 +182,7 @@ def find_run(
     Raises:
         RecipeError: There is none; names the nearest run and the first key that differs.
     """
-    wanted = lean(method(config))
+    wanted = compared(method(config))
     candidates = [*([first] if first is not None else []), *runs_of(root, recipe)]
     others = [run for run in candidates if (run.complete if complete else run.last_checkpoint)]
     for run in others:
@@ -211,7 +220,7 @@ def _at(config: Any, key: str) -> Any:
 
 
 def _made_by(run: Run) -> dict[str, Any]:
-    return lean(run.lock.get("method") or {})
+    return compared(run.lock.get("method") or {})
 
 
 def _said(value: Any) -> str:
