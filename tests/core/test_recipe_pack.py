@@ -207,11 +207,17 @@ def test_a_packed_recipe_is_installed_listed_and_trained_by_others_under_its_loc
     assert "tiny.lock holds" in bench.done("fit", "--config", "package://acme_recipes/tiny.yaml", "--locked").out
     assert list(other.glob("runs/tiny/*/adapter/adapter_model.safetensors"))
     assert sorted(site.rglob("*")) == before, "nothing is written into an installed package"
+    assert bench.done("recipes", "lock", "--check", "package://acme_recipes/tiny.yaml").out == "tiny.lock holds\n"
     said = bench.done("recipes", "lock", "package://acme_recipes/tiny.yaml", code=2).err
     assert "is part of an installed package, where no lock can be written beside it; lock a copy" in said
     bench.done("recipes", "cp", "acme_recipes/tiny")
     copied = yaml.safe_load((other / "tiny.yaml").read_text())
     assert copied["data"]["sources"]["notes"]["path"] == "package://acme_recipes/rows.jsonl"
+    with (site / "acme_recipes/rows.jsonl").open("a") as rows:
+        rows.write('{"prompt": "one more", "completion": "yes"}\n')
+    refused = bench.done("fit", "--config", "package://acme_recipes/tiny.yaml", "--locked", code=2).err.splitlines()
+    assert refused[1].startswith("  data source notes: sha256:")
+    assert refused[-1].endswith(": lightning-cli recipes cp package://acme_recipes/tiny.yaml, and lock the copy")
 
 
 def test_a_recipe_that_is_wrong_or_whose_lock_does_not_hold_is_not_packed(bench: Any) -> None:

@@ -77,9 +77,11 @@ def make(session: Session) -> dict[str, Any]:
 
 
 def command(session: Session) -> str:
-    """The command that writes the lock."""
+    """The command that writes the lock; for a recipe of an installed package, the one that copies it to be locked."""
     given = session.arguments.repeated
     recipe, *overlays = given["config"]
+    if recipe.startswith(PROTOCOL):
+        return f"{shlex.join(['lightning-cli', 'recipes', 'cp', recipe])}, and lock the copy"
     more = {"overlay": overlays, "plugin": given["plugin"], "trust": given["trust"]}
     words = [word for name, values in more.items() for value in values for word in (f"--{name}", value)]
     return shlex.join(["lightning-cli", "recipes", "lock", recipe, *words])
