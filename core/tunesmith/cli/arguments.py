@@ -18,7 +18,7 @@ OPTIONS: dict[str, tuple[bool, tuple[str, ...], str]] = {
     "run": (True, (*_RUN, "fit"), "the run directory to read (fit: to resume) instead of the newest that fits"),
     "ckpt_path": (True, ("fit", *_RUN), "fit: `last` or a checkpoint to resume from; else: a checkpoint to measure"),
     "locked": (False, ("fit",), "refuse where anything differs from the lock beside the recipe (recipes lock)"),
-    "relock": (False, ("fit",), "resume although data, base or plugins differ from the lock of the run"),
+    "relock": (False, ("fit",), "resume although data, base or code differ from the lock of the run"),
     "keep-rejected": (False, ("fit", "prepare", "predict"), "write the rows themselves into rejected.jsonl as well"),
     "prompt": (True, ("predict",), "one prompt; the answers of base and tuned are shown side by side"),
     "input": (True, ("predict",), "a file of rows to answer, as the recipe's first source is read"),
