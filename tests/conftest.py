@@ -76,8 +76,9 @@ _LOADED = (
 )
 # Run in a copy of that process; what it reads and does not set is given to it.
 _BEGIN = """
-import importlib.util, os, sys
+import importlib.util, multiprocessing, os, sys
 os.setsid()
+multiprocessing.set_start_method(environment.get("START_METHOD"), force=True)  # the platform's, as in a script
 os.environ.clear()
 os.environ.update(environment)
 os.chdir(folder)

@@ -72,15 +72,16 @@ def test_a_signal_to_all_processes_of_a_run_lets_it_save(
 
 
 @pytest.mark.slow
-def test_trap_29_a_killed_run_leaves_no_worker_behind_and_resumes_exactly(bench: Any, apart: Any) -> None:
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_trap_29_a_killed_run_leaves_no_worker_behind_and_resumes_exactly(bench: Any, apart: Any, method: str) -> None:
     bench.write(trainer={"max_steps": 12, "val_check_interval": 3}, data={"workers": 2})
     bench.done("fit", *CONFIG)
     (whole,) = bench.runs()
-    process = apart.start("fit", *CONFIG, cwd=bench.folder)
+    process = apart.start("fit", *CONFIG, cwd=bench.folder, env={"START_METHOD": method})
     made = [process.poll, lambda: len(list(bench.folder.glob("runs/*/*/checkpoints/last.ckpt"))) > 1]
     assert until(lambda: any(ask() for ask in made))
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)  # which ends when the last worker closes the pipes
+    process.communicate(timeout=30)
     assert process.returncode == -signal.SIGKILL
     assert until(lambda: is_empty(process.pid), 20)
     (killed,) = set(bench.runs()) - {whole}

@@ -31,9 +31,13 @@ def leave_signals(_: int) -> None:
 
     A SIGTERM from the main process itself still ends a worker, or Python would wait for it for ever at its exit. A
     handler does not learn who sent a signal, so a thread waits for it. Where the system has no such wait (macOS,
-    Windows), SIGTERM is left as torch has it. A worker whose main process was killed ends by itself, within seconds.
+    Windows), SIGTERM is left as torch has it. A worker whose main process was killed ends by itself, within seconds:
+    torch looks for its parent; where that is a server that forked for the main process, we look for that one.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    main = multiprocessing.parent_process()
+    if main is not None and main.pid != os.getppid():
+        threading.Thread(target=_end_after, args=(main,), daemon=True).start()
     if sys.platform == "linux":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_with_parent, args=(_parent(),), daemon=True).start()
@@ -43,6 +47,11 @@ def _parent() -> int:
     """The main process; a server that forks for it may lie between."""
     parent = multiprocessing.parent_process()
     return os.getppid() if parent is None or parent.pid is None else parent.pid
+
+
+def _end_after(main: multiprocessing.process.BaseProcess) -> None:
+    main.join()  # until the pipe closes that only it holds open
+    os._exit(1)
 
 
 def _end_with_parent(parent: int) -> None:
