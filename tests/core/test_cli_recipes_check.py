@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 CHECK = ("recipes", "check", "tiny.yaml")
 
@@ -123,3 +124,10 @@ def test_a_base_that_the_hub_does_not_know_is_wrong(bench: Any, monkeypatch: pyt
     monkeypatch.setattr(HfApi, "model_info", refuse)
     bench.write(model={"base": "acme/tiny"})
     assert "model.base: the hub has no acme/tiny" in bench.done(*CHECK, code=2).out
+
+
+def test_what_a_recipe_says_in_any_script_is_read_as_it_stands(bench: Any) -> None:
+    said = "\U0001f600 na\u00efve \u4f60\u597d \u05e9\u05dc\u05d5\u05dd \x7f\x85\u2028 1e5 \\ud83d {a: b}"
+    bench.write(data={"sources": {"notes": {"about": said}}})
+    printed = yaml.safe_load(bench.done("fit", "--config", "tiny.yaml", "--print_config").out)
+    assert printed["data"]["sources"]["notes"]["about"] == said

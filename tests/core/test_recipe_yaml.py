@@ -4,13 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonargparse import get_loader
 
 from tunesmith.errors import RecipeError
-from tunesmith.recipe.read_yaml import read_tree
+from tunesmith.recipe.read_yaml import RecipeLoader, read_tree
 from tunesmith.recipe.tree import Leaf, Map, Mark, plain
+from tunesmith.recipe.write_yaml import write_yaml
 
 MARK = Mark("r.yaml", Path("/recipes"))
 
@@ -129,3 +131,19 @@ def test_a_number_that_python_cannot_read_is_refused() -> None:
 
 def test_an_empty_document_is_a_leaf_of_none() -> None:
     assert read_tree("# nothing\n", MARK) == Leaf(None, MARK)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(PLAIN)
+@example({"a": "\U0001f600 \x85\u2028\ufeff\x7f \\ud83d\\ude00 \\ 1e5"})
+def test_what_is_written_means_the_same_to_all_readers(value: object) -> None:
+    written = write_yaml({"a": value})
+    assert get_loader("yaml")(written) == {"a": value}
+    assert yaml.load(written, Loader=RecipeLoader) == {"a": value}

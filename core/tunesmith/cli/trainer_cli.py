@@ -4,7 +4,6 @@ LightningCLI parses and instantiates (`run=False`); the verbs are functions over
 `test`, `predict`, `audit` and `preview` do things that a Trainer loop does not (two models side by side, no batches).
 """
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from tunesmith.recipe.compose import Recipe, compose
 from tunesmith.recipe.requires import check_requires
 from tunesmith.recipe.schema import check
 from tunesmith.recipe.trust import seal
+from tunesmith.recipe.write_yaml import write_yaml
 from tunesmith.training.specialist import Specialist
 
 SUMMARIES = {
@@ -195,7 +195,7 @@ def open_session(arguments: Arguments) -> Session:
     check_precision(checked, recipe)
     seal({e.cls.__module__.partition(".")[0] for e in catalog.entries}, trust)
     try:
-        command = Command(json.dumps(checked))  # YAML's own dump leaves "1e5" bare, which is read back as a number
+        command = Command(write_yaml(checked))
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
         raise RecipeError(explain(error, recipe)) from error
     return _session(arguments, recipe, checked, command, catalog)
