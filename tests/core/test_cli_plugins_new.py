@@ -39,6 +39,7 @@ def test_every_file_is_whole_and_carries_the_name(kind: str) -> None:
     assert main(["plugins", "new", kind, "BlueWhale"]) == 0
     files = {str(path.relative_to("blue-whale")): path.read_text() for path in Path().rglob("*") if path.is_file()}
     assert files.keys() == {
+        ".gitignore",
         "pyproject.toml",
         "README.md",
         "recipe.yaml",

@@ -189,7 +189,7 @@ def test_a_packed_recipe_is_installed_listed_and_trained_by_others_under_its_loc
     root, site, other = (bench.folder / name for name in ("acme-recipes", "site", "other"))
     names = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     inside = {f"src/acme_recipes/{name}" for name in ("__init__.py", "tiny.yaml", "tiny.lock", "rows.jsonl")}
-    assert names == {"pyproject.toml", "README.md", *inside}
+    assert names == {".gitignore", "pyproject.toml", "README.md", *inside}
     dependencies = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
     assert [one.partition(">=")[0] for one in dependencies] == ["tunesmith", "pluggy"]
     assert "is there already" in bench.done("recipes", "pack", "tiny.yaml", "--name", "acme-recipes", code=2).err
@@ -247,3 +247,17 @@ def test_what_is_said_next_can_be_done(bench: Any) -> None:
     out = bench.done("recipes", "pack", "tiny.yaml", "--output", "again").out
     assert out.endswith("fit --config package://tiny_recipes/tiny.yaml --locked\n")
     assert "tiny.yaml --locked" in (bench.folder / "again/README.md").read_text()
+
+
+def test_git_takes_a_package_and_its_rows_and_leaves_what_building_and_testing_made(team: Path) -> None:
+    package = team / "acme"
+    made = ("dist/acme.whl", ".hypothesis/x", "src/acme_recipes/__pycache__/x.pyc", "runs/mine/x", ".pytest_cache/x")
+    kept = ("src/acme_recipes/runs/rows.jsonl", "src/acme_recipes/dist/rows.jsonl")
+    files = project("acme-recipes", "1.0", "", [], recipe="mine.yaml", locked=False, absent=[])
+    for name, text in {**files, **dict.fromkeys((*made, *kept), "")}.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text)
+    subprocess.run(["git", "init", "-q"], cwd=package, check=True)
+    listed = ["git", "ls-files", "--others", "--exclude-standard"]
+    found = subprocess.run(listed, cwd=package, check=True, capture_output=True, text=True).stdout.split()
+    assert set(found) == {*files, *kept}

@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tunesmith.errors import RecipeError
+from tunesmith.recipe.gitignore import GITIGNORE
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PYPROJECT = """\
@@ -94,7 +95,7 @@ def project(
     locked: bool,
     absent: Sequence[str],
 ) -> Mapping[str, str]:
-    """The texts of `pyproject.toml`, `README.md` and the package's `__init__.py`, by path.
+    """The texts of `pyproject.toml`, `README.md`, `.gitignore` and the package's `__init__.py`, by path.
 
     Args:
         name: Of the distribution.
@@ -122,6 +123,7 @@ def project(
         absent=_ABSENT.format(options=options) if absent else "",
     )
     return {
+        ".gitignore": GITIGNORE,
         "pyproject.toml": pyproject,
         "README.md": readme,
         f"src/{package}/__init__.py": f'"""Recipes for tunesmith: package://{package}/{recipe}. It holds no code."""\n',

@@ -12,6 +12,7 @@ import yaml
 from tunesmith import __version__
 from tunesmith.plugins.draft.names import Names
 from tunesmith.plugins.load import BASES
+from tunesmith.recipe.gitignore import GITIGNORE
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _THINGS = ("pump", "fan", "valve", "gate", "belt")
@@ -75,6 +76,7 @@ def draft(kind: str, names: Names) -> dict[str, str]:
     own = {"Formatter": BASES[kind].__name__, "formatter": kind}
     version = {">=0.0": f">={'.'.join(__version__.split('.')[:2])}"}
     return {
+        ".gitignore": GITIGNORE,
         "pyproject.toml": _named(_marked(_template("package", "pyproject.toml"), version), names),
         "README.md": _named(_marked(_template("package", "README.md"), readme), names),
         "recipe.yaml": _named(_marked(recipe, head), names),
