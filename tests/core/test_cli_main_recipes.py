@@ -535,3 +535,22 @@ def test_a_copied_overlay_is_to_be_checked_over_a_recipe(here: Path, capsys: pyt
     for name, words in (("over", "check RECIPE.yaml --overlay copy/over.yaml\n"), ("mine", "check copy/mine.yaml\n")):
         assert main(["recipes", "cp", f"{name}.yaml", f"copy/{name}.yaml"]) == 0
         assert words in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("sections")
+def test_what_is_no_file_is_not_said_to_be_absent(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "good.yaml").write_text("trainer: {max_epochs: 1}\n")
+    (here / "link.yaml").symlink_to(here / "gone.yaml")
+    os.mkfifo(here / "pipe.jsonl")
+    long = "x" * 300 + ".yaml"
+    assert main(["recipes", "check", "/dev/null", ".", "link.yaml", "god.yaml", "~nobody-here/r.yaml", long]) == 2
+    assert capsys.readouterr().out.splitlines()[1::2] == [
+        "  /dev/null is no regular file but a device, a pipe or a socket",
+        "  . is a folder; name a file in it",
+        "  link.yaml is a link that leads to no file",
+        "  god.yaml does not exist; did you mean good.yaml?",
+        f"  ~nobody-here/r.yaml does not exist; there is no folder {here}/~nobody-here",
+        f"  {long} cannot be read: File name too long",
+    ]
+    assert "--data pipe.jsonl is no regular file" in failure(capsys, "new", "mine.yaml", "--data", "pipe.jsonl")
+    assert "--data . is a folder" in failure(capsys, "new", "mine.yaml", "--data", ".")

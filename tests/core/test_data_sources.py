@@ -55,10 +55,13 @@ def test_a_home_folder_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         ("", "is a folder; name its files"),
         ("*.jsonl", "no file matches"),
         ("notes.docx", "notes.docx ends in .docx; files are read by ending: .jsonl"),
+        ("link.txt", "link.txt is a link that leads to no file"),
+        ("/dev/null", "/dev/null is no regular file"),
     ],
 )
 def test_a_wrong_path_is_refused_before_anything_is_read(folder: Path, path: str, said: str) -> None:
     (folder / "notes.docx").write_text("x")
+    (folder / "link.txt").symlink_to("gone.txt")
     with pytest.raises(DataError) as caught:
         opened(str(folder / path))
     assert str(caught.value).startswith("data.sources.notes.path: ")

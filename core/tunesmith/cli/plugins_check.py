@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.nearest import did_you_mean
+from tunesmith.no_file import ABSENT, why_no_file
 from tunesmith.plugins.catalog import Catalog, Entry
 from tunesmith.plugins.installed import canonical
 from tunesmith.plugins.load import BASES
@@ -111,8 +112,8 @@ def _rows(file: Path) -> list[dict[str, Any]]:
     from tunesmith.data.read import read_file
     from tunesmith.data.rows import Row
 
-    if not file.is_file():
-        msg = f"--rows {file}: there is no such file"
+    if why := why_no_file(file):
+        msg = f"--rows {file}: {'there is no such file' if why == ABSENT else why}"
         raise DataError(msg)
     rows = [row.values for row in islice(read_file(file), _MOST_ROWS) if isinstance(row, Row)]
     if not rows:

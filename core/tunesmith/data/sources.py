@@ -13,6 +13,7 @@ from tunesmith.data.read import Read, endings, file_ending, read_file
 from tunesmith.data.rows import Row, canonical
 from tunesmith.errors import AbsentDataError, DataError, RecipeError
 from tunesmith.nearest import did_you_mean
+from tunesmith.no_file import ABSENT, FOLDER, LINK, why_no_file
 from tunesmith.plugins.interfaces import Formatter
 
 PACKAGE = "package://"
@@ -108,17 +109,21 @@ class Opened:
     def _files(self, path: str) -> list[Path]:
         # A name may hold brackets or question marks of its own, so a file that is there is no pattern.
         found = self._resolve(path)
-        if found.is_file():
+        why = why_no_file(found)
+        if not why:
             files = [found]
-        elif found.is_dir():
+        elif why == FOLDER:
             msg = f"{self.key}: {found} is a folder; name its files, such as {found / '*.jsonl'}"
             raise DataError(msg)
         elif glob.has_magic(str(found)):
             files = [p for p in map(Path, sorted(glob.glob(str(found), recursive=True))) if p.is_file()]  # noqa: PTH207  absolute patterns
             if not files:
                 raise AbsentDataError([f"{self.key}: no file matches {found}{self.about}"])
+        elif why in (ABSENT, LINK):
+            raise AbsentDataError([self._missing(found, why)])
         else:
-            raise AbsentDataError([self._missing(found)])
+            msg = f"{self.key}: {found} {why}"
+            raise DataError(msg)
         for file in files:
             self._check_ending(file)
         return files
@@ -138,12 +143,12 @@ class Opened:
             raise DataError(msg)
         return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises where there is no home
 
-    def _missing(self, path: Path) -> str:
+    def _missing(self, path: Path, why: str) -> str:
         folder = path.parent
         if not folder.is_dir():
-            return f"{self.key}: {path} does not exist, nor does the folder {folder}{self.about}"
+            return f"{self.key}: {path} {why}, nor does the folder {folder}{self.about}"
         names = [p.name for p in folder.iterdir() if p.is_file()]
-        return f"{self.key}: {path} does not exist{did_you_mean(path.name, names)}{self.about}"
+        return f"{self.key}: {path} {why}{did_you_mean(path.name, names)}{self.about}"
 
     def _check_ending(self, file: Path) -> None:
         ending = file_ending(file)

@@ -16,6 +16,7 @@ import pluggy
 
 from tunesmith.deprecation import warn_if_deprecated
 from tunesmith.nearest import did_you_mean
+from tunesmith.no_file import ABSENT, why_no_file
 from tunesmith.plugins import hookspecs
 from tunesmith.plugins.interfaces import Adapter, Audit, Curator, Evaluator, Formatter, Objective, Plugin, Regularizer
 
@@ -108,8 +109,8 @@ def classes_of_file(file: Path) -> list[tuple[str, type[Plugin]]]:
 
 def _import_file(file: Path) -> ModuleType:
     path = file.expanduser().resolve()
-    if not path.is_file():
-        msg = "there is no such file"
+    if why := why_no_file(path):
+        msg = "there is no such file" if why == ABSENT else why
         raise BadPluginError(msg)
     name = re.sub(r"\W", "_", path.stem)
     loaded = sys.modules.get(name)

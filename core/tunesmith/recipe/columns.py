@@ -10,6 +10,7 @@ from tunesmith.data.read import read_file
 from tunesmith.data.rows import Row
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.nearest import did_you_mean
+from tunesmith.no_file import ABSENT, why_no_file
 
 _LOOKED_AT = 20_000
 # Names under which other trainers document such columns.
@@ -66,9 +67,9 @@ def look(file: Path) -> Columns:
     Raises:
         DataError: It cannot be read, or none of its first rows can.
     """
-    if not file.is_file():
-        names = [p.name for p in file.parent.iterdir()] if file.parent.is_dir() else []
-        msg = f"--data {file}: there is no such file{did_you_mean(file.name, names)}"
+    if why := why_no_file(file):
+        names = [p.name for p in file.parent.iterdir()] if why == ABSENT and file.parent.is_dir() else []
+        msg = f"--data {file} {why}{did_you_mean(file.name, names)}"
         raise DataError(msg)
     read = list(islice(read_file(file), _LOOKED_AT))
     rows = tuple(row.values for row in read if isinstance(row, Row))

@@ -4,12 +4,14 @@ LightningCLI sees the result only (decision 13): jsonargparse alone would replac
 would import every `class_path` while parsing, too late to refuse it.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
+from tunesmith.no_file import ABSENT, FOLDER, why_no_file
 from tunesmith.recipe.confine import confine
 from tunesmith.recipe.merge import merge
 from tunesmith.recipe.overrides import override
@@ -123,10 +125,11 @@ def _refuse_paths(tree: Map) -> None:
 
 
 def _locate(config: str) -> Path:
-    path = installed(config) if config.startswith(PROTOCOL) else Path(config).expanduser().absolute()
-    if not path.is_file():
-        what = "is a folder; name a file in it" if path.is_dir() else f"does not exist{_near(path)}"
-        msg = f"{config} {what}"
+    # not `Path.expanduser`, which raises where there is no such home
+    path = installed(config) if config.startswith(PROTOCOL) else Path(os.path.expanduser(config)).absolute()  # noqa: PTH111
+    if why := why_no_file(path):
+        advice = "; name a file in it" if why == FOLDER else _near(path) if why == ABSENT else ""
+        msg = f"{config} {why}{advice}"
         raise RecipeError(msg)
     return path
 
