@@ -10,6 +10,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ SINCE = re.compile(r"^Since (\d+\.\d+)\.$", re.MULTILINE)
 HOOKS = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("tunesmith_register_")}
 # What plugin authors import from, beside the hooks that they implement.
 MODULES = ("tunesmith", "tunesmith.testing")
+# Whose fixtures their tests use.
+FIXTURES = "tunesmith.testing.pytest"
 
 
 def public(module: str) -> dict[str, Any]:
@@ -37,8 +40,34 @@ def surface() -> Iterator[str]:
     for module in MODULES:
         for name, thing in sorted(public(module).items()):
             yield from _lines(f"{module}.{name}", thing)
+    for base in inherited():
+        yield from _lines(base.__name__, base)
+    yield from _fixtures()
     for name, hook in sorted(HOOKS.items()):
         yield from _lines(f"hook {name}", hook)
+
+
+def inherited() -> list[type]:
+    """What public classes inherit from that no module names: its methods are theirs."""
+    named = [thing for module in MODULES for thing in public(module).values() if inspect.isclass(thing)]
+    bases = {base for cls in named for base in cls.__mro__ if base.__module__.partition(".")[0] == "tunesmith"}
+    return sorted(bases.difference(named), key=lambda base: base.__name__)
+
+
+def _fixtures() -> Iterator[str]:
+    """The fixtures, whose parameters are no caller's business."""
+    spec = find_spec(FIXTURES)
+    assert spec is not None
+    assert spec.origin is not None
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        marks = [ast.unparse(mark) for mark in node.decorator_list] if isinstance(node, ast.FunctionDef) else []
+        for mark in marks:
+            if mark.startswith("pytest.fixture"):
+                assert isinstance(node, ast.FunctionDef)
+                assert node.returns is not None
+                since = SINCE.search(ast.get_docstring(node) or "")
+                gives = ast.unparse(node.returns)
+                yield f"{FIXTURES}.@{mark} {node.name} -> {gives}  since {since[1] if since else '?'}"
 
 
 def _lines(name: str, thing: Any) -> Iterator[str]:
@@ -97,6 +126,7 @@ def test_everything_public_says_since_when() -> None:
         for name, thing in {**classes, **HOOKS, **plugins}.items()
         if not SINCE.search(inspect.cleandoc(thing.__doc__ or ""))
     ]
+    silent += [line for line in surface() if line.endswith("  since ?")]
     assert not silent, f"docstrings lack a line `Since X.Y.`: {', '.join(silent)}"
 
 
@@ -117,6 +147,13 @@ def test_what_the_list_reads_of_a_class_is_what_others_rest_on() -> None:
     assert lines[0] == "x.Evaluator(Plugin)  since 0.1"
     assert "x.Evaluator.@abstractmethod measure(self, samples: Sequence[Sample]) -> list[Measure]" in lines
     assert any(line.startswith("x.Evaluator.needs: ") for line in lines)
+
+
+def test_what_classes_inherit_and_what_tests_are_given_is_in_the_list() -> None:
+    lines = list(surface())
+    assert "Plugin.@classmethod trial_instances(cls) -> Sequence[Self]" in lines
+    (runner,) = [line for line in lines if line.startswith(f"{FIXTURES}.@pytest.fixture recipe_runner ")]
+    assert runner.endswith(" -> Iterator[RecipeRunner]  since 0.7")
 
 
 if __name__ == "__main__":

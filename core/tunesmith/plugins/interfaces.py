@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class Plugin(ABC):  # noqa: B024  abstract by its subclasses
-    """What all plugins share: a kind, as `plugins list` shows it."""
+    """What all plugins share: a kind, as `plugins list` shows it.
+
+    Since 0.1.
+    """
 
     kind: ClassVar[str] = ""
 

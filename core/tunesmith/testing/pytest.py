@@ -30,7 +30,10 @@ _ROWS = 60
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a random base, two layers and 64 wide, with the embedded tokenizer; made once a session."""
+    """The folder of a random base, two layers and 64 wide, with the embedded tokenizer; made once a session.
+
+    Since 0.7.
+    """
     return make_base(tmp_path_factory.mktemp("tiny-base"))
 
 
@@ -41,6 +44,8 @@ def recipe_runner(
     """Sixty rows (`prompt`, `completion`) and a recipe that trains LoRA on them, in the folder that the test works in.
 
     Working directory and environment are afterwards what they were before.
+
+    Since 0.7.
     """
     with isolated(tmp_path, monkeypatch):
         capsys.readouterr()
