@@ -1,14 +1,19 @@
 """What goes is said in time: once, in a line, with what to use instead."""
 
+import ast
 import json
 import sys
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 import tunesmith
+import tunesmith_plugins
 from tunesmith.deprecation import DeprecatedWarning, Deprecation, deprecated, deprecation_of
 from tunesmith.plugins import hookspecs
 from tunesmith.plugins.load import classes
@@ -137,3 +142,51 @@ def test_a_package_that_implements_a_hook_that_goes_is_warned(monkeypatch: pytes
     deprecated("tunesmith_register_evaluators", removal="2.0")(hook)
     with pytest.warns(DeprecatedWarning, match="Package: tunesmith_register_audits is deprecated .* use tunesmith_reg"):
         assert classes(Package()) == []
+
+
+def removals(source: str) -> list[str]:
+    """When what a module marks as deprecated is to be gone."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    marks = [call for call in calls if ast.unparse(call.func).rpartition(".")[2] == "deprecated"]
+    return [ast.literal_eval(word.value) for mark in marks for word in mark.keywords if word.arg == "removal"]
+
+
+def due(removal: str, version: str, today: date) -> bool:
+    """Whether something is to be gone by now."""
+    return today >= date.fromisoformat(removal) if "-" in removal else Version(version) >= Version(removal)
+
+
+def test_what_was_to_be_gone_by_now_is_gone() -> None:
+    today = datetime.now(UTC).date()
+    folders = [Path(package.__path__[0]) for package in (tunesmith, tunesmith_plugins)]
+    over = [
+        f"{file}: gone from {removal} on"
+        for folder in folders
+        for file in sorted(folder.rglob("*.py"))
+        for removal in removals(file.read_text(encoding="utf-8"))
+        if due(removal, tunesmith.__version__, today)
+    ]
+    assert not over, "deprecated and due; remove it:\n  " + "\n  ".join(over)
+
+
+def test_every_mark_of_a_module_is_seen() -> None:
+    hook = "\n@tunesmith.deprecated('x', removal='0.9')\ndef hook(): ..."
+    assert removals(OLD + hook) == ["2.0", "2027-06-01", "0.9"]
+
+
+@pytest.mark.parametrize(
+    ("removal", "expected"),
+    [
+        ("0.9", True),
+        ("0.9.3", True),
+        ("0.9.4", False),
+        ("0.10", False),
+        ("1.0", False),
+        ("2026-05-31", True),
+        ("2026-06-01", True),
+        ("2026-06-02", False),
+    ],
+)
+def test_something_is_due_from_its_version_or_day_on(removal: str, expected: bool) -> None:
+    assert due(removal, "0.9.3", date(2026, 6, 1)) == expected
+    assert not due("1.0", "1.0.dev1", date(2026, 6, 1)), "what leads to a version is not it yet"
