@@ -55,7 +55,9 @@ def test_the_list_is_grouped_and_ends_with_what_could_not_be_used(capsys: pytest
     assert "Counts words in [0, 1]; :smile: is no emoji" in text
     assert "built-in" in text
     assert "acme 1.0" in text
-    assert "acme.deep.Words" in text
+    flat = " ".join(text.split())
+    assert f"acme 1.0 has this name too; in a recipe, write {Words.__module__}.Words" in flat
+    assert "a built-in has this name too; in a recipe, write acme.deep.Words" in flat
     assert "formatters\n  none" in text
     after = text[text.index("failed to load") :]
     assert "acme-broken 0.1: ImportError: no such thing" in after
@@ -66,9 +68,10 @@ def test_the_list_is_grouped_and_ends_with_what_could_not_be_used(capsys: pytest
 def test_the_list_as_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plugins", "list", "--json", "--kind", "evaluator"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert [(p["name"], p["package"], p["needs_path"]) for p in data["plugins"]] == [
-        ("Words", "tunesmith", False),
-        ("Words", "acme", True),
+    builtin = f"{Words.__module__}.Words"
+    assert [(p["name"], p["package"], p["needs_path"], p["same_name"]) for p in data["plugins"]] == [
+        ("Words", "tunesmith", True, ["acme.deep.Words"]),
+        ("Words", "acme", True, [builtin]),
     ]
     assert data["broken"][0]["reason"] == "ImportError: no such thing"
     assert main(["plugins", "list", "--json", "--kind", "audit"]) == 0
@@ -76,7 +79,7 @@ def test_the_list_as_data(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_description_shows_options_with_type_default_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plugins", "describe", "Words"]) == 0
+    assert main(["plugins", "describe", f"{Words.__module__}.Words"]) == 0
     shown = lines(capsys)
     assert max(map(len, shown)) <= 80
     text = "\n".join(shown)
@@ -93,6 +96,19 @@ def test_a_description_as_data(capsys: pytest.CaptureFixture[str]) -> None:
     data = json.loads(capsys.readouterr().out)
     assert (data["package"], data["summary"]) == ("acme", "Counts otherwise.")
     assert [(o["name"], o["required"]) for o in data["options"]] == [("most", True), ("stop", False)]
+
+
+@pytest.mark.parametrize("verb", ["describe", "check"])
+def test_a_name_that_two_packages_have_is_refused_with_both(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plugins", verb, "Words"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        "2 packages have an evaluator called Words; write which one:\n"
+        f"  {Words.__module__}.Words  (built-in)\n"
+        "  acme.deep.Words  (acme 1.0)\n"
+        "or do without: TUNESMITH_BLOCK=acme or `pip uninstall acme`\n"
+    )
 
 
 def test_an_unknown_name_gets_the_nearest_and_the_packages_that_are_not_used(

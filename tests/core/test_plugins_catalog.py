@@ -64,7 +64,7 @@ def test_an_outside_class_is_found_by_bare_name_and_by_dotted_path(install: Inst
     assert (entry.package, entry.version, entry.path) == ("acme-one", "1.5", "acme_one.Count")
     assert catalog.find("evaluator", "acme_one.Count") is entry.cls
     assert "Count" in catalog.names("evaluator")
-    assert not catalog.needs_path(entry)
+    assert not catalog.namesakes(entry)
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,19 @@ def test_two_packages_with_one_name_are_an_error_only_where_it_is_used(install: 
     install("acme-one", GOOD.format(name="Count"))
     install("acme-two", GOOD.format(name="Count"))
     catalog = Catalog.load()
-    with pytest.raises(RecipeError, match="2 packages have an evaluator called Count") as error:
+    with pytest.raises(RecipeError) as error:
         catalog.find("evaluator", "Count")
-    assert "acme_one.Count" in str(error.value)
-    assert "acme_two.Count" in str(error.value)
+    assert str(error.value) == (
+        "2 packages have an evaluator called Count; write which one:\n"
+        "  acme_one.Count  (acme-one 1.0)\n"
+        "  acme_two.Count  (acme-two 1.0)\n"
+        "or do without: TUNESMITH_BLOCK=acme-one or `pip uninstall acme-one`, "
+        "TUNESMITH_BLOCK=acme-two or `pip uninstall acme-two`"
+    )
     assert catalog.find("evaluator", "acme_two.Count").__module__ == "acme_two"
-    assert all(catalog.needs_path(e) for e in catalog.entries if e.name == "Count")
+    assert all(catalog.namesakes(e) for e in catalog.entries if e.name == "Count")
+    assert catalog.find("evaluator", "ROUGE"), "others are found all the same"
+    assert Catalog.load(block=["acme-one"]).find("evaluator", "Count").__module__ == "acme_two"
 
 
 def test_a_class_exported_again_by_its_package_answers_to_both_paths(install: Install) -> None:
@@ -146,12 +153,28 @@ def builtin_and_outsider() -> tuple[Catalog, Entry, Entry]:
     return Catalog([outsider, builtin, Entry("formatter", Lines, "tunesmith", "0.1.0")]), builtin, outsider
 
 
-def test_nobody_takes_the_bare_name_of_a_builtin() -> None:
+def test_nobody_takes_the_bare_name_of_a_builtin_and_none_is_ignored_who_has_it() -> None:
     catalog, builtin, outsider = builtin_and_outsider()
-    assert catalog.find("evaluator", "ROUGE") is builtin.cls
+    with pytest.raises(RecipeError, match=r"2 packages have an evaluator called ROUGE") as error:
+        catalog.find("evaluator", "ROUGE")
+    assert f"\n  {builtin.path}  (built-in)\n  acme.measures.ROUGE  (acme 1.0)\n" in str(error.value)
     assert catalog.find("evaluator", "acme.measures.ROUGE") is outsider.cls
-    assert catalog.needs_path(outsider)
-    assert not catalog.needs_path(builtin)
+    assert catalog.find("evaluator", builtin.path) is builtin.cls
+    assert (catalog.namesakes(outsider), catalog.namesakes(builtin)) == ([builtin], [outsider])
+
+
+def test_a_file_with_a_builtins_name_is_named_with_what_to_do(install: Install, tmp_path: Path) -> None:
+    file = tmp_path / "my_measures.py"
+    file.write_text(textwrap.dedent(GOOD.format(name="ExactMatch")))
+    catalog = Catalog.load(extra_files=[file])
+    with pytest.raises(RecipeError) as error:
+        catalog.find("evaluator", "ExactMatch")
+    assert str(error.value) == (
+        "2 packages have an evaluator called ExactMatch; write which one:\n"
+        "  tunesmith_plugins.evaluators.exact_match.ExactMatch  (built-in)\n"
+        f"  my_measures.ExactMatch  (--plugin {file})\n"
+        f"or rename the class in {file}"
+    )
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_all_that_there_are() -> None:

@@ -284,6 +284,17 @@ WIDENED = [
     with_plugin("a plugin called os", "os.py", SHADOW, "another module is called os; rename the file"),
     with_plugin("a plugin called tunesmith", "tunesmith.py", SHADOW, "another module is called tunesmith"),
     with_plugin("a plugin in a built-in's name", "faked_of_attempts.py", FAKED, "cannot be imported as tunesmith_plug"),
+    with_plugin(
+        "a file that shadows a built-in",
+        "shadow_of_attempts.py",
+        SHADOW,
+        "evaluators.exact is ExactMatch: 2 packages have an evaluator called ExactMatch; write which one:",
+    ),
+    own(
+        "a package that shadows a built-in",
+        {"evaluators": {"p": "Perplexity"}},
+        "evaluators.p is Perplexity: 2 packages have an evaluator called Perplexity; write which one:",
+    ),
     Attempt(
         "a function of what is trusted",
         ["fit", "--config", "r.yaml", "--trust", "posixpath"],
@@ -305,7 +316,13 @@ LITERAL = [
         "",
         code=0,
     ),
-    with_plugin("a shadow", "shadow_of_attempts.py", SHADOW, "", code=0),
+    own("a shadow that is left out", {"plugins": [], "evaluators": {"exact": "Perplexity"}}, "", code=0),
+    own(
+        "a shadowed built-in by its path",
+        {"evaluators": {"exact": "tunesmith_plugins.evaluators.perplexity.Perplexity"}},
+        "",
+        code=0,
+    ),
     packed("its own rows", {"data.sources.notes.path": "rows.jsonl"}, "", code=0),
     packed("named by the user", {"data.sources.notes.path": "/etc/hosts.txt"}, "", code=0),
 ]
@@ -340,6 +357,13 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
             f"from lightning.pytorch.callbacks import Callback\nopen({str(folder / SUNG)!r}, 'w')\n"
             "class Bird(Callback): pass\ndef sing(*a, **k): return Bird()\n"
         )
+    # installed all the while: recipes that do not use the name are none the worse
+    hook = "\nfrom tunesmith import hookimpl\n@hookimpl\ndef tunesmith_register_evaluators(): return [Perplexity]\n"
+    (site / "shadow_installed.py").write_text(SHADOW.replace("ExactMatch", "Perplexity") + hook)
+    info = site / "acme_shadow-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-shadow\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[tunesmith]\nshadow = shadow_installed\n")
     for attempt in ALL:
         (folder / attempt.name.replace("/", "_")).mkdir()
         (folder / attempt.name.replace("/", "_") / "rows.jsonl").write_text(row * 30)
@@ -410,10 +434,11 @@ def test_a_packages_recipe_names_its_own_files_and_what_the_user_says(tried: dic
     assert named.parts[-2:] == ("named by the user", "rows.jsonl")
 
 
-def test_a_plugin_in_the_name_of_a_built_in_is_not_the_one_that_a_bare_name_means(tried: dict[str, Any]) -> None:
-    exact = yaml.safe_load(tried["a shadow"]["out"])["evaluators"]["exact"]
-    assert exact["class_path"] == "tunesmith_plugins.evaluators.exact_match.ExactMatch"
-    assert tried["a shadow"]["err"] == "trusted: the plugins in shadow_of_attempts.py (--plugin)\n"
+@pytest.mark.parametrize("name", ["a shadow that is left out", "a shadowed built-in by its path"])
+def test_a_built_in_whose_name_a_package_has_too_can_be_used(name: str, tried: dict[str, Any]) -> None:
+    exact = yaml.safe_load(tried[name]["out"])["evaluators"]["exact"]
+    assert exact["class_path"] == "tunesmith_plugins.evaluators.perplexity.Perplexity"
+    assert tried[name]["err"] == ""
 
 
 def test_the_recorder_sees_what_is_imported_and_written(tried: dict[str, dict[str, Any]]) -> None:

@@ -53,13 +53,16 @@ def test_a_missing_class_names_the_package_that_may_have_brought_it(command: Com
     assert "Traceback" not in ran.stderr
 
 
-def test_the_bare_name_of_a_builtin_stays_the_builtins(command: Command) -> None:
-    bare = json.loads(command("plugins", "describe", "ExactMatch", "--json").stdout)
+def test_a_builtins_name_that_a_package_has_too_means_neither(command: Command) -> None:
+    bare = command("plugins", "describe", "ExactMatch")
+    assert (bare.returncode, bare.stdout) == (2, "")
+    assert "  tunesmith_plugins.evaluators.exact_match.ExactMatch  (built-in)\n" in bare.stderr
+    assert "  acme_tunesmith.evidence.ExactMatch  (acme-tunesmith 1.2.0)\n" in bare.stderr
     dotted = json.loads(command("plugins", "describe", "acme_tunesmith.ExactMatch", "--json").stdout)
-    assert (bare["package"], dotted["package"]) == ("tunesmith", "acme-tunesmith")
-    assert dotted["path"] == "acme_tunesmith.evidence.ExactMatch"
-    shown = " ".join(command("plugins", "list", "--kind", "evaluator").stdout.split())
-    assert "acme_tunesmith.evidence.ExactMatch" in shown
+    assert (dotted["package"], dotted["path"]) == ("acme-tunesmith", "acme_tunesmith.evidence.ExactMatch")
+    listed = command("plugins", "list", "--kind", "evaluator")
+    assert listed.returncode == 0
+    assert "in a recipe, write acme_tunesmith.evidence.ExactMatch" in " ".join(listed.stdout.split())
 
 
 def test_a_blocked_package_is_shown_as_such(command: Command) -> None:

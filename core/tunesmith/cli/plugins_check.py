@@ -93,7 +93,7 @@ def _chosen(arguments: Any, catalog: Catalog) -> list[Entry]:
     if found := [e for e in of_kind if e.package in files and (e.name == name or e.answers_to(name))]:
         return found  # not a built-in of that name: the file is what is asked about
     if found := catalog.matching(name, kind):
-        return found
+        return [catalog.entry(one, name) for one in dict.fromkeys(e.kind for e in found)]
     found = [e for e in of_kind if canonical(e.package) == canonical(name)]
     # a package is whole or not: of several entry points, one that fails is not to be missed
     if found and not any(canonical(absent.package) == canonical(name) for absent in catalog.broken):

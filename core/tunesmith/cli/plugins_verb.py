@@ -94,11 +94,16 @@ def _table(catalog: Catalog, entries: Sequence[Entry]) -> Table:
         text = Text(summary(entry.cls) or "(no docstring)")
         if told := deprecated(entry.cls):
             text.append(f"\n{told}", style="yellow")
-        if catalog.needs_path(entry):
-            text.append(f"\nanother has this name: write {entry.path}", style="yellow")
-        origin = "built-in" if entry.builtin else f"{entry.package} {entry.version}".rstrip()
-        table.add_row(Text(f"  {entry.name}"), text, Text(origin, style="dim"))
+        if told := _shared(catalog, entry):
+            text.append(f"\n{told}", style="yellow")
+        table.add_row(Text(f"  {entry.name}"), text, Text(entry.origin, style="dim"))
     return table
+
+
+def _shared(catalog: Catalog, entry: Entry) -> str:
+    """Who else has the name, and what a recipe has to write; empty where nobody has."""
+    others = ", ".join("a built-in" if other.builtin else other.origin for other in catalog.namesakes(entry))
+    return f"{others} has this name too; in a recipe, write {entry.path}" if others else ""
 
 
 def _print_absent(console: Console, title: str, absents: Sequence[Absent], style: str) -> None:
@@ -175,8 +180,8 @@ def _print_description(console: Console, catalog: Catalog, description: Descript
     console.print(facts)
     if description.deprecated:
         console.print(Text(description.deprecated, style="yellow"))
-    if catalog.needs_path(entry):
-        console.print(Text(f"another plugin has this name: in a recipe, write {entry.path}", style="yellow"))
+    if shared := _shared(catalog, entry):
+        console.print(Text(shared, style="yellow"))
     console.print()
     console.print(Text(description.prose or "(no docstring)"))
     console.print()
@@ -203,7 +208,8 @@ def _row(catalog: Catalog, entry: Entry) -> dict[str, Any]:
         "path": entry.path,
         "summary": summary(entry.cls),
         "deprecated": deprecated(entry.cls),
-        "needs_path": catalog.needs_path(entry),
+        "needs_path": bool(catalog.namesakes(entry)),
+        "same_name": [other.path for other in catalog.namesakes(entry)],
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.installed import (
+    BLOCK_VARIABLE,
     BUILTIN,
     Absent,
     block_list,
@@ -29,12 +30,14 @@ class Entry:
         cls: The class.
         package: The distribution that it came with, or the file of `--plugin`.
         version: The distribution's version; for a file, a hash of its content, so that a run's lock notices a change.
+        from_file: Whether it came with a file of `--plugin`.
     """
 
     kind: str
     cls: type[Plugin]
     package: str
     version: str
+    from_file: bool = False
 
     @property
     def name(self) -> str:
@@ -50,6 +53,13 @@ class Entry:
     def builtin(self) -> bool:
         """Whether it comes with tunesmith itself."""
         return self.package == BUILTIN
+
+    @property
+    def origin(self) -> str:
+        """What brings it, in words."""
+        if self.builtin:
+            return "built-in"
+        return f"--plugin {self.package}" if self.from_file else f"{self.package} {self.version}".rstrip()
 
     def answers_to(self, path: str) -> bool:
         """Whether a dotted path means this class, be it one under which its package exports the class again."""
@@ -119,7 +129,7 @@ class Catalog:
                 msg = f"--plugin {file}: {error}"
                 raise RecipeError(msg)
             version = hashlib.sha256(file.expanduser().read_bytes()).hexdigest()[:12]
-            entries += [Entry(kind, found_class, str(file), version) for kind, found_class in found]
+            entries += [Entry(kind, found_class, str(file), version, from_file=True) for kind, found_class in found]
         unknown = [name for name in block if not any(p.is_any_of([name]) for p in packages)]
         return cls(entries, broken, blocked, unknown)
 
@@ -138,28 +148,28 @@ class Catalog:
     def entry(self, kind: str, name: str) -> Entry:
         """Like `find`, with where the class came from."""
         matching = self.matching(name, kind)
-        if len(matching) == 1:
-            return matching[0]
         if not matching:
             raise RecipeError(self._unknown(kind, name))
-        paths = ", ".join(e.path for e in matching)
-        msg = f"{len(matching)} packages have {_a(kind)} called {name}; write which one: {paths}"
-        raise RecipeError(msg)
+        if len(matching) > 1:
+            raise RecipeError(_shared(kind, name, matching))
+        return matching[0]
 
     def matching(self, name: str, kind: str | None = None) -> list[Entry]:
-        """All classes that a name may mean; a bare name that a built-in has means that one only, within its kind."""
-        kinds = BASES if kind is None else (kind,)
-        found: list[Entry] = []
-        for one in kinds:
-            same = [
-                e for e in self.entries if e.kind == one and (e.answers_to(name) if "." in name else e.name == name)
-            ]
-            found += same[:1] if same and same[0].builtin else same
-        return found
+        """All classes that a name may mean; of one kind there are several only where packages share a bare name.
 
-    def needs_path(self, entry: Entry) -> bool:
-        """Whether the bare name does not mean this class, because a built-in or another package has it too."""
-        return self.matching(entry.name, entry.kind) != [entry]
+        Not even a built-in's name means the built-in then: whoever installed the other may have meant that one.
+        """
+        kinds = BASES if kind is None else (kind,)
+        return [
+            e
+            for one in kinds
+            for e in self.entries
+            if e.kind == one and (e.answers_to(name) if "." in name else e.name == name)
+        ]
+
+    def namesakes(self, entry: Entry) -> list[Entry]:
+        """The other classes of its kind that have its bare name, so that a recipe has to write its path."""
+        return [other for other in self.matching(entry.name, entry.kind) if other.cls is not entry.cls]
 
     def unusable(self) -> list[str]:
         """Packages whose plugins are not here, with the reason: a missing name may be one of theirs."""
@@ -177,6 +187,20 @@ class Catalog:
         return "\n".join(
             [what, f"available: {', '.join(known) or 'none'}  (lightning-cli plugins list)", *self.unusable()]
         )
+
+
+def _shared(kind: str, name: str, entries: Sequence[Entry]) -> str:
+    """Who has a name, which paths mean each of them, and how to do without those that were not meant."""
+    lines = [f"{len(entries)} packages have {_a(kind)} called {name}; write which one:"]
+    lines += [f"  {entry.path}  ({entry.origin})" for entry in entries]
+    installed = list(dict.fromkeys(e.package for e in entries if not e.builtin and not e.from_file))
+    files = list(dict.fromkeys(e.package for e in entries if e.from_file))
+    ways = [f"{BLOCK_VARIABLE}={package} or `pip uninstall {package}`" for package in installed]
+    if ways:
+        lines.append(f"or do without: {', '.join(ways)}")
+    if files:
+        lines.append(f"or rename the class in {', '.join(files)}")
+    return "\n".join(lines)
 
 
 def _a(kind: str) -> str:

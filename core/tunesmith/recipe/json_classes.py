@@ -90,7 +90,7 @@ class ClassShapes:
 
     def _plugin(self, entry: Entry) -> _Named:
         names = list(dict.fromkeys([entry.path, *_exports(entry)]))
-        if not self.catalog.needs_path(entry):
+        if not self.catalog.namesakes(entry):
             names.insert(0, entry.name)
         description = describe(entry)
         return _Named(entry.cls, names, "", description.summary, description.prose, description.deprecated)

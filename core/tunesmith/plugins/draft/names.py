@@ -75,7 +75,7 @@ def read_name(name: str, taken: Iterable[str], reserved: Iterable[str]) -> Names
         raise RecipeError(msg)
     names = Names(name)
     if name in taken:
-        msg = f"{name} is a built-in plugin, which its bare name always means; choose another name"
+        msg = f"{name} is a built-in plugin, and a recipe could not tell the two by their name; choose another"
     elif keyword.iskeyword(name) or name in dir(builtins):
         msg = f"{name} is a name of Python's own; choose another"
     elif name in reserved:
