@@ -514,6 +514,16 @@ def test_an_overlay_is_checked_over_its_recipe(here: Path, capsys: pytest.Captur
 
 @pytest.mark.usefixtures("sections")
 def test_a_recipe_is_good_where_its_data_is_not_and_that_is_told(
+@pytest.mark.usefixtures("sections")
+def test_a_misspelt_key_is_told_though_null_stands_there(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "good.yaml").write_text("trainer: {max_epochs: 1, name: a}\n")
+    (here / "over.yaml").write_text("trainer: {nmae: null}\n")
+    assert main(["recipes", "check", "good.yaml", "--overlay", "over.yaml"]) == 2
+    assert "over.yaml: trainer.nmae is not a key of trainer; did you mean name?" in capsys.readouterr().out
+    (here / "over.yaml").write_text("trainer: {name: null}\n")
+    assert main(["recipes", "check", "good.yaml", "--overlay", "over.yaml"]) == 0
+
+
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "good.yaml").write_text("trainer: {max_epochs: 1, name: absent}\n")

@@ -1,5 +1,6 @@
 """The JSON Schema for editors says what the checker says."""
 
+import contextlib
 import copy
 import json
 import sys
@@ -157,45 +158,60 @@ SCALARS = st.one_of(
     st.booleans(),
     st.integers(-2, 300),
     st.floats(0.01, 0.99),
+    st.sampled_from([0.0, 1.0, 8.0, 32.0]),
     st.sampled_from(_NAMES),
     st.sampled_from(["torch.optim.SGD", "tunesmith_plugins.evaluators.rouge.ROUGE", "torch.optim.Optimizer"]),
 )
 VALUES = st.one_of(
+    st.none(),
     SCALARS,
-    st.lists(SCALARS, max_size=2),
+    st.lists(st.none() | SCALARS, max_size=2),
     st.dictionaries(
-        st.sampled_from(["class_path", "init_args", "name", "rank", "at_least", "path"]), SCALARS, max_size=2
+        st.sampled_from(["class_path", "init_args", "name", "rank", "at_least", "path"]),
+        st.none() | SCALARS,
+        max_size=2,
     ),
-    st.fixed_dictionaries({"class_path": st.sampled_from(_NAMES)}, optional={"init_args": st.just({"rank": 4})}),
+    st.fixed_dictionaries(
+        {"class_path": st.sampled_from(_NAMES)},
+        optional={"init_args": st.sampled_from([None, {}, {"rank": 4}, {"rank": 4.0}, {"rank": None}, {"x": None}])},
+    ),
 )
 KEYS = st.sampled_from(["class_path", "init_args", "rank", "lr", "weight", "path", "max_steps", "at_most", "x"])
 
 
 @st.composite
-def mutated(draw: st.DrawFn) -> tuple[dict[str, Any], tuple[Any, ...]]:
-    """A recipe that has been changed at one place, and that place."""
+def mutated(draw: st.DrawFn) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
+    """A recipe that has been changed at one to three places, and these."""
     data = copy.deepcopy(draw(st.sampled_from(_GOOD)))
-    path = draw(st.sampled_from(list(paths(data))))
+    return data, [_edit(draw, data) for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3])))]
+
+
+def _edit(draw: st.DrawFn, data: dict[str, Any]) -> tuple[Any, ...]:
+    places = list(paths(data))
+    if not places:
+        return ()
+    path = draw(st.sampled_from(places))
     parent: Any = data
     for key in path[:-1]:
         parent = parent[key]
-    change = draw(st.sampled_from(["replace", "remove", "null", "add", "rename"]))
-    if change == "add" and isinstance(parent[path[-1]], dict):
-        parent[path[-1]][draw(KEYS)] = draw(VALUES)
-    elif change == "rename" and isinstance(parent, dict) and not _told_apart(parent[path[-1]]):
+    here = parent[path[-1]]
+    value = copy.deepcopy(draw(VALUES))  # what is drawn may be drawn again, and is changed by later edits
+    change = draw(st.sampled_from(["replace", "remove", "null", "add", "rename", "whole"]))
+    if change == "add" and isinstance(here, dict):
+        here[draw(KEYS)] = value
+    elif change == "add" and isinstance(here, list):
+        here.append(value)
+    elif change == "rename" and isinstance(parent, dict):
         parent[draw(KEYS)] = parent.pop(path[-1])
-    elif change == "null" and not any(isinstance(key, int) for key in path):
-        parent[path[-1]] = None  # within lists null is a value, which a schema with shared parts does not tell
-    elif change == "remove" and isinstance(parent, dict):
+    elif change == "null":
+        parent[path[-1]] = None
+    elif change == "remove":
         del parent[path[-1]]
+    elif change == "whole" and isinstance(here, int | float):
+        parent[path[-1]] = float(int(here))
     else:
-        parent[path[-1]] = draw(VALUES)
-    return data, path
-
-
-def _told_apart(value: Any) -> bool:
-    """Whether the two differ by what they are: 1.0 is a whole number of JSON; null under no known key is nothing."""
-    return value is None or (isinstance(value, float) and value.is_integer())
+        parent[path[-1]] = value
+    return path
 
 
 _GOOD = [yaml.safe_load(f.read_text()) for f in RECIPES] + [yaml.safe_load(FORMS)]
@@ -205,12 +221,59 @@ _GOOD = [yaml.safe_load(f.read_text()) for f in RECIPES] + [yaml.safe_load(FORMS
 @settings(max_examples=300, deadline=None)
 @given(case=mutated())
 def test_the_schema_and_the_check_agree_on_changed_recipes(
-    case: tuple[dict[str, Any], tuple[Any, ...]], recipe: Editor, accepted: Callable[..., str]
+    case: tuple[dict[str, Any], list[tuple[Any, ...]]], recipe: Editor, accepted: Callable[..., str]
 ) -> None:
     data, path = case
     said = accepted(data)
     found = recipe.wrong(data)
     assert bool(found) == bool(said), f"changed at {path}\ncheck: {said or 'good'}\nschema: {found or 'valid'}"
+
+
+LISTED: dict[str, Any] = {"class_path": "EarlyStopping", "init_args": {"monitor": "val/loss"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "good"),
+    [
+        ({"data": {"batch_size": 8.0}}, True),
+        ({"data": {"batch_size": 8.5}}, False),
+        ({"data": {"batch_size": None}}, True),
+        ({"data": {"batch_sise": None}}, False),
+        ({"trainer": {"precision": 32.0, "devices": [0.0], "limit_val_batches": 1.0}}, True),
+        ({"trainer": {"precision": 33.0}}, False),
+        ({"trainer": {"callbacks": [{**LISTED, "init_args": {"monitor": "x", "patience": None}}]}}, True),
+        ({"trainer": {"callbacks": [{**LISTED, "init_args": {"monitor": None}}]}}, False),
+        ({"trainer": {"callbacks": [{**LISTED, "init_args": {"monitor": "x", "patients": None}}]}}, False),
+        ({"trainer": {"callbacks": [{"class_path": "LearningRateMonitor", "init_args": None}]}}, True),
+        ({"trainer": {"callbacks": [{**LISTED, "patience": None}]}}, False),
+        ({"trainer": {"callbacks": [None]}}, False),
+        ({"model": {"adapter": {"class_path": "LoRA", "init_args": {"targets": [None]}}}}, False),
+        ({"model": {"adapter": {"class_path": "LoRA", "init_args": {"rnak": None}}}}, False),
+        ({"model": {"adapter": {"class_path": "LoRA", "rank": None}}}, False),
+        ({"evaluators": {"gone": None}}, True),
+        ({"evaluators": {"class_path": None}}, False),
+        ({"evaluator": None}, False),
+        ({"audits": None}, True),
+    ],
+)
+def test_whole_numbers_and_nulls_are_to_editors_what_they_are_to_the_check(
+    change: dict[str, Any], good: bool, recipe: Editor, accepted: Callable[..., str]
+) -> None:
+    data = {**yaml.safe_load(FORMS), "trainer": {}}
+    data = {**data, **{key: {**(data.get(key) or {}), **value} if value else value for key, value in change.items()}}
+    said, found = accepted(data), recipe.wrong(data)
+    assert (said == "", found == []) == (good, good), (said, found)
+
+
+def test_one_point_nothing_is_a_number_where_one_may_stand_and_else_a_count(
+    sections: dict[str, Any], catalog: Catalog
+) -> None:
+    # a share of 1.0 is all batches, a count of 1 is one
+    trainer = {"limit_val_batches": 1.0, "max_steps": 1.0, "precision": 32.0, "devices": [0.0]}
+    tree = read_tree(json.dumps({**yaml.safe_load(FORMS), "trainer": trainer}), MARK)
+    assert isinstance(tree, Map)
+    made = check(Recipe("r", [FOLDER / "r.yaml"], tree), catalog, sections)["trainer"]
+    assert json.dumps(made) == '{"limit_val_batches": 1.0, "max_steps": 1, "precision": 32, "devices": [0]}'
 
 
 @pytest.mark.parametrize(
@@ -259,6 +322,20 @@ def test_options_carry_type_default_and_meaning(recipe: Editor) -> None:
     names = [s["const"] for s in recipe.schema["definitions"]["a.formatter"]["anyOf"] if "const" in s]
     assert "PromptCompletion" in names
     assert "Template" not in names, "its prompt has no default, so that its bare name is not enough"
+
+
+class Free:
+    def __init__(self, given, other=None) -> None: ...
+
+
+@pytest.mark.parametrize(("given", "good"), [(1, True), ([None], True), ({"a": None}, True), (None, False)])
+def test_an_option_of_any_type_that_has_to_be_given_is_not_null(given: Any, good: bool) -> None:
+    kinds, data = {"free": Free}, {"free": {"given": given}}
+    tree = read_tree(json.dumps(data), MARK)
+    assert isinstance(tree, Map)
+    assert (Editor(json_schema(kinds, Catalog())).wrong(data) == []) == good
+    with contextlib.nullcontext() if good else pytest.raises(RecipeError, match=r"free\.given is missing"):
+        check(Recipe("r", [FOLDER / "r.yaml"], tree), Catalog(), kinds)
 
 
 OWN = '''

@@ -349,7 +349,7 @@ def test_options_without_a_class_are_refused(refused: Refused) -> None:
         ("model.optimizer", {"class_path": "SGD", "init_args": {"momentm": 1}}, "SGD; did you mean momentum?"),
         ("evaluators.rouge.pair", [1], "evaluators.rouge.init_args.pair has 1 entries; it takes 2"),
         ("evaluators.rouge.pair", [1, 2], "evaluators.rouge.init_args.pair.1 is 2; it takes text"),
-        ("evaluators.rouge.style", {"wrds": 1}, "style.init_args.wrds is not an option of Style; did you mean words?"),
+        ("evaluators.rouge.style", {"wrds": 1}, "style.wrds is not an option of Style; did you mean words?"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_says_what_is_allowed(refused: Refused, path: str, value: Any, says: str) -> None:

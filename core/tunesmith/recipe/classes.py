@@ -62,7 +62,9 @@ class Classes:
 
         own = own_path(base, self.catalog)
         if own and isinstance(value, Mapping) and not value.keys() & set(_SPEC):
-            value = {"class_path": own, "init_args": value}
+            warn_if_deprecated(self._said(path), base)
+            init_args, found = self.options(value, base, path, skip=skip, owner=base.__name__)
+            return _named(own, init_args), found
         return self._spec(value, path, find, takes(base), allowed(base), skip)
 
     def options(self, value: Any, cls: type, path: KeyPath, *, skip: int = 0, owner: str = "") -> Result:
@@ -80,18 +82,19 @@ class Classes:
             return value, [Problem(path, f"is {shown(value)}; it takes a map of: {names(known)}")]
         checked: dict[str, Any] = {}
         problems: list[Problem] = []
-        for key, entry in value.items():
+        gone = self.recipe.gone(value, path)
+        for key in dict.fromkeys([*value, *gone]):
             here = (*path, key)
             if key not in known:
                 problems.append(self._unknown(here, known, cls, owner))
-                continue
-            warn_if_deprecated(self._said(here), cls, key)
-            checked[key], found = self.value(entry, known[key].hint, here)
-            problems += found
+            elif key not in gone:
+                warn_if_deprecated(self._said(here), cls, key)
+                checked[key], found = self.value(value[key], known[key].hint, here)
+                problems += found
         for name, option in known.items():
-            if name in value:
+            if name in value and name not in gone:
                 continue
-            if (*path, name) in self.recipe.nulls and _takes_null(option):
+            if name in gone and _takes_null(option):
                 checked[name] = None
             elif option.required:
                 problems.append(self._absent((*path, name), option, known, cls, owner))
@@ -118,11 +121,12 @@ class Classes:
         except RecipeError as error:
             return given, [Problem(path, f"is {name}: {error}")]
         warn_if_deprecated(self._said(path), cls)
-        problems = [self._beside((*path, key), cls, skip) for key in value if key not in _SPEC]
-        init_args, found = self.options(
-            value.get("init_args", {}), cls, (*path, "init_args"), skip=skip, owner=cls.__name__
-        )
-        return {"class_path": dotted, **({"init_args": init_args} if init_args else {})}, problems + found
+        keys = dict.fromkeys([*value, *self.recipe.gone(value, path)])
+        problems = [self._beside((*path, key), cls, skip) for key in keys if key not in _SPEC]
+        # within a list null may stand there, which means nothing as it does elsewhere
+        arguments = {} if value.get("init_args") is None else value["init_args"]
+        init_args, found = self.options(arguments, cls, (*path, "init_args"), skip=skip, owner=cls.__name__)
+        return _named(dotted, init_args), problems + found
 
     def _nameless(self, value: Mapping[str, Any], path: KeyPath, choice: str) -> Problem:
         if "class_path" in value:
@@ -179,6 +183,10 @@ def own_path(base: type, catalog: Catalog) -> str | None:
     if family(base) is not None or package not in packages or inspect.isabstract(base):
         return None
     return f"{base.__module__}.{base.__qualname__}"
+
+
+def _named(path: str, init_args: Any) -> dict[str, Any]:
+    return {"class_path": path, **({"init_args": init_args} if init_args else {})}
 
 
 def _takes_null(option: Option) -> bool:

@@ -5,7 +5,7 @@ would import every `class_path` while parsing, too late to refuse it.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,9 @@ class Recipe:
         self.data: dict[str, Any] = plain(tree)
         self.nulls = removed(tree)
         self._tree = tree
+        self._gone: dict[tuple[str, ...], list[str]] = {}
+        for *parent, key in sorted(self.nulls):
+            self._gone.setdefault(tuple(parent), []).append(key)
 
     def origin(self, keypath: KeyPath) -> str:
         """Which file (as the user named it) set a key, or `command line`; for a missing key, who wrote its parent."""
@@ -56,6 +59,10 @@ class Recipe:
         """How a value was typed on the command line, before YAML made a number of it."""
         found, whole = self._deepest(keypath)
         return found.text if whole and isinstance(found, Leaf) else None
+
+    def gone(self, value: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+        """The keys of a map that null removes. Within lists it still stands there; elsewhere `data` has it no more."""
+        return [key for key, entry in value.items() if entry is None] + self._gone.get(path, [])
 
     def _deepest(self, keypath: KeyPath) -> tuple[Tree, bool]:
         """What stands at a key path or at the deepest part of it, and whether the path goes no further."""

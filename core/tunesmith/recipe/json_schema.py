@@ -112,6 +112,7 @@ class _Shapes:
             shape = self.value(option.hint)
             if option.required and not self.overlay:
                 required.append(option.name)
+                shape = shape or {"not": NULL}  # null would remove it
             else:
                 shape = nullable(shape)
             default = {"default": option.default} if _is_plain(option.default) else {}

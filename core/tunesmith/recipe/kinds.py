@@ -95,18 +95,26 @@ def is_code(hint: Any) -> bool:
 
 
 def takes_scalar(hint: Any, value: Any) -> bool:
-    """Whether a plain value is what a scalar hint takes: no text for numbers, no truth for whole numbers."""
+    """Whether a plain value is what a scalar hint takes: no text for numbers, no truth for whole numbers.
+
+    1.0 and 1e3 are whole numbers, as they are to JSON and to editors.
+    """
     if issubclass(hint, types.NoneType):
         return value is None
     if issubclass(hint, bool):
         return isinstance(value, bool)
     if issubclass(hint, int):
-        return isinstance(value, int) and not isinstance(value, bool)
+        return (isinstance(value, int) and not isinstance(value, bool)) or is_whole(value)
     if issubclass(hint, float):
         return isinstance(value, int | float) and not isinstance(value, bool)
     if issubclass(hint, str | os.PathLike):
         return isinstance(value, str)
     return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number that is written as another."""
+    return isinstance(value, float) and value.is_integer()
 
 
 def shown(value: Any) -> str:

@@ -43,12 +43,12 @@ def check(recipe: Recipe, catalog: Catalog, sections: Mapping[str, Any], trust: 
     values = Values(recipe, catalog, Trust(trust), places)
     checked: dict[str, Any] = {}
     problems: list[Problem] = []
-    for key, value in recipe.data.items():
+    for key in dict.fromkeys([*recipe.data, *recipe.gone(recipe.data, ())]):
         if key not in sections:
             problems.append(_unknown(key, sections, places))
-            continue
-        checked[key], found = _section(values, sections[key], value, (key,))
-        problems += found
+        elif key in recipe.data:
+            checked[key], found = _section(values, sections[key], recipe.data[key], (key,))
+            problems += found
     problems += [_absent(key) for key, kind in sections.items() if key not in recipe.data and _needs(kind)]
     if problems:
         raise RecipeError(report(problems, recipe))

@@ -86,9 +86,10 @@ class Values:
         if str in alternatives:
             alternatives = tuple(a for a in alternatives if not kinds.is_path(a))
         results = [(a, self._one(value, a, path)) for a in alternatives]
-        for _, result in results:
-            if not result[1]:
-                return result
+        if fitting := [result for _, result in results if not result[1]]:
+            # 1.0 is a share where a share may stand (`limit_val_batches`), and a whole number only elsewhere
+            kept = (r for r in fitting if not isinstance(value, float) or isinstance(r[0], float))
+            return next(kept, fitting[0])
         # The alternative that was meant: the one that got furthest, or the class if a name or a map was given.
         for alternative, result in results:
             if isinstance(value, Mapping | list) and any(p.path != path for p in result[1]):
@@ -106,8 +107,9 @@ class Values:
 
     def _literal(self, value: Any, hint: Any, path: KeyPath) -> Result:
         known = kinds.literals(hint)
-        if any(value == k and type(value) is type(k) for k in known):
-            return value, []
+        for one in known:
+            if value == one and (type(value) is type(one) or (type(one) is int and kinds.is_whole(value))):
+                return one, []
         near = did_you_mean(value, [k for k in known if isinstance(k, str)]) if isinstance(value, str) else ""
         quotes = "; put it in quotes" if isinstance(value, bool) and any(isinstance(k, str) for k in known) else ""
         return value, [Problem(path, f"is {kinds.shown(value)}; it takes {kinds.takes(hint)}{near}{quotes}")]
@@ -122,7 +124,7 @@ class Values:
             file = absolute(value, mark.folder)
             left = mark.package is not None and "://" not in file and leads_outside(Path(file), mark.package)
             return file, [Problem(path, outside(file, path))] if left else []
-        return value, []
+        return int(value) if issubclass(hint, int) and kinds.is_whole(value) else value, []
 
     def _map(self, value: Any, hint: Any, path: KeyPath) -> Result:
         inner = get_args(hint)[1] if len(get_args(hint)) == 2 else Any
@@ -130,12 +132,16 @@ class Values:
             return value, [self._mismatch(value, hint, path)]
         checked: dict[str, Any] = {}
         problems: list[Problem] = []
-        for key, entry in value.items():
+        gone = self.recipe.gone(value, path)
+        for key in dict.fromkeys([*value, *gone]):
             if key in CLASS_KEYS:
                 says = f"stands where a name of your own is due: {'.'.join(path)}: {{name: ...}}"
                 problems.append(Problem((*path, key), says))
                 continue
-            checked[key], found = self.check(entry, inner, (*path, key))
+            entry, found = self.check(value.get(key), inner, (*path, key))
+            if key in gone and (found or key not in value):
+                continue  # null removes the entry
+            checked[key] = entry
             problems += found
         return checked, problems
 
