@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from jsonschema import Draft7Validator
 from tunesmith.errors import RecipeError
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.recipe.compose import Recipe
+from tunesmith.recipe.json_prose import markdown, plain
 from tunesmith.recipe.json_schema import json_schema
 from tunesmith.recipe.merge import merge
 from tunesmith.recipe.read_yaml import read_tree
@@ -118,6 +120,42 @@ def test_both_schemas_are_valid_themselves(recipe: Editor, overlay: Editor) -> N
         assert validator.schema["$schema"] == Draft7Validator.META_SCHEMA["$id"]
         Draft7Validator.check_schema(validator.schema)
         json.loads(json.dumps(validator.schema, allow_nan=False))
+
+
+def described(shape: Any) -> Iterator[tuple[str, str]]:
+    """All descriptions of a schema, each with its Markdown."""
+    if isinstance(shape, dict) and isinstance(shape.get("description"), str):
+        yield shape["description"], shape.get("markdownDescription", shape["description"])
+    for inner in shape.values() if isinstance(shape, dict) else shape if isinstance(shape, list) else ():
+        yield from described(inner)
+
+
+def test_descriptions_are_plain_text_and_have_markdown_beside_them(recipe: Editor, overlay: Editor) -> None:
+    texts = [*described(recipe.schema), *described(overlay.schema)]
+    assert len(texts) > 500
+    for bare, marked in texts:
+        assert bare.strip() == bare != ""
+        assert not re.search(r"`|:\w+:`|<https?:|\\\*", bare), bare
+        assert bare.replace("\n", "").isprintable(), bare
+        assert not re.search(r"``|:\w+:`|<https?:", marked), marked
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "bare"),
+    [
+        (":class:`~a.b.Logger` and :mod:`!tqdm.auto`", "`Logger` and `tqdm.auto`", "Logger and tqdm.auto"),
+        (":py:func:`The profiler <a.b>` is ``on``", "The profiler is `on`", "The profiler is on"),
+        (
+            "`rich text <https://a.b/c_d>`_, ``None``",
+            "[rich text](https://a.b/c_d), `None`",
+            "rich text (https://a.b/c_d), None",
+        ),
+        (r"\**kwargs of `x`", "**kwargs of `x`", "**kwargs of x"),
+        ("a < b, 3:4 and c:d", "a < b, 3:4 and c:d", "a < b, 3:4 and c:d"),
+    ],
+)
+def test_docstrings_of_libraries_lose_their_marks(text: str, marked: str, bare: str) -> None:
+    assert (markdown(text), plain(text)) == (marked, bare)
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda f: f.stem)

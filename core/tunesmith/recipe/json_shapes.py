@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from tunesmith.recipe.json_prose import markdown, plain
+
 Shape = dict[str, Any]
 NULL: Shape = {"type": "null"}
 # Nothing that a recipe could say; what `any_of` leaves out.
@@ -50,11 +52,12 @@ def documented(shape: Shape, text: str, deprecated: str = "") -> Shape:
         return shape
     # A draft 7 reader leaves out what stands beside `$ref`.
     whole = {"allOf": [shape]} if "$ref" in shape else shape
-    # Only of the second are backticks and line breaks shown as such.
     text = f"{deprecated}\n\n{text}".strip() if deprecated else text
+    marked, bare = markdown(text), plain(text)
     return {
         **whole,
-        "description": text,
-        **({"markdownDescription": text} if {"`", "\n"} & set(text) else {}),
+        "description": bare,
+        # Code, links and line breaks are shown as such only here.
+        **({"markdownDescription": marked} if marked != bare or "\n" in marked else {}),
         **({"deprecationMessage": deprecated} if deprecated else {}),
     }
