@@ -145,7 +145,7 @@ def test_a_packed_gguf_file_is_unpacked_to_the_wanted_format(
 
 def test_a_gguf_file_without_the_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tiny.gguf").write_bytes(b"")
-    monkeypatch.setattr("tunesmith.training.base.find_spec", lambda name: None)
+    monkeypatch.setattr("tunesmith.training.base_place.find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"tunesmith\[gguf\]"):
         load_base(str(tmp_path / "tiny.gguf"))
 

@@ -2,8 +2,6 @@
 
 import logging
 import os
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -20,6 +18,7 @@ from transformers import (
 )
 
 from tunesmith.errors import DataError, RecipeError
+from tunesmith.training.base_place import FORMS, locate
 from tunesmith.training.hub_commit import how_to_get
 from tunesmith.training.packed import left_whole
 from tunesmith.training.randomness import seeded
@@ -34,7 +33,6 @@ _CLASSES: dict[ModelClass, Any] = {
 # bitsandbytes' switch for repacking 4-bit weights in evaluation, which corrupts later gradients (trap 43)
 REPACKS = "support_avx512bf16_for_cpu"
 GgufConfig = getattr(transformers, "GgufConfig", None)
-_FORMS = "a hub id, a path that begins with ./ ../ / or ~, or package://import_name/path (a directory or a GGUF file)"
 
 
 def load_base(
@@ -97,32 +95,6 @@ def load_base(
     return model, tokenizer
 
 
-def locate(base: str, found: Path | str, revision: str | None = None) -> tuple[str, dict[str, Any]]:
-    """Return what `from_pretrained` calls the base, and the keyword arguments that go with it."""
-    if isinstance(found, str):
-        return found, {} if revision is None else {"revision": revision}
-    if found.is_file() and found.suffix == ".gguf":
-        return str(found.parent), _gguf(base, found.name)
-    if not found.is_dir():
-        msg = f"model.base: {base} is a file, but no GGUF file ({found})\nuse {_FORMS}"
-        raise DataError(msg)
-    if (found / "config.json").is_file():
-        return str(found), {"local_files_only": True}
-    names = sorted(path.name for path in found.glob("*.gguf"))
-    if len(names) == 1:
-        return str(found), _gguf(base, names[0])
-    what = f"holds several GGUF files ({', '.join(names)}): name one" if names else "holds neither config.json nor GGUF"
-    msg = f"model.base: {base} {what}\nlooked in {found}"
-    raise DataError(msg)
-
-
-def _gguf(base: str, name: str) -> dict[str, Any]:
-    if find_spec("gguf") is None:
-        msg = f"model.base: {base} is a GGUF file, which needs the package gguf: pip install 'tunesmith[gguf]'"
-        raise DataError(msg)
-    return {"gguf_file": name, "local_files_only": True}
-
-
 def _from_gguf(place: str, files: dict[str, Any], arguments: dict[str, Any], model_class: ModelClass) -> Any:
     """Load a GGUF file as a plain model: its weights are unpacked to the wanted format."""
     if "quantization_config" in arguments:
@@ -163,5 +135,5 @@ def _advice(place: str, files: dict[str, Any]) -> str:
     if files:
         return f"looked in {place}; weights are read from safetensors or GGUF, never from pickled files"
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
-        return f"HF_HUB_OFFLINE is set, so that a hub id must be in the cache already; else use {_FORMS}"
-    return f"check the name and the connection, or use {_FORMS}"
+        return f"HF_HUB_OFFLINE is set, so that a hub id must be in the cache already; else use {FORMS}"
+    return f"check the name and the connection, or use {FORMS}"

@@ -1,7 +1,7 @@
 """Whether a base is where `model.base` says, without loading anything of it."""
 
 from tunesmith.recipe.package_fs import resolve
-from tunesmith.training.base import locate
+from tunesmith.training.base_place import locate
 from tunesmith.training.hub_commit import newest_commit
 
 

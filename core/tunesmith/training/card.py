@@ -13,7 +13,8 @@ from tunesmith.plugins.interfaces import Adapter
 from tunesmith.recipe.lock import base_revision, environment
 from tunesmith.recipe.package_fs import PROTOCOL, resolve
 from tunesmith.training.attach import Attached
-from tunesmith.training.base import REPACKS, GgufConfig, locate
+from tunesmith.training.base import REPACKS, GgufConfig
+from tunesmith.training.base_place import locate
 from tunesmith.training.precision import storage
 
 if TYPE_CHECKING:
