@@ -370,6 +370,8 @@ def test_a_draft_says_what_to_do_next(here: Path, capsys: pytest.CaptureFixture[
 
 def test_a_draft_takes_the_columns_that_are_named(here: Path) -> None:
     (here / "rows.csv").write_text("number,note,short,long\n1,n,s,l\n")
+    (here / "models" / "own").mkdir(parents=True)
+    (here / "models" / "own" / "config.json").write_text("{}")
     words = ["--prompt-column", "note", "--completion-column", "long", "--base", "./models/own"]
     assert main(["recipes", "new", "sub/mine.yaml", "--data", "rows.csv", *words]) == 0
     written = yaml.safe_load((here / "sub" / "mine.yaml").read_text())
@@ -513,8 +515,6 @@ def test_an_overlay_is_checked_over_its_recipe(here: Path, capsys: pytest.Captur
 
 
 @pytest.mark.usefixtures("sections")
-def test_a_recipe_is_good_where_its_data_is_not_and_that_is_told(
-@pytest.mark.usefixtures("sections")
 def test_a_misspelt_key_is_told_though_null_stands_there(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "good.yaml").write_text("trainer: {max_epochs: 1, name: a}\n")
     (here / "over.yaml").write_text("trainer: {nmae: null}\n")
@@ -524,6 +524,8 @@ def test_a_misspelt_key_is_told_though_null_stands_there(here: Path, capsys: pyt
     assert main(["recipes", "check", "good.yaml", "--overlay", "over.yaml"]) == 0
 
 
+@pytest.mark.usefixtures("sections")
+def test_a_recipe_is_good_where_its_data_is_not_and_that_is_told(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "good.yaml").write_text("trainer: {max_epochs: 1, name: absent}\n")

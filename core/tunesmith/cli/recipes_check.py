@@ -7,7 +7,7 @@ from tunesmith.cli.trusted import say_trusted
 from tunesmith.errors import RecipeError, TunesmithError
 from tunesmith.recipe.schema import OVERLAY_WITH
 
-_ROWS = 100
+ROWS = 100
 
 
 def add(verbs: Any) -> None:
@@ -15,7 +15,7 @@ def add(verbs: Any) -> None:
     check = verbs.add_parser("check", help="read recipes and their first rows, and say what is wrong; trains nothing")
     check.add_argument("paths", metavar="PATH", nargs="+", help="recipes; each is checked by itself")
     check.add_argument("--overlay", action="append", default=[], metavar="PATH", help="lay this over each of them")
-    check.add_argument("--rows", type=int, default=_ROWS, metavar="N", help=f"rows read of each source ({_ROWS})")
+    check.add_argument("--rows", type=int, default=ROWS, metavar="N", help=f"rows read of each source ({ROWS})")
     add_code(check)
     check.set_defaults(action=_check, parser=check)
 

@@ -1,4 +1,4 @@
-"""The verb `recipes`: find, copy and draft recipes; its other verbs have a module each, and some load torch."""
+"""The verb `recipes`: find and copy recipes; its other verbs have a module each, and some load torch."""
 
 import shlex
 import sys
@@ -11,10 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tunesmith.cli import recipes_check, recipes_lock, recipes_pack, recipes_schema
+from tunesmith.cli import recipes_check, recipes_lock, recipes_new, recipes_pack, recipes_schema
 from tunesmith.cli.options import Parser, choose
-from tunesmith.cli.write_file import write_file
-from tunesmith.errors import RecipeError
+from tunesmith.cli.write_file import write_new
 from tunesmith.recipe.confine import leaving
 from tunesmith.recipe.package_fs import package_of
 from tunesmith.recipe.packages import address, find, packaged
@@ -44,16 +43,9 @@ def run(words: Sequence[str]) -> int:
         "name", metavar="NAME", help="a recipe by its name in `recipes ls`, a package:// address, or a file"
     )
     cp.add_argument("target", metavar="DEST", nargs="?", type=Path, help="a file or a folder (default: this folder)")
+    cp.add_argument("--force", action="store_true", help="overwrite DEST")
     cp.set_defaults(action=_cp, parser=cp)
-    new = verbs.add_parser("new", help="write a recipe for a data file of yours")
-    new.add_argument("target", metavar="DEST", type=Path, help="the recipe to write, such as mine.yaml")
-    new.add_argument("--data", type=Path, required=True, metavar="FILE", help="jsonl, json, csv, tsv, parquet or txt")
-    new.add_argument("--base", help="the base model: a hub id, ./path or package:// (default: the embedded one)")
-    new.add_argument("--prompt-column", metavar="NAME", help="the column that asks, where the names do not say")
-    new.add_argument("--completion-column", metavar="NAME", help="the column that answers")
-    new.set_defaults(action=_new, parser=new)
-    for sub in (cp, new):
-        sub.add_argument("--force", action="store_true", help="overwrite DEST")
+    recipes_new.add(verbs)
     recipes_check.add(verbs)
     recipes_lock.add(verbs)
     recipes_pack.add(verbs)
@@ -111,7 +103,7 @@ def _cp(arguments: Any) -> int:
     source = given if given.suffix in ENDINGS and given.is_file() else find(arguments.name)
     target = _target(arguments.target, source.name)
     text = read_text(source)
-    _write(target, relocate(text, source, target), arguments.force)
+    write_new(target, relocate(text, source, target), arguments.force)
     print(f"copied {source} to {target}")
     # as your own it may do what it could not while it was the package's
     package = package_of(url) if (url := address(source)) else None
@@ -136,39 +128,12 @@ def _save(arguments: Any) -> int:
     text = fetched.content.decode("utf-8", "replace")
     target = _target(arguments.target, fetched.name)
     tree = read_tree(text, Mark(fetched.address, target.parent, remote=True))
-    _write(target, text, arguments.force)
+    write_new(target, text, arguments.force)
     print(f"saved {fetched.address} as {target}")
     for key, value in remote_paths(tree):
         print(f"  {'.'.join(key)}: {value} does not come with it")
     _next([f"lightning-cli recipes check {shlex.quote(str(target))}"])
     return 0
-
-
-def _new(arguments: Any) -> int:
-    from tunesmith.recipe.columns import choose as choose_formatter
-    from tunesmith.recipe.columns import look
-    from tunesmith.recipe.draft import draft
-
-    target: Path = arguments.target
-    if target.suffix not in ENDINGS:
-        msg = f"{target}: a recipe's name ends in .yaml"
-        raise RecipeError(msg)
-    columns = look(arguments.data)
-    choice = choose_formatter(columns, arguments.prompt_column, arguments.completion_column)
-    _write(target, draft(columns, choice, target, arguments.base), arguments.force)
-    print(f"wrote {target}: {arguments.data} is read as {choice.formatter} ({choice.why})")
-    config = shlex.quote(str(target))
-    _next(
-        [f"{PROG} check {config}", *(f"lightning-cli {verb} --config {config}" for verb in ("preview", "fit", "test"))]
-    )
-    return 0
-
-
-def _write(target: Path, text: str, force: bool) -> None:
-    if target.exists() and not force:
-        msg = f"{target} is there already; another name, or --force to overwrite it"
-        raise RecipeError(msg)
-    write_file(target, text)
 
 
 def _next(commands: Sequence[str]) -> None:

@@ -5,6 +5,18 @@ from pathlib import Path
 from tunesmith.errors import RecipeError
 
 
+def write_new(target: Path, text: str, force: bool) -> None:
+    """Write a text where nothing is yet.
+
+    Raises:
+        RecipeError: Something is, and `force` is not given; or the place cannot be written to.
+    """
+    if target.exists() and not force:
+        msg = f"{target} is there already; another name, or --force to overwrite it"
+        raise RecipeError(msg)
+    write_file(target, text)
+
+
 def write_file(target: Path, text: str) -> None:
     """Write a text, with the folders that it needs.
 

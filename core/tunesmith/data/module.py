@@ -12,6 +12,7 @@ from tunesmith.data.encode import EncodedSplit, encode_split
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.pipeline import Curated, curate
 from tunesmith.data.plan import Plan
+from tunesmith.data.rejected import LIMIT
 from tunesmith.data.render import ChatRenderer
 from tunesmith.data.sources import Source, SplitName
 from tunesmith.data.split import Split
@@ -46,7 +47,7 @@ class RecipeData(lightning.LightningDataModule):
         batch_size: int = 8,
         max_tokens: int | None = None,
         workers: int = 0,
-        reject_limit: float = 0.05,
+        reject_limit: float = LIMIT,
         keep_rejected: bool = False,
     ) -> None:
         super().__init__()

@@ -10,6 +10,8 @@ from typing import Any
 from tunesmith.data.rows import Reject
 from tunesmith.errors import DataError, listed
 
+# `data.reject_limit` of a recipe that says none.
+LIMIT = 0.05
 _SHOWN = 3
 
 

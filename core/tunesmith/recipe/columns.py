@@ -1,6 +1,7 @@
 """Looks at the first rows of a data file, and picks the formatter that reads them."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,12 @@ from tunesmith.errors import DataError, RecipeError
 from tunesmith.nearest import did_you_mean
 from tunesmith.no_file import ABSENT, why_no_file
 
-_LOOKED_AT = 20_000
+LOOKED_AT = 20_000
+_MOST_NAMES = 20
+_LONGEST = 60
+# The keys of a turn: who speaks, and what is said, in one of these.
+_OPENAI = ("role", "content", "tool_calls")
+_SHARED = ("from", "value")
 # Names under which other trainers document such columns.
 _ASKS = ("prompt", "question", "query", "input", "instruction", "problem", "article", "dialogue", "text", "source")
 _ANSWERS = ("completion", "answer", "response", "output", "summary", "solution", "generation", "target", "label")
@@ -38,6 +44,24 @@ class Columns:
         """Characters of the longest value of a column; 0 where it holds lists."""
         values = [row.get(column) for row in self.rows]
         return max((len(str(v)) for v in values if isinstance(v, str | int | float)), default=0)
+
+    def listed(self, names: Iterable[str]) -> str:
+        """Some of the columns with what they hold, for a message."""
+        told = [f"{one_line(name)} ({self.holds(name)})" for name in names]
+        return ", ".join([*told[:_MOST_NAMES], *(["..."] if len(told) > _MOST_NAMES else [])])
+
+    def holds(self, column: str) -> str:
+        """What a column holds, in a word or two."""
+        said = [row[column] for row in self.rows if row.get(column) is not None]
+        if any(isinstance(value, list | dict) for value in said):
+            return "lists or maps"
+        if not any(str(value).strip() for value in said):
+            return "nothing"
+        return "text" if column in self.texts or not all(_is_number(str(value)) for value in said) else "numbers"
+
+    def can_be_said(self, column: str) -> bool:
+        """Whether a column holds what a prompt or an answer may be made of."""
+        return self.holds(column) in ("text", "numbers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +95,7 @@ def look(file: Path) -> Columns:
         names = [p.name for p in file.parent.iterdir()] if why == ABSENT and file.parent.is_dir() else []
         msg = f"--data {file} {why}{did_you_mean(file.name, names)}"
         raise DataError(msg)
-    read = list(islice(read_file(file), _LOOKED_AT))
+    read = list(islice(read_file(file), LOOKED_AT))
     rows = tuple(row.values for row in read if isinstance(row, Row))
     if not rows:
         why = next((f": line {reject.line}: {reject.reason}" for reject in read if not isinstance(reject, Row)), "")
@@ -89,38 +113,38 @@ def choose(columns: Columns, prompt: str | None = None, completion: str | None =
     """
     if prompt or completion:
         return _named(columns, prompt, completion)
-    have = set(columns.names)
-    if {"prompt", "completion"} <= have:
+    pair = ("prompt", "completion")
+    if all(name in columns.names and (columns.can_be_said(name) or _is_conversation(columns, name)) for name in pair):
         return _prompt_completion()
-    answer = next((name for name in ("output", "response") if name in have), None)
-    if "instruction" in have and answer:
+    answer = next((name for name in ("output", "response") if _can_be_said(columns, name)), None)
+    if answer and _can_be_said(columns, "instruction"):
         columns_read = ("instruction", "input", answer)
         return Choice("Instruction", {}, columns_read, answer, True, f"columns instruction and {answer}")
     if (conversation := _conversation(columns)) is not None:
         return conversation
     if columns.texts == ("text",):
         return Choice("RawText", {}, ("text",), "text", False, "column text, the only one that holds text")
-    pair = _pair(columns.texts)
-    if pair is None:
+    found = _pair(columns.texts)
+    if found is None:
         raise RecipeError(_ambiguous(columns))
-    return _template(*pair, why="the columns' names" if len(columns.texts) > 2 else "the two columns that hold text")
+    return _template(*found, why="the columns' names" if len(columns.texts) > 2 else "the two columns that hold text")
 
 
 def _named(columns: Columns, prompt: str | None, completion: str | None) -> Choice:
     if not prompt or not completion:
         given, lacking = ("prompt", "completion") if prompt else ("completion", "prompt")
-        msg = f"--{given}-column is given without --{lacking}-column; columns: {', '.join(columns.names)}"
+        msg = f"--{given}-column is given without --{lacking}-column; columns: {columns.listed(columns.names)}"
         raise RecipeError(msg)
     for option, name in (("prompt", prompt), ("completion", completion)):
         if name not in columns.names:
             msg = (
                 f"--{option}-column {name}: {columns.file} has no such column{did_you_mean(name, columns.names)}\n"
-                f"columns: {', '.join(columns.names)}"
+                f"columns: {columns.listed(columns.names)}"
             )
             raise RecipeError(msg)
-        if (prompt, completion) != ("prompt", "completion") and (held := _no_text(columns, name)):
-            texts = ", ".join(columns.texts) or "none"
-            msg = f"--{option}-column {name}: it holds {held}; name a column of text: {texts}"
+        if (prompt, completion) != ("prompt", "completion") and not columns.can_be_said(name):
+            texts = ", ".join(map(one_line, columns.texts)) or "none"
+            msg = f"--{option}-column {name}: it holds {columns.holds(name)}; name a column of text: {texts}"
             raise RecipeError(msg)
     if prompt == completion:
         msg = f"--prompt-column and --completion-column are both {prompt}; the model would learn to repeat its input"
@@ -146,25 +170,28 @@ def _template(prompt: str, completion: str, why: str) -> Choice:
     return Choice("Template", options, (prompt, completion), completion, True, said)
 
 
+def _can_be_said(columns: Columns, name: str) -> bool:
+    return name in columns.names and columns.can_be_said(name)
+
+
 def _conversation(columns: Columns) -> Choice | None:
     """How the conversations are read, if a column holds such: `messages`, or the only one that does.
 
     Raises:
         RecipeError: Several columns hold some.
     """
-    name = "messages"
-    if name not in columns.names:
-        found = [c for c in columns.names if _turn_keys(columns, c, {"role", "content"})]
-        shared = [c for c in columns.names if _turn_keys(columns, c, {"from", "value"})]
-        found = found or shared
-        if len(found) > 1:
-            several = ", ".join(found)
-            msg = f"{columns.file}: several columns hold messages: {several}; rename the one to train on: messages"
-            raise RecipeError(msg)
-        if not found:
-            return None
-        name = found[0]
-    if _turn_keys(columns, name, {"from", "value"}):
+    found = [name for name in columns.names if _is_conversation(columns, name)]
+    found = found or [name for name in columns.names if _is_conversation(columns, name, _SHARED)]
+    if "messages" in found:
+        found = ["messages"]
+    if len(found) > 1:
+        several = ", ".join(map(one_line, found))
+        msg = f"{columns.file}: several columns hold messages: {several}; rename the one to train on: messages"
+        raise RecipeError(msg)
+    if not found:
+        return None
+    (name,) = found
+    if _is_conversation(columns, name, _SHARED):
         options = {} if name == "conversations" else {"conversations": name}
         return Choice(
             "ShareGPT", options, (name, "system", "tools"), "", True, f"column {name}, turns of from and value"
@@ -173,21 +200,25 @@ def _conversation(columns: Columns) -> Choice | None:
     return Choice("Messages", options, (name, "tools"), "", True, f"column {name}")
 
 
-def _turn_keys(columns: Columns, name: str, keys: set[str]) -> bool:
-    """Whether all values of a column are lists of maps that have these keys."""
-    lists = [row[name] for row in columns.rows if row.get(name)]
-    return bool(lists) and all(
-        isinstance(value, list) and all(isinstance(turn, dict) and keys <= turn.keys() for turn in value)
-        for value in lists
-    )
+def _is_conversation(columns: Columns, name: str, keys: Sequence[str] = _OPENAI) -> bool:
+    """Whether most values of a column are lists of turns, each a map with such keys."""
+    held = [_as_list(row[name]) for row in columns.rows if row.get(name)]
+    good = sum(bool(turns) and all(_is_turn(turn, *keys) for turn in turns) for turns in held)
+    return 2 * good > len(held)
 
 
-def _no_text(columns: Columns, name: str) -> str:
-    """What a column holds that is no text; empty where it may be asked or answered."""
-    said = [row[name] for row in columns.rows if row.get(name) is not None]
-    if any(isinstance(value, list | dict) for value in said):
-        return "lists or maps"
-    return "" if any(str(value).strip() for value in said) else "nothing"
+def _is_turn(turn: Any, speaker: str, *said: str) -> bool:
+    return isinstance(turn, dict) and speaker in turn and not turn.keys().isdisjoint(said)
+
+
+def _as_list(value: Any) -> list[Any]:
+    """A list, also one that is written as JSON text, as tables keep it; empty for anything else."""
+    if isinstance(value, str) and value.lstrip()[:1] == "[":
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return []
+    return value if isinstance(value, list) else []
 
 
 def _pair(texts: Sequence[str]) -> tuple[str, str] | None:
@@ -202,17 +233,23 @@ def _pair(texts: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _ambiguous(columns: Columns) -> str:
+    said = "say it: --prompt-column NAME --completion-column NAME"
     if {"chosen", "rejected"} <= set(columns.names):
         prompt = next((name for name in columns.texts if name.lower() in _ASKS), "NAME")
-        return (
-            f"{columns.file}: the columns chosen and rejected are preference pairs, which a drafted recipe does not "
-            f"train on\nto train on the chosen answers alone: --prompt-column {prompt} --completion-column chosen"
-        )
-    listed = ", ".join(f"{name} (text)" if name in columns.texts else name for name in columns.names)
-    return (
-        f"{columns.file}: the columns do not say which is the prompt and which the answer: {listed}\n"
-        "say it: --prompt-column NAME --completion-column NAME"
-    )
+        what = "the columns chosen and rejected are preference pairs, which a drafted recipe does not train on"
+        alone = f"\nto train on the chosen answers alone: --prompt-column {prompt} --completion-column chosen"
+        return f"{columns.file}: {what}{alone if columns.can_be_said('chosen') else ''}"
+    listed = columns.listed(columns.names)
+    if sum(map(columns.can_be_said, columns.names)) < 2:
+        needed = "a column that asks and one that answers, both of text or numbers, one of messages, or text alone"
+        return f"{columns.file}: a drafted recipe needs {needed}; there are: {listed}"
+    return f"{columns.file}: the columns do not say which is the prompt and which the answer: {listed}\n{said}"
+
+
+def one_line(text: str, most: int = _LONGEST) -> str:
+    """A name on one line, short: that of a column may be anything, line breaks and a million letters included."""
+    clean = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return clean if len(clean) <= most else f"{clean[:most]}..."
 
 
 def _is_text(name: str, values: Sequence[Any]) -> bool:

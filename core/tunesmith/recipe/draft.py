@@ -1,14 +1,18 @@
 """Writes a recipe for a data file: complete, commented, and ready to run."""
 
 import os
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from tunesmith import __version__
-from tunesmith.recipe.columns import Choice, Columns
+from tunesmith.recipe.columns import Choice, Columns, one_line
 from tunesmith.recipe.relocate import beside, quoted
 
 EMBEDDED = "package://tunesmith_plugins/bases/tiny-mistral"
 _LONGEST_ANSWER = 512
+_WIDEST = 80
+_LONGEST_PATH = 1000
 
 _RECIPE = """\
 # {name}: {file}, read as {formatter_name} ({why}).
@@ -70,31 +74,47 @@ def draft(columns: Columns, choice: Choice, target: Path, base: str | None) -> s
         target: Where the recipe will lie; paths are written relative to it.
         base: The base model as given on the command line; None for the embedded one.
     """
-    folder = target.resolve().parent
+    folder = Path(os.path.abspath(target)).parent  # noqa: PTH100  `resolve` would follow links, which a reader does not
     embedded = base in (None, EMBEDDED)
     return _RECIPE.format(
-        name=_comment(target.stem),
+        name=one_line(target.stem),
         version=".".join(__version__.split(".")[:2]),
-        file=_comment(columns.file.name),
+        file=one_line(columns.file.name),
         formatter_name=choice.formatter,
-        why=_comment(choice.why),
-        here=_comment(os.path.relpath(target)),
+        why=one_line(choice.why, _WIDEST),
+        here=one_line(shlex.quote(os.path.relpath(target)), _LONGEST_PATH),
         base=_EMBEDDED if base is None or embedded else f"  base: {quoted(_moved(base, folder))}",
         rate="2.0e-3" if embedded else "2.0e-4",
-        path=quoted(beside(columns.file, folder)),
+        path=quoted(_near(columns.file, folder)),
         formatter=_formatter(choice),
         split=_split(columns, choice),
         evidence=_evidence(columns, choice),
     )
 
 
-def _comment(text: str) -> str:
-    """What a file says of itself, on one line: a name of a column may hold line breaks, and what YAML cannot."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+def plugins(choice: Choice) -> Sequence[tuple[str, str]]:
+    """Kind and name of all plugins that a draft names."""
+    evaluators = ("ROUGE", "ExactMatch") if choice.has_reference else ("Perplexity",)
+    return (
+        ("formatter", choice.formatter),
+        ("objective", "NextToken"),
+        ("adapter", "LoRA"),
+        ("curator", "ExactDuplicates"),
+        *(("evaluator", name) for name in evaluators),
+    )
+
+
+def _near(file: Path, folder: Path) -> str:
+    """The path of a file from a folder; whole where a link on the way to the folder would give `..` two meanings."""
+    relative = beside(file, folder)
+    return str(file.absolute()) if relative.startswith("..") and folder.resolve() != folder else relative
 
 
 def _moved(base: str, folder: Path) -> str:
-    return beside(Path(base), folder) if base.startswith(("./", "../")) else base
+    if base not in (".", "..") and not base.startswith(("./", "../")):
+        return base
+    near = _near(Path(base), folder)
+    return near if "/" in near else f"{near}/"  # a path is told from a hub id by its slash
 
 
 def _formatter(choice: Choice) -> str:
@@ -105,8 +125,8 @@ def _formatter(choice: Choice) -> str:
 
 
 def _split(columns: Columns, choice: Choice) -> str:
-    others = ", ".join(name for name in columns.names if name not in choice.columns)
-    hint = _KEEP_TOGETHER.format(others=_comment(others)) if others else ""
+    others = ", ".join(one_line(name) for name in columns.names if name not in choice.columns)
+    hint = _KEEP_TOGETHER.format(others=one_line(others, _WIDEST)) if others else ""
     return f"{hint}  split: {{train: 0.8, validation: 0.1, test: 0.1}}"
 
 
