@@ -9,6 +9,7 @@ from tunesmith.testing import (
     audits,
     common,
     curators,
+    encodings,
     evaluators,
     exercise,
     formatters,
@@ -57,7 +58,7 @@ def checks_for(obj: Plugin | type[Plugin], rows: Sequence[Row] = ()) -> list[Che
 def _rules(trial: Trial) -> list[Rule]:
     """The rules of its kind; of an objective for which no model can be trained yet, those without a model."""
     if isinstance(trial.plugin, Objective) and trial.plugin.model_class != "causal":
-        return objectives.ENCODING
+        return encodings.CHECKS
     return _KINDS.get(trial.cls.kind, [])
 
 

@@ -1,29 +1,23 @@
 """What objectives keep: sound sequences with the right tokens trained, and a loss that is a sum."""
 
 import copy
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.data.encoded import Encoded
-from tunesmith.data.example import Example, Message
-from tunesmith.errors import RowError
-from tunesmith.testing.check import Rule, Trial, fail, quoted, told
-from tunesmith.testing.material import examples
+from tunesmith.testing import encodings
+from tunesmith.testing.check import Rule, Trial, fail
+from tunesmith.testing.encodings import accepted, is_sound, renderer_of
 
 if TYPE_CHECKING:
     from tunesmith.data.encode import EncodedRow
-    from tunesmith.data.render import ChatRenderer
     from tunesmith.training.specialist import Specialist
-
-_LENGTHS = (40, 400, 2000)
 
 
 def exercise(trial: Trial, _: Path) -> Any:
     """Encode all examples, and take two steps on those that are accepted."""
     from tunesmith.testing import models
 
-    sequences = [(e.id, found) for e, found in _accepted(trial, _renderer())]
+    sequences = [(e.id, found) for e, found in accepted(trial, renderer_of())]
     if trial.plugin.model_class != "causal":
         return sequences
     module, rows = _on_model(trial)
@@ -31,127 +25,6 @@ def exercise(trial: Trial, _: Path) -> Any:
         return sequences
     models.train(module, rows)
     return [sequences, models.logits(module, models.batch_of(module, rows))]
-
-
-def encodes_some_shape(trial: Trial) -> None:
-    """Examples of some shape become one sequence of known token ids, or two for a pair; others raise RowError.
-
-    Why: recipes mix sources. A RowError leaves one example out and counts it by reason; a KeyError stops the run. The
-    two sequences of a pair stay in one micro-batch.
-    """
-    renderer = _renderer()
-    vocabulary = len(renderer.tokenizer)
-    accepted = _accepted(trial, renderer)
-    advice = "raise RowError(field, reason) for examples that lack what the objective needs"
-    for example in examples():
-        try:
-            trial.plugin.encode(example, renderer)
-        except RowError:
-            continue
-        except Exception as error:
-            fail(f"encode fails with {told(error)} for {example.id} ({_shape(example)})", "RowError", advice, error)
-    if not accepted:
-        fail("no example of any shape is accepted", "conversations, texts, pairs or labelled examples", advice)
-    for example, sequences in accepted:
-        if len(sequences) not in (1, 2) or not all(isinstance(s, Encoded) for s in sequences):
-            fail(
-                f"encode gives {quoted(sequences)} for {example.id}", "a list of one Encoded, or two for a pair", advice
-            )
-        wrong = next((i for s in sequences for i in s.ids if not isinstance(i, int) or not 0 <= i < vocabulary), None)
-        if wrong is not None or not all(s.ids for s in sequences):
-            what = f"token id {wrong!r}" if wrong is not None else "a sequence without tokens"
-            fail(f"{example.id} holds {what}", f"ids from 0 to {vocabulary - 1}", "let the renderer make them")
-
-
-def one_weight_a_token(trial: Trial) -> None:
-    """There are as many weights as ids, each a finite number of 0 or more.
-
-    Why: a weight belongs to the prediction of one token. One too few shifts all others, and the model learns to predict
-    what it was told (traps 18, 34).
-    """
-    for example, sequence in _sequences(trial):
-        advice = "make ids and weights together, or take both from the renderer"
-        if len(sequence.ids) != len(sequence.weights):
-            what = f"{example.id} has {len(sequence.ids)} ids and {len(sequence.weights)} weights"
-            fail(what, "one weight for each id", advice)
-        wrong = next((w for w in sequence.weights if not math.isfinite(w) or w < 0), None)
-        if wrong is not None:
-            fail(f"{example.id} has a weight of {wrong}", "finite weights of 0 or more", advice)
-
-
-def first_token_weighs_nothing(trial: Trial) -> None:
-    """The first token of a sequence has weight 0.
-
-    Why: nothing stands before it that could predict it; in a packed batch that would be the end of another document
-    (trap 9), and the count that the loss is divided by would be one too many.
-    """
-    for example, sequence in _sequences(trial):
-        if len(sequence.ids) == len(sequence.weights) and sequence.weights[:1] != (0.0,):
-            what = f"the first weight of {example.id} is {sequence.weights[0]}"
-            fail(what, "0", "weights = (0.0, *weights[1:])")
-
-
-def supervises_every_example(trial: Trial) -> None:
-    """Each accepted example has a supervised token in each of its sequences.
-
-    Why: a row without one trains nothing and divides nothing (traps 13, 15): the core drops it, and a run whose
-    rows are all dropped does not start. An objective that does not know what to supervise raises RowError.
-    """
-    if trial.plugin.model_class == "classification":  # a class is predicted from the sequence, not token by token
-        return
-    for example, sequence in _sequences(trial):
-        if not any(sequence.weights[1:]):
-            what = f"{example.id} ({_shape(example)}) has no supervised token"
-            advice = "take the renderer's weights, whose assistant turns weigh 1; or raise RowError"
-            fail(what, "one or more with a weight other than 0", advice)
-
-
-def leaves_cutting_to_the_core(trial: Trial) -> None:
-    """A long example is encoded whole: `data.max_length` and `data.truncation` cut it, and count what was cut.
-
-    Why: an objective that cuts by itself hides it from the counts, and where it closes the cut text with an end token
-    it teaches to stop in mid-sentence (trap 16).
-    """
-    renderer, number = _renderer(), 0
-    advice = "encode the whole example; never slice ids, never add an end token after a cut"
-    for example in (e for e, _ in _accepted(trial, renderer)):
-        last = 0
-        for words in _LENGTHS:
-            longer = _lengthened(example, words)
-            if longer is None:
-                break
-            for sequence in trial.plugin.encode(longer, renderer):
-                if sequence.truncated or len(sequence.ids) < words:
-                    said = " and flagged as truncated" if sequence.truncated else ""
-                    what = f"an answer of {words} words becomes {len(sequence.ids)} tokens{said}"
-                    fail(what, "at least a token a word, not flagged", advice)
-                last = max(last, len(sequence.ids))
-        number += last > 0
-        if number == 3:
-            return
-
-
-def trains_the_end_token(trial: Trial) -> None:
-    """The end token that closes an answer is trained, also where the tokenizer pads with it.
-
-    Why: many bases have pad == eos. Whoever masks the pad id then masks the end, and the model never stops (traps 11
-    and 12). What is supervised follows from weights, never from token ids (trap 10).
-    """
-    plain, padded = _renderer(), _renderer(pad_is_eos=True)
-    end = plain.tokenizer.eos_token_id
-    advice = "decide by turns and weights; never compare ids with pad_token_id"
-    for example, sequences in _accepted(trial, padded):
-        if any(m.weight is not None for m in (*example.messages, *example.chosen, *example.rejected)):
-            continue
-        for sequence, other in zip(sequences, trial.plugin.encode(example, plain), strict=True):
-            if not _is_sound(other):
-                continue  # other checks say why
-            places = [at for at, token in enumerate(sequence.ids) if token == end]
-            closed = trial.plugin.model_class == "classification" or (places and sequence.weights[places[-1]] != 0)
-            if sequence != other or not closed:
-                what = f"with pad == eos the end of {example.id} ({_shape(example)}) has weight "
-                what += f"{sequence.weights[places[-1]]}" if places else "none, as it is not there"
-                fail(what, "the weight of its turn", advice)
 
 
 def loss_is_a_term(trial: Trial) -> None:
@@ -219,68 +92,14 @@ def loss_follows_the_weights(trial: Trial) -> None:
         fail("with weights on end tokens alone, the loss is that of no token", "the end tokens' loss", advice)
 
 
-def _renderer(pad_is_eos: bool = False) -> "ChatRenderer":
-    from transformers import AutoTokenizer
-
-    from tunesmith.data.render import ChatRenderer
-    from tunesmith.testing.models import tiny_base
-
-    tokenizer = AutoTokenizer.from_pretrained(tiny_base(), local_files_only=True)
-    if pad_is_eos:
-        tokenizer.pad_token = tokenizer.eos_token
-    return ChatRenderer(tokenizer)
-
-
-def _accepted(trial: Trial, renderer: "ChatRenderer") -> list[tuple[Example, list[Encoded]]]:
-    """The examples that the objective encodes, with their sequences; `encodes_some_shape` tells of other errors."""
-    found = []
-    for example in examples():
-        try:
-            found.append((example, list(trial.plugin.encode(example, renderer))))
-        except Exception:  # noqa: S112  one shape that fails is no reason to try no other
-            continue
-    return found
-
-
-def _is_sound(sequence: Any) -> bool:
-    return isinstance(sequence, Encoded) and len(sequence.ids) == len(sequence.weights) and any(sequence.weights[1:])
-
-
-def _sequences(trial: Trial) -> list[tuple[Example, Encoded]]:
-    return [(example, sequence) for example, found in _accepted(trial, _renderer()) for sequence in found]
-
-
 def _on_model(trial: Trial) -> "tuple[Specialist, list[EncodedRow]]":
     """The tiny model with the objective, and a few rows of different lengths; none where no sequence is sound."""
     from tunesmith.testing import models
 
     module = models.specialist(objective=copy.deepcopy(trial.plugin))
-    sound = [e for e, found in _accepted(trial, module.renderer) if all(_is_sound(s) for s in found)]
+    sound = [e for e, found in accepted(trial, module.renderer) if all(is_sound(s) for s in found)]
     return module, models.encoded(module, sound[:8]) if sound else []
 
 
-def _lengthened(example: Example, words: int) -> Example | None:
-    """The example with an answer of so many words; None where it has no turns."""
-    answer = Message("assistant", "lamp " * (words - 1) + "end")
-    if example.messages and example.messages[-1].role == "assistant":
-        return example.with_(messages=(*example.messages[:-1], answer))
-    if example.chosen:
-        changed = {name: (*getattr(example, name)[:-1], answer) for name in ("chosen", "rejected")}
-        return example.with_(**changed)
-    return None
-
-
-def _shape(example: Example) -> str:
-    return "pair" if example.chosen else "text" if example.segments else f"{len(example.messages)} turns"
-
-
-ENCODING: list[Rule] = [
-    encodes_some_shape,
-    one_weight_a_token,
-    first_token_weighs_nothing,
-    supervises_every_example,
-    leaves_cutting_to_the_core,
-    trains_the_end_token,
-]
 LOSS: list[Rule] = [loss_is_a_term, loss_adds_up, loss_of_nothing_is_finite, loss_follows_the_weights]
-CHECKS: list[Rule] = [*ENCODING, *LOSS]
+CHECKS: list[Rule] = [*encodings.CHECKS, *LOSS]
