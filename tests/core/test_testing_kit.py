@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import unittest
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tunesmith.plugins.catalog import Catalog
 from tunesmith.plugins.installed import Absent
 from tunesmith.plugins.interfaces import Plugin
 from tunesmith.plugins.load import BASES, classes_of_file
-from tunesmith.testing import CheckFailedError, checks_for, parametrize_with_checks
+from tunesmith.testing import CheckFailedError, NotApplicableError, checks_for, parametrize_with_checks
 
 HERE = Path(__file__).parent
 DATA = [cls for name in ("broken_plugins.py", "broken_imports.py") for _, cls in classes_of_file(HERE / name)]
@@ -38,6 +39,8 @@ def failures(plugin: Any) -> dict[str, CheckFailedError]:
             check()
         except CheckFailedError as error:
             found[check.name] = error
+        except NotApplicableError:
+            continue
     return found
 
 
@@ -184,6 +187,61 @@ def test_plain(check):
     assert "FAILED test_mine.py::test_plain[DividesByZero-values_are_numbers]" in ran.stdout
     assert "2 failed" in ran.stdout
     assert "1 xfailed" in ran.stdout
+
+
+MASKED = """
+from tunesmith import Objective, RowError, Term
+
+
+class Masked(Objective):
+    \"\"\"Learns what was left out of a conversation.\"\"\"
+
+    model_class = "masked"
+
+    def encode(self, example, renderer):
+        if not example.messages:
+            raise RowError("messages", "is empty")
+        return [renderer.conversation(example.messages, example.tools)]
+
+    def loss(self, forward):
+        return Term(forward.hidden.sum(), "pair")
+"""
+LOSS = [check.name for check in checks_for(BROKEN["TakesTheMean"]) if check.name.startswith("loss_")]
+
+
+@pytest.fixture
+def masked(folder: Path) -> list[str]:
+    """The words that name a file with an objective that no model can be trained for."""
+    name = f"masked_{folder.name}"
+    (folder / f"{name}.py").write_text(MASKED)
+    return ["--plugin", f"{name}.py"]
+
+
+def test_what_cannot_be_tried_is_said_and_not_called_passed(
+    masked: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plugins", "check", "Masked", *masked]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    number = len(checks_for(mine_class(masked, "Masked")))
+    assert len(LOSS) > 3
+    assert lines[0] == f"Masked  objective  {number - len(LOSS)} checks passed, {len(LOSS)} not applicable"
+    said = " ".join(" ".join(lines).split())
+    assert f"not tried {', '.join(LOSS)} why Masked needs a masked model, and only causal ones can be" in said
+    assert lines[-1] == f"1 plugin, {number} checks: {number - len(LOSS)} passed, {len(LOSS)} not applicable"
+    assert main(["plugins", "check", "Masked", *masked, "--json"]) == 0
+    (plugin,) = json.loads(capsys.readouterr().out)["plugins"]
+    untried = {check["name"]: check["not applicable"] for check in plugin["checks"] if check["passed"] is None}
+    assert list(untried) == LOSS
+    assert all("only causal ones can be trained" in reason for reason in untried.values())
+
+
+def test_what_cannot_be_tried_is_a_skipped_test(masked: list[str]) -> None:
+    found = parameters(parametrize_with_checks([mine_class(masked, "Masked")]))
+    for name in LOSS:
+        ((check,),) = [found[f"Masked-{name}"].values]
+        with pytest.raises(NotApplicableError, match="needs a masked model"):
+            check()
+    assert issubclass(NotApplicableError, unittest.SkipTest)
 
 
 def test_importing_the_kit_loads_neither_torch_nor_the_extra() -> None:

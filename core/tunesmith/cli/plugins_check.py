@@ -30,15 +30,24 @@ _WIDEST = 120
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A plugin with its checks, and the failure of each that failed."""
+    """A plugin with its checks, and each one's failure, or the reason why it does not apply."""
 
     entry: Entry
-    results: "list[tuple[Check, CheckFailedError | None]]"
+    results: "list[tuple[Check, CheckFailedError | str | None]]"
 
     @property
     def failed(self) -> "list[tuple[Check, CheckFailedError]]":
         """Those that failed."""
-        return [(check, error) for check, error in self.results if error is not None]
+        return [(check, said) for check, said in self.results if isinstance(said, Exception)]
+
+    @property
+    def untried(self) -> dict[str, list[str]]:
+        """The names of those that do not apply, by the reason."""
+        found: dict[str, list[str]] = {}
+        for check, said in self.results:
+            if isinstance(said, str):
+                found.setdefault(said, []).append(check.name)
+        return found
 
 
 def add(verbs: Any) -> None:
@@ -135,14 +144,16 @@ def _prepare(stack: ExitStack, entries: Sequence[Entry]) -> None:
 
 
 def _run(entry: Entry, rows: Sequence[dict[str, Any]]) -> Outcome:
-    from tunesmith.testing import CheckFailedError, checks_for
+    from tunesmith.testing import CheckFailedError, NotApplicableError, checks_for
 
-    results: list[tuple[Check, CheckFailedError | None]] = []
+    results: list[tuple[Check, CheckFailedError | str | None]] = []
     for check in checks_for(entry.cls, rows if entry.kind == "formatter" else ()):
         try:
             check()
         except CheckFailedError as error:
             results.append((check, error))
+        except NotApplicableError as error:
+            results.append((check, str(error)))
         else:
             results.append((check, None))
     return Outcome(entry, results)
@@ -150,8 +161,9 @@ def _run(entry: Entry, rows: Sequence[dict[str, Any]]) -> Outcome:
 
 def _show(outcome: Outcome) -> None:
     entry, failed, number = outcome.entry, outcome.failed, len(outcome.results)
-    said = f"{number} checks passed" if not failed else f"{len(failed)} of {number} checks failed"
-    print(f"{entry.name}  {entry.kind}  {said}")
+    untried = sum(map(len, outcome.untried.values()))
+    said = f"{number - untried} checks passed" if not failed else f"{len(failed)} of {number} checks failed"
+    print(f"{entry.name}  {entry.kind}  {said}{_besides(untried)}")
     for check, error in failed:
         print(f"  {check.name}")
         _tell("rule", check.summary)
@@ -159,6 +171,9 @@ def _show(outcome: Outcome) -> None:
         _tell("expected", error.expected)
         _tell("to do", error.advice)
         _tell("why", check.reason)
+    for reason, names in outcome.untried.items():
+        _tell("not tried", ", ".join(names))
+        _tell("why", reason)
 
 
 def _tell(what: str, text: str) -> None:
@@ -170,19 +185,28 @@ def _tell(what: str, text: str) -> None:
 def _summary(outcomes: Sequence[Outcome], failed: int) -> str:
     total = sum(len(outcome.results) for outcome in outcomes)
     plugins = f"{len(outcomes)} plugin{'s' if len(outcomes) > 1 else ''}, {total} checks"
+    untried = sum(len(names) for outcome in outcomes for names in outcome.untried.values())
     if not failed:
-        return f"{plugins}: all passed"
+        said = f"{total - untried} passed{_besides(untried)}" if untried else "all passed"
+        return f"{plugins}: {said}"
     names = ", ".join(outcome.entry.name for outcome in outcomes if outcome.failed)
-    return f"{plugins}: {failed} failed, of {names}"
+    return f"{plugins}: {failed} failed, of {names}{_besides(untried)}"
+
+
+def _besides(untried: int) -> str:
+    """How many checks do not apply, as the end of a line."""
+    return f", {untried} not applicable" if untried else ""
 
 
 def _data(outcome: Outcome) -> dict[str, Any]:
     entry = outcome.entry
     checks = []
-    for check, error in outcome.results:
-        told = {"name": check.name, "passed": error is None, "rule": check.summary, "why": check.reason}
-        if error is not None:
-            told |= {"found": error.found, "expected": error.expected, "to do": error.advice}
+    for check, said in outcome.results:
+        told = {"name": check.name, "passed": said is None, "rule": check.summary, "why": check.reason}
+        if isinstance(said, str):
+            told |= {"passed": None, "not applicable": said}
+        elif said is not None:
+            told |= {"found": said.found, "expected": said.expected, "to do": said.advice}
         checks.append(told)
     return {
         "name": entry.name,

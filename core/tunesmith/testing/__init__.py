@@ -11,7 +11,7 @@
 Importing it loads neither torch nor pytest nor hypothesis; the extra `tunesmith[testing]` brings the latter two.
 """
 
-from tunesmith.testing.check import Check, CheckFailedError, MissingExtraError
+from tunesmith.testing.check import Check, CheckFailedError, MissingExtraError, NotApplicableError
 from tunesmith.testing.checks import checks_for
 from tunesmith.testing.outcome import Outcome
 from tunesmith.testing.parametrize import parametrize_with_checks
@@ -21,6 +21,7 @@ __all__ = [
     "Check",
     "CheckFailedError",
     "MissingExtraError",
+    "NotApplicableError",
     "Outcome",
     "RecipeRunner",
     "checks_for",

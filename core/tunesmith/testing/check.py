@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
+from unittest import SkipTest
 
 from tunesmith.errors import RecipeError
 from tunesmith.plugins.interfaces import Plugin
@@ -38,6 +39,13 @@ class CheckFailedError(AssertionError):
 
 class MissingExtraError(RecipeError):
     """The kit needs a package that only the extra `testing` brings.
+
+    Since 0.7.
+    """
+
+
+class NotApplicableError(SkipTest):
+    """A check has nothing to hold the plugin to, and says why. pytest reports it as a skipped test.
 
     Since 0.7.
     """
@@ -116,16 +124,22 @@ class Check:
         Raises:
             CheckFailedError: The plugin does not keep the rule, or failed while it was tried.
             MissingExtraError: The rule is tried with a package that is not installed.
+            NotApplicableError: The rule could be tried on none of them.
         """
+        untried = []
         for trial in self.trials:
             try:
                 self.rule(trial)
+            except NotApplicableError as error:
+                untried.append(error)
             except MissingExtraError:
                 raise
             except CheckFailedError as error:
                 raise CheckFailedError(error.found, error.expected, error.advice, self.id) from error.__cause__
             except (Exception, SystemExit) as error:
                 raise CheckFailedError(*_crash(trial, error), self.id) from error
+        if len(untried) == len(self.trials):
+            raise untried[0]
 
 
 def fail(found: str, expected: str, advice: str, cause: BaseException | None = None) -> NoReturn:

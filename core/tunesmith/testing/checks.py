@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from tunesmith.plugins.interfaces import Objective, Plugin
+from tunesmith.plugins.interfaces import Plugin
 from tunesmith.recipe.signature import options
 from tunesmith.testing import (
     adapters,
     audits,
     common,
     curators,
-    encodings,
     evaluators,
     exercise,
     formatters,
@@ -52,14 +51,7 @@ def checks_for(obj: Plugin | type[Plugin], rows: Sequence[Row] = ()) -> list[Che
     found = [Check(makes_trial_instances, first, label)] if isinstance(obj, type) else []
     found += [Check(rule, first, label) for rule in common.CLASS_CHECKS]
     found += [Check(rule, trials, label) for rule in (*common.INSTANCE_CHECKS, *exercise.CHECKS)]
-    return found + [Check(rule, trials, label) for rule in _rules(trials[0])]
-
-
-def _rules(trial: Trial) -> list[Rule]:
-    """The rules of its kind; of an objective for which no model can be trained yet, those without a model."""
-    if isinstance(trial.plugin, Objective) and trial.plugin.model_class != "causal":
-        return encodings.CHECKS
-    return _KINDS.get(trial.cls.kind, [])
+    return found + [Check(rule, trials, label) for rule in _KINDS.get(first[0].cls.kind, [])]
 
 
 class _Unmade(Trial):

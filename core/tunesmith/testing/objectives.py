@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.testing import encodings
-from tunesmith.testing.check import Rule, Trial, fail
+from tunesmith.testing.check import NotApplicableError, Rule, Trial, fail
 from tunesmith.testing.encodings import accepted, is_sound, renderer_of
 
 if TYPE_CHECKING:
@@ -18,10 +18,9 @@ def exercise(trial: Trial, _: Path) -> Any:
     from tunesmith.testing import models
 
     sequences = [(e.id, found) for e, found in accepted(trial, renderer_of())]
-    if trial.plugin.model_class != "causal":
-        return sequences
-    module, rows = _on_model(trial)
-    if not rows:
+    try:
+        module, rows = _on_model(trial)
+    except NotApplicableError:
         return sequences
     models.train(module, rows)
     return [sequences, models.logits(module, models.batch_of(module, rows))]
@@ -36,8 +35,7 @@ def loss_is_a_term(trial: Trial) -> None:
     from tunesmith.testing.sums import check_term
 
     module, rows = _on_model(trial)
-    if rows:
-        check_term(module, module.objective.loss, rows)
+    check_term(module, module.objective.loss, rows)
 
 
 def loss_adds_up(trial: Trial) -> None:
@@ -49,8 +47,7 @@ def loss_adds_up(trial: Trial) -> None:
     from tunesmith.testing.sums import check_splits
 
     module, rows = _on_model(trial)
-    if rows:
-        check_splits(module, module.objective.loss, rows)
+    check_splits(module, module.objective.loss, rows)
 
 
 def loss_of_nothing_is_finite(trial: Trial) -> None:
@@ -62,8 +59,7 @@ def loss_of_nothing_is_finite(trial: Trial) -> None:
     from tunesmith.testing.sums import check_without_targets
 
     module, rows = _on_model(trial)
-    if rows:
-        check_without_targets(module, module.objective.loss, rows[:2])
+    check_without_targets(module, module.objective.loss, rows[:2])
 
 
 def loss_follows_the_weights(trial: Trial) -> None:
@@ -76,8 +72,6 @@ def loss_follows_the_weights(trial: Trial) -> None:
     from tunesmith.testing import models
 
     module, rows = _on_model(trial)
-    if not rows:
-        return
     module.tokenizer.pad_token = module.tokenizer.eos_token
     module.passes.model.config.pad_token_id = module.tokenizer.eos_token_id
     batch = models.batch_of(module, rows)
@@ -93,12 +87,23 @@ def loss_follows_the_weights(trial: Trial) -> None:
 
 
 def _on_model(trial: Trial) -> "tuple[Specialist, list[EncodedRow]]":
-    """The tiny model with the objective, and a few rows of different lengths; none where no sequence is sound."""
+    """The tiny model with the objective, and a few rows of different lengths.
+
+    Raises:
+        NotApplicableError: There is no such model, or no such row.
+    """
     from tunesmith.testing import models
 
+    needed = trial.plugin.model_class
+    if needed != "causal":
+        msg = f"{trial.name} needs a {needed} model, and only causal ones can be trained: its loss was not computed"
+        raise NotApplicableError(msg)
     module = models.specialist(objective=copy.deepcopy(trial.plugin))
     sound = [e for e, found in accepted(trial, module.renderer) if all(is_sound(s) for s in found)]
-    return module, models.encoded(module, sound[:8]) if sound else []
+    if not sound:
+        msg = "no example has a supervised token in each of its sequences: the loss was not computed"
+        raise NotApplicableError(msg)
+    return module, models.encoded(module, sound[:8])
 
 
 LOSS: list[Rule] = [loss_is_a_term, loss_adds_up, loss_of_nothing_is_finite, loss_follows_the_weights]

@@ -12,7 +12,7 @@ from tunesmith.testing.checks import checks_for
 def parametrize_with_checks(
     objects: Iterable[Plugin | type[Plugin]], expected_failures: Mapping[str, str] | None = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a test that takes `check` and calls it; one id for each check and object.
+    """Decorate a test that takes `check` and calls it; one id for each check and object. It skips what cannot be tried.
 
     Since 0.7.
 
