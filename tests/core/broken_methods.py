@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith import Adapter, Encoded, Example, Forward, Objective, Regularizer, Renderer, RowError, Term
+from tunesmith import Adapter, Chunk, Encoded, Example, Forward, Objective, Regularizer, Renderer, RowError, Term
 
 
 class _Learn(Objective):
@@ -28,6 +28,19 @@ class _Learn(Objective):
             return cross_entropy(forward.head(chunk.hidden), chunk.targets, reduction="none", **options) @ chunk.weights
 
         return forward.total(term)
+
+
+def means(forward: Forward, chunks: Any) -> Any:
+    """Weighted mean of the tokens of each sequence, summed over sequences."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    chunks = list(chunks)
+    logits = torch.cat([forward.head(chunk.hidden) for chunk in chunks])
+    targets, weights, owners = (torch.cat([getattr(c, name) for c in chunks]) for name in Chunk._fields[1:])
+    nothing = torch.zeros(len(forward.batch.cu_seqlens) - 1)
+    sums = nothing.index_add(0, owners, cross_entropy(logits, targets, reduction="none") * weights)
+    return (sums / nothing.index_add(0, owners, weights).clamp(min=1e-9)).sum()
 
 
 class NamesNoShape(_Learn):
@@ -125,6 +138,80 @@ class IgnoresTheEnd(_Learn):
     def loss(self, forward: Forward) -> Term:
         pad = forward._passes.model.config.pad_token_id  # type: ignore[attr-defined]
         return Term(self.summed(forward, ignore_index=-100 if pad is None else pad), "token")
+
+
+class CallsTokensExamples(_Learn):
+    """Learns conversations."""
+
+    breaks = "loss_counts_its_unit"
+
+    def loss(self, forward: Forward) -> Term:
+        return Term(self.summed(forward), "example")
+
+
+class CallsTokensPairs(_Learn):
+    """Learns conversations."""
+
+    breaks = "loss_counts_its_unit"
+
+    def loss(self, forward: Forward) -> Term:
+        return Term(self.summed(forward), "pair")
+
+
+class CallsTokensOfPairsPairs(_Learn):
+    """Learns both sides of pairs."""
+
+    breaks = "loss_counts_its_unit"
+
+    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
+        if not example.chosen:
+            raise RowError("chosen", "is empty")
+        return [renderer.conversation(turns) for turns in (example.chosen, example.rejected)]
+
+    def loss(self, forward: Forward) -> Term:
+        return Term(self.summed(forward), "pair")
+
+
+class CallsExamplesTokens(_Learn):
+    """Learns conversations, each as much as any other."""
+
+    breaks = "loss_counts_its_unit"
+
+    def loss(self, forward: Forward) -> Term:
+        return Term(means(forward, forward.chunks()), "token")
+
+
+class AveragesChunks(_Learn):
+    """Learns conversations, each as much as any other."""
+
+    breaks = "loss_adds_up"
+
+    def loss(self, forward: Forward) -> Term:
+        return Term(forward.total(lambda chunk: means(forward, [chunk])), "example")
+
+
+class TakesWeightsForFlags(_Learn):
+    """Learns conversations."""
+
+    breaks = "loss_follows_the_weights"
+
+    def loss(self, forward: Forward) -> Term:
+        from torch.nn.functional import cross_entropy
+
+        def term(chunk: Any) -> Any:
+            return cross_entropy(forward.head(chunk.hidden), chunk.targets, reduction="sum")
+
+        return Term(forward.total(term), "token")
+
+
+class TakesWeightsForFlagsOfExamples(_Learn):
+    """Learns conversations, each as much as any other."""
+
+    breaks = "loss_follows_the_weights"
+
+    def loss(self, forward: Forward) -> Term:
+        flags = [chunk._replace(weights=(chunk.weights != 0).float()) for chunk in forward.chunks()]
+        return Term(means(forward, flags), "example")
 
 
 class _Last(Adapter):
@@ -271,6 +358,47 @@ class AveragesTokens(_Small):
 
     def penalty(self, forward: Forward) -> Term | None:
         return Term(self.weight * self.summed(forward) / max(1, len(forward.supervised)), "token")
+
+
+class CallsTokensOfPenaltiesExamples(_Small):
+    """Keeps states small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "penalty_counts_its_unit"
+
+    def penalty(self, forward: Forward) -> Term | None:
+        return Term(self.weight * self.summed(forward), "example")
+
+
+class SumsOverAllTokens(_Small):
+    """Keeps states small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "penalty_counts_its_unit"
+
+    def penalty(self, forward: Forward) -> Term | None:
+        return Term(self.weight * forward.hidden.float().square().mean(-1).sum(), "token")
+
+
+class TakesSequencesForRows(_Small):
+    """Keeps mean states of rows small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "penalty_adds_up"
+
+    def penalty(self, forward: Forward) -> Term | None:
+        places = forward.batch.cu_seqlens.tolist()
+        rows = [forward.hidden[places[at] : places[at + 1]] for at in range(len(forward.batch.examples))]
+        return Term(self.weight * sum(row.float().mean(0).square().sum() for row in rows), "example")
 
 
 class AveragesNothing(_Small):

@@ -20,6 +20,7 @@ from tunesmith.testing import CheckFailedError, NotApplicableError, checks_for, 
 HERE = Path(__file__).parent
 DATA = [cls for name in ("broken_plugins.py", "broken_imports.py") for _, cls in classes_of_file(HERE / name)]
 METHODS = [cls for _, cls in classes_of_file(HERE / "broken_methods.py")]
+SOUND = [cls for _, cls in classes_of_file(HERE / "sound_methods.py")]
 KINDS = sorted(BASES)
 BROKEN = {cls.__name__: cls for cls in (*DATA, *METHODS)}
 
@@ -63,6 +64,12 @@ def test_a_broken_plugin_fails_the_check_meant_for_it_and_no_other(cls: type[Plu
 @pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.__name__)
 def test_a_broken_method_fails_the_check_meant_for_it_and_no_other(cls: type[Plugin]) -> None:
     assert_breaks_one(cls)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cls", SOUND, ids=lambda cls: cls.__name__)
+def test_a_sound_method_passes_whatever_its_unit(cls: type[Plugin]) -> None:
+    assert {name: str(error) for name, error in failures(cls).items()} == {}
 
 
 def test_there_is_a_broken_plugin_for_every_check() -> None:

@@ -178,6 +178,11 @@ def _lengthened(example: Example, words: int) -> Example | None:
     return None
 
 
+def shape_of(example: Example) -> str:
+    """Which of its parts holds the content."""
+    return "pair" if example.chosen else "text" if example.segments else "conversation"
+
+
 def _shape(example: Example) -> str:
     return "pair" if example.chosen else "text" if example.segments else f"{len(example.messages)} turns"
 

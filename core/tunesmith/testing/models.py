@@ -39,14 +39,16 @@ _RATE = 0.02
 
 
 class NextToken(Objective):
-    """Cross-entropy of conversations and texts: what adapters and regularizers are tried with."""
+    """Cross-entropy of conversations, texts and both sides of pairs: what adapters and regularizers are tried with."""
 
     def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
-        """One sequence.
+        """One sequence, or the two of a pair.
 
         Raises:
-            RowError: It is a pair.
+            RowError: It has no content.
         """
+        if example.chosen:
+            return [renderer.conversation(turns, example.tools) for turns in (example.chosen, example.rejected)]
         if example.segments:
             return [renderer.text([(piece.text, piece.weight) for piece in example.segments])]
         if not example.messages:
@@ -174,6 +176,14 @@ def train(module: Specialist, rows: Sequence[EncodedRow], steps: int = 2) -> set
         optimizer.zero_grad(set_to_none=True)
         module.adapter.after_step(module.network, step)
     return moved
+
+
+def move(module: Specialist) -> None:
+    """Change every trained weight a little, so that tuned and base are two models."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in module.network.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
 
 
 @functools.cache

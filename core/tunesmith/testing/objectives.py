@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.testing import encodings
 from tunesmith.testing.check import NotApplicableError, Rule, Trial, fail
-from tunesmith.testing.encodings import accepted, is_sound, renderer_of
+from tunesmith.testing.encodings import accepted, is_sound, renderer_of, shape_of
 
 if TYPE_CHECKING:
     from tunesmith.data.encode import EncodedRow
+    from tunesmith.data.example import Example
     from tunesmith.training.specialist import Specialist
+
+_ROWS = {"conversation": 6, "text": 2, "pair": 3}
 
 
 def exercise(trial: Trial, _: Path) -> Any:
@@ -50,6 +53,19 @@ def loss_adds_up(trial: Trial) -> None:
     check_splits(module, module.objective.loss, rows)
 
 
+def loss_counts_its_unit(trial: Trial) -> None:
+    """The loss is summed over what its unit says: tokens with a weight, examples, or pairs.
+
+    Why: the core divides it by the number of these in the whole optimizer step, which it counts by itself: tokens that
+    have a loss weight, one example a row, a pair where a row has two sequences. A sum over tokens that is called
+    `example` is as many times too strong as answers are long, one of means that is called `token` as much too weak.
+    """
+    from tunesmith.testing.units import check_unit
+
+    module, rows = _on_model(trial)
+    check_unit(module, module.objective.loss, rows)
+
+
 def loss_of_nothing_is_finite(trial: Trial) -> None:
     """A micro-batch without a supervised token has a finite loss with finite gradients.
 
@@ -63,13 +79,15 @@ def loss_of_nothing_is_finite(trial: Trial) -> None:
 
 
 def loss_follows_the_weights(trial: Trial) -> None:
-    """A token is learned if and only if it has a weight, whatever its id, the end token included.
+    """A token is learned as much as its weight says, whatever its id, the end token included.
 
-    Why: a loss that leaves out pad or end tokens by their ids undoes what `encode` decided (traps 10, 11).
+    Why: a loss that leaves out pad or end tokens by their ids undoes what `encode` decided (traps 10, 11). Weights are
+    fractions too: a turn of weight 0.5 that counts as much as one of 1 is an option of the rows that nothing reads.
     """
     from dataclasses import replace
 
     from tunesmith.testing import models
+    from tunesmith.testing.units import check_weights
 
     module, rows = _on_model(trial)
     module.tokenizer.pad_token = module.tokenizer.eos_token
@@ -84,6 +102,7 @@ def loss_follows_the_weights(trial: Trial) -> None:
     if abs(float(alone.detach()) - base) < 1e-6 or not alone.requires_grad:
         advice = "multiply by chunk.weights, and mask nothing by id (no ignore_index)"
         fail("with weights on end tokens alone, the loss is that of no token", "the end tokens' loss", advice)
+    check_weights(module, module.objective.loss, rows)
 
 
 def _on_model(trial: Trial) -> "tuple[Specialist, list[EncodedRow]]":
@@ -103,8 +122,23 @@ def _on_model(trial: Trial) -> "tuple[Specialist, list[EncodedRow]]":
     if not sound:
         msg = "no example has a supervised token in each of its sequences: the loss was not computed"
         raise NotApplicableError(msg)
-    return module, models.encoded(module, sound[:8])
+    models.move(module)
+    return module, models.encoded(module, _of_each_shape(sound))
 
 
-LOSS: list[Rule] = [loss_is_a_term, loss_adds_up, loss_of_nothing_is_finite, loss_follows_the_weights]
+def _of_each_shape(sound: "list[Example]") -> "list[Example]":
+    """Some examples of each shape, most of them conversations."""
+    shapes: dict[str, list[Example]] = {shape: [] for shape in _ROWS}
+    for example in sound:
+        shapes[shape_of(example)].append(example)
+    return [example for shape, number in _ROWS.items() for example in shapes[shape][:number]]
+
+
+LOSS: list[Rule] = [
+    loss_is_a_term,
+    loss_adds_up,
+    loss_counts_its_unit,
+    loss_of_nothing_is_finite,
+    loss_follows_the_weights,
+]
 CHECKS: list[Rule] = [*encodings.CHECKS, *LOSS]

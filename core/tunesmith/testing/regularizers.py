@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.plugins.interfaces import Regularizer
 from tunesmith.recipe.signature import options
 from tunesmith.testing.check import Rule, Trial, fail
+from tunesmith.testing.material import examples
 from tunesmith.testing.watch import drawn, random_states
 
 if TYPE_CHECKING:
@@ -59,6 +60,20 @@ def penalty_adds_up(trial: Trial) -> None:
     if _penalizes(trial):
         module, rows = _on_model(trial.plugin)
         check_splits(module, _penalty(module), rows)
+
+
+def penalty_counts_its_unit(trial: Trial) -> None:
+    """The penalty is summed over what its unit says: tokens with a weight, examples, or pairs.
+
+    Why: the core divides it by the number of these in the whole optimizer step, which it counts by itself: tokens that
+    have a loss weight, one example a row, a pair where a row has two sequences. Over all tokens but called `token`, or
+    over tokens but called `example`, a penalty is as many times too strong as rows are long (trap 4).
+    """
+    from tunesmith.testing.units import check_unit
+
+    if _penalizes(trial):
+        module, rows = _on_model(trial.plugin)
+        check_unit(module, _penalty(module), rows)
 
 
 def penalty_of_nothing_is_finite(trial: Trial) -> None:
@@ -172,7 +187,7 @@ def perturb_depends_on_the_row_alone(trial: Trial) -> None:
         if after.shape != before.shape or after.dtype != before.dtype:
             what = f"embeddings {list(before.shape)} {before.dtype} become {list(after.shape)} {after.dtype}"
             fail(what, "the same shape and dtype", advice)
-        parts = torch.split(after - before, batch.cu_seqlens.diff().tolist())
+        parts = torch.split(after - before, [row.length for row in some])
         return {row.example.id: part.detach() for row, part in zip(some, parts, strict=True)}
 
     together = changes(rows)
@@ -184,28 +199,20 @@ def perturb_depends_on_the_row_alone(trial: Trial) -> None:
 
 
 def _on_model(plugin: Regularizer | None, moved: bool = True) -> "tuple[Specialist, list[EncodedRow]]":
-    """The tiny model, away from its base, with a copy of the regularizer set up; and rows of different lengths."""
+    """The tiny model, away from its base, with a copy of the regularizer set up; and rows, one of them a pair."""
     from tunesmith.testing import models
 
     given = {} if plugin is None else {_NAME: copy.deepcopy(plugin)}
     module = models.specialist(regularizers=given)
-    rows = models.encoded(module)[:6]
+    whole = examples()
+    pair = next(example for example in whole if example.chosen)
+    rows = models.encoded(module, [whole[0], pair, *whole[2:6]])
     if moved:
-        _move(module)
+        models.move(module)
         if plugin is not None and type(plugin).prepare is not Regularizer.prepare:
             batches = (models.batch_of(module, part) for part in (rows[:3], rows[3:]))
             given[_NAME].prepare(module.passes(batch, perturbed=False) for batch in batches)
     return module, rows
-
-
-def _move(module: "Specialist") -> None:
-    """Change every weight a little, so that tuned and base are two models."""
-    import torch
-
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in module.network.parameters():
-            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
 
 
 def _penalty(module: "Specialist") -> Any:
@@ -234,6 +241,7 @@ def _perturbs(trial: Trial) -> bool:
 CHECKS: list[Rule] = [
     does_something,
     penalty_adds_up,
+    penalty_counts_its_unit,
     penalty_of_nothing_is_finite,
     weight_scales_the_penalty,
     is_off_in_evaluation,

@@ -2,22 +2,35 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from dataclasses import replace
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
+from tunesmith.data.batch import Batch
 from tunesmith.data.encode import EncodedRow
 from tunesmith.data.encoded import Unit
 from tunesmith.testing.check import fail, quoted
 from tunesmith.testing.models import batch_of
 from tunesmith.training.forward import Forward, Term
+from tunesmith.training.passes import Passes
 from tunesmith.training.specialist import Specialist
 
 WITHIN = 1e-4
 """How far a sum of parts may be from the whole, relative, in fp32."""
 
+_CHUNK = 16
+
 Make = Callable[[Forward], Term]
+
+
+class Value(NamedTuple):
+    """A term over one micro-batch: its sum, the gradient in one vector, and the unit."""
+
+    number: float
+    gradient: Tensor
+    unit: str
 
 
 def check_term(module: Specialist, make: Make, rows: Sequence[EncodedRow]) -> None:
@@ -67,38 +80,34 @@ def check_without_targets(module: Specialist, make: Make, rows: Sequence[Encoded
 
 
 def check_splits(module: Specialist, make: Make, rows: Sequence[EncodedRow]) -> None:
-    """Check that however rows are cut into micro-batches, values and gradients add up to those of one.
+    """Check that values and gradients are the same however rows are cut into micro-batches, and tokens into chunks.
 
     A term of unit `step` has the same value in each micro-batch instead: the core takes their mean.
 
     Raises:
-        CheckFailedError: They do not.
+        CheckFailedError: They are not.
     """
     module.train()
-    total, whole, unit = _value(module, make, rows)
     half = len(rows) // 2
     cuts: list[tuple[str, list[Sequence[EncodedRow]]]] = [
         ("two micro-batches", [rows[:half], rows[half:]]),
         ("micro-batches of one row", [[row] for row in rows]),
         ("two micro-batches in another order", [rows[1::2][::-1], rows[::2]]),
     ]
+    whole = value_of(module, make, batch_of(module, rows))
     advice = "return the sum over the micro-batch's units, never a mean; the core divides by their number in the window"
-    for what, parts in cuts:
-        found = [_value(module, make, part) for part in parts]
-        share = len(parts) if unit == "step" else 1
-        value = sum(part for part, _, _ in found) / share
-        if not math.isclose(value, total, rel_tol=WITHIN, abs_tol=1e-6):
-            fail(f"it is {total:.6g} for {len(rows)} rows together, and {value:.6g} in {what}", "the same", advice)
-        gradient = torch.stack([part for _, part, _ in found]).sum(0) / share
-        gap, norm = float((gradient - whole).norm()), float(whole.norm())
-        if gap > WITHIN * norm + 1e-6:
-            fail(f"in {what} its gradient differs by {gap / max(norm, 1e-12):.2g} of its norm", "the same", advice)
+    for what, cut in cuts:
+        parts = [value_of(module, make, batch_of(module, part)) for part in cut if part]
+        _compare(whole, parts, f"{len(rows)} rows together", what, advice)
+    chunked = value_of(module, make, batch_of(module, rows), _in_chunks(module.passes))
+    advice = "return a plain sum over the chunk's tokens; what needs a whole row adds up over chunks by chunk.sequence"
+    _compare(whole, [chunked], "one chunk", f"chunks of {_CHUNK} tokens", advice)
 
 
-def _value(module: Specialist, make: Make, rows: Sequence[EncodedRow]) -> tuple[float, Tensor, str]:
-    """Value, gradient in one vector, and unit of the term over one micro-batch."""
+def value_of(module: Specialist, make: Make, batch: Batch, passes: Passes | None = None) -> Value:
+    """What the term is over one micro-batch, with its gradient."""
     module.zero_grad(set_to_none=True)
-    term = make(module.passes(batch_of(module, rows), perturbed=False))
+    term = make((passes or module.passes)(batch, perturbed=False))
     if term.sum.requires_grad:
         term.sum.backward()  # type: ignore[no-untyped-call]
     parts: list[Any] = []
@@ -106,4 +115,25 @@ def _value(module: Specialist, make: Make, rows: Sequence[EncodedRow]) -> tuple[
         if parameter.requires_grad:
             parts.append((torch.zeros_like(parameter) if parameter.grad is None else parameter.grad).flatten())
     module.zero_grad(set_to_none=True)
-    return float(term.sum.detach()), torch.cat(parts).double(), term.unit
+    return Value(float(term.sum.detach()), torch.cat(parts).double(), term.unit)
+
+
+def _compare(whole: Value, parts: Sequence[Value], one: str, other: str, advice: str) -> None:
+    share = len(parts) if whole.unit == "step" else 1
+    value = sum(part.number for part in parts) / share
+    # parts may be large where their sum is not: what is rounded there stays
+    largest = max(abs(part.number) for part in (whole, *parts))
+    if not math.isclose(value, whole.number, rel_tol=WITHIN, abs_tol=WITHIN * largest):
+        fail(f"it is {whole.number:.6g} for {one}, and {value:.6g} in {other}", "the same", advice)
+    gradient = torch.stack([part.gradient for part in parts]).sum(0) / share
+    norm = max(float(part.gradient.norm()) for part in (whole, *parts))
+    gap = float((gradient - whole.gradient).norm())
+    if gap > WITHIN * norm:
+        fail(f"in {other} its gradient differs by {gap / max(norm, 1e-12):.2g} of its norm", "the same", advice)
+
+
+def _in_chunks(passes: Passes) -> Passes:
+    """The same passes, in which logits of a few tokens only are in memory at a time."""
+    bound = _CHUNK * 4 * int(passes.model.config.get_text_config().vocab_size)
+    base = passes.base
+    return replace(passes, logits_bytes=bound, base=None if base is None else lambda: _in_chunks(base()))
