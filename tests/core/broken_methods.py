@@ -1,5 +1,6 @@
 """Plugins that each break one rule of the kit, and no other: objectives, adapters, regularizers."""
 
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,34 @@ class NamesNoShape(_Learn):
         return [renderer.conversation((example.messages[0], example.messages[-1]))]
 
 
+class GivesLists(_Learn):
+    """Learns conversations."""
+
+    breaks = "encodes_some_shape"
+
+    def changed(self, encoded: Encoded, example: Example, renderer: Any) -> Encoded:
+        return Encoded(list(encoded.ids), list(encoded.weights))  # type: ignore[arg-type]
+
+
+class MarksWhatItEncodes(_Learn):
+    """Learns conversations."""
+
+    breaks = "encodes_the_same_each_time"
+
+    def changed(self, encoded: Encoded, example: Example, renderer: Any) -> Encoded:
+        example.extras["seen"] = True  # type: ignore[index]
+        return encoded
+
+
+class DrawsToEncode(_Learn):
+    """Learns conversations, if it feels like it."""
+
+    breaks = "encodes_the_same_each_time"
+
+    def changed(self, encoded: Encoded, example: Example, renderer: Any) -> Encoded:
+        return encoded if random.random() < 2 else replace(encoded, weights=(0.0,) * len(encoded.ids))
+
+
 class WeighsOneLess(_Learn):
     """Learns conversations."""
 
@@ -89,6 +118,17 @@ class CutsByItself(_Learn):
             return encoded
         end = renderer.tokenizer.eos_token_id
         return Encoded((*encoded.ids[:511], end), (*encoded.weights[:511], 1.0))
+
+
+class CutsTexts(_Learn):
+    """Learns conversations."""
+
+    breaks = "leaves_cutting_to_the_core"
+
+    def changed(self, encoded: Encoded, example: Example, renderer: Any) -> Encoded:
+        if not example.segments or len(encoded.ids) <= 512:
+            return encoded
+        return Encoded(encoded.ids[:512], encoded.weights[:512])
 
 
 class MasksThePad(_Learn):
@@ -212,6 +252,27 @@ class TakesWeightsForFlagsOfExamples(_Learn):
     def loss(self, forward: Forward) -> Term:
         flags = [chunk._replace(weights=(chunk.weights != 0).float()) for chunk in forward.chunks()]
         return Term(means(forward, flags), "example")
+
+
+class HasAnIdleHead(_Learn):
+    """Learns conversations."""
+
+    breaks = "loss_trains_its_own_module"
+
+    def module(self, config: Any) -> Any:
+        from torch import nn
+
+        return nn.Linear(config.hidden_size, 2)
+
+
+class SwitchesToEvaluation(_Learn):
+    """Learns conversations."""
+
+    breaks = "loss_leaves_no_trace"
+
+    def loss(self, forward: Forward) -> Term:
+        forward._passes.network.eval()  # type: ignore[attr-defined]
+        return super().loss(forward)
 
 
 class _Last(Adapter):
@@ -347,6 +408,28 @@ class IsDetached(_Small):
         return Term(self.weight * self.summed(forward).detach(), "token")
 
 
+class PenalizesNothing(_Small):
+    """Keeps states small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "does_something"
+
+    def penalty(self, forward: Forward) -> Term | None:
+        return Term(0.0 * self.weight * self.summed(forward), "token")
+
+
+class PerturbsNothing(Regularizer):
+    """Noise on embeddings."""
+
+    breaks = "does_something"
+
+    def perturb(self, embeddings: Any, batch: Any) -> Any:
+        return embeddings * 1.0
+
+
 class AveragesTokens(_Small):
     """Keeps states small.
 
@@ -413,6 +496,21 @@ class AveragesNothing(_Small):
     def penalty(self, forward: Forward) -> Term | None:
         states = forward.hidden[forward.supervised]
         return Term(self.weight * states.square().mean() * len(states), "token")
+
+
+class HasAnIdleAdversary(_Small):
+    """Keeps states small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "penalty_trains_its_own_module"
+
+    def module(self) -> Any:
+        from torch import nn
+
+        return nn.Linear(64, 2)
 
 
 class SquaresTheWeight(_Small):

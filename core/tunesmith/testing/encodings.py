@@ -1,13 +1,18 @@
 """What objectives keep when they encode: sound sequences, whole, with the right tokens trained."""
 
+import copy
 import math
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.encoded import Encoded
-from tunesmith.data.example import Example, Message
+from tunesmith.data.example import Example
 from tunesmith.errors import RowError
 from tunesmith.testing.check import Rule, Trial, fail, quoted, told
 from tunesmith.testing.material import examples
+from tunesmith.testing.same import same
+from tunesmith.testing.watch import drawn, global_seed, random_states
 
 if TYPE_CHECKING:
     from tunesmith.data.render import ChatRenderer
@@ -19,7 +24,7 @@ def encodes_some_shape(trial: Trial) -> None:
     """Examples of some shape become one sequence of known token ids, or two for a pair; others raise RowError.
 
     Why: recipes mix sources. A RowError leaves one example out and counts it by reason; a KeyError stops the run. The
-    two sequences of a pair stay in one micro-batch.
+    two sequences of a pair stay in one micro-batch. Ids and weights are tuples, which cutting and counting rely on.
     """
     renderer = renderer_of()
     vocabulary = len(renderer.tokenizer)
@@ -39,10 +44,38 @@ def encodes_some_shape(trial: Trial) -> None:
             fail(
                 f"encode gives {quoted(sequences)} for {example.id}", "a list of one Encoded, or two for a pair", advice
             )
+        loose = next((p for s in sequences for p in (s.ids, s.weights) if not isinstance(p, tuple)), None)
+        if loose is not None:
+            what = f"{example.id} is encoded to a {type(loose).__name__}"
+            fail(what, "tuples of ids and weights", "Encoded(tuple(ids), tuple(weights))")
         wrong = next((i for s in sequences for i in s.ids if not isinstance(i, int) or not 0 <= i < vocabulary), None)
         if wrong is not None or not all(s.ids for s in sequences):
             what = f"token id {wrong!r}" if wrong is not None else "a sequence without tokens"
             fail(f"{example.id} holds {what}", f"ids from 0 to {vocabulary - 1}", "let the renderer make them")
+
+
+def encodes_the_same_each_time(trial: Trial) -> None:
+    """Encoding leaves examples as they are, gives the same for each in any order, and draws from no global state.
+
+    Why: every process of a run encodes all rows by itself, and a resumed one does so again. Sequences that differ there
+    are other rows, under counts that no longer fit (trap 2). What is left out at random is seeded by the row's id.
+    """
+    renderer, given = renderer_of(), examples()
+    before = copy.deepcopy(given)
+    found: list[dict[str, Any]] = []
+    for seed, order in ((1, 1), (2, -1)):
+        with global_seed(seed):
+            states = random_states()
+            found.append(_encoded(trial, given[::order], renderer))
+            if names := drawn(states):
+                what = f"encode draws from the global random state of {' and '.join(names)}"
+                fail(what, "global states as they were", "draw from random.Random(example.id)")
+    changed = next((old.id for old, new in zip(before, given, strict=True) if not same(old, new)), None)
+    if changed is not None:
+        fail(f"encode changes {changed}", "the example as it was", "example.with_(...), or copy before changing")
+    other = next((name for name in found[0] if not same(found[0][name], found[1].get(name))), None)
+    if other is not None:
+        fail(f"{other} is encoded otherwise the second time", "the same sequences", "keep nothing between examples")
 
 
 def one_weight_a_token(trial: Trial) -> None:
@@ -68,7 +101,7 @@ def first_token_weighs_nothing(trial: Trial) -> None:
     (trap 9), and the count that the loss is divided by would be one too many.
     """
     for example, sequence in _sequences(trial):
-        if len(sequence.ids) == len(sequence.weights) and sequence.weights[:1] != (0.0,):
+        if sequence.weights and len(sequence.ids) == len(sequence.weights) and sequence.weights[0] != 0:
             what = f"the first weight of {example.id} is {sequence.weights[0]}"
             fail(what, "0", "weights = (0.0, *weights[1:])")
 
@@ -94,23 +127,17 @@ def leaves_cutting_to_the_core(trial: Trial) -> None:
     Why: an objective that cuts by itself hides it from the counts, and where it closes the cut text with an end token
     it teaches to stop in mid-sentence (trap 16).
     """
-    renderer, number = renderer_of(), 0
+    renderer = renderer_of()
+    shapes = {shape_of(example): example for example, _ in reversed(accepted(trial, renderer))}
     advice = "encode the whole example; never slice ids, never add an end token after a cut"
-    for example in (e for e, _ in accepted(trial, renderer)):
-        last = 0
+    for example in shapes.values():
         for words in _LENGTHS:
             longer = _lengthened(example, words)
-            if longer is None:
-                break
             for sequence in trial.plugin.encode(longer, renderer):
                 if sequence.truncated or len(sequence.ids) < words:
                     said = " and flagged as truncated" if sequence.truncated else ""
                     what = f"an answer of {words} words becomes {len(sequence.ids)} tokens{said}"
                     fail(what, "at least a token a word, not flagged", advice)
-                last = max(last, len(sequence.ids))
-        number += last > 0
-        if number == 3:
-            return
 
 
 def trains_the_end_token(trial: Trial) -> None:
@@ -137,6 +164,7 @@ def trains_the_end_token(trial: Trial) -> None:
 
 
 def renderer_of(pad_is_eos: bool = False) -> "ChatRenderer":
+    """A renderer with the tiny base's tokenizer and template."""
     from transformers import AutoTokenizer
 
     from tunesmith.data.render import ChatRenderer
@@ -159,7 +187,17 @@ def accepted(trial: Trial, renderer: "ChatRenderer") -> list[tuple[Example, list
     return found
 
 
+def _encoded(trial: Trial, given: list[Example], renderer: "ChatRenderer") -> dict[str, Any]:
+    """Sequences by the example's id; `encodes_some_shape` tells of those that fail."""
+    found: dict[str, Any] = {}
+    for example in given:
+        with suppress(Exception):
+            found[example.id] = list(trial.plugin.encode(example, renderer))
+    return found
+
+
 def is_sound(sequence: Any) -> bool:
+    """Whether a sequence can be trained on; other checks tell of those that cannot."""
     return isinstance(sequence, Encoded) and len(sequence.ids) == len(sequence.weights) and any(sequence.weights[1:])
 
 
@@ -167,15 +205,13 @@ def _sequences(trial: Trial) -> list[tuple[Example, Encoded]]:
     return [(example, sequence) for example, found in accepted(trial, renderer_of()) for sequence in found]
 
 
-def _lengthened(example: Example, words: int) -> Example | None:
-    """The example with an answer of so many words; None where it has no turns."""
-    answer = Message("assistant", "lamp " * (words - 1) + "end")
-    if example.messages and example.messages[-1].role == "assistant":
-        return example.with_(messages=(*example.messages[:-1], answer))
-    if example.chosen:
-        changed = {name: (*getattr(example, name)[:-1], answer) for name in ("chosen", "rejected")}
-        return example.with_(**changed)
-    return None
+def _lengthened(example: Example, words: int) -> Example:
+    """The example with an answer of so many words, or a text."""
+    said = "lamp " * (words - 1) + "end"
+    if example.segments:
+        return example.with_(segments=(*example.segments[:-1], replace(example.segments[-1], text=said)))
+    parts = {name: turns for name in ("messages", "chosen", "rejected") if (turns := getattr(example, name))}
+    return example.with_(**{name: (*turns[:-1], replace(turns[-1], content=said)) for name, turns in parts.items()})
 
 
 def shape_of(example: Example) -> str:
@@ -189,6 +225,7 @@ def _shape(example: Example) -> str:
 
 CHECKS: list[Rule] = [
     encodes_some_shape,
+    encodes_the_same_each_time,
     one_weight_a_token,
     first_token_weighs_nothing,
     supervises_every_example,

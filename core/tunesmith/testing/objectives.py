@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.plugins.interfaces import Objective
 from tunesmith.testing import encodings
 from tunesmith.testing.check import NotApplicableError, Rule, Trial, fail
 from tunesmith.testing.encodings import accepted, is_sound, renderer_of, shape_of
@@ -105,6 +106,30 @@ def loss_follows_the_weights(trial: Trial) -> None:
     check_weights(module, module.objective.loss, rows)
 
 
+def loss_trains_its_own_module(trial: Trial) -> None:
+    """Each parameter of `module(config)` has a gradient within two optimizer steps.
+
+    Why: they are counted, saved and restored as what is trained. One without a gradient only seems to train (trap 25).
+    """
+    from tunesmith.testing.traces import check_own_module
+
+    module, rows = _on_model(trial)
+    if type(trial.plugin).module is not Objective.module:
+        check_own_module(module, rows, "objective")
+
+
+def loss_leaves_no_trace(trial: Trial) -> None:
+    """`loss` leaves modes, `requires_grad` flags, weights, gradients and random states as they were.
+
+    Why: it runs before its own backward pass, and in validation. A module left in evaluation mode, a flag that is
+    switched on, or a draw from the global state changes all steps after it (traps 27, 45).
+    """
+    from tunesmith.testing.traces import check_no_trace
+
+    module, rows = _on_model(trial)
+    check_no_trace(module, module.objective.loss, rows, "loss")
+
+
 def _on_model(trial: Trial) -> "tuple[Specialist, list[EncodedRow]]":
     """The tiny model with the objective, and a few rows of different lengths.
 
@@ -140,5 +165,7 @@ LOSS: list[Rule] = [
     loss_counts_its_unit,
     loss_of_nothing_is_finite,
     loss_follows_the_weights,
+    loss_trains_its_own_module,
+    loss_leaves_no_trace,
 ]
 CHECKS: list[Rule] = [*encodings.CHECKS, *LOSS]

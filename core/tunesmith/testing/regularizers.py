@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.plugins.interfaces import Regularizer
 from tunesmith.recipe.signature import options
-from tunesmith.testing.check import Rule, Trial, fail
+from tunesmith.testing.check import CheckFailedError, Rule, Trial, fail
 from tunesmith.testing.material import examples
-from tunesmith.testing.watch import drawn, random_states
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 _NAME = "it"
 _WITHIN = 1e-4
+_BY_ROW = "seed a generator by batch.examples[...].id for each row; return a tensor of the same shape and dtype"
 
 
 def exercise(trial: Trial, _: Path) -> Any:
@@ -32,12 +32,14 @@ def exercise(trial: Trial, _: Path) -> Any:
 
 
 def does_something(trial: Trial) -> None:
-    """It overrides `penalty`, `perturb` or both; a penalty is a Term, a finite scalar sum with a gradient and a unit.
+    """It overrides `penalty`, `perturb` or both, to an effect; a penalty is a Term: a finite scalar sum and its unit.
 
     Why: a regularizer without effect is an option that nothing reads (trap 39). The core divides the sum by the number
-    of its units in the whole optimizer step; a mean, a float or a detached value is another penalty, or none.
+    of its units in the whole optimizer step; a mean, a float or a detached value is another penalty, or none. One whose
+    options switch it off by default shows itself in `trial_instances`.
     """
-    from tunesmith.testing.sums import check_term
+    from tunesmith.testing import models
+    from tunesmith.testing.sums import check_term, value_of
 
     if not (_penalizes(trial) or _perturbs(trial)):
         name = trial.name
@@ -46,6 +48,12 @@ def does_something(trial: Trial) -> None:
     if _penalizes(trial):
         module, rows = _on_model(trial.plugin)
         check_term(module, _penalty(module), rows)
+        if not bool(value_of(module, _penalty(module), models.batch_of(module, rows)).gradient.any()):
+            advice = "compute it from the pass, with a weight; or let trial_instances return one that has an effect"
+            fail("the gradient of penalty is zero throughout", "a gradient where tuned and base differ", advice)
+    if _perturbs(trial) and not _shakes(trial.plugin):
+        advice = "return changed embeddings; or let trial_instances return one that does"
+        fail("perturb changes nothing", "other embeddings in training", advice)
 
 
 def penalty_adds_up(trial: Trial) -> None:
@@ -87,6 +95,19 @@ def penalty_of_nothing_is_finite(trial: Trial) -> None:
     if _penalizes(trial):
         module, rows = _on_model(trial.plugin)
         check_without_targets(module, _penalty(module), rows[:2])
+
+
+def penalty_trains_its_own_module(trial: Trial) -> None:
+    """Each parameter of `module()` has a gradient within two optimizer steps.
+
+    Why: they are counted, saved and restored as what is trained. One without a gradient only seems to train (trap 25).
+    """
+    if type(trial.plugin).module is Regularizer.module:
+        return
+    from tunesmith.testing.traces import check_own_module
+
+    module, rows = _on_model(trial.plugin)
+    check_own_module(module, rows, f"reg-{_NAME}")
 
 
 def weight_scales_the_penalty(trial: Trial) -> None:
@@ -139,27 +160,10 @@ def penalty_leaves_no_trace(trial: Trial) -> None:
     """
     if not _penalizes(trial):
         return
-    from tunesmith.testing import models
+    from tunesmith.testing.traces import check_no_trace
 
     module, rows = _on_model(trial.plugin)
-    module.train()
-    forward = module.passes(models.batch_of(module, rows))
-    weights = {name: p.detach().clone() for name, p in module.named_parameters()}
-    flags, modes = _flags(module), [m.training for m in module.network.modules()]
-    _penalty(module)(forward)  # the first may make what it needs, by random numbers
-    states = random_states()
-    _penalty(module)(forward)
-    found = {
-        "the random state of " + " and ".join(drawn(states)): bool(drawn(states)),
-        "the mode of modules": modes != [m.training for m in module.network.modules()],
-        "requires_grad flags": flags != _flags(module),
-        "weights": any(not bool((p == weights[n]).all()) for n, p in module.named_parameters()),
-        "gradients": any(p.grad is not None for p in module.parameters()),
-    }
-    for what, changed in found.items():
-        if changed:
-            advice = "use forward.baseline() and forward.again(); draw from a generator of your own; call no backward()"
-            fail(f"penalty changes {what}", "the model as it was", advice)
+    check_no_trace(module, _penalty(module), rows, "penalty")
 
 
 def perturb_depends_on_the_row_alone(trial: Trial) -> None:
@@ -170,32 +174,43 @@ def perturb_depends_on_the_row_alone(trial: Trial) -> None:
     """
     if not _perturbs(trial):
         return
+    module, rows = _on_model(None)
+    together = _changes(trial.plugin, module, rows)
+    for some in ([rows[0]], rows[::-1], rows[1:3]):
+        for row, change in _changes(trial.plugin, module, some).items():
+            if float((change - together[row]).abs().max()) > 1e-6:
+                found = f"{row} is changed otherwise among {len(some)} rows than among {len(rows)}"
+                fail(found, "the same change of each row", _BY_ROW)
+
+
+def _changes(plugin: Regularizer, module: "Specialist", rows: "Sequence[EncodedRow]") -> "Mapping[str, Tensor]":
+    """What `perturb` adds to the embeddings of each row.
+
+    Raises:
+        CheckFailedError: They have another shape or dtype afterwards.
+    """
     import torch
 
     from tunesmith.testing import models
 
-    module, rows = _on_model(None)
-    embed = module.passes.model.get_input_embeddings()
-    advice = "seed a generator by batch.examples[...].id for each row; return a tensor of the same shape and dtype"
+    own = copy.deepcopy(plugin)
+    own.setup(module.network)
+    batch = models.batch_of(module, rows)
+    before = module.passes.model.get_input_embeddings()(batch.input_ids)
+    after = own.perturb(before.clone(), batch)
+    if after.shape != before.shape or after.dtype != before.dtype:
+        what = f"embeddings {list(before.shape)} {before.dtype} become {list(after.shape)} {after.dtype}"
+        fail(what, "the same shape and dtype", _BY_ROW)
+    parts = torch.split(after - before, [row.length for row in rows])
+    return {row.example.id: part.detach() for row, part in zip(rows, parts, strict=True)}
 
-    def changes(some: "Sequence[EncodedRow]") -> "Mapping[str, Tensor]":
-        plugin = copy.deepcopy(trial.plugin)
-        plugin.setup(module.network)
-        batch = models.batch_of(module, some)
-        before = embed(batch.input_ids)
-        after = plugin.perturb(before.clone(), batch)
-        if after.shape != before.shape or after.dtype != before.dtype:
-            what = f"embeddings {list(before.shape)} {before.dtype} become {list(after.shape)} {after.dtype}"
-            fail(what, "the same shape and dtype", advice)
-        parts = torch.split(after - before, [row.length for row in some])
-        return {row.example.id: part.detach() for row, part in zip(some, parts, strict=True)}
 
-    together = changes(rows)
-    for some in ([rows[0]], rows[::-1], rows[1:3]):
-        for row, change in changes(some).items():
-            if float((change - together[row]).abs().max()) > 1e-6:
-                found = f"{row} is changed otherwise among {len(some)} rows than among {len(rows)}"
-                fail(found, "the same change of each row", advice)
+def _shakes(plugin: Regularizer) -> bool:
+    """Whether `perturb` changes any row; `perturb_depends_on_the_row_alone` tells of other shapes."""
+    try:
+        return any(bool(change.any()) for change in _changes(plugin, *_on_model(None)).values())
+    except CheckFailedError:
+        return True
 
 
 def _on_model(plugin: Regularizer | None, moved: bool = True) -> "tuple[Specialist, list[EncodedRow]]":
@@ -226,10 +241,6 @@ def _value(plugin: Regularizer) -> float:
     return float(_penalty(module)(module.passes(models.batch_of(module, rows), perturbed=False)).sum.detach())
 
 
-def _flags(module: "Specialist") -> dict[str, bool]:
-    return {name: p.requires_grad for name, p in module.named_parameters()}
-
-
 def _penalizes(trial: Trial) -> bool:
     return getattr(trial.cls, "penalty") is not Regularizer.penalty  # noqa: B009  mypy knows no penalty of a Plugin
 
@@ -243,6 +254,7 @@ CHECKS: list[Rule] = [
     penalty_adds_up,
     penalty_counts_its_unit,
     penalty_of_nothing_is_finite,
+    penalty_trains_its_own_module,
     weight_scales_the_penalty,
     is_off_in_evaluation,
     penalty_leaves_no_trace,
