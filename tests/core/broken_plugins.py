@@ -476,7 +476,7 @@ class TellsTheText(_Long):
 class RunsNever(_Long):
     """Drops short examples."""
 
-    breaks = "scope_is_valid"
+    breaks = "class_attributes_are_known"
     scope = "test"  # type: ignore[assignment]
 
 
@@ -581,6 +581,13 @@ class MarksExamples(_Count):
         for example in self.all(subject):
             example.extras["seen"] = True  # type: ignore[index]
         return super().examine(subject)
+
+
+class NeedsAMisspeltPart(_Count):
+    """Counts."""
+
+    breaks = "class_attributes_are_known"
+    needs: ClassVar[Any] = frozenset({"example"})
 
 
 class MakesNone(_Count):

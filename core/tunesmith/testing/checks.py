@@ -9,6 +9,7 @@ from tunesmith.testing import (
     audits,
     common,
     curators,
+    declared,
     evaluators,
     exercise,
     formatters,
@@ -49,7 +50,7 @@ def checks_for(obj: Plugin | type[Plugin], rows: Sequence[Row] = ()) -> list[Che
         return [Check(makes_trial_instances, (_Unmade(obj),), label)]
     first = trials[:1]
     found = [Check(makes_trial_instances, first, label)] if isinstance(obj, type) else []
-    found += [Check(rule, first, label) for rule in common.CLASS_CHECKS]
+    found += [Check(rule, first, label) for rule in (*common.CLASS_CHECKS, *declared.CHECKS)]
     found += [Check(rule, trials, label) for rule in (*common.INSTANCE_CHECKS, *exercise.CHECKS)]
     return found + [Check(rule, trials, label) for rule in _KINDS.get(first[0].cls.kind, [])]
 

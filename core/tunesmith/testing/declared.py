@@ -1,0 +1,43 @@
+"""What a class declares about itself: only words that the core knows."""
+
+import inspect
+from typing import Any, Literal, get_args, get_origin
+
+from tunesmith.plugins.interfaces import Plugin
+from tunesmith.testing.check import Rule, Trial, fail
+
+_BOOL = Literal[True, False]
+
+
+def class_attributes_are_known(trial: Trial) -> None:
+    """What the class declares (`needs`, `layout`, `model_class`, ...) are values that its base class lists.
+
+    Why: the core compares them with the words that it knows. A misspelt one is like none: an audit gets an empty
+    subject and finds nothing, an adapter that cannot run on ragged batches is run on them.
+    """
+    for name, hint in _declared(trial.cls).items():
+        value = getattr(trial.cls, name)
+        several = get_origin(hint) in (set, frozenset)
+        known = get_args(get_args(hint)[0] if several else hint)
+        wrong = [v for v in (value if several and isinstance(value, set | frozenset) else [value]) if v not in known]
+        if wrong:
+            listed = ", ".join(map(repr, known))
+            expected = f"a frozenset of {listed}" if several else f"one of {listed}"
+            fail(f"{name} is {value!r}", expected, f"declare {name} in {trial.name} as its base class does")
+
+
+def _declared(cls: type[Plugin]) -> dict[str, Any]:
+    """The class attributes whose values the interfaces list, with the list."""
+    found: dict[str, Any] = {}
+    for owner in cls.__mro__:
+        if owner.__module__ == Plugin.__module__:
+            for name, hint in inspect.get_annotations(owner).items():
+                (inner,) = get_args(hint) or (None,)  # of ClassVar
+                if inner is bool:
+                    found.setdefault(name, _BOOL)
+                elif get_args(inner):
+                    found.setdefault(name, inner)
+    return found
+
+
+CHECKS: list[Rule] = [class_attributes_are_known]
