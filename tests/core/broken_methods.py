@@ -1,11 +1,25 @@
-"""Plugins that each break one rule of the kit, and no other: objectives, adapters, regularizers."""
+"""Plugins that each break one rule of the kit, and no other: methods, and an audit of the model."""
 
 import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tunesmith import Adapter, Chunk, Encoded, Example, Forward, Objective, Regularizer, Renderer, RowError, Term
+from tunesmith import (
+    Adapter,
+    Audit,
+    Chunk,
+    Encoded,
+    Example,
+    Findings,
+    Forward,
+    Objective,
+    Regularizer,
+    Renderer,
+    RowError,
+    Subject,
+    Term,
+)
 
 
 class _Learn(Objective):
@@ -579,3 +593,14 @@ class DrawsByPlace(Regularizer):
 
         noise = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(1))
         return embeddings + 0.1 * noise
+
+
+class SwitchesTheModel(Audit):
+    """Looks at the model."""
+
+    breaks = "leaves_the_subject_as_it_is"
+    needs = frozenset({"model"})
+
+    def examine(self, subject: Subject) -> Findings:
+        subject.model.specialist.network.eval()  # type: ignore[union-attr]
+        return Findings("a model", "none")

@@ -513,7 +513,7 @@ class DrawsEvidence(_Count):
 
     def examine(self, subject: Subject) -> Findings:
         drawn = random.sample([e.id for e in self.all(subject)], min(3, len(self.all(subject))))
-        return Findings("some", "low", {"number": 0.0}, evidence=tuple(drawn))
+        return Findings("some", "low" if drawn else "none", {"number": 0.0}, evidence=tuple(drawn))
 
 
 class NeedsAGroup(_Count):
@@ -552,6 +552,16 @@ class NumbersItsEvidence(_Count):
 
     def examine(self, subject: Subject) -> Findings:
         return Findings("some", "low", {"number": 1.0}, evidence=tuple("12"[: len(self.all(subject))]))
+
+
+class ShowsNoEvidence(_Count):
+    """Counts."""
+
+    breaks = "evidence_exists"
+
+    def examine(self, subject: Subject) -> Findings:
+        number = len(self.all(subject))
+        return Findings("some", "low" if number > 5 else "none", {"number": float(number)})
 
 
 class InventsASeverity(_Count):

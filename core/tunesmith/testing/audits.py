@@ -13,6 +13,7 @@ from tunesmith.testing.same import same
 
 if TYPE_CHECKING:
     from tunesmith.data.example import Example
+    from tunesmith.evaluation.language_model import TransformersModel
     from tunesmith.evaluation.subject import AuditSubject
 
 _SEVERITIES = ("none", "low", "medium", "high")
@@ -68,10 +69,11 @@ def metrics_are_numbers(trial: Trial) -> None:
 
 
 def evidence_exists(trial: Trial) -> None:
-    """The evidence names ids of examples or samples of the subject, each once.
+    """A finding has evidence: ids of examples or samples of the subject, each once. Severity `none` needs none.
 
     Why: a finding is believed when its rows can be looked at. Numbers of rows, or texts, lead nowhere in a report, and
-    text before anonymisation does not belong there.
+    text before anonymisation does not belong there. An audit that sees no rows, as it asks for the model alone, shows
+    a table instead.
     """
     subjects = _subjects(trial)
     for name, findings in _found(trial):
@@ -83,6 +85,10 @@ def evidence_exists(trial: Trial) -> None:
             fail(f"evidence on {name} names {quoted(wrong[0])}", "ids of the subject", advice)
         if len(set(findings.evidence)) < len(findings.evidence):
             fail(f"evidence on {name} names an id twice", "each id once", advice)
+        shown = findings.evidence or (findings.tables and not trial.plugin.needs & {"examples", "outputs"})
+        if findings.severity in _SEVERITIES[1:] and not shown:
+            found = f"severity is {findings.severity} on {name}, without evidence"
+            fail(found, "ids that show it", f"{advice}; severity none where there is nothing to show")
 
 
 def findings_are_sound(trial: Trial) -> None:
@@ -105,16 +111,24 @@ def findings_are_sound(trial: Trial) -> None:
 
 
 def leaves_the_subject_as_it_is(trial: Trial) -> None:
-    """Examining changes neither examples nor samples.
+    """Examining changes neither examples nor samples, nor weights, flags and modes of the model.
 
     Why: several audits look at the same subject, and the run goes on with its examples.
     """
-    for name, subject in _subjects(trial).items():
-        before = copy.deepcopy((subject.examples, subject.outputs))
+    model = None
+    if "model" in trial.plugin.needs:
+        from tunesmith.testing.answering import fresh_model
+
+        model = fresh_model()
+    for name, subject in _subjects(trial, model).items():
+        before, held = copy.deepcopy((subject.examples, subject.outputs)), _held(model)
         with suppress(Exception):
             trial.plugin.examine(subject)
         if not same(before, (subject.examples, subject.outputs)):
             fail(f"examine changes the subject ({name})", "examples and samples as they were", "copy before changing")
+        if not same(held, _held(model)):
+            advice = "use the methods of subject.model, and nothing inside of it"
+            fail(f"examine changes the model ({name})", "weights, flags and modes as they were", advice)
 
 
 def _found(trial: Trial) -> list[tuple[str, Findings]]:
@@ -133,8 +147,22 @@ def _plain(findings: Findings) -> Any:
     return [findings.summary, findings.severity, dict(findings.metrics), findings.tables, findings.evidence]
 
 
-def _subjects(trial: Trial) -> "dict[str, AuditSubject]":
-    """Subjects by what is in them, with the parts that the audit asks for."""
+def _held(model: "TransformersModel | None") -> Any:
+    """Weights, flags and modes of a model."""
+    if model is None:
+        return None
+    network = model.specialist.network
+    weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    return [weights, [p.requires_grad for p in network.parameters()], [m.training for m in network.modules()]]
+
+
+def _subjects(trial: Trial, model: "TransformersModel | None" = None) -> "dict[str, AuditSubject]":
+    """Subjects by what is in them, with the parts that the audit asks for.
+
+    Args:
+        trial: The audit.
+        model: The model that it gets if it asks for one; by default always the same.
+    """
     whole = examples()
     given: dict[str, dict[str, list[Example]]] = {
         "all examples": {"train": whole[:14], "validation": whole[14:18], "test": whole[18:]},
@@ -147,7 +175,7 @@ def _subjects(trial: Trial) -> "dict[str, AuditSubject]":
         "examples without columns": {"train": [e.with_(extras={}, label=None) for e in whole]},
         "labels apart by group": {"train": [_labelled(e, at) for at, e in enumerate(whole * 3)]},
     }
-    return {name: _subject(trial, splits) for name, splits in given.items()}
+    return {name: _subject(trial, splits, model) for name, splits in given.items()}
 
 
 def _labelled(example: "Example", at: int) -> "Example":
@@ -160,12 +188,12 @@ def _labelled(example: "Example", at: int) -> "Example":
     return example.with_(**changed, id=f"{example.id}-{at}", extras={**example.extras, "group": "ab"[at % 3 == 0]})
 
 
-def _subject(trial: Trial, splits: "dict[str, list[Example]]") -> "AuditSubject":
+def _subject(trial: Trial, splits: "dict[str, list[Example]]", model: "TransformersModel | None") -> "AuditSubject":
     from tunesmith.evaluation.measure import Sample
     from tunesmith.evaluation.subject import AuditSubject
 
-    needs, model, outputs = trial.plugin.needs, None, None
-    if "model" in needs:
+    needs, outputs = trial.plugin.needs, None
+    if "model" in needs and model is None:
         from tunesmith.testing.answering import tiny_model
 
         model = tiny_model()

@@ -6,6 +6,7 @@ from typing import Literal
 from tunesmith import Audit, Evaluator, Findings, Measure, Sample, Subject, Table, deprecated
 
 Severity = Literal["none", "low", "medium"]
+_EVIDENCE = 20
 
 
 @deprecated("most", removal="2.0", option="limit")
@@ -37,7 +38,7 @@ class ExactMatch(Evaluator):
 
 
 class LengthGap(Audit):
-    """How much longer the references of one group are than those of another.
+    """How much longer the references of one group are than those of another; shows the shortest.
 
     Args:
         column: The column that names the group.
@@ -48,18 +49,19 @@ class LengthGap(Audit):
 
     def examine(self, subject: Subject) -> Findings:
         """Compare the groups' mean number of words."""
-        words: dict[str, list[int]] = {}
+        words: dict[str, dict[str, int]] = {}
         for examples in subject.examples.values():
             for example in examples:
-                words.setdefault(str(example.extras.get(self.column, "none")), []).append(
-                    len(example.reference.split())
-                )
-        means = {group: sum(counts) / len(counts) for group, counts in sorted(words.items())}
+                group = words.setdefault(str(example.extras.get(self.column, "none")), {})
+                group[example.id] = len(example.reference.split())
+        means = {group: sum(counts.values()) / len(counts) for group, counts in sorted(words.items())}
         gap = max(means.values(), default=0.0) - min(means.values(), default=0.0)
         table = Table("words a reference", ("group", "mean"), tuple(means.items()))
         severity: Severity = "none" if gap < 1 else "low" if gap < 10 else "medium"
         summary = f"references of groups differ by {gap:.1f} words on average"
-        return Findings(summary, severity, metrics={"gap": gap}, tables=(table,))
+        shortest = words[min(means, key=means.__getitem__)] if severity != "none" else {}
+        evidence = tuple(sorted(shortest, key=shortest.__getitem__)[:_EVIDENCE])
+        return Findings(summary, severity, {"gap": gap}, (table,), evidence)
 
     def produces(self) -> list[Measure]:
         """The gap."""
