@@ -473,6 +473,100 @@ class TellsTheText(_Long):
                 record.drop(example, f"labelled: {example.texts()[0]}")
 
 
+class TellsTheBeginning(_Long):
+    """Drops short examples."""
+
+    breaks = "reasons_hold_no_text"
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        for example in examples:
+            if len(text := example.texts()[0]) < 30:
+                record.drop(example, f"short: {text[:12]}")
+            else:
+                yield example
+
+
+class TellsTheWords(_Long):
+    """Writes in lower case."""
+
+    breaks = "reasons_hold_no_text"
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        for example in examples:
+            turns = example.messages
+            if not turns or turns[0].content == turns[0].content.lower():
+                yield example
+                continue
+            words = [word for word in turns[0].content.split() if word != word.lower()]
+            record.change(example, f"{' '.join(words)} in lower case")
+            lower = Message(turns[0].role, turns[0].content.lower(), turns[0].weight)
+            yield example.with_(messages=(lower, *turns[1:]))
+
+
+class TellsTheLength(_Long):
+    """Drops short examples."""
+
+    breaks = "reasons_hold_no_text"
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        for example in examples:
+            if (length := len(example.texts()[0])) < 60:
+                record.drop(example, f"{length} characters")
+            else:
+                yield example
+
+
+class RecordsEveryExample(_Long):
+    """Strips space."""
+
+    breaks = "records_what_it_changes"
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        for example in examples:
+            turns = tuple(Message(m.role, m.content.strip(), m.weight, m.fields) for m in example.messages)
+            record.change(example, "stripped")
+            yield example.with_(messages=turns)
+
+
+class RecordsEveryWord(_Long):
+    """Ends each turn with a call."""
+
+    breaks = "records_what_it_changes"
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        for example in examples:
+            if example.messages:
+                for _ in example.messages:
+                    record.change(example, "translated")
+                yield example.with_(messages=tuple(Message(m.role, f"{m.content}!") for m in example.messages))
+            else:
+                yield example
+
+
+class ChangesAndDrops(_Long):
+    """Drops what is labelled, and says that it changed it."""
+
+    breaks = "records_what_it_changes"
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        for example in examples:
+            if example.label is None:
+                yield example
+            else:
+                record.change(example, "label removed")
+                record.drop(example, "label removed")
+
+
+class ChangesTypes(_Long):
+    """Writes whole numbers as such."""
+
+    breaks = "records_what_it_changes"
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        for example in examples:
+            yield example.with_(label=float(example.label)) if isinstance(example.label, int) else example
+
+
 class RunsNever(_Long):
     """Drops short examples."""
 

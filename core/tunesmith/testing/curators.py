@@ -1,22 +1,26 @@
 """What curators keep: nothing lost, made or changed without a record, and the same result each time."""
 
 import copy
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.curate import Tally, problem
 from tunesmith.data.example import Example
 from tunesmith.testing.check import Rule, Trial, fail, quoted
-from tunesmith.testing.material import MARK, examples
+from tunesmith.testing.material import examples, unclean
+from tunesmith.testing.quotes import quotation
 from tunesmith.testing.same import same
 
 _SEED = 7
+_FEW = 2
 _ADVICE = "call record.drop, record.change or record.add for each example, once"
 
 
 def exercise(trial: Trial, _: Path) -> Any:
     """Curate all examples."""
-    kept, tally = _curated(trial, examples())
+    kept, tally = _curated(trial, _given())
     return [kept, tally.counts(), tally.dropped, tally.added]
 
 
@@ -26,7 +30,7 @@ def accounts_for_every_example(trial: Trial) -> None:
     Why: rows that vanish without a word are the commonest bug of data code (trap 38). The core counts on every run, and
     stops it where rows in are not rows out plus what is recorded. The order decides which rows a seed trains on first.
     """
-    whole = examples()
+    whole = _given()
     for given in (whole, whole[::-1], whole[:1], whole[5:9] + whole[:3]):
         kept, tally = _curated(trial, given)
         if wrong := problem(given, kept, tally):
@@ -53,14 +57,14 @@ def reads_the_stream_once(trial: Trial) -> None:
         """Gives its examples to the first who asks."""
 
         def __init__(self) -> None:
-            self.given = iter(examples())
+            self.given = iter(_given())
 
         def __iter__(self) -> Any:
             return self.given
 
     advice = "examples = list(examples) where all are needed; no len(), index or second pass"
     expected = "the same examples as from a list"
-    listed = [e.id for e in trial.plugin.apply(examples(), Tally(_SEED))]
+    listed = [e.id for e in trial.plugin.apply(_given(), Tally(_SEED))]
     try:
         streamed = [e.id for e in trial.plugin.apply(Once(), Tally(_SEED))]
     except TypeError as error:
@@ -69,13 +73,37 @@ def reads_the_stream_once(trial: Trial) -> None:
         fail(f"{len(streamed)} examples stay of an iterator, {len(listed)} of a list", expected, advice)
 
 
+def records_what_it_changes(trial: Trial) -> None:
+    """`record.change` is called for the examples that stay and are another then, and for no other; once for a reason.
+
+    Why: the data card says how many rows were changed, and why. A curator that records each row that it looked at says
+    of clean data that all of it was dirty, and nobody can tell what it did.
+    """
+    tally, before = _Changes(_SEED), {example.id: example for example in _given()}
+    after = {example.id: example for example in trial.plugin.apply(copy.deepcopy(list(before.values())), tally)}
+    advice = "compare before recording, and yield the changed example"
+    for name in dict.fromkeys(name for name, _ in tally.noted):
+        if name not in before or name not in after:
+            what = "was dropped" if name in before else "is none of the given ones"
+            fail(f"it records a change of {name}, which {what}", "changes of examples that stay", advice)
+        if same(before[name], after[name]):
+            fail(f"it records a change of {name}, which is as it was", "a record for what is another", advice)
+    for name in before.keys() & after.keys():
+        # what is not equal is found by `accounts_for_every_example`; 1 and 1.0 and true are, and written differently
+        if name not in tally.changed and before[name] == after[name] and not same(before[name], after[name]):
+            fail(f"values of {name} are of another type, without a record", "a record for what is another", _ADVICE)
+    twice = next((name for (name, _), number in Counter(tally.noted).items() if number > 1), None)
+    if twice is not None:
+        fail(f"it records a change of {twice} twice for one reason", "once", "record after the last change of its kind")
+
+
 def changes_nothing_in_place(trial: Trial) -> None:
     """A changed example is a new one (`example.with_(...)`); the given one stays as it was, its extras included.
 
     Why: the core compares before with after to see what was changed. What is changed in place is counted as untouched,
     and other parts of a run may hold the same example.
     """
-    given = examples()
+    given = _given()
     before = copy.deepcopy(given)
     _curated(trial, given)
     changed = next((old for old, new in zip(before, given, strict=True) if not same(old, new)), None)
@@ -85,20 +113,24 @@ def changes_nothing_in_place(trial: Trial) -> None:
 
 
 def reasons_hold_no_text(trial: Trial) -> None:
-    """The reasons of a record are a few words that are the same for many examples, never text or ids of one.
+    """The reasons of a record are a few words for many examples; they hold no id of one, and no piece of its text.
 
     Why: they are counted, printed and written into data cards. One reason for each row counts nothing, and raw text
-    does not belong there.
+    does not belong there: curators run before rows are anonymised.
     """
-    given = examples()
-    _, tally = _curated(trial, given)
-    for what, reasons in tally.counts().items():
+    given = _given()
+    texts = list(dict.fromkeys(text for example in given for text in example.texts()))
+    tally, other = _curated(trial, given)[1], _curated(trial, _longer(given))[1]
+    for what, reasons in tally.reasons.items():
         for reason in reasons:
-            told = next((e.id for e in given if e.id in reason), "") or (MARK if MARK in reason else "")
-            told = told or next((text for e in given for text in e.texts() if len(text) > 5 and text in reason), "")
+            told = next((e.id for e in given if e.id in reason), "") or quotation(reason, texts)
+            told = told or next((text for text in texts if len(text) > 5 and text in reason), "")
             if told or not reason.strip():
                 found = f"a reason of its {what} is {quoted(reason)}"
                 fail(found, "a reason without text or id of an example", 'such as "shorter than 8 characters"')
+        if len(new := [reason for reason in other.reasons[what] if reason not in reasons]) > _FEW:
+            found = f"examples that are a little longer have {len(new)} other reasons, such as {quoted(new[0])}"
+            fail(found, "the same few reasons", "say the rule that applied, not the value that was measured")
 
 
 def scope_is_valid(trial: Trial) -> None:
@@ -107,10 +139,40 @@ def scope_is_valid(trial: Trial) -> None:
     Why: of scope `all` it would make test rows, or training rows out of test rows, and every measure would be too good
     (trap 37).
     """
-    _, tally = _curated(trial, examples())
+    _, tally = _curated(trial, _given())
     if trial.plugin.scope == "all" and tally.added:
         found = f"scope is all, and {len(tally.added)} examples are made"
         fail(found, "train where examples are made", 'scope = "train"')
+
+
+class _Changes(Tally):
+    """Notes each change by itself."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.noted: list[tuple[str, str]] = []
+
+    def change(self, example: Example, reason: str) -> None:
+        """Note that `example` was changed."""
+        super().change(example, reason)
+        self.noted.append((example.id, reason))
+
+
+def _given() -> list[Example]:
+    """Examples of every shape, clean and unclean."""
+    return [*examples(), *unclean()]
+
+
+def _longer(given: list[Example]) -> list[Example]:
+    """The same with some letters more in each text, and other ids."""
+    made = []
+    for at, example in enumerate(given):
+        more = "x" * (at % 7 + 1)
+        parts: dict[str, Any] = {"segments": tuple(replace(s, text=s.text + more) for s in example.segments)}
+        for name in ("messages", "chosen", "rejected"):
+            parts[name] = tuple(replace(turn, content=turn.content + more) for turn in getattr(example, name))
+        made.append(example.with_(**parts, id=f"{example.id}-longer"))
+    return made
 
 
 def _curated(trial: Trial, given: list[Example]) -> tuple[list[Example], Tally]:
@@ -122,6 +184,7 @@ CHECKS: list[Rule] = [
     accounts_for_every_example,
     takes_an_empty_set,
     reads_the_stream_once,
+    records_what_it_changes,
     changes_nothing_in_place,
     reasons_hold_no_text,
     scope_is_valid,

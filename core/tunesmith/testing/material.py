@@ -10,13 +10,21 @@ from tunesmith.evaluation.measure import Sample
 MARK = "Rosebud-4711"
 """Stands in text that must not appear in messages."""
 
+MADE_UP = ("zorvik", "palunte", "bredmoq", "trelsk", "quimbal", "fostrine", "glyphor", "vantuzk")
+"""Words that no language has, of texts that nobody quotes by chance."""
+
 QUESTIONS = (
     "Report 7: the lamp in the hall is hot. What is it?",
     "She asks which of the two pumps he has to stop.",
     "Where is the old woman's key?",
     "Name the young man who feeds the cat.",
 )
-ANSWERS = ("The lamp is hot.", "He stops the second pump.", "On the shelf, under a red box.", "No name is given here.")
+ANSWERS = (
+    "The lamp is hot.",
+    "He stops the second pump.",
+    "On the shelf, under a red box.",
+    "Anton Wendel from the mill.",
+)
 ODD_TEXTS = (
     "",
     " ",
@@ -71,6 +79,41 @@ def examples() -> list[Example]:
         )
         for at, shape in enumerate(shapes)
     ]
+
+
+def unclean() -> list[Example]:
+    """Examples of what curators look for: contacts, markup, repeats, odd characters, near copies, all lengths.
+
+    Their words are made up, so that nothing that is said about them has one by chance.
+    """
+    one, two, three, four, five, six, seven, eight = MADE_UP
+    answers = [
+        f"{one} {two}, {three}.{four}@{five}.example, +49 30 901820 43.",
+        f"https://{five}.example/{six}?{seven}=81723 <b>{eight}</b> &amp; <p class='{one}'>{two}</p>",
+        f"{one}: DE89 3704 0044 0532 0130 00, 4111 1111 1111 1111, 192.168.77.12, 14.03.1987, 078-05-1120",
+        f"{three} " * 60,
+        f"  {four} \t\n\n {five}\u200b\u00a0 {six}\u2028 caf\u00e9 cafe\u0301 \ufeff ",
+        f"{six.upper()} {seven.upper()}!!!! $$$ #### {eight.upper()}?????",
+        "\u0436\u043e\u0440\u0432\u0438\u043a \u043f\u0430\u043b\u0443\u043d\u0442\u0435",
+        f"{one} {two} {three} {four}.",
+        f"{one}  {two} {three.upper()} {four} .",
+        "?",
+        f"{eight} {{{seven}}} %s [{six}] \\n",
+    ]
+    answers += [" ".join(MADE_UP[at % 8] for at in range(start, start + 2**start)) for start in range(10)]
+    made = []
+    for at, answer in enumerate(answers):
+        said = Message("assistant", answer)
+        asked = Message("user", f"{MADE_UP[at % 8].capitalize()} {MADE_UP[at // 8]}?")
+        shape: dict[str, Any] = {"messages": (asked, said)}
+        if at % 5 == 3:
+            shape = {"segments": (Segment(answer),)}
+        if at % 5 == 4:
+            shape = {"chosen": (asked, said), "rejected": (asked, Message("assistant", f"{answer} {one}"))}
+        origin, extras = Origin("unclean", "unclean.jsonl", at + 1), {"group": "ab"[at % 2], "mark": MARK}
+        label = "warm" if at % 4 == 0 else None
+        made.append(Example(**shape, label=label, id=f"unclean-{at}", origin=origin, task="unclean", extras=extras))
+    return made
 
 
 def samples(columns: Sequence[str] = (), gold: Sequence[Any] = ("",), odd: bool = False) -> list[Sample]:
