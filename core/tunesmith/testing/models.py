@@ -103,6 +103,15 @@ class NoAdapter(AllWeights):
         return model.requires_grad_(False)
 
 
+class _Tried(Specialist):
+    """Loads a second copy of the base only for plugins that ask for it, and then without a word."""
+
+    def load_baseline(self) -> nn.Module:
+        """The copy."""
+        with seeded(1), quiet():
+            return super().load_baseline()
+
+
 @functools.cache
 def tiny_base() -> str:
     """A random Mistral of two layers and 64 wide, with the embedded base's tokenizer and template, in a folder."""
@@ -137,11 +146,9 @@ def specialist(
 ) -> Specialist:
     """The tiny base with a method attached, as a recipe makes it, in fp32."""
     parts = objective or NextToken(), adapter or AllWeights(), dict(regularizers or {})
-    module = Specialist(tiny_base(), *parts, precision="fp32")
+    module = _Tried(tiny_base(), *parts, precision="fp32")
     with seeded(seed), quiet():
         module.load()
-        if not module.adapter.switchable:
-            module.load_baseline()
     return module
 
 
