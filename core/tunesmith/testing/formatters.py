@@ -1,18 +1,17 @@
 """What formatters keep: any row becomes an example or a refusal that names a field, and nothing is lost or leaked."""
 
 import copy
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import RowError
-from tunesmith.testing.check import MissingExtraError, Rule, Trial, fail, quoted, told
-from tunesmith.testing.material import MARK, ODD_TEXTS
-from tunesmith.testing.readable import CANDIDATES, formatted, named_fields, readable_rows, refusal
+from tunesmith.testing.check import Rule, Trial, fail, quoted, told
+from tunesmith.testing.made_up import EXAMPLES, any_rows, given, hypothesis, json_value, text
+from tunesmith.testing.material import MARK
+from tunesmith.testing.readable import formatted, named_fields, readable_rows, refusal
 from tunesmith.testing.same import same
 
-_EXAMPLES = 60
 _ADVICE = "raise RowError(field, reason, columns) from every place where a value may be missing or of another type"
 
 
@@ -61,7 +60,7 @@ def reads_or_names_the_field(trial: Trial) -> None:
             expected = "content in exactly one of messages, segments, chosen with rejected"
             fail(f"format makes {quoted(trial.plugin.format(row))} of {quoted(row)}", expected, _ADVICE)
 
-    _any_rows(trial, one)
+    any_rows(trial, one)
 
 
 def format_is_pure(trial: Trial) -> None:
@@ -80,10 +79,10 @@ def format_is_pure(trial: Trial) -> None:
             fail(f"the row {quoted(before)} became {quoted(row)}", "the row as it was", advice)
         seen.append((before, found))
 
-    _any_rows(trial, one)
+    any_rows(trial, one)
     for row in readable_rows(trial):
         one(row)
-    for row, found in seen[-_EXAMPLES:]:
+    for row, found in seen[-EXAMPLES:]:
         again = [_outcome(trial.plugin.format, row), _outcome(trial.plugin.question, row)]
         if not _alike(found, again):
             what = f"{quoted(row)} gives {quoted(found)}, and later {quoted(again)}"
@@ -111,8 +110,8 @@ def keeps_unread_columns(trial: Trial) -> None:
                 advice = "extras={name: value for name, value in row.items() if name not in <the columns it reads>}"
                 fail(what, "every column that is not read, as it was", advice)
 
-    st = _hypothesis()
-    _given(one, st.lists(_text(), min_size=1, max_size=3, unique=True), _json())
+    st = hypothesis()
+    given(one, st.lists(text(), min_size=1, max_size=3, unique=True), json_value())
 
 
 def refusals_hold_no_text(trial: Trial) -> None:
@@ -179,80 +178,6 @@ def _broken(value: Any) -> list[Any]:
         inner = [(key, part) for key, entry in value.items() for part in [*_broken(entry), [MARK], 7, None]]
         return [{**value, key: part, "more": MARK} for key, part in inner]
     return [MARK]
-
-
-def _any_rows(trial: Trial, one: Callable[[dict[str, Any]], None]) -> None:
-    """Try rows: any columns with any values, and readable ones with columns changed, lost and added."""
-    st = _hypothesis()
-    known = readable_rows(trial)
-    names = sorted({name for row in known for name in row} | named_fields(trial))
-    columns = st.one_of(_text(), *([st.sampled_from(names)] if names else []))
-    values = st.one_of(_json(), st.sampled_from(CANDIDATES))
-    rows = st.dictionaries(columns, values, max_size=6)
-    if known:
-        changed = st.builds(lambda row, more: {**row, **more}, st.sampled_from(known), rows)
-        fewer = st.builds(
-            lambda row, lost: {name: value for name, value in row.items() if name not in lost},
-            st.sampled_from(known),
-            st.sets(st.sampled_from(names), max_size=2),
-        )
-        rows = st.one_of(rows, changed, fewer)
-    for row in _plainly_wrong(known, names):
-        one(row)
-    _given(lambda row: one(copy.deepcopy(row)), rows)
-
-
-def _plainly_wrong(known: list[dict[str, Any]], names: list[str]) -> Iterator[dict[str, Any]]:
-    """Readable rows with one column lost, or with what columns often hold instead; and a column alone."""
-    values = (*CANDIDATES, None, "", " ", 0, False, [], {}, [None])
-    for name in names:
-        for row in [{}, *(row for row in known[:3] if name in row)]:
-            yield {other: copy.deepcopy(value) for other, value in row.items() if other != name}
-            for value in values:
-                yield copy.deepcopy({**row, name: value})
-
-
-def _hypothesis() -> Any:
-    try:
-        from hypothesis import strategies
-    except ImportError as error:
-        msg = "formatters are tried on made-up rows, which needs hypothesis: pip install 'tunesmith[testing]'"
-        raise MissingExtraError(msg) from error
-    return strategies
-
-
-def _given(function: Callable[..., None], *strategies: Any) -> None:
-    """Call it with made-up values: the same ones each time, the smallest that fails last."""
-    from hypothesis import HealthCheck, Phase, given, settings
-
-    phases = (Phase.generate, Phase.shrink)
-    how = settings(
-        max_examples=_EXAMPLES,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=phases,
-        suppress_health_check=list(HealthCheck),
-    )
-    strategy = strategies[0] if len(strategies) == 1 else _hypothesis().tuples(*strategies)
-    made: Any = given(strategy)
-    how(made(lambda values: function(*values) if len(strategies) > 1 else function(values)))()
-
-
-def _text() -> Any:
-    st = _hypothesis()
-    # what readers refuse before a formatter sees it
-    letters = st.characters(exclude_categories=("Cs",), exclude_characters="\x00")
-    odd = [text for text in ODD_TEXTS if "\x00" not in text and len(text) < 1000]
-    return st.one_of(st.text(letters, max_size=12), st.sampled_from(odd))
-
-
-def _json() -> Any:
-    st = _hypothesis()
-    numbers = st.one_of(st.integers(-(10**20), 10**20), st.floats(allow_nan=False, allow_infinity=False))
-    plain = st.one_of(st.none(), st.booleans(), numbers, _text(), st.sampled_from(["{}", "[]", "[1", json.dumps("x")]))
-    keys = st.one_of(_text(), st.sampled_from(["role", "content", "from", "value", "text", "type", "function"]))
-    return st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3))
 
 
 CHECKS: list[Rule] = [
