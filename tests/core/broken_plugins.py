@@ -312,6 +312,29 @@ class FailsOnNumbers(_Text):
         return super().format({**row, "text": row["text"].strip()})
 
 
+class TakesNumbersForText(_Text):
+    """Text."""
+
+    breaks = "reads_or_names_the_field"
+
+    def format(self, row: Mapping[str, Any]) -> Example:
+        if not row.get("text"):
+            raise RowError("text", "is missing", row)
+        return Example(
+            messages=(Message("user", "Say it."), Message("assistant", row["text"])), extras=self.others(row)
+        )
+
+
+class NamesAnotherRole(_Text):
+    """Text."""
+
+    breaks = "reads_or_names_the_field"
+
+    def format(self, row: Mapping[str, Any]) -> Example:
+        example = super().format(row)
+        return example.with_(messages=(Message("human", "Say it."), *example.messages[1:]))  # type: ignore[arg-type]
+
+
 class NamesNoField(_Text):
     """Text."""
 
@@ -363,6 +386,17 @@ class QuotesTheRow(_Text):
         return super().format(row)
 
 
+class QuotesTheBeginning(_Text):
+    """Text."""
+
+    breaks = "refusals_hold_no_text"
+
+    def format(self, row: Mapping[str, Any]) -> Example:
+        if not isinstance(row.get("text", ""), str):
+            raise RowError("text", f"begins with {str(row['text'])[:9]!r}", row)
+        return super().format(row)
+
+
 class TellsTheColumns(_Text):
     """Text."""
 
@@ -382,6 +416,27 @@ class AsksOtherwise(_Text):
     def question(self, row: Mapping[str, Any]) -> Example:
         example = self.format(row)
         return example.with_(messages=(Message("user", "Say it, please."), *example.messages[1:]))
+
+
+class AsksOtherwiseWithoutAnAnswer(_Text):
+    """A question and an answer."""
+
+    breaks = "question_agrees_with_format"
+
+    def format(self, row: Mapping[str, Any]) -> Example:
+        asked, said = self.question({**row, "said": "?"}), row.get("said")
+        if not isinstance(said, str) or not said.strip():
+            raise RowError("said", "is no text", row)
+        return asked.with_(messages=(*asked.messages, Message("assistant", said)))
+
+    def question(self, row: Mapping[str, Any]) -> Example:
+        asked = row.get("text")
+        if not isinstance(asked, str) or not asked.strip():
+            raise RowError("text", "is no text", row)
+        if row.get("said") not in (None, "?"):
+            return self.format(row)
+        turn = Message("user", asked if row.get("said") else f"Question: {asked}")
+        return Example(messages=(turn,), extras={n: value for n, value in row.items() if n not in ("text", "said")})
 
 
 class _Long(Curator):
@@ -471,6 +526,19 @@ class TellsTheText(_Long):
                 yield example
             else:
                 record.drop(example, f"labelled: {example.texts()[0]}")
+
+
+class EmptiesExamples(_Long):
+    """Takes turns away that say little."""
+
+    breaks = "keeps_examples_sound"
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        for example in examples:
+            kept = tuple(turn for turn in example.messages if len(turn.content) > 20)
+            if kept != example.messages:
+                record.change(example, "short turns")
+            yield example.with_(messages=kept)
 
 
 class TellsTheBeginning(_Long):

@@ -12,6 +12,7 @@ from tunesmith.testing.check import Rule, Trial, fail, quoted
 from tunesmith.testing.material import examples, unclean
 from tunesmith.testing.quotes import quotation
 from tunesmith.testing.same import same
+from tunesmith.testing.sound import flaw
 
 _SEED = 7
 _FEW = 2
@@ -95,6 +96,17 @@ def records_what_it_changes(trial: Trial) -> None:
     twice = next((name for (name, _), number in Counter(tally.noted).items() if number > 1), None)
     if twice is not None:
         fail(f"it records a change of {twice} twice for one reason", "once", "record after the last change of its kind")
+
+
+def keeps_examples_sound(trial: Trial) -> None:
+    """What it returns are sound examples: content in one place, turns with text and a known role, weights of 0 or more.
+
+    Why: nothing looks at them again before they are encoded. One that was emptied is dropped there, without the
+    curator's name; one with something else for a text stops the run.
+    """
+    for example in _curated(trial, _given())[0]:
+        if wrong := flaw(example):
+            fail(f"an example that it returns {wrong}", "a sound example", "drop what it cannot keep, and record that")
 
 
 def changes_nothing_in_place(trial: Trial) -> None:
@@ -185,6 +197,7 @@ CHECKS: list[Rule] = [
     takes_an_empty_set,
     reads_the_stream_once,
     records_what_it_changes,
+    keeps_examples_sound,
     changes_nothing_in_place,
     reasons_hold_no_text,
     scope_is_valid,

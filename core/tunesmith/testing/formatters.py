@@ -5,12 +5,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tunesmith.data.example import Example
 from tunesmith.errors import RowError
 from tunesmith.testing.check import Rule, Trial, fail, quoted, told
 from tunesmith.testing.made_up import EXAMPLES, any_rows, given, hypothesis, json_value, text
 from tunesmith.testing.material import MARK
-from tunesmith.testing.readable import formatted, named_fields, readable_rows, refusal
+from tunesmith.testing.quotes import quotation
+from tunesmith.testing.readable import CANDIDATES, formatted, named_fields, readable_rows, refusal
 from tunesmith.testing.same import same
+from tunesmith.testing.sound import flaw
 
 _ADVICE = "raise RowError(field, reason, columns) from every place where a value may be missing or of another type"
 
@@ -40,10 +43,11 @@ def reads_some_row(trial: Trial) -> None:
 
 
 def reads_or_names_the_field(trial: Trial) -> None:
-    """Any row of JSON values becomes an example with content, or a RowError that names the field at fault.
+    """Any row of JSON values becomes a sound example, or a RowError that names the field at fault.
 
     Why: rows of other people hold anything. A RowError sets one row aside, counted and with its line; any other
-    exception stops the run, and an example without content trains nothing (trap 38).
+    exception stops the run, and so does a number for a text later on; an example without content trains nothing (trap
+    38). Sound is a tuple of turns with text and a known role, or of segments, weights of 0 or more, extras as in JSON.
     """
 
     def one(row: dict[str, Any]) -> None:
@@ -55,10 +59,9 @@ def reads_or_names_the_field(trial: Trial) -> None:
             if isinstance(found, RowError) and not (found.field and found.reason):
                 expected = "the column's name and what is wrong with it"
                 fail(f"RowError({found.field!r}, {found.reason!r}) for {quoted(row)}", expected, _ADVICE)
-        found = refusal(lambda row: formatted(trial, row), row)
-        if isinstance(found, RowError) and not found.field:
-            expected = "content in exactly one of messages, segments, chosen with rejected"
-            fail(f"format makes {quoted(trial.plugin.format(row))} of {quoted(row)}", expected, _ADVICE)
+            if not isinstance(found, Exception) and (wrong := flaw(found)):
+                advice = f"{_ADVICE}; convert what it reads to the types of Example"
+                fail(f"what {method.__name__} makes of {quoted(row)} {wrong}", "a sound example", advice)
 
     any_rows(trial, one)
 
@@ -115,7 +118,7 @@ def keeps_unread_columns(trial: Trial) -> None:
 
 
 def refusals_hold_no_text(trial: Trial) -> None:
-    """A RowError's field and reason never hold text of the row.
+    """A RowError's field and reason never hold text of the row, or a part of it.
 
     Why: they end in `rejected.jsonl`, on screens and in logs, where rows before anonymisation must not be. Names of
     other columns are text too: of a file without a header they are its first row. They are given as `columns`, which
@@ -133,13 +136,17 @@ def refusals_hold_no_text(trial: Trial) -> None:
     for row in rows:
         for method in (trial.plugin.format, trial.plugin.question):
             found = _outcome(method, row)
-            if isinstance(found, RowError) and MARK in f"{found.field} {found.reason}":
+            if isinstance(found, RowError) and quotation(f"{found.field} {found.reason}", CANDIDATES[:1]):
                 advice = "say what is wrong with the value, not what it is"
-                fail(f"{method.__name__} says {told(found)}", f"no text of the row; {MARK!r} is some", advice)
+                fail(
+                    f"{method.__name__} says {told(found)}",
+                    f"no text of the row, not a part of {MARK!r} either",
+                    advice,
+                )
 
 
 def question_agrees_with_format(trial: Trial) -> None:
-    """`question` reads what `format` reads, to the same example; it may also read rows that lack the answer.
+    """`question` reads what `format` reads, to the same example; of rows that lack the answer alone, the same prompt.
 
     Why: `predict` and `test` ask through it. A prompt that differs from the one that was trained on costs quality that
     no loss shows (traps 19, 20).
@@ -149,6 +156,19 @@ def question_agrees_with_format(trial: Trial) -> None:
         if not _alike(asked, whole):
             what = f"question gives {quoted(asked)}, format {quoted(whole)}"
             fail(what, "the same where the row has its answer", "call format where the answer is there")
+        for name in row if isinstance(whole, Example) else ():
+            for less in ({n: value for n, value in row.items() if n != name}, {**row, name: None}):
+                _check_prompt(trial, less, whole)
+
+
+def _check_prompt(trial: Trial, less: Mapping[str, Any], whole: Example) -> None:
+    """Check that a row which only `question` reads is asked as the whole one is."""
+    asked = _outcome(trial.plugin.question, less)
+    if isinstance(asked, Exception) or not isinstance(_outcome(trial.plugin.format, less), Exception):
+        return
+    if any(getattr(whole, name)[: len(said := getattr(asked, name))] != said for name in ("messages", "segments")):
+        what = f"of {quoted(less)} question makes {quoted(asked)}; with the answer format makes {quoted(whole)}"
+        fail(what, "how that begins", "make the prompt in one place for both")
 
 
 def _outcome(method: Callable[[Mapping[str, Any]], Any], row: Mapping[str, Any], in_place: bool = False) -> Any:
