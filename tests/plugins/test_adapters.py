@@ -440,6 +440,7 @@ def test_trap_22_a_merge_gives_the_same_logits_and_a_plain_model(base: str, name
     assert not getattr(plain, "is_quantized", False)
     torch.testing.assert_close(logits(plain), trained, rtol=1e-4, atol=1e-5)
     original = transformers.AutoModelForCausalLM.from_pretrained(base)
+    assert {n for n, _ in merged.named_parameters()} == {n for n, _ in original.named_parameters()}
     state = plain.state_dict()
     for weight_name, weight in original.state_dict().items():
         if weight_name.removesuffix(".weight").endswith(LINEAR):

@@ -118,10 +118,13 @@ def _fold(model: Any) -> Any:
     from torch import nn
 
     base = model.get_base_model()
+    folded: set[str] = set()
     for name, module in list(base.named_modules()):
         packed = module.get_base_layer() if isinstance(module, LoraLayer) else module
-        if not isinstance(packed, Linear4bit):
+        # an adapted layer holds the packed one, which went with it
+        if not isinstance(packed, Linear4bit) or name.rpartition(".")[0] in folded:
             continue
+        folded.add(name)
         plain = nn.Linear(packed.in_features, packed.out_features, packed.bias is not None, device=packed.weight.device)
         with torch.no_grad():
             held: Any = packed.weight
