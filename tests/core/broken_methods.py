@@ -312,6 +312,8 @@ class _Last(Adapter):
 
     def put(self, found: Any, own: Any) -> None:
         for name, tensor in found.items():
+            if own[name].shape != tensor.shape:
+                raise ValueError(f"another shape: {name}")
             own[name].data.copy_(tensor)
 
     def kept(self, model: Any) -> dict[str, Any]:
@@ -328,6 +330,10 @@ class TrainsNothing(_Last):
 
         model = super().attach(model)
         model.register_parameter("scale", torch.nn.Parameter(torch.ones(2)))
+        return model
+
+    def merge(self, model: Any) -> Any:
+        del model.scale
         return model
 
 
@@ -359,6 +365,56 @@ class LoadsWhatFits(_Last):
 
         found, own = load_file(directory / "last.safetensors"), self.kept(model)
         self.put({name: tensor for name, tensor in found.items() if name in own}, own)
+
+
+class FreezesToSave(_Last):
+    """Trains the last layer."""
+
+    breaks = "saves_and_loads"
+
+    def save(self, model: Any, directory: Path) -> None:
+        super().save(model, directory)
+        model.requires_grad_(requires_grad=False)
+
+
+class LoadsOtherShapes(_Last):
+    """Trains the last layer."""
+
+    breaks = "load_refuses_other_names"
+
+    def put(self, found: Any, own: Any) -> None:
+        for name, tensor in found.items():
+            own[name].data.copy_(tensor)
+
+
+class SaysHowToLoadTheBase(_Last):
+    """Trains the last layer."""
+
+    breaks = "loading_gives_the_same_answers"
+
+    def loading(self, base: str) -> str:
+        return f"{base}\nfrom safetensors.torch import load_file\nload_file(directory + '/last.safetensors')"
+
+
+class MergesNothing(_Last):
+    """Scales the last states, and calls that a plain model."""
+
+    breaks = "merges_to_the_same_answers"
+
+    def attach(self, model: Any) -> Any:
+        import torch
+
+        class Scaled(torch.nn.Module):
+            def __init__(self, inner: Any) -> None:
+                super().__init__()
+                self.inner, self.scale = inner, torch.nn.Parameter(torch.ones(64))
+
+            def forward(self, states: Any) -> Any:
+                return self.inner(states) * self.scale
+
+        model.requires_grad_(requires_grad=False)
+        model.model.norm = Scaled(model.model.norm)
+        return model
 
 
 class RoundsTheMerge(_Last):

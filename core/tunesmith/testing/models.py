@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 import transformers
+from safetensors import safe_open
 from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
@@ -101,6 +102,13 @@ class NoAdapter(AllWeights):
     def attach(self, model: nn.Module) -> nn.Module:
         """Freeze all."""
         return model.requires_grad_(False)
+
+
+@functools.cache
+def base_names() -> frozenset[str]:
+    """Names of the tiny base's parameters."""
+    with safe_open(Path(tiny_base()) / "model.safetensors", framework="pt") as file:
+        return frozenset(file.keys())
 
 
 class _Tried(Specialist):

@@ -85,7 +85,7 @@ class Card:
         }
         name = type(self.adapter).__name__
         how = f"`{name}` does not say how; tunesmith loads it.\n"
-        if lines := self.adapter.loading(self._base_lines(place)):
+        if lines := self.loading():
             how = _how(lines, self.dtype, templated=bool(self.attached.tokenizer.chat_template))
         if self.attached.extras.state_dict():
             how += "\n`extras.safetensors` holds modules that plugins trained beside it; nothing above reads them.\n"
@@ -94,6 +94,10 @@ class Card:
         table = "\n".join(f"| {what} | {value} |" for what, value in facts.items())
         text = f"# {name} over {self.base}\n\n| | |\n|---|---|\n{table}\n\n## Load it\n\n{how}"
         path.write_text(f"---\n{metadata}---\n\n{text}", encoding="utf-8")
+
+    def loading(self) -> str:
+        """Python that makes `model` from the folder `directory`; empty where the adapter does not say how."""
+        return self.adapter.loading(self._base_lines(resolve(self.base)))
 
     def _base_lines(self, place: Path | str) -> str:
         """Python that does what `load_base` did."""

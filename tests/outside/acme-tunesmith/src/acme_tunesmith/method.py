@@ -71,7 +71,7 @@ class LastLayers(Adapter):
         save_file({n: p.detach().contiguous() for n, p in self._trained(model).items()}, directory / _FILE)
 
     def load(self, model: "nn.Module", directory: Path) -> None:
-        """Read them back; refuses other names."""
+        """Read them back; refuses other names and shapes."""
         from safetensors.torch import load_file
 
         found, trained = load_file(directory / _FILE), self._trained(model)
@@ -79,6 +79,9 @@ class LastLayers(Adapter):
             msg = f"{directory / _FILE} holds other weights: {sorted(found.keys() ^ trained.keys())[:3]}"
             raise ValueError(msg)
         for name, value in found.items():
+            if value.shape != trained[name].shape:
+                msg = f"{directory / _FILE} holds {name} in another shape: {list(value.shape)}"
+                raise ValueError(msg)
             trained[name].data.copy_(value)
 
     @staticmethod
