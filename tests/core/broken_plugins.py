@@ -744,6 +744,16 @@ class BreaksATable(_Count):
         return Findings("some", "none", {"number": 1.0}, (Table("number", ("group",), (("a", 1),)),))
 
 
+class FillsCellsWithLists(_Count):
+    """Counts."""
+
+    breaks = "findings_are_sound"
+
+    def examine(self, subject: Subject) -> Findings:
+        ids: Any = [example.id for example in self.all(subject)]
+        return Findings("some", "none", {"number": 1.0}, (Table("number", ("rows",), ((ids,),)),))
+
+
 class MarksExamples(_Count):
     """Counts."""
 

@@ -92,9 +92,10 @@ def evidence_exists(trial: Trial) -> None:
 
 
 def findings_are_sound(trial: Trial) -> None:
-    """The severity is none, low, medium or high, the summary says something, and tables are rectangular.
+    """The severity is none to high, the summary says something, tables are rectangular, of text or numbers.
 
-    Why: reports and exit codes read them; a row that is longer than its header ends in a traceback there.
+    Why: reports and exit codes read them; a row that is longer than its header ends in a traceback there, and what is
+    no number of Python's own becomes text.
     """
     for name, findings in _found(trial):
         if findings.severity not in _SEVERITIES:
@@ -108,6 +109,10 @@ def findings_are_sound(trial: Trial) -> None:
             if row is not None:
                 what = f"table {table.title!r} has {len(table.columns)} columns, and a row {quoted(row)}"
                 fail(what, "as many cells as columns", "fill what is missing with an empty text")
+            wrong = [cell for row in table.rows for cell in row if not isinstance(cell, str | int | float)]
+            if wrong:
+                what = f"table {table.title!r} has a cell {quoted(wrong[0])}"
+                fail(what, "text or a number", "join lists to a text; convert with int() or float()")
 
 
 def leaves_the_subject_as_it_is(trial: Trial) -> None:
