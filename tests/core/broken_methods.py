@@ -346,6 +346,24 @@ class MovesTheBase(_Last):
         model.model.embed_tokens.weight.data[2] += 1.0  # the pad token's, which no row holds
 
 
+class NamesAnotherRate(_Last):
+    """Trains the last layer."""
+
+    breaks = "groups_are_of_trained_tensors"
+
+    def groups(self, model: Any) -> list[dict[str, Any]]:
+        return [{"params": list(self.kept(model).values()), "lr_factor": 2.0}]
+
+
+class GroupsTheBase(_Last):
+    """Trains the last layer."""
+
+    breaks = "groups_are_of_trained_tensors"
+
+    def groups(self, model: Any) -> list[dict[str, Any]]:
+        return [{"params": [model.model.embed_tokens.weight], "lr_scale": 2.0}]
+
+
 class ForgetsNorms(_Last):
     """Trains the last layer."""
 
@@ -581,6 +599,25 @@ class HasAnIdleAdversary(_Small):
         from torch import nn
 
         return nn.Linear(64, 2)
+
+
+class ForgetsWhatItPrepared(_Small):
+    """Keeps states small, by how large they were.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "prepared_state_is_kept"
+
+    def setup(self, model: Any) -> None:
+        self.scale = 1.0
+
+    def prepare(self, forwards: Any) -> None:
+        self.scale = sum(float(forward.hidden.detach().square().mean()) for forward in forwards)
+
+    def penalty(self, forward: Forward) -> Term | None:
+        return Term(self.weight * self.scale * self.summed(forward), "token")
 
 
 class SquaresTheWeight(_Small):

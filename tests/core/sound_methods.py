@@ -104,3 +104,28 @@ class Shakes(Regularizer):
             generator = torch.Generator().manual_seed(zlib.crc32(batch.examples[at].id.encode()))
             noise.append(torch.randn(length, embeddings.shape[-1], generator=generator))
         return embeddings + 0.1 * torch.cat(noise)
+
+
+class RemembersHowLargeStatesWere(Regularizer):
+    """Squared states over how large they were before training; unit: token.
+
+    Args:
+        weight: Factor.
+    """
+
+    def __init__(self, weight: float = 0.1) -> None:
+        self.weight = weight
+
+    def module(self) -> Any:
+        import torch
+
+        self.memory = torch.nn.Module()
+        self.memory.register_buffer("size", torch.ones(()))
+        return self.memory
+
+    def prepare(self, forwards: Any) -> None:
+        self.memory.size.fill_(sum(float(forward.hidden.detach().square().mean()) for forward in forwards))
+
+    def penalty(self, forward: Forward) -> Term:
+        states = forward.hidden[forward.supervised]
+        return Term(self.weight * (states.square().mean(-1) / self.memory.size).sum(), "token")

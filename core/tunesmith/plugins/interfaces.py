@@ -235,7 +235,10 @@ class Regularizer(Plugin):
         return None
 
     def prepare(self, forwards: Iterator["Forward"]) -> None:
-        """Called once before the first step with passes over the training rows (a Fisher matrix)."""
+        """Called once before the first step with passes over the training rows (a Fisher matrix).
+
+        A resumed run does not call it: what it finds belongs into buffers of `module()`, which checkpoints hold.
+        """
 
     def perturb(self, embeddings: "Tensor", batch: "Batch") -> "Tensor":
         """Change input embeddings `[T, width]` in training; never called in evaluation (trap 36).

@@ -46,6 +46,30 @@ def trained_tensors_get_gradients(trial: Trial) -> None:
         fail(what, "a gradient for each tensor that trains", advice)
 
 
+def groups_are_of_trained_tensors(trial: Trial) -> None:
+    """`groups` lists tensors that train, each once, with `lr_scale` or options of the optimizer.
+
+    Why: torch keeps any other key and reads none: a rate under another name is an option that does nothing (trap 39). A
+    tensor that does not train gets no gradient, whatever its group says.
+    """
+    from torch.optim import AdamW
+
+    from tunesmith.testing import models
+
+    module = models.specialist(trial.plugin)
+    names = {id(p): name for name, p in module.network.named_parameters() if p.requires_grad}
+    groups = trial.plugin.groups(module.network) or []
+    known = {"params", "lr_scale", *AdamW(module.network.parameters()).defaults}
+    if unknown := sorted({key for group in groups for key in group} - known):
+        fail(f"a group has a key {unknown[0]!r}", "lr_scale, or an option of AdamW", "lr_scale multiplies the rate")
+    members = [id(p) for group in groups for p in group["params"]]
+    advice = "choose from model.named_parameters() by requires_grad"
+    if any(member not in names for member in members):
+        fail("a group holds a tensor that does not train", "tensors with requires_grad", advice)
+    if len(set(members)) < len(members):
+        fail("a tensor stands in two groups, or twice in one", "each once", advice)
+
+
 def frozen_tensors_stay(trial: Trial) -> None:
     """Training and evaluation change no weight that does not train.
 
@@ -134,6 +158,7 @@ def _trained_tensors(module: "Specialist") -> list[Any]:
 
 CHECKS: list[Rule] = [
     trained_tensors_get_gradients,
+    groups_are_of_trained_tensors,
     frozen_tensors_stay,
     *saving.CHECKS,
     merges_to_the_same_answers,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.plugins.interfaces import Regularizer
 from tunesmith.recipe.signature import options
-from tunesmith.testing.check import CheckFailedError, Rule, Trial, fail
+from tunesmith.testing.check import CheckFailedError, Rule, Trial, fail, told
 from tunesmith.testing.material import examples
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from tunesmith.data.batch import Batch
     from tunesmith.data.encode import EncodedRow
     from tunesmith.training.specialist import Specialist
 
@@ -108,6 +109,27 @@ def penalty_trains_its_own_module(trial: Trial) -> None:
 
     module, rows = _on_model(trial.plugin)
     check_own_module(module, rows, f"reg-{_NAME}")
+
+
+def prepared_state_is_kept(trial: Trial) -> None:
+    """What `prepare` found lies in buffers of `module()`: a resumed run has the penalty that the run had.
+
+    Why: a resumed run restores them and does not call `prepare` again, as its weights are no longer those that were to
+    be looked at. What is kept elsewhere is lost, and the penalty is another one from there on, or none (trap 27).
+    """
+    if type(trial.plugin).prepare is Regularizer.prepare or not _penalizes(trial):
+        return
+    from tunesmith.testing import models
+
+    (module, rows), (resumed, _) = _on_model(trial.plugin), _on_model(trial.plugin, prepared=False)
+    resumed.load_state_dict(module.state_dict())
+    advice = "register_buffer() in module() before it returns, and fill it in prepare()"
+    try:
+        one, other = (_sum(m, models.batch_of(m, rows)) for m in (module, resumed))
+    except Exception as error:
+        fail(f"penalty of a resumed run fails with {told(error)}", "the penalty of before", advice, error)
+    if abs(one - other) > _WITHIN * abs(one):
+        fail(f"it is {one:.6g}, and {other:.6g} in a run that is resumed", "the same", advice)
 
 
 def weight_scales_the_penalty(trial: Trial) -> None:
@@ -213,7 +235,9 @@ def _shakes(plugin: Regularizer) -> bool:
         return True
 
 
-def _on_model(plugin: Regularizer | None, moved: bool = True) -> "tuple[Specialist, list[EncodedRow]]":
+def _on_model(
+    plugin: Regularizer | None, moved: bool = True, prepared: bool = True
+) -> "tuple[Specialist, list[EncodedRow]]":
     """The tiny model, away from its base, with a copy of the regularizer set up; and rows, one of them a pair."""
     from tunesmith.testing import models
 
@@ -224,7 +248,7 @@ def _on_model(plugin: Regularizer | None, moved: bool = True) -> "tuple[Speciali
     rows = models.encoded(module, [whole[0], pair, *whole[2:6]])
     if moved:
         models.move(module)
-        if plugin is not None and type(plugin).prepare is not Regularizer.prepare:
+        if prepared and plugin is not None and type(plugin).prepare is not Regularizer.prepare:
             batches = (models.batch_of(module, part) for part in (rows[:3], rows[3:]))
             given[_NAME].prepare(module.passes(batch, perturbed=False) for batch in batches)
     return module, rows
@@ -238,7 +262,11 @@ def _value(plugin: Regularizer) -> float:
     from tunesmith.testing import models
 
     module, rows = _on_model(plugin)
-    return float(_penalty(module)(module.passes(models.batch_of(module, rows), perturbed=False)).sum.detach())
+    return _sum(module, models.batch_of(module, rows))
+
+
+def _sum(module: "Specialist", batch: "Batch") -> float:
+    return float(_penalty(module)(module.passes(batch, perturbed=False)).sum.detach())
 
 
 def _penalizes(trial: Trial) -> bool:
@@ -255,6 +283,7 @@ CHECKS: list[Rule] = [
     penalty_counts_its_unit,
     penalty_of_nothing_is_finite,
     penalty_trains_its_own_module,
+    prepared_state_is_kept,
     weight_scales_the_penalty,
     is_off_in_evaluation,
     penalty_leaves_no_trace,
