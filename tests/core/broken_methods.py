@@ -268,6 +268,18 @@ class TakesWeightsForFlagsOfExamples(_Learn):
         return Term(means(forward, flags), "example")
 
 
+class LearnsToCopy(_Learn):
+    """Learns conversations, one token too late."""
+
+    breaks = "loss_learns_the_next_token"
+
+    def loss(self, forward: Forward) -> Term:
+        from torch.nn.functional import cross_entropy
+
+        logits = forward.head(forward.hidden[forward.supervised + 1])
+        return Term(cross_entropy(logits, forward.targets, reduction="none") @ forward.weights, "token")
+
+
 class HasAnIdleHead(_Learn):
     """Learns conversations."""
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tunesmith.training.specialist import Specialist
 
 _ROWS = {"conversation": 6, "text": 2, "pair": 3}
+_STEPS = 8
+_CLEARLY = 1.0
 
 
 def exercise(trial: Trial, _: Path) -> Any:
@@ -106,6 +108,34 @@ def loss_follows_the_weights(trial: Trial) -> None:
     check_weights(module, module.objective.loss, rows)
 
 
+def loss_learns_the_next_token(trial: Trial) -> None:
+    """What gets likelier in training is the token after each supervised position, not that at it or the one after next.
+
+    Why: targets are shifted once, by the core. Shifted again or not at all, the loss falls as well, faster even, to a
+    model that repeats what it reads (trap 34).
+    """
+    from tunesmith.testing import models
+
+    module, rows = _on_model(trial)
+    batch = models.batch_of(module, rows)
+    places = batch.loss_weights.nonzero()[:, 0]
+    # tokens that have another one behind them in their sequence, so that all three can be compared
+    places = places[:-1][batch.sequence[places[:-1]] == batch.sequence[places[:-1] + 1]]
+    if not len(places):
+        msg = "no supervised token has another one behind it, which it could be taken for"
+        raise NotApplicableError(msg)
+    before = models.logits(module, batch).log_softmax(-1)
+    models.train(module, rows, steps=_STEPS)
+    gained = (models.logits(module, batch).log_softmax(-1) - before)[places - 1]
+    here, following, later = (
+        float(gained.gather(1, batch.input_ids[places + shift][:, None]).mean()) for shift in (-1, 0, 1)
+    )
+    if max(here, later) > max(0.0, following) + _CLEARLY:
+        which = "at the position itself" if here > later else "after next"
+        what = f"{_STEPS} steps make the token {which} {max(here, later):.2g} nats likelier, the next {following:.2g}"
+        fail(what, "the next token above all", "compare head(hidden[supervised]) with targets; shift neither")
+
+
 def loss_trains_its_own_module(trial: Trial) -> None:
     """Each parameter of `module(config)` has a gradient within two optimizer steps.
 
@@ -165,6 +195,7 @@ LOSS: list[Rule] = [
     loss_counts_its_unit,
     loss_of_nothing_is_finite,
     loss_follows_the_weights,
+    loss_learns_the_next_token,
     loss_trains_its_own_module,
     loss_leaves_no_trace,
 ]
