@@ -649,7 +649,7 @@ def test_a_full_disk_leaves_the_checkpoint_of_before_and_no_part(
 
     why = {"/dev/full": "No space left on device", "too large": "File too large"}[place]
     try:
-        with pytest.raises(UnsavedError, match=rf"last\.ckpt could not be written: {why} \(it takes about 0\.1 MB, "):
+        with pytest.raises(UnsavedError, match=rf"last\.ckpt could not be written: {why} \(it takes about 0\.0 MB, "):
             fit(base, tmp_path, At(5, fill), **SHORT)
     finally:
         setrlimit(RLIMIT_FSIZE, (RLIM_INFINITY, RLIM_INFINITY))
