@@ -4,7 +4,10 @@ import contextlib
 import gzip
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 from tunesmith.cli.main import main
 from tunesmith.plugins.catalog import Catalog, Entry
 from tunesmith.recipe.compose import compose
+from tunesmith.recipe.requires import check_requires
 from tunesmith.recipe.schema import check
 from tunesmith.recipe.write_yaml import write_yaml
 
@@ -361,17 +365,26 @@ def test_all_plugins_that_a_draft_names_are_known(
     assert {e.name for e in Catalog.load().entries if f'"{e.name}"' in recipe} == known
 
 
-def test_it_loads_no_torch(call_apart: Any, tmp_path: Path) -> None:
-    call_apart(draft_without_torch, tmp_path)
-
-
-def draft_without_torch(folder: str) -> None:
-    import os
-    import sys
-
-    os.chdir(folder)
+def test_it_loads_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     Path("base").mkdir()
     write("base/config.json", "{}")
     write("rows.jsonl", lines({"prompt": "a", "completion": "b"}))
-    assert main(["recipes", "new", "mine.yaml", "--data", "rows.jsonl", "--base", "./base"]) == 0
-    assert not {"torch", "lightning", "transformers"} & sys.modules.keys()
+    words = ["recipes", "new", "mine.yaml", "--data", "rows.jsonl", "--base", "./base"]
+    code = (
+        f"import sys; from tunesmith.cli.main import main; code = main({words}); "
+        "sys.exit(code or len({'torch', 'lightning', 'transformers'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+    assert Path("mine.yaml").is_file()
+
+
+def test_a_draft_asks_for_the_version_that_the_check_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # a checkout that was pulled and not installed again
+    monkeypatch.setattr(metadata, "version", lambda _: "0.3.1")
+    monkeypatch.chdir(tmp_path)
+    write("rows.jsonl", lines({"prompt": "a", "completion": "b"}))
+    assert main(["recipes", "new", "mine.yaml", "--data", "rows.jsonl"]) == 0
+    recipe = compose(["mine.yaml"])
+    assert recipe.data["requires"] == ["tunesmith>=0.3"]
+    check_requires(recipe)
