@@ -31,6 +31,17 @@ class _Words(Evaluator):
         return [Measure("words", [float(len(s.output.split())) for s in samples])]
 
 
+class _Limited(_Words):
+    """Counts words.
+
+    Args:
+        limit: The most.
+    """
+
+    def __init__(self, limit: int = 9) -> None:
+        self.limit = limit
+
+
 class NeedsAnOption(_Words):
     """Counts words.
 
@@ -129,6 +140,39 @@ class HasNoType(_Words):
 
     def __init__(self, limit=9) -> None:
         self.limit = limit
+
+
+class TakesWhateverComes(_Words):
+    """Counts words."""
+
+    breaks = "options_are_typed"
+
+    def __init__(self, **options: Any) -> None:
+        self._options = {}
+
+
+class TakesPlaces(_Words):
+    """Counts words."""
+
+    breaks = "options_are_typed"
+
+    def __init__(self, *limits: int) -> None:
+        self._limits = ()
+
+
+class HidesAnOption(_Limited):
+    """Counts words.
+
+    Args:
+        stem: Count stems.
+    """
+
+    breaks = "options_are_typed"
+
+    def __init__(self, stem: bool = False, **more: Any) -> None:
+        more.pop("floor", 0)
+        super().__init__(**more)
+        self.stem = stem
 
 
 class SaysNothing(_Words):

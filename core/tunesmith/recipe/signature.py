@@ -69,12 +69,35 @@ def options(cls: type, skip: int = 0) -> Mapping[str, Option]:
 
 def _given(init: Callable[..., Any]) -> set[str]:
     """Names that a constructor passes by keyword to the next one: `super().__init__(root_dir=save_dir, **kwargs)`."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
-    except (OSError, TypeError, SyntaxError):  # no source at hand
+    tree = _tree(init)
+    if tree is None:
         return set()
-    calls = (n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "super().__init__")
-    return {keyword.arg for call in calls for keyword in call.keywords if keyword.arg is not None}
+    return {keyword.arg for call in _calls_of_the_next(tree) for keyword in call.keywords if keyword.arg is not None}
+
+
+def passes_all_on(init: Callable[..., Any], name: str) -> bool:
+    """Whether a constructor gives its `**kwargs`, called `name`, to the next one whole, and reads nothing of it.
+
+    False where there is no source to read.
+    """
+    tree = _tree(init)
+    if tree is None:
+        return False
+    whole = [k.value for call in _calls_of_the_next(tree) for k in call.keywords if k.arg is None]
+    uses = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == name]
+    return bool(uses) and all(any(use is value for value in whole) for use in uses)
+
+
+def _tree(init: Callable[..., Any]) -> ast.Module | None:
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(init)))
+    except (OSError, TypeError, SyntaxError):  # no source at hand
+        return None
+
+
+def _calls_of_the_next(tree: ast.Module) -> list[ast.Call]:
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    return [call for call in calls if ast.unparse(call.func) == "super().__init__"]
 
 
 def _hints(owner: type, init: Callable[..., Any]) -> dict[str, Any]:

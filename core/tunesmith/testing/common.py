@@ -1,11 +1,12 @@
 """What every plugin keeps, of whatever kind: constructor, options, documentation, and that it travels."""
 
+import inspect
 import pickle
 from typing import Any
 
 from tunesmith.plugins import describe
 from tunesmith.recipe.kinds import is_any, is_list, is_map, union_of
-from tunesmith.recipe.signature import options
+from tunesmith.recipe.signature import options, passes_all_on
 from tunesmith.testing.argument import Argument, UsedError
 from tunesmith.testing.check import Rule, Trial, fail, quoted, told
 from tunesmith.testing.fresh import heavy_imports
@@ -52,26 +53,31 @@ def constructor_only_stores(trial: Trial) -> None:
 
 
 def options_are_typed(trial: Trial) -> None:
-    """Every option has a type that says what it takes; no bare map, list or Any, no *args.
+    """Every option has a name and a type; no bare map, list or Any, no *args, no **kwargs but for a base's options.
 
     Why: recipes are checked against these types before anything runs. What is not typed swallows a misspelt key or a
-    wrong value without a word (trap 40), and has no place in the schema that editors complete from.
+    wrong value without a word (trap 40), and has no place in the schema that editors complete from. `**kwargs` that go
+    whole to a base class's constructor stand for the options that it names.
     """
-    import inspect
-
     expected = "an annotation such as int, str, bool, list[str], Literal['a', 'b'], Path | None"
+    more = None  # the `**kwargs` of the classes so far
     for owner in trial.cls.__mro__:
         init = vars(owner).get("__init__")
         if owner is object or init is None:
             continue
-        parameters = list(inspect.signature(init).parameters.values())[1:]
-        for parameter in parameters:
+        more = None
+        for parameter in list(inspect.signature(init).parameters.values())[1:]:
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
                 fail(f"__init__ takes {parameter}", "options by name", "give each option a name; a recipe has no order")
-            if parameter.kind is not parameter.VAR_KEYWORD and parameter.annotation is parameter.empty:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                more = parameter
+            elif parameter.annotation is parameter.empty:
                 fail(f"option {parameter.name} has no type", expected, f"annotate {parameter.name} in __init__")
-        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+        if more is None or not passes_all_on(init, more.name):
             break
+    if more is not None:
+        advice = f"name each option, or give all of it to a base class that names them: super().__init__(**{more.name})"
+        fail(f"__init__ takes {more}, which swallows a misspelt option", "options by name", advice)
     for name, option in options(trial.cls).items():
         if _loose(option.hint):
             shown = describe.annotation(option.hint)
