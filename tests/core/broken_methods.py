@@ -184,6 +184,19 @@ class DividesByNothing(_Learn):
         return Term(self.summed(forward) / number * number, "token")
 
 
+class ScalesByItsFirst(_Learn):
+    """Learns conversations."""
+
+    breaks = "keeps_nothing_between_calls"
+
+    def __init__(self) -> None:
+        self._tokens = 0
+
+    def loss(self, forward: Forward) -> Term:
+        self._tokens = self._tokens or len(forward.supervised)
+        return Term(self.summed(forward) / max(1, self._tokens), "token")
+
+
 class IgnoresTheEnd(_Learn):
     """Learns conversations."""
 
@@ -686,6 +699,25 @@ class StaysInEvaluation(_Small):
     def penalty(self, forward: Forward) -> Term | None:
         forward._passes.network.eval()  # type: ignore[attr-defined]
         return super().penalty(forward)
+
+
+class ScalesByTheFirst(_Small):
+    """Keeps states small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "keeps_nothing_between_calls"
+
+    def __init__(self, weight: float = 0.1) -> None:
+        self.weight = weight
+        self._scale = None
+
+    def penalty(self, forward: Forward) -> Term | None:
+        if self._scale is None:
+            self._scale = float(forward.hidden.detach().float().square().mean())
+        return Term(self.weight * self.summed(forward) / self._scale, "token")
 
 
 class DrawsByPlace(Regularizer):

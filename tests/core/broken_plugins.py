@@ -314,6 +314,47 @@ class DividesByZero(_Words):
         return [Measure("ratio", [math.inf if "7" not in s.output else 1.0 for s in samples])]
 
 
+class LearnsALimit(_Words):
+    """Words, as a share of the most in the first answers that it saw."""
+
+    breaks = "keeps_nothing_between_calls"
+
+    def __init__(self) -> None:
+        self._most = 0
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        words = [len(s.output.split()) for s in samples]
+        self._most = self._most or max(words, default=0)
+        return [Measure("words", [w / max(1, self._most) for w in words])]
+
+
+class CountsItsCalls(_Words):
+    """Words, and how often it was asked."""
+
+    breaks = "keeps_nothing_between_calls"
+
+    def __init__(self) -> None:
+        self._calls = 0
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        self._calls += 1
+        (words,) = super().measure(samples)
+        return [Measure("words", words.values, note="" if self._calls < 5 else f"asked {self._calls} times")]
+
+
+class RecomputesTheLast(_Words):
+    """Words, all together."""
+
+    breaks = "agrees_with_its_corpus"
+
+    def __init__(self) -> None:
+        self._values: list[float] = []
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        self._values = [float(len(s.output.split())) for s in samples]
+        return [Measure("words", self._values, corpus=lambda indices: math.fsum(self._values[at] for at in indices))]
+
+
 class ChangesSamples(_Words):
     """Counts words."""
 
@@ -679,6 +720,24 @@ class ChangesTypes(_Long):
             yield example.with_(label=float(example.label)) if isinstance(example.label, int) else example
 
 
+class LearnsALength(_Long):
+    """Drops what is shorter than the shortest of the first examples that it saw."""
+
+    breaks = "keeps_nothing_between_calls"
+
+    def __init__(self) -> None:
+        self._least = 0
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        examples = list(examples)
+        self._least = self._least or min((sum(map(len, e.texts())) for e in examples), default=0)
+        for example in examples:
+            if sum(map(len, example.texts())) < self._least:
+                record.drop(example, "short")
+            else:
+                yield example
+
+
 class RunsNever(_Long):
     """Drops short examples."""
 
@@ -730,6 +789,19 @@ class NeedsAGroup(_Count):
     def examine(self, subject: Subject) -> Findings:
         shares = [1 / len(split) for split in subject.examples.values()]
         return Findings("some", "none", {"number": max(shares)})
+
+
+class AddsUpSubjects(_Count):
+    """Counts, all subjects together."""
+
+    breaks = "keeps_nothing_between_calls"
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def examine(self, subject: Subject) -> Findings:
+        self._number += len(self.all(subject))
+        return Findings("some examples", "none", {"number": float(self._number)})
 
 
 class HidesAMetric(_Count):

@@ -3,11 +3,11 @@
 import copy
 import math
 from contextlib import suppress
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.evaluation.measure import Findings
-from tunesmith.testing.check import Rule, Trial, fail, quoted, told
+from tunesmith.testing.check import Call, Rule, Trial, fail, quoted, told
 from tunesmith.testing.material import ANSWERS, QUESTIONS, examples
 from tunesmith.testing.same import same
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _SEVERITIES = ("none", "low", "medium", "high")
 
 
-def exercise(trial: Trial, _: Path) -> Any:
-    """Examine all subjects."""
-    return [_plain(findings) for _, findings in _found(trial)]
+def calls(trial: Trial) -> list[Call]:
+    """Examine one subject after the other."""
+    return [partial(_examined, name) for name in _subjects(trial)]
 
 
 def examines_any_subject(trial: Trial) -> None:
@@ -148,8 +148,14 @@ def _found(trial: Trial) -> list[tuple[str, Findings]]:
     return found
 
 
-def _plain(findings: Findings) -> Any:
-    return [findings.summary, findings.severity, dict(findings.metrics), findings.tables, findings.evidence]
+def _examined(name: str, plugin: Any) -> Any:
+    """What is found; None where examining fails, as `examines_any_subject` tells."""
+    try:
+        found = plugin.examine(_subjects(Trial(plugin))[name])
+    except Exception:
+        return None
+    parts = "summary", "severity", "metrics", "tables", "evidence", "advice"
+    return [getattr(found, part, None) for part in parts]
 
 
 def _held(model: "TransformersModel | None") -> Any:

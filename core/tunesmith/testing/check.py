@@ -3,12 +3,13 @@
 import inspect
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn, Self
 from unittest import SkipTest
 
 from tunesmith.errors import RecipeError
 from tunesmith.plugins.interfaces import Plugin
+from tunesmith.testing.same import twin
 
 Row = Mapping[str, Any]
 
@@ -73,8 +74,14 @@ class Trial:
         """Its class's name."""
         return self.cls.__name__
 
+    def fresh(self) -> Self:
+        """The same of an instance that nobody has used."""
+        return replace(self, plugin=twin(self.plugin))
+
 
 Rule = Callable[[Trial], None]
+Call = Callable[[Any], Any]
+"""One call of a plugin, or of what it was set up on; returns what came out."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,7 @@ class Check:
         return " ".join(rule.split()), " ".join(why.split())
 
     def __call__(self) -> None:
-        """Run it on every instance.
+        """Run it on every instance, or rather on one in its state: what another check did to an instance is not seen.
 
         Raises:
             CheckFailedError: The plugin does not keep the rule, or failed while it was tried.
@@ -129,7 +136,7 @@ class Check:
         untried = []
         for trial in self.trials:
             try:
-                self.rule(trial)
+                self.rule(trial.fresh())
             except NotApplicableError as error:
                 untried.append(error)
             except MissingExtraError:

@@ -1,6 +1,7 @@
 """All checks of a plugin: those of every plugin, and those of its kind."""
 
 from collections.abc import Sequence
+from typing import Self
 
 from tunesmith.plugins.interfaces import Plugin
 from tunesmith.recipe.signature import options
@@ -51,12 +52,17 @@ def checks_for(obj: Plugin | type[Plugin], rows: Sequence[Row] = ()) -> list[Che
     first = trials[:1]
     found = [Check(makes_trial_instances, first, label)] if isinstance(obj, type) else []
     found += [Check(rule, first, label) for rule in (*common.CLASS_CHECKS, *declared.CHECKS)]
-    found += [Check(rule, trials, label) for rule in (*common.INSTANCE_CHECKS, *exercise.CHECKS)]
-    return found + [Check(rule, trials, label) for rule in _KINDS.get(first[0].cls.kind, [])]
+    kind = first[0].cls.kind
+    every = (*common.INSTANCE_CHECKS, *exercise.rules(kind))
+    return found + [Check(rule, trials, label) for rule in (*every, *_KINDS.get(kind, []))]
 
 
 class _Unmade(Trial):
     """A class that makes no instance."""
+
+    def fresh(self) -> Self:
+        """Itself."""
+        return self
 
     @property
     def cls(self) -> type[Plugin]:

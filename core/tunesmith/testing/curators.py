@@ -3,12 +3,12 @@
 import copy
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from tunesmith.data.curate import Tally, problem
 from tunesmith.data.example import Example
-from tunesmith.testing.check import Rule, Trial, fail, quoted
+from tunesmith.testing.check import Call, Rule, Trial, fail, quoted
 from tunesmith.testing.material import examples, unclean
 from tunesmith.testing.quotes import quotation
 from tunesmith.testing.same import same
@@ -19,10 +19,9 @@ _FEW = 2
 _ADVICE = "call record.drop, record.change or record.add for each example, once"
 
 
-def exercise(trial: Trial, _: Path) -> Any:
-    """Curate all examples."""
-    kept, tally = _curated(trial, _given())
-    return [kept, tally.counts(), tally.dropped, tally.added]
+def calls(_: Trial) -> list[Call]:
+    """Curate a few examples, all, and others."""
+    return [partial(_outcome, part) for part in (slice(5, 8), slice(None), slice(8, None), slice(None, None, -1))]
 
 
 def accounts_for_every_example(trial: Trial) -> None:
@@ -185,6 +184,11 @@ def _longer(given: list[Example]) -> list[Example]:
             parts[name] = tuple(replace(turn, content=turn.content + more) for turn in getattr(example, name))
         made.append(example.with_(**parts, id=f"{example.id}-longer"))
     return made
+
+
+def _outcome(part: slice, plugin: Any) -> Any:
+    kept, tally = _curated(Trial(plugin), _given()[part])
+    return [kept, tally.counts(), tally.dropped, tally.added]
 
 
 def _curated(trial: Trial, given: list[Example]) -> tuple[list[Example], Tally]:

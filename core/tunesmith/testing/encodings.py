@@ -176,10 +176,10 @@ def renderer_of(pad_is_eos: bool = False) -> "ChatRenderer":
     return ChatRenderer(tokenizer)
 
 
-def accepted(trial: Trial, renderer: "ChatRenderer") -> list[tuple[Example, list[Encoded]]]:
+def accepted(trial: Trial, renderer: "ChatRenderer", part: slice = slice(None)) -> list[tuple[Example, list[Encoded]]]:
     """The examples that the objective encodes, with their sequences; `encodes_some_shape` tells of other errors."""
     found = []
-    for example in examples():
+    for example in examples()[part]:
         try:
             found.append((example, list(trial.plugin.encode(example, renderer))))
         except Exception:  # noqa: S112  one shape that fails is no reason to try no other

@@ -1,30 +1,17 @@
-"""Each kind put through all that a run asks of it, and what must hold then for every kind."""
+"""What holds for every kind when it is put to work: nothing else is written, and nothing else decides the result."""
 
-import copy
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tunesmith.testing import adapters, audits, curators, evaluators, formatters, objectives, regularizers
-from tunesmith.testing.check import Rule, Trial, fail, quoted
+from tunesmith.testing.check import Call, Rule, Trial, fail, quoted
 from tunesmith.testing.same import same
 from tunesmith.testing.watch import drawn, global_seed, random_states, written
+from tunesmith.testing.work import calls_of, put_to_work, start, takes_calls, trains
 
-# Puts an instance to work, with a folder that it may write in; returns what came out.
-Exercise = Callable[[Trial, Path], Any]
-_EXERCISES: dict[str, Exercise] = {
-    "formatter": formatters.exercise,
-    "curator": curators.exercise,
-    "objective": objectives.exercise,
-    "adapter": adapters.exercise,
-    "regularizer": regularizers.exercise,
-    "audit": audits.exercise,
-    "evaluator": evaluators.exercise,
-}
-# Kinds that never draw from the global random states: same input, same output, in whatever order a run asks.
-_PURE = ("formatter", "curator", "evaluator", "audit")
+_ADVICE = "draw from a generator of your own, seeded by what the core gives (record.seed, the row's id)"
 
 
 def writes_only_where_told(trial: Trial) -> None:
@@ -33,14 +20,14 @@ def writes_only_where_told(trial: Trial) -> None:
     Why: a run is one directory that holds all that it produced. Caches and logs beside it are not resumed, not shared
     and not deleted with it, may hold rows before they were anonymised, and two runs at once overwrite each other's.
     """
-    if trial.cls.kind not in _PURE:
+    if trains(trial.cls.kind):
         from tunesmith.testing import models
 
         models.warm()
     with TemporaryDirectory() as folder:
         place = Path(folder)
         with written(place) as paths:
-            _exercise(_copy(trial), place)
+            put_to_work(trial, place)
     if paths:
         fail(
             f"it writes {paths[0]}",
@@ -56,31 +43,52 @@ def deterministic(trial: Trial) -> None:
     curators, evaluators and audits draw from Python's, numpy's or torch's global state depends on who drew before, and
     shifts what everybody else draws after them (trap 27). Methods that train draw from torch's state, which is seeded.
     """
-    pure = trial.cls.kind in _PURE
-    advice = "draw from a generator of your own, seeded by what the core gives (record.seed, the row's id)"
-    results = []
+    first, second = _here(trial, 1), _here(trial, 2)
+    if not same(first, second):
+        training = trains(trial.cls.kind)
+        expected = "the same result under one seed" if training else "the same, whatever the global states are"
+        fail(f"two runs differ: {_difference(first, second)}", expected, _ADVICE)
+
+
+def keeps_nothing_between_calls(trial: Trial) -> None:
+    """A call gives what it gives as the first call of a new instance, whatever the same instance was asked before.
+
+    Why: one instance measures the tuned model and then the base, and reads or curates one set after the other; a
+    resumed run, or a second process, begins with a new one. What is learned in the first call, or counted, changes the
+    second without a word. What is costly to make may be kept in a private attribute, if only options decide about it.
+    """
+    calls = calls_of(trial)
+    expected = "the same as of a new instance"
+    advice = "keep what is learned from the given data in local variables; of an attribute, only options decide"
+    used = start(trial)
+    after, again = _series(calls, lambda: used), _series(calls, lambda: used)
+    alone = after[:1] + _series(calls, lambda: start(trial), 1)  # the first is of a new instance anyway
+    for what, later in (("after other calls", after), ("when all is asked again", again)):
+        if not same(alone, later):
+            fail(f"first calls and those {what} differ: {_difference(alone, later)}", expected, advice)
+
+
+def _here(trial: Trial, time: int) -> Any:
+    """What comes of it in this process; of kinds that train under one seed, of others whatever the seed is."""
+    pure = not trains(trial.cls.kind)
     if not pure:
         importlib.import_module("torch")  # whose state is seeded below
-    used = _copy(trial)
-    for seed in (1, 2) if pure else (1, 1):
-        with global_seed(seed), TemporaryDirectory() as folder:
-            before = random_states()
-            results.append(_exercise(used if pure else _copy(trial), Path(folder)))
-            if pure and (states := drawn(before)):
-                found = f"it draws from the global random state of {' and '.join(states)}"
-                fail(found, "global states as they were", advice)
-    if not same(*results):
-        expected = "the same result whatever the global random states are" if pure else "the same result under one seed"
-        fail(f"two runs differ: {_difference(*results)}", expected, advice)
+    with global_seed(time if pure else 1), TemporaryDirectory() as folder:
+        before = random_states()
+        result = put_to_work(trial, Path(folder), turned=time > 1)
+        if pure and (states := drawn(before)):
+            found = f"it draws from the global random state of {' and '.join(states)}"
+            fail(found, "global states as they were", _ADVICE)
+    return result
 
 
-def _exercise(trial: Trial, place: Path) -> Any:
-    return _EXERCISES[trial.cls.kind](trial, place)
-
-
-def _copy(trial: Trial) -> Trial:
-    """The same of a copy, so that no check leaves traces for the next."""
-    return Trial(copy.deepcopy(trial.plugin), trial.rows)
+def _series(calls: Sequence[Call], on: Callable[[], Any], first: int = 0) -> list[Any]:
+    """What calls give, from the first on; what they draw from global states is the same each time."""
+    found = []
+    for number in range(first, len(calls)):
+        with global_seed(number):
+            found.append(calls[number](on()))
+    return found
 
 
 def _difference(one: Any, two: Any) -> str:
@@ -93,4 +101,6 @@ def _difference(one: Any, two: Any) -> str:
     return f"{quoted(one)} and {quoted(two)}"
 
 
-CHECKS: list[Rule] = [writes_only_where_told, deterministic]
+def rules(kind: str) -> list[Rule]:
+    """The rules of a kind; adapters are attached to one model, and may keep what they know of it."""
+    return [writes_only_where_told, deterministic, *([keeps_nothing_between_calls] if takes_calls(kind) else [])]

@@ -2,12 +2,12 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from tunesmith.data.example import Example
 from tunesmith.errors import RowError
-from tunesmith.testing.check import Rule, Trial, fail, quoted, told
+from tunesmith.testing.check import Call, Rule, Trial, fail, quoted, told
 from tunesmith.testing.made_up import EXAMPLES, any_rows, given, hypothesis, json_value, text
 from tunesmith.testing.material import MARK
 from tunesmith.testing.quotes import quotation
@@ -18,10 +18,11 @@ from tunesmith.testing.sound import flaw
 _ADVICE = "raise RowError(field, reason, columns) from every place where a value may be missing or of another type"
 
 
-def exercise(trial: Trial, _: Path) -> Any:
-    """Read all that it reads, and refuse what it does not."""
-    rows = [*readable_rows(trial), {}, *(dict.fromkeys(row) for row in readable_rows(trial)[:2])]
-    return [_outcome(method, row) for row in rows for method in (trial.plugin.format, trial.plugin.question)]
+def calls(trial: Trial) -> list[Call]:
+    """Read all that it reads, and refuse what it does not, each row by itself."""
+    known = readable_rows(trial.fresh())
+    rows = [*known, {}, *(dict.fromkeys(row) for row in known[:2])]
+    return [partial(_read, row) for row in rows]
 
 
 def reads_some_row(trial: Trial) -> None:
@@ -169,6 +170,11 @@ def _check_prompt(trial: Trial, less: Mapping[str, Any], whole: Example) -> None
     if any(getattr(whole, name)[: len(said := getattr(asked, name))] != said for name in ("messages", "segments")):
         what = f"of {quoted(less)} question makes {quoted(asked)}; with the answer format makes {quoted(whole)}"
         fail(what, "how that begins", "make the prompt in one place for both")
+
+
+def _read(row: Mapping[str, Any], plugin: Any) -> Any:
+    read = [_outcome(method, row) for method in (plugin.format, plugin.question)]
+    return [told(found) if isinstance(found, Exception) else found for found in read]
 
 
 def _outcome(method: Callable[[Mapping[str, Any]], Any], row: Mapping[str, Any], in_place: bool = False) -> Any:

@@ -1,12 +1,12 @@
 """What objectives keep: sound sequences with the right tokens trained, and a loss that is a sum."""
 
-import copy
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.plugins.interfaces import Objective
 from tunesmith.testing import encodings
-from tunesmith.testing.check import NotApplicableError, Rule, Trial, fail
+from tunesmith.testing.check import Call, NotApplicableError, Rule, Trial, fail
 from tunesmith.testing.encodings import accepted, is_sound, renderer_of, shape_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,40 @@ def exercise(trial: Trial, _: Path) -> Any:
         return sequences
     models.train(module, rows)
     return [sequences, models.logits(module, models.batch_of(module, rows))]
+
+
+class Learner:
+    """An objective at work: with what it encodes by, and from its first loss on upon a model.
+
+    Args:
+        trial: The objective.
+    """
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.renderer = renderer_of()
+
+    @cached_property
+    def model(self) -> "tuple[Specialist, list[EncodedRow]]":
+        """The model, and rows for it."""
+        return _on_model(self.trial)
+
+
+def calls(_: Trial) -> list[Call]:
+    """Encode a few examples, and compute the loss of a few rows; then of all."""
+    return [partial(_learned, part) for part in (slice(3), slice(None))]
+
+
+def _learned(part: slice, learner: Learner) -> Any:
+    from tunesmith.testing import models
+
+    encoded = [(e.id, found) for e, found in accepted(learner.trial, learner.renderer, part)]
+    try:
+        module, rows = learner.model
+    except NotApplicableError:
+        return encoded
+    module.train()
+    return [encoded, module.objective.loss(module.passes(models.batch_of(module, rows[part]))).sum.detach()]
 
 
 def loss_is_a_term(trial: Trial) -> None:
@@ -172,7 +206,7 @@ def _on_model(trial: Trial) -> "tuple[Specialist, list[EncodedRow]]":
     if needed != "causal":
         msg = f"{trial.name} needs a {needed} model, and only causal ones can be trained: its loss was not computed"
         raise NotApplicableError(msg)
-    module = models.specialist(objective=copy.deepcopy(trial.plugin))
+    module = models.specialist(objective=trial.plugin)
     sound = [e for e, found in accepted(trial, module.renderer) if all(is_sound(s) for s in found)]
     if not sound:
         msg = "no example has a supervised token in each of its sequences: the loss was not computed"

@@ -1,35 +1,23 @@
 """What regularizers keep: a penalty that splits over micro-batches, and nothing left of them in evaluation."""
 
 import copy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.plugins.interfaces import Regularizer
 from tunesmith.recipe.signature import options
 from tunesmith.testing.check import CheckFailedError, Rule, Trial, fail, told
-from tunesmith.testing.material import examples
+from tunesmith.testing.regularized import NAME, on_model, penalizes, penalty_of, perturbs, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-    from tunesmith.data.batch import Batch
     from tunesmith.data.encode import EncodedRow
     from tunesmith.training.specialist import Specialist
 
-_NAME = "it"
 _WITHIN = 1e-4
 _BY_ROW = "seed a generator by batch.examples[...].id for each row; return a tensor of the same shape and dtype"
-
-
-def exercise(trial: Trial, _: Path) -> Any:
-    """Take two steps with it."""
-    from tunesmith.testing import models
-
-    module, rows = _on_model(trial.plugin, moved=False)
-    models.train(module, rows)
-    return models.logits(module, models.batch_of(module, rows))
 
 
 def does_something(trial: Trial) -> None:
@@ -42,17 +30,17 @@ def does_something(trial: Trial) -> None:
     from tunesmith.testing import models
     from tunesmith.testing.sums import check_term, value_of
 
-    if not (_penalizes(trial) or _perturbs(trial)):
+    if not (penalizes(trial) or perturbs(trial)):
         name = trial.name
         advice = "override penalty(forward) or perturb(embeddings, batch)"
         fail(f"{name} overrides neither penalty nor perturb", "one of the two", advice)
-    if _penalizes(trial):
-        module, rows = _on_model(trial.plugin)
-        check_term(module, _penalty(module), rows)
-        if not bool(value_of(module, _penalty(module), models.batch_of(module, rows)).gradient.any()):
+    if penalizes(trial):
+        module, rows = on_model(trial.plugin)
+        check_term(module, penalty_of(module), rows)
+        if not bool(value_of(module, penalty_of(module), models.batch_of(module, rows)).gradient.any()):
             advice = "compute it from the pass, with a weight; or let trial_instances return one that has an effect"
             fail("the gradient of penalty is zero throughout", "a gradient where tuned and base differ", advice)
-    if _perturbs(trial) and not _shakes(trial.plugin):
+    if perturbs(trial) and not _shakes(trial.plugin):
         advice = "return changed embeddings; or let trial_instances return one that does"
         fail("perturb changes nothing", "other embeddings in training", advice)
 
@@ -66,9 +54,9 @@ def penalty_adds_up(trial: Trial) -> None:
     """
     from tunesmith.testing.sums import check_splits
 
-    if _penalizes(trial):
-        module, rows = _on_model(trial.plugin)
-        check_splits(module, _penalty(module), rows)
+    if penalizes(trial):
+        module, rows = on_model(trial.plugin)
+        check_splits(module, penalty_of(module), rows)
 
 
 def penalty_counts_its_unit(trial: Trial) -> None:
@@ -80,9 +68,9 @@ def penalty_counts_its_unit(trial: Trial) -> None:
     """
     from tunesmith.testing.units import check_unit
 
-    if _penalizes(trial):
-        module, rows = _on_model(trial.plugin)
-        check_unit(module, _penalty(module), rows)
+    if penalizes(trial):
+        module, rows = on_model(trial.plugin)
+        check_unit(module, penalty_of(module), rows)
 
 
 def penalty_of_nothing_is_finite(trial: Trial) -> None:
@@ -93,9 +81,9 @@ def penalty_of_nothing_is_finite(trial: Trial) -> None:
     """
     from tunesmith.testing.sums import check_without_targets
 
-    if _penalizes(trial):
-        module, rows = _on_model(trial.plugin)
-        check_without_targets(module, _penalty(module), rows[:2])
+    if penalizes(trial):
+        module, rows = on_model(trial.plugin)
+        check_without_targets(module, penalty_of(module), rows[:2])
 
 
 def penalty_trains_its_own_module(trial: Trial) -> None:
@@ -107,8 +95,8 @@ def penalty_trains_its_own_module(trial: Trial) -> None:
         return
     from tunesmith.testing.traces import check_own_module
 
-    module, rows = _on_model(trial.plugin)
-    check_own_module(module, rows, f"reg-{_NAME}")
+    module, rows = on_model(trial.plugin)
+    check_own_module(module, rows, f"reg-{NAME}")
 
 
 def prepared_state_is_kept(trial: Trial) -> None:
@@ -117,15 +105,15 @@ def prepared_state_is_kept(trial: Trial) -> None:
     Why: a resumed run restores them and does not call `prepare` again, as its weights are no longer those that were to
     be looked at. What is kept elsewhere is lost, and the penalty is another one from there on, or none (trap 27).
     """
-    if type(trial.plugin).prepare is Regularizer.prepare or not _penalizes(trial):
+    if type(trial.plugin).prepare is Regularizer.prepare or not penalizes(trial):
         return
     from tunesmith.testing import models
 
-    (module, rows), (resumed, _) = _on_model(trial.plugin), _on_model(trial.plugin, prepared=False)
+    (module, rows), (resumed, _) = on_model(trial.plugin), on_model(trial.plugin, prepared=False)
     resumed.load_state_dict(module.state_dict())
     advice = "register_buffer() in module() before it returns, and fill it in prepare()"
     try:
-        one, other = (_sum(m, models.batch_of(m, rows)) for m in (module, resumed))
+        one, other = (sum_of(m, models.batch_of(m, rows)) for m in (module, resumed))
     except Exception as error:
         fail(f"penalty of a resumed run fails with {told(error)}", "the penalty of before", advice, error)
     if abs(one - other) > _WITHIN * abs(one):
@@ -138,7 +126,7 @@ def weight_scales_the_penalty(trial: Trial) -> None:
     Why: all regularizers are tuned by the same option, and logged as they enter the loss. A weight that is squared, or
     applied to a part, cannot be compared between recipes.
     """
-    if not _penalizes(trial):
+    if not penalizes(trial):
         return
     known = options(trial.cls)
     advice = "weight: float in __init__, and Term(self.weight * total, unit) in penalty"
@@ -161,7 +149,7 @@ def is_off_in_evaluation(trial: Trial) -> None:
     """
     from tunesmith.testing import models
 
-    module, rows = _on_model(trial.plugin)
+    module, rows = on_model(trial.plugin)
     batch = models.batch_of(module, rows)
     models.train(module, rows, steps=1)
     with_it = models.logits(module, batch)
@@ -180,12 +168,12 @@ def penalty_leaves_no_trace(trial: Trial) -> None:
     Why: it runs between the loss and its backward pass. A module left in evaluation mode, a flag that is switched
     on, or a draw from the global state changes all steps after it (traps 27, 45).
     """
-    if not _penalizes(trial):
+    if not penalizes(trial):
         return
     from tunesmith.testing.traces import check_no_trace
 
-    module, rows = _on_model(trial.plugin)
-    check_no_trace(module, _penalty(module), rows, "penalty")
+    module, rows = on_model(trial.plugin)
+    check_no_trace(module, penalty_of(module), rows, "penalty")
 
 
 def perturb_depends_on_the_row_alone(trial: Trial) -> None:
@@ -194,9 +182,9 @@ def perturb_depends_on_the_row_alone(trial: Trial) -> None:
     Why: a run that is cut into other micro-batches, processes or layouts is the same run. Draws come from a generator
     that is seeded by the row's id, not from the global state.
     """
-    if not _perturbs(trial):
+    if not perturbs(trial):
         return
-    module, rows = _on_model(None)
+    module, rows = on_model(None)
     together = _changes(trial.plugin, module, rows)
     for some in ([rows[0]], rows[::-1], rows[1:3]):
         for row, change in _changes(trial.plugin, module, some).items():
@@ -230,51 +218,16 @@ def _changes(plugin: Regularizer, module: "Specialist", rows: "Sequence[EncodedR
 def _shakes(plugin: Regularizer) -> bool:
     """Whether `perturb` changes any row; `perturb_depends_on_the_row_alone` tells of other shapes."""
     try:
-        return any(bool(change.any()) for change in _changes(plugin, *_on_model(None)).values())
+        return any(bool(change.any()) for change in _changes(plugin, *on_model(None)).values())
     except CheckFailedError:
         return True
-
-
-def _on_model(
-    plugin: Regularizer | None, moved: bool = True, prepared: bool = True
-) -> "tuple[Specialist, list[EncodedRow]]":
-    """The tiny model, away from its base, with a copy of the regularizer set up; and rows, one of them a pair."""
-    from tunesmith.testing import models
-
-    given = {} if plugin is None else {_NAME: copy.deepcopy(plugin)}
-    module = models.specialist(regularizers=given)
-    whole = examples()
-    pair = next(example for example in whole if example.chosen)
-    rows = models.encoded(module, [whole[0], pair, *whole[2:6]])
-    if moved:
-        models.move(module)
-        if prepared and plugin is not None and type(plugin).prepare is not Regularizer.prepare:
-            batches = (models.batch_of(module, part) for part in (rows[:3], rows[3:]))
-            given[_NAME].prepare(module.passes(batch, perturbed=False) for batch in batches)
-    return module, rows
-
-
-def _penalty(module: "Specialist") -> Any:
-    return module.regularizers[_NAME].penalty
 
 
 def _value(plugin: Regularizer) -> float:
     from tunesmith.testing import models
 
-    module, rows = _on_model(plugin)
-    return _sum(module, models.batch_of(module, rows))
-
-
-def _sum(module: "Specialist", batch: "Batch") -> float:
-    return float(_penalty(module)(module.passes(batch, perturbed=False)).sum.detach())
-
-
-def _penalizes(trial: Trial) -> bool:
-    return getattr(trial.cls, "penalty") is not Regularizer.penalty  # noqa: B009  mypy knows no penalty of a Plugin
-
-
-def _perturbs(trial: Trial) -> bool:
-    return getattr(trial.cls, "perturb") is not Regularizer.perturb  # noqa: B009
+    module, rows = on_model(plugin)
+    return sum_of(module, models.batch_of(module, rows))
 
 
 CHECKS: list[Rule] = [

@@ -1,10 +1,13 @@
 """Whether two values say the same, whatever they are made of."""
 
+import copy
 import dataclasses
 import math
 from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def state_of(plugin: object) -> dict[str, Any]:
@@ -12,6 +15,31 @@ def state_of(plugin: object) -> dict[str, Any]:
     slots = [name for cls in type(plugin).__mro__ for name in getattr(cls, "__slots__", ())]
     found = {name: getattr(plugin, name) for name in slots if name != "__weakref__" and hasattr(plugin, name)}
     return found | dict(getattr(plugin, "__dict__", {}))
+
+
+def twin(plugin: T) -> T:
+    """Another instance in the same state, made without the class's own ways to copy, which may lose some of it."""
+    held = state_of(plugin)
+    try:
+        held = copy.deepcopy(held)
+    except Exception:
+        held = {name: _copied(value) for name, value in held.items()}
+    return made_of(type(plugin), held)
+
+
+def made_of(cls: type[T], state: Mapping[str, Any]) -> T:
+    """An instance with these attributes, made without its constructor."""
+    made = object.__new__(cls)
+    for name, value in state.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
+def _copied(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # an open file, a lock: `can_be_pickled` says so
+        return value
 
 
 def same(one: Any, two: Any) -> bool:
