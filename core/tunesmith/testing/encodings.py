@@ -11,8 +11,8 @@ from tunesmith.data.example import Example
 from tunesmith.errors import RowError
 from tunesmith.testing.check import Rule, Trial, fail, quoted, told
 from tunesmith.testing.material import examples
+from tunesmith.testing.randomness import drawn, global_seed, random_states
 from tunesmith.testing.same import same
-from tunesmith.testing.watch import drawn, global_seed, random_states
 
 if TYPE_CHECKING:
     from tunesmith.data.render import ChatRenderer

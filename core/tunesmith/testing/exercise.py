@@ -7,8 +7,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tunesmith.testing.check import Call, Rule, Trial, fail, quoted
+from tunesmith.testing.randomness import drawn, global_seed, random_states
 from tunesmith.testing.same import same
-from tunesmith.testing.watch import drawn, global_seed, random_states, written
+from tunesmith.testing.watch import written
 from tunesmith.testing.work import calls_of, put_to_work, start, takes_calls, trains
 
 _ADVICE = "draw from a generator of your own, seeded by what the core gives (record.seed, the row's id)"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from tunesmith.data.encode import EncodedRow
 from tunesmith.testing.check import fail
 from tunesmith.testing.models import batch_of, train
+from tunesmith.testing.randomness import drawn, random_states
 from tunesmith.testing.sums import Make
-from tunesmith.testing.watch import drawn, random_states
 from tunesmith.training.specialist import Specialist
 
 
