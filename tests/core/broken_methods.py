@@ -389,6 +389,22 @@ class GroupsTheBase(_Last):
         return [{"params": [model.model.embed_tokens.weight], "lr_scale": 2.0}]
 
 
+class DrawsInSetOrder(_Last):
+    """Trains the last layer from scratch."""
+
+    breaks = "deterministic"
+
+    def attach(self, model: Any) -> Any:
+        import torch
+
+        model = super().attach(model)
+        for name in set(self.kept(model)):
+            parameter = model.get_parameter(name)
+            if parameter.ndim == 2:
+                torch.nn.init.normal_(parameter, std=0.05)
+        return model
+
+
 class ForgetsNorms(_Last):
     """Trains the last layer."""
 

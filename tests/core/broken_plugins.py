@@ -247,6 +247,27 @@ class MakesAFolder(_Words):
         return super().measure(samples)
 
 
+class FollowsASet(_Words):
+    """Length of the first word, of those in an order that is another in each process."""
+
+    breaks = "deterministic"
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        return [Measure("first", [float(len(next(iter(set(s.output.split())), ""))) for s in samples])]
+
+
+class RemembersForAll(_Words):
+    """Words, as a share of the most in the first answers that any of its instances saw."""
+
+    breaks = "deterministic"
+    most = 0
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        words = [len(s.output.split()) for s in samples]
+        type(self).most = self.most or max(words, default=0)
+        return [Measure("words", [w / max(1, self.most) for w in words])]
+
+
 class FailsOnEmptyAnswers(_Words):
     """First letters."""
 

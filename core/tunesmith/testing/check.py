@@ -121,8 +121,8 @@ class Check:
         return self._said()[1].removeprefix("Why: ")
 
     def _said(self) -> tuple[str, str]:
-        """The two paragraphs of the rule's docstring."""
-        rule, _, why = inspect.cleandoc(self.rule.__doc__ or "").partition("\n\n")
+        """The first two paragraphs of the rule's docstring; what follows says how it is tried."""
+        rule, why = inspect.cleandoc(self.rule.__doc__ or "").split("\n\n")[:2]
         return " ".join(rule.split()), " ".join(why.split())
 
     def __call__(self) -> None:

@@ -7,6 +7,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tunesmith.testing.check import Call, Rule, Trial, fail, quoted
+from tunesmith.testing.elsewhere import Report, other_hash_seed, report_of
+from tunesmith.testing.plain import plain
 from tunesmith.testing.randomness import drawn, global_seed, random_states
 from tunesmith.testing.same import same
 from tunesmith.testing.watch import written
@@ -38,17 +40,30 @@ def writes_only_where_told(trial: Trial) -> None:
 
 
 def deterministic(trial: Trial) -> None:
-    """Twice the same work gives the same; draws come from the seed that the core gives, never from a global state.
+    """Twice the same work gives the same, in any process; draws come from the seed that the core gives alone.
 
     Why: a run that is repeated, resumed or shared must give the same rows, weights and verdicts. What formatters,
     curators, evaluators and audits draw from Python's, numpy's or torch's global state depends on who drew before, and
     shifts what everybody else draws after them (trap 27). Methods that train draw from torch's state, which is seeded.
+    The order of a set of texts is another in every process.
+
+    The second time is in another process, with another PYTHONHASHSEED, and the last call first: nothing that a class or
+    module keeps may decide. Every call is of a new instance; `keeps_nothing_between_calls` is about one instance.
     """
-    first, second = _here(trial, 1), _here(trial, 2)
-    if not same(first, second):
-        training = trains(trial.cls.kind)
-        expected = "the same result under one seed" if training else "the same, whatever the global states are"
-        fail(f"two runs differ: {_difference(first, second)}", expected, _ADVICE)
+    first, report = _here(trial, 1), report_of(trial)
+    if report is not None:
+        _refuse_failure(trial, report)
+    second = _here(trial, 2) if report is None else report.result
+    if same(first, second):
+        return
+    if report is not None and same(first, _here(trial, 2)):
+        where = f"here and in a process with PYTHONHASHSEED={other_hash_seed()}, last call first"
+        advice = "iterate over sorted(...) of a set; keep nothing in a class or module, and read nothing of the machine"
+        fail(f"the results differ {where}: {_difference(first, second)}", "the same in every process", advice)
+    expected = (
+        "the same result under one seed" if trains(trial.cls.kind) else "the same, whatever the global states are"
+    )
+    fail(f"two runs differ: {_difference(first, second)}", expected, _ADVICE)
 
 
 def keeps_nothing_between_calls(trial: Trial) -> None:
@@ -80,7 +95,13 @@ def _here(trial: Trial, time: int) -> Any:
         if pure and (states := drawn(before)):
             found = f"it draws from the global random state of {' and '.join(states)}"
             fail(found, "global states as they were", _ADVICE)
-    return result
+    return plain(result)
+
+
+def _refuse_failure(trial: Trial, report: Report) -> None:
+    if report.error:
+        found = f"{trial.name} failed with {report.error}, in a process of its own with an empty home"
+        fail(found, "no exception but those that its interface names", "mend it there")
 
 
 def _series(calls: Sequence[Call], on: Callable[[], Any], first: int = 0) -> list[Any]:
