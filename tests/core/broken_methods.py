@@ -1,5 +1,6 @@
 """Plugins that each break one rule of the kit, and no other: methods, and an audit of the model."""
 
+import os
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -387,6 +388,33 @@ class GroupsTheBase(_Last):
 
     def groups(self, model: Any) -> list[dict[str, Any]]:
         return [{"params": [model.model.embed_tokens.weight], "lr_scale": 2.0}]
+
+
+# Where files for a while lie, as the kit sets it; elsewhere the working directory.
+PLACE = os.environ.get("TMP", ".")
+
+
+class SavesBeside(_Last):
+    """Trains the last layer."""
+
+    breaks = "writes_only_where_told"
+
+    def save(self, model: Any, directory: Path) -> None:
+        import torch
+
+        super().save(model, directory)
+        torch.save(self.kept(model), f"{PLACE}/last.pt")
+
+
+class SavesTensorsBeside(_Last):
+    """Trains the last layer."""
+
+    breaks = "writes_only_where_told"
+
+    def after_step(self, model: Any, step: int) -> None:
+        from safetensors.torch import save_file
+
+        save_file({n: p.detach().clone() for n, p in self.kept(model).items()}, f"{PLACE}/last.safetensors")
 
 
 class DrawsInSetOrder(_Last):

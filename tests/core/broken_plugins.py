@@ -4,8 +4,11 @@ Loaded as `--plugin FILE` loads a user's own; the name of the rule stands in `br
 """
 
 import math
+import os
 import random
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -244,6 +247,31 @@ class MakesAFolder(_Words):
 
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
         (Path.cwd() / "cache").mkdir(exist_ok=True)
+        return super().measure(samples)
+
+
+# Where files for a while lie, as the kit sets it; elsewhere the working directory.
+PLACE = os.environ.get("TMP", ".")
+
+
+class KeepsADatabase(_Words):
+    """Counts words."""
+
+    breaks = "writes_only_where_told"
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        with closing(sqlite3.connect(f"{PLACE}/words.db")) as database:
+            database.execute("create table if not exists words (number int)")
+        return super().measure(samples)
+
+
+class StartsAProgram(_Words):
+    """Counts words."""
+
+    breaks = "writes_only_where_told"
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        os.system(f"echo 1 > {PLACE}/words.txt")
         return super().measure(samples)
 
 

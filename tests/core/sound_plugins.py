@@ -1,6 +1,12 @@
 """Plugins that do what is rarely done and allowed: the kit must pass them."""
 
+import os
+import sqlite3
+import subprocess
+import tempfile
 from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 from tunesmith import Evaluator, Measure, Sample
@@ -32,3 +38,35 @@ class GivesOptionsOn(KeepsATable):
     def __init__(self, letters: bool = False, **more: Any) -> None:
         super().__init__(**more)
         self.letters = letters
+
+
+class WritesForAWhile(Evaluator):
+    """Counts words in files of the module tempfile, by another program, and by a database."""
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        texts = sorted({s.output for s in samples})
+        with tempfile.TemporaryDirectory() as folder, closing(sqlite3.connect(":memory:")) as database:
+            inner = Path(folder) / "inner"
+            inner.mkdir()
+            (inner / "texts").write_text("\n".join(texts), encoding="utf-8", errors="replace")
+            (inner / "texts").rename(inner / "words")
+            with closing(sqlite3.connect(inner / "words.db")) as kept:
+                kept.execute("create table words (number int)")
+            subprocess.run(["touch", "numbers"], cwd=inner, check=True)
+            os.utime(inner / "numbers", (0, 0))
+            database.execute("create table words (number int)")
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("words")
+        return [Measure("words", [float(len(s.output.split())) for s in samples])]
+
+
+class FillsTheCachesOfLibraries(Evaluator):
+    """Counts words, and keeps what libraries would keep where they keep it."""
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        for name in ("HF_HOME", "TORCHINDUCTOR_CACHE_DIR", "MPLCONFIGDIR"):
+            with suppress(OSError):  # where there is no such folder yet
+                kept = Path(os.environ.get(name, "no folder")) / "tunesmith-tests-this"
+                kept.write_text("words", encoding="utf-8")
+                kept.unlink()
+        return [Measure("words", [float(len(s.output.split())) for s in samples])]

@@ -45,10 +45,12 @@ class Report:
 
     Args:
         result: What came out, as `plain` says it.
+        writes: The paths that it wrote and was not told to.
         error: What it failed with; empty where it did not.
     """
 
     result: Any = None
+    writes: tuple[str, ...] = ()
     error: str = ""
 
 
@@ -60,7 +62,8 @@ class _Peer:
         places = {name: self.folder / name for name in ("home", "temporary", "working")}
         for place in places.values():
             place.mkdir()
-        environment = os.environ | caches() | _homes(places["home"], places["temporary"])
+        self.caches = caches()
+        environment = os.environ | self.caches | _homes(places["home"], places["temporary"])
         environment["PYTHONHASHSEED"] = other_hash_seed()
         words = [sys.executable, "-c", _SCRIPT, json.dumps([_path(), str(self.folder)])]
         errors = (self.folder / "errors").open("wb")
@@ -80,7 +83,11 @@ class _Peer:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.asked += 1
-        request |= {"path": _path(), "place": str(self.folder / f"told-{self.asked}")}
+        request |= {
+            "path": _path(),
+            "place": str(self.folder / f"told-{self.asked}"),
+            "caches": [*self.caches.values()],
+        }
         try:
             self.process.stdin.write(pickle.dumps(request))
             self.process.stdin.flush()
@@ -202,7 +209,7 @@ def _asked(group: Sequence[Trial]) -> list[Report]:
         return []
     if "error" in answer:
         return [Report(error=answer["error"]) for _ in group]
-    return [Report(found["result"], found["error"]) for found in answer["reports"]]
+    return [Report(found["result"], tuple(found["writes"]), found["error"]) for found in answer["reports"]]
 
 
 def _packed(trial: Trial) -> bytes:

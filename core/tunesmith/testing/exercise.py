@@ -6,12 +6,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tunesmith.testing.check import Call, Rule, Trial, fail, quoted
+from tunesmith.testing.check import Call, NotApplicableError, Rule, Trial, fail, quoted
 from tunesmith.testing.elsewhere import Report, other_hash_seed, report_of
 from tunesmith.testing.plain import plain
 from tunesmith.testing.randomness import drawn, global_seed, random_states
 from tunesmith.testing.same import same
-from tunesmith.testing.watch import written
 from tunesmith.testing.work import calls_of, put_to_work, start, takes_calls, trains
 
 _ADVICE = "draw from a generator of your own, seeded by what the core gives (record.seed, the row's id)"
@@ -22,18 +21,22 @@ def writes_only_where_told(trial: Trial) -> None:
 
     Why: a run is one directory that holds all that it produced. Caches and logs beside it are not resumed, not shared
     and not deleted with it, may hold rows before they were anonymised, and two runs at once overwrite each other's.
-    """
-    if trains(trial.cls.kind):
-        from tunesmith.testing import models
 
-        models.warm()
-    with TemporaryDirectory() as folder:
-        place = Path(folder)
-        with written(place) as paths:
-            put_to_work(trial, place)
-    if paths:
+    It is put to work in another process, whose working directory, home, XDG and temporary folders are empty. Seen is
+    what Python's functions and `sqlite3` write, anywhere; and, whoever it was, compiled code and started programs
+    included, what lies in those folders afterwards, and what has changed where the plugin's code lies: in its package,
+    or beside its file, hidden names left out. Not seen is what compiled code or a program writes elsewhere, removes
+    again, or writes later. Allowed are files of the module `tempfile`, bytecode, what Python code writes while it is
+    imported, and the caches of libraries (`elsewhere.caches`). Starting a program is no finding.
+    """
+    report = report_of(trial)
+    if report is None:
+        msg = "it cannot be taken to another process, where its writes are seen: see imports_no_torch or can_be_pickled"
+        raise NotApplicableError(msg)
+    _refuse_failure(trial, report)
+    if report.writes:
         fail(
-            f"it writes {paths[0]}",
+            f"it writes {report.writes[0]}",
             "files in the folder that `save` is given, and in those of the module tempfile",
             "write there, or keep it in memory",
         )

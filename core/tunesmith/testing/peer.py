@@ -5,12 +5,14 @@ It has a hash seed of its own, and empty folders for the working directory, the 
 
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import pickle
 import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +21,8 @@ from tunesmith.testing.check import Trial, told
 from tunesmith.testing.plain import plain
 from tunesmith.testing.randomness import global_seed
 from tunesmith.testing.same import made_of
+from tunesmith.testing.tree import Root
+from tunesmith.testing.watch import written
 
 Request = dict[str, Any]
 Answer = dict[str, Any]
@@ -78,7 +82,7 @@ def imports(request: Request) -> Answer:
 
 
 def work(request: Request) -> Answer:
-    """What instances of a class give when they are put to work, as `plain` says it."""
+    """What instances of a class give when they are put to work, as `plain` says it; and what they write meanwhile."""
     try:
         cls: Any = load(request["module"], request["file"])
         for name in request["class"].split("."):
@@ -100,16 +104,39 @@ def work(request: Request) -> Answer:
 def _report(trial: Trial, request: Request) -> Answer:
     from tunesmith.testing.work import put_to_work
 
+    places = {"~": Path.home(), ".": Path.cwd(), "$TMPDIR": Path(tempfile.gettempdir())}
     place = Path(request["place"])
     place.mkdir()
+    roots = [*(Root(path) for path in places.values()), *code_of(trial.cls)]
     result, error = None, ""
-    try:
-        with global_seed(request["seed"]):
-            result = plain(put_to_work(trial, place, turned=True))
-    except (Exception, SystemExit) as failure:
-        error = told(failure)
+    with written([place, *map(Path, request["caches"])], roots) as paths:
+        try:
+            with global_seed(request["seed"]):
+                result = plain(put_to_work(trial, place, turned=True))
+        except (Exception, SystemExit) as failure:
+            error = told(failure)
     shutil.rmtree(place, ignore_errors=True)
-    return {"result": result, "error": error}
+    shown = [_shown(path, places) for path in paths]
+    for path in paths:  # else the next one of the same kind finds them there, and writes nothing
+        if _shown(path, places) != path:
+            _remove(Path(path))
+    return {"result": result, "writes": shown, "error": error}
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def code_of(cls: type) -> Iterator[Root]:
+    """Where the code of a class lies: its package, or the folder of its file."""
+    package = sys.modules.get(cls.__module__.partition(".")[0])
+    for path in getattr(package, "__path__", ()):
+        yield Root(Path(path), hidden=False)
+    if not hasattr(package, "__path__"):
+        yield Root(Path(inspect.getfile(cls)).parent, deep=False, hidden=False)
 
 
 _DO: dict[str, Callable[[Request], Answer]] = {"imports": imports, "work": work}
@@ -138,3 +165,12 @@ def _in_a_fork(request: Request) -> Answer:
         said = file.read()
     _, status = os.waitpid(child, 0)
     return json.loads(said) if said else {"error": f"the process ended ({os.waitstatus_to_exitcode(status)})"}
+
+
+def _shown(path: str, places: dict[str, Path]) -> str:
+    """A path as it would be called outside of this process."""
+    for name, place in places.items():
+        real = os.path.realpath(place)
+        if path.startswith(real + os.sep):
+            return name + path.removeprefix(real)
+    return path
