@@ -100,6 +100,14 @@ def test_what_users_can_mend_is_said_without_a_traceback(
     assert capsys.readouterr().err == f"{error}\n"
 
 
+def test_a_terminal_obeys_nothing_that_an_error_quotes(
+    trainer: Callable[[Run], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer(raising(RecipeError("evaluators.\x1b[2J\x9b2K\x7f: ü\tis wrong\nmend it")))
+    assert main(["fit", "--config", "a.yaml"]) == 2
+    assert capsys.readouterr().err == "evaluators.\\x1b[2J\\x9b2K\\x7f: ü\tis wrong\nmend it\n"
+
+
 def test_what_users_cannot_mend_is_called_our_fault(
     trainer: Callable[[Run], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from tunesmith.cli.deprecations import said_once
 from tunesmith.errors import RecipeError, TunesmithError
 from tunesmith.nearest import did_you_mean
+from tunesmith.printable import printable
 
 TRAINER_VERBS = ("preview", "prepare", "fit", "validate", "test", "predict", "audit")
 VERBS = (*TRAINER_VERBS, "plugins", "recipes")
@@ -113,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Here, not at exit, so that a reader who left (`| head`) is noticed where it can be handled.
         sys.stdout.flush()
     except TunesmithError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"\ninterrupted; {_how_to_go_on(words)}", file=sys.stderr)

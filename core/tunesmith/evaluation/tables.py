@@ -14,6 +14,7 @@ from tunesmith.evaluation.compare import Comparison
 from tunesmith.evaluation.measure import Findings, Sample, Table
 from tunesmith.evaluation.run_test import Evaluation
 from tunesmith.evaluation.success import Verdict
+from tunesmith.printable import printable
 
 _STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "same": "dim"}
 _SEVERITIES = {"none": "green", "low": "yellow", "medium": "dark_orange", "high": "red"}
@@ -112,8 +113,8 @@ def verdict_table(verdicts: Sequence[Verdict], marks: Marks | None = None) -> Ri
     for verdict in verdicts:
         mark = Text(marks.met, style="green") if verdict.met else Text(marks.missed, style="red")
         sentence = verdict.sentence.replace("≥", marks.at_least).replace("≤", marks.at_most)
-        because = f"\nbecause: {verdict.because}" if verdict.because else ""
-        table.add_row(mark, verdict.key, Text(sentence).append(because, style="dim"))
+        because = f"\nbecause: {printable(verdict.because)}" if verdict.because else ""
+        table.add_row(mark, Text(printable(verdict.key)), Text(printable(sentence)).append(because, style="dim"))
     return table
 
 
