@@ -178,6 +178,8 @@ for _attempt in YAML:
     if _attempt.words[:2] == ["recipes", "cp"]:
         _attempt.words.append("copy.yaml")
 PLACES_ELSEWHERE = ("/etc/hosts.txt", "../../elsewhere.jsonl", "~/rows.jsonl", "../*/rows.jsonl", "x/../../r.jsonl")
+# Lightning writes to what fsspec can open.
+ADDRESSES = ("file:///tmp/x", "file:/tmp/x", "FILE:x", "local:../x", "s3://bucket/x", "simplecache::file:/tmp/x")
 SOURCES = [
     *(
         packed(f"source {number}", {"data.sources.notes.path": path}, "which is not in the recipe's package")
@@ -200,6 +202,15 @@ SOURCES = [
         {"trainer.logger": {"class_path": "CSVLogger", "init_args": {"save_dir": "a/../../b"}}},
         "trainer.logger.init_args.save_dir is",
     ),
+    *(
+        packed(
+            f"logs at an address {number}",
+            {"trainer.logger": {"class_path": "CSVLogger", "init_args": {"save_dir": address}}},
+            f"trainer.logger.init_args.save_dir is {address}, which is not in the recipe's package",
+        )
+        for number, address in enumerate(ADDRESSES)
+    ),
+    packed("runs at an address", {"trainer.default_root_dir": "file:///tmp/x"}, "trainer.default_root_dir is file:"),
     packed(
         "lexicon",
         {"audits": {"a": {"class_path": "Representation", "init_args": {"lexicon": "/etc/passwd"}}}},

@@ -6,6 +6,7 @@ what lies elsewhere on your disk, or write there. What it needs from you is name
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from tunesmith.recipe.paths import names_file
 from tunesmith.recipe.tree import Leaf, Map, Tree
 
 KeyPath = tuple[str, ...]
+# fsspec takes `file:x` and `local:x` without a slash, and `cache::x` for a chain; times like 00:12:00:00 are none.
+_ADDRESS = re.compile(r"(file|local):|[a-z][a-z0-9+.-]+:[/:\\]", re.IGNORECASE)
 # What Lightning, its loggers and callbacks take as the place to write to.
 _WRITES = "trainer"
 
@@ -91,5 +94,10 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _leaves_folder(text: str) -> bool:
-    """Whether a text, read as a path, is another place than one below the working directory."""
-    return "://" not in text and (text.startswith(("/", "~", "\\")) or ".." in text.replace("\\", "/").split("/"))
+    """Whether a text, read as a path or an address, is another place than one below the working directory.
+
+    An address is another place, too: Lightning writes to `file:/...` and `s3://...` by fsspec, loggers to a server's.
+    """
+    if _ADDRESS.match(text) or "://" in text:
+        return True
+    return text.startswith(("/", "~", "\\")) or ".." in text.replace("\\", "/").split("/")
