@@ -129,6 +129,16 @@ def test_a_preview_of_nothing_is_a_message(bench: Any) -> None:
     assert ran.err.startswith("trainer.limit_train_batches is 0")
 
 
+@pytest.mark.parametrize("place", ["file:///x", "file:x", "s3://bucket/x", "runs\0x"])
+def test_a_place_of_runs_that_is_no_folder_is_refused_before_anything_is_made(place: str, bench: Any) -> None:
+    bench.write(trainer={"default_root_dir": place})
+    before = set(bench.folder.iterdir())
+    for verb in ("fit", "test"):
+        ran = bench.done(verb, *CONFIG, code=2)
+        assert f"trainer.default_root_dir is {place!r}, which is no folder" in ran.err
+    assert set(bench.folder.iterdir()) == before
+
+
 @pytest.mark.parametrize(
     ("logger", "extra"), [("WandbLogger", "wandb"), ("MLFlowLogger", "mlflow"), ("TensorBoardLogger", "tensorboard")]
 )

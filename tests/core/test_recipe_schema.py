@@ -343,6 +343,7 @@ def test_options_without_a_class_are_refused(refused: Refused) -> None:
         ("model", "gpt2", "model is 'gpt2'; it takes a map of: base, adapter"),
         ("seed_everything", "x", "seed_everything is 'x'; it takes true or false or a whole number"),
         ("requires", "acme", "requires is 'acme'; it takes a list of text"),
+        ("model.optimizer", "torch.optim.Optimizer", "there is no Optimizer torch.optim.Optimizer"),
         ("model.optimizer", "AdamX", "there is no Optimizer AdamX; did you mean Adam, AdamW or Adamax?"),
         ("model.optimizer", {"class_path": "AdamW", "init_args": {"lr": "x"}}, "lr is 'x'; it takes a number"),
         ("model.optimizer", {"class_path": "AdamW", "init_args": {"params": []}}, "params is not an option of AdamW"),

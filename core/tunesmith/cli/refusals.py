@@ -92,6 +92,19 @@ def check_loggers(checked: Mapping[str, Any], recipe: Recipe) -> None:
             raise RecipeError(msg)
 
 
+def check_folder(checked: Mapping[str, Any], recipe: Recipe) -> None:
+    """Refuse an address as the place of runs: Lightning would write there, what we write would lie in a folder `file:`.
+
+    Raises:
+        RecipeError: `trainer.default_root_dir` is an address, or a text that is no path.
+    """
+    given = str((checked.get("trainer") or {}).get("default_root_dir") or "")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", given) or "\0" in given:
+        where = recipe.origin("trainer.default_root_dir")
+        msg = f"{where}: trainer.default_root_dir is {given!r}, which is no folder; give one, as runs/mine"
+        raise RecipeError(msg)
+
+
 def check_precision(checked: Mapping[str, Any], recipe: Recipe) -> None:
     """Refuse Lightning's precision: training alone would follow it, while `test` and `predict` follow the model's.
 

@@ -21,7 +21,7 @@ from tunesmith.cli.device import device
 from tunesmith.cli.errors import explain
 from tunesmith.cli.loggers import filled, place
 from tunesmith.cli.quiet import quieten
-from tunesmith.cli.refusals import check_loggers, check_precision
+from tunesmith.cli.refusals import check_folder, check_loggers, check_precision
 from tunesmith.cli.runs import Run, run_of
 from tunesmith.cli.screen import say
 from tunesmith.cli.trusted import say_trusted
@@ -193,6 +193,7 @@ def open_session(arguments: Arguments) -> Session:
     checked = check(recipe, catalog, sections(), trust=trust)
     check_loggers(checked, recipe)
     check_precision(checked, recipe)
+    check_folder(checked, recipe)
     seal({e.cls.__module__.partition(".")[0] for e in catalog.entries}, trust)
     try:
         command = Command(write_yaml(checked))

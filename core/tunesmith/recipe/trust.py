@@ -113,7 +113,8 @@ class Trust:
             raise RecipeError(self._refusal(base, name))
         for path in paths:
             found = _imported(path, last=path == paths[-1])
-            if inspect.isclass(found) and issubclass(found, base) and not inspect.isabstract(found):
+            is_one = inspect.isclass(found) and issubclass(found, base) and found is not base
+            if is_one and not inspect.isabstract(found):
                 return path, found
         msg = f"there is no {base.__name__} {name}{did_you_mean(name.rpartition('.')[2], allowed(base))}"
         raise RecipeError(msg)
