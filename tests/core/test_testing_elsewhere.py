@@ -162,6 +162,18 @@ def test_hidden_names_and_bytecode_do_not_count_where_code_lies(tmp_path: Path) 
     assert paths == [str(tmp_path / ".seen"), str(tmp_path / "folder")]
 
 
+def test_a_folder_with_too_many_names_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = tmp_path / "few", tmp_path / "many"
+    monkeypatch.setattr("tunesmith.testing.tree._MOST", 3)
+    for folder, number in ((few, 2), (many, 3)):
+        folder.mkdir()
+        for at in range(number):
+            (folder / str(at)).touch()
+    with written([], [Root(few), Root(many)]) as paths:
+        os.system(f"touch {few}/new {many}/new")
+    assert paths == [str(few / "new")]
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),

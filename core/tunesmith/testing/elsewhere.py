@@ -36,7 +36,7 @@ sys.path[:] = path
 from tunesmith.testing.peer import serve
 serve(Path(folder))
 """
-_SECONDS = 300
+_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -164,13 +164,20 @@ def caches() -> dict[str, str]:
         "HF_HOME": cache / "huggingface",
         "TORCH_HOME": cache / "torch",
         "TORCH_EXTENSIONS_DIR": cache / "torch_extensions",
-        "TORCHINDUCTOR_CACHE_DIR": Path(tempfile.gettempdir()) / f"torchinductor_{getuser()}",
+        "TORCHINDUCTOR_CACHE_DIR": Path(tempfile.gettempdir()) / f"torchinductor_{_user()}",
         "TRITON_CACHE_DIR": home / ".triton" / "cache",
         "CUDA_CACHE_PATH": home / ".nv" / "ComputeCache",
-        "MPLCONFIGDIR": home / ".config" / "matplotlib",
+        "MPLCONFIGDIR": cache / "matplotlib",
         "NLTK_DATA": home / "nltk_data",
     }
     return {name: os.environ.get(name) or str(place) for name, place in places.items()}
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container may run as somebody without a name
+        return str(os.getuid())
 
 
 def _homes(home: Path, temporary: Path) -> dict[str, str]:

@@ -25,9 +25,10 @@ def writes_only_where_told(trial: Trial) -> None:
     It is put to work in another process, whose working directory, home, XDG and temporary folders are empty. Seen is
     what Python's functions and `sqlite3` write, anywhere; and, whoever it was, compiled code and started programs
     included, what lies in those folders afterwards, and what has changed where the plugin's code lies: in its package,
-    or beside its file, hidden names left out. Not seen is what compiled code or a program writes elsewhere, removes
-    again, or writes later. Allowed are files of the module `tempfile`, bytecode, what Python code writes while it is
-    imported, and the caches of libraries (`elsewhere.caches`). Starting a program is no finding.
+    or beside its file, hidden names left out, if there are no more than 20,000 others. Not seen is what compiled code
+    or a program writes elsewhere, removes again, or writes later. Allowed are files of the module `tempfile`, bytecode,
+    what Python code writes while it is imported, and the caches of libraries (`elsewhere.caches`). Starting a program
+    is no finding.
     """
     report = report_of(trial)
     if report is None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,31 +24,35 @@ class Root:
     hidden: bool = True
 
 
-Snapshot = dict[str, tuple[int, int] | None]
+Snapshot = list[dict[str, tuple[int, int] | None]]
 
 
 def snapshot(roots: Iterable[Root]) -> Snapshot:
-    """Size and time of each file in the roots, None for each folder; without bytecode, and the first 20,000 alone."""
-    found: Snapshot = {}
-    for root in roots:
-        for entry in _entries(os.path.realpath(root.path), root):
-            if len(found) >= _MOST:
-                return found
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except OSError:  # gone since
-                continue
-            found[entry.path] = None if entry.is_dir(follow_symlinks=False) else (status.st_size, status.st_mtime_ns)
-    return found
+    """Of each root, size and time of each file, and None for each folder; without bytecode.
+
+    Of a root with more than 20,000 names nothing, as looking would take too long.
+    """
+    return [_inside(root) for root in roots]
 
 
 def changes(before: Snapshot, after: Snapshot) -> list[str]:
-    """Paths that one of the two lacks, or of which they say something else."""
-    return sorted(path for path in before.keys() | after.keys() if _differs(path, before, after))
+    """Paths that one of the two lacks, or of which they say something else; of roots that both looked at."""
+    found: set[str] = set()
+    for old, new in zip(before, after, strict=True):
+        if len(old) <= _MOST and len(new) <= _MOST:
+            found |= {path for path in old.keys() | new.keys() if old.get(path, ()) != new.get(path, ())}
+    return sorted(found)
 
 
-def _differs(path: str, before: Snapshot, after: Snapshot) -> bool:
-    return (path in before) is not (path in after) or before[path] != after[path]
+def _inside(root: Root) -> dict[str, tuple[int, int] | None]:
+    found: dict[str, tuple[int, int] | None] = {}
+    for entry in _entries(os.path.realpath(root.path), root):
+        with suppress(OSError):  # gone since
+            status = entry.stat(follow_symlinks=False)
+            found[entry.path] = None if entry.is_dir(follow_symlinks=False) else (status.st_size, status.st_mtime_ns)
+        if len(found) > _MOST:
+            break
+    return found
 
 
 def _entries(folder: str, root: Root) -> Iterator[os.DirEntry[str]]:
