@@ -13,6 +13,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from tunesmith.errors import RecipeError, TunesmithError
 from tunesmith.recipe.compose import Recipe
+from tunesmith.recipe.paths import is_address
 
 # Logger, the packages of which it needs one, and our extra that brings it.
 _LOGGERS = {
@@ -99,7 +100,7 @@ def check_folder(checked: Mapping[str, Any], recipe: Recipe) -> None:
         RecipeError: `trainer.default_root_dir` is an address, or a text that is no path.
     """
     given = str((checked.get("trainer") or {}).get("default_root_dir") or "")
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", given) or "\0" in given:
+    if is_address(given) or "\0" in given:
         where = recipe.origin("trainer.default_root_dir")
         msg = f"{where}: trainer.default_root_dir is {given!r}, which is no folder; give one, as runs/mine"
         raise RecipeError(msg)

@@ -6,18 +6,15 @@ what lies elsewhere on your disk, or write there. What it needs from you is name
 
 import glob
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import RecipeError
-from tunesmith.recipe.paths import names_file
+from tunesmith.recipe.paths import is_address, names_file
 from tunesmith.recipe.tree import Leaf, Map, Tree
 
 KeyPath = tuple[str, ...]
-# fsspec takes `file:x` and `local:x` without a slash, and `cache::x` for a chain; times like 00:12:00:00 are none.
-_ADDRESS = re.compile(r"(file|local):|[a-z][a-z0-9+.-]+:[/:\\]", re.IGNORECASE)
 # What Lightning, its loggers and callbacks take as the place to write to.
 _WRITES = "trainer"
 
@@ -98,6 +95,4 @@ def _leaves_folder(text: str) -> bool:
 
     An address is another place, too: Lightning writes to `file:/...` and `s3://...` by fsspec, loggers to a server's.
     """
-    if _ADDRESS.match(text) or "://" in text:
-        return True
-    return text.startswith(("/", "~", "\\")) or ".." in text.replace("\\", "/").split("/")
+    return is_address(text) or text.startswith(("/", "~", "\\")) or ".." in text.replace("\\", "/").split("/")

@@ -1,6 +1,7 @@
 """Relative paths in a recipe mean what they say from the file that names them, not from where the command runs."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ _SOURCE = ("data", "sources", "*", "path")
 _BASE = ("model", "base")
 _TEMPLATE = ("model", "template")
 _EXPLICIT = ("./", "../", "~", "/")
+# `file:x` and `local:x` need no slash, and `cache::x` is a chain; times like 00:12:00:00 are none.
+_ADDRESS = re.compile(r"(file|local):|[a-z][a-z0-9+.-]+:[/:\\]", re.IGNORECASE)
 _TEMPLATE_ENDINGS = (".jinja", ".jinja2", ".j2", ".txt")
 
 
@@ -52,6 +55,11 @@ def names_file(path: tuple[str, ...]) -> bool:
 def takes_address(path: tuple[str, ...]) -> bool:
     """Whether a key may be `package://`: the rows and the base, which are read through it; templates are not."""
     return _matches(path, _SOURCE) or path == _BASE
+
+
+def is_address(text: str) -> bool:
+    """Whether fsspec, by which Lightning writes, takes a text for an address and not for a path."""
+    return "://" in text or _ADDRESS.match(text) is not None
 
 
 def absolute(text: str, folder: Path) -> str:
