@@ -18,6 +18,7 @@ from tunesmith.deprecation import warn_if_deprecated
 from tunesmith.nearest import did_you_mean
 from tunesmith.no_file import ABSENT, why_no_file
 from tunesmith.plugins import hookspecs
+from tunesmith.plugins.import_from import NoPythonFileError, import_from
 from tunesmith.plugins.interfaces import Adapter, Audit, Curator, Evaluator, Formatter, Objective, Plugin, Regularizer
 
 BASES: dict[str, type[Plugin]] = {
@@ -120,18 +121,11 @@ def _import_file(file: Path) -> ModuleType:
     if loaded is not None or (other is not None and other.origin != str(path)):
         msg = f"another module is called {name}; rename the file"
         raise BadPluginError(msg)
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        msg = "is no Python file: its name must end in .py"
-        raise BadPluginError(msg)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+        return import_from(path, name)
+    except NoPythonFileError as error:
+        msg = "is no Python file: its name must end in .py"
+        raise BadPluginError(msg) from error
 
 
 def _refuse_unmarked(plugin: Any) -> None:

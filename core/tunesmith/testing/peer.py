@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tunesmith.plugins.import_from import import_from
 from tunesmith.testing.check import Trial, told
 from tunesmith.testing.plain import plain
 from tunesmith.testing.randomness import global_seed
@@ -62,17 +63,7 @@ def load(name: str, file: str) -> ModuleType:
         return loaded
     if importlib.util.find_spec(name.partition(".")[0]) and not file.endswith(f"/{name}.py"):
         return importlib.import_module(name)
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        msg = f"{file} is no Python file"
-        raise ImportError(msg)
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    return import_from(Path(file), name)
 
 
 def imports(request: Request) -> Answer:
