@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 os.environ.update(
     {
@@ -40,6 +41,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return path if shares(path) else nodeid
 
     return ModulesFirst(config, log)
+
+
+# Speed is measured, not timed in tests: on a busy machine any example may take longer than hypothesis would allow it.
+settings.register_profile("tunesmith", deadline=None)
+settings.load_profile("tunesmith")
 
 
 # What Lightning's launcher leaves in the environment of a process that trains under DDP or FSDP2, even alone.

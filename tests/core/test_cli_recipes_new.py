@@ -270,7 +270,7 @@ def run(*words: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=cases())
 def test_whatever_the_columns_a_draft_is_good_or_refused(
     checked: Checked, case: tuple[list[dict[str, Any]], list[str]]

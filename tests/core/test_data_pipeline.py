@@ -89,7 +89,7 @@ lines = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     first=st.lists(lines, max_size=15),
     second=st.lists(lines, max_size=15),

@@ -21,7 +21,7 @@ from tunesmith.data.read import endings, read_file
 from tunesmith.data.rows import Reject, Row
 
 ROWS = [{"prompt": "one", "completion": "eins"}, {"prompt": "two, or\n2", "completion": "zwei ü"}]
-on_files = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+on_files = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def write(path: Path, data: bytes | str) -> Path:

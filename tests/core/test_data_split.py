@@ -58,7 +58,7 @@ def squeezed(text: str) -> str:
 
 
 @given(hashed, hashed)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_appended_rows_never_move_or_drop_another_row(before: list[Drawn], more: list[Drawn]) -> None:
     at, gone = put(before)
     at_later, gone_later = put([*before, *more])
@@ -67,7 +67,7 @@ def test_appended_rows_never_move_or_drop_another_row(before: list[Drawn], more:
 
 
 @given(rows, rows)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_rows_put_before_others_never_move_them_to_another_split(first: list[Drawn], second: list[Drawn]) -> None:
     at, _ = put(second)
     examples = [*first, *second]
@@ -78,7 +78,7 @@ def test_rows_put_before_others_never_move_them_to_another_split(first: list[Dra
 
 
 @given(rows)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_trap_37_no_normalised_duplicate_and_no_group_in_two_splits(drawn: list[Drawn]) -> None:
     at, gone = put(drawn)
     assert at.keys() | gone.keys() == {str(index) for index in range(len(drawn))}
@@ -92,7 +92,7 @@ def test_trap_37_no_normalised_duplicate_and_no_group_in_two_splits(drawn: list[
 
 
 @given(rows)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_declared_test_rows_are_taken_as_they_are(drawn: list[Drawn]) -> None:
     at, _ = put(drawn)
     for index, (_, _, _, fixed) in enumerate(drawn):

@@ -46,7 +46,7 @@ FORMATTERS: Sequence[Formatter] = (
 def fuzz(share: float = 1.0) -> Any:
     """Settings for a share of all inputs."""
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-    return settings(max_examples=max(10, int(INPUTS * share)), deadline=None, suppress_health_check=checks)
+    return settings(max_examples=max(10, int(INPUTS * share)), suppress_health_check=checks)
 
 
 @pytest.fixture(scope="module")

@@ -256,7 +256,7 @@ _GOOD = [yaml.safe_load(f.read_text()) for f in RECIPES] + [yaml.safe_load(FORMS
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(case=mutated())
 def test_the_schema_and_the_check_agree_on_changed_recipes(
     case: tuple[dict[str, Any], list[tuple[Any, ...]]], recipe: Editor, accepted: Callable[..., str]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.cli.main import main
@@ -188,7 +188,6 @@ def test_other_addresses_are_refused_without_asking_anybody(
     assert "secret" not in message
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_address_is_read_or_refused(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -122,7 +122,7 @@ SAID = st.lists(WORDS, min_size=1, max_size=4).map(" ".join)
 
 @pytest.mark.parametrize("name", SOUND)
 @given(contents=st.lists(st.tuples(SAID, SAID), min_size=1, max_size=3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_trap_12_trap_13_just_the_answers_with_their_stop_tokens_are_trained_on(name, contents) -> None:
     renderer = RENDERERS[name]
     turns = talk(*(text for pair in contents for text in pair))
@@ -138,7 +138,7 @@ def test_trap_12_trap_13_just_the_answers_with_their_stop_tokens_are_trained_on(
 
 @pytest.mark.parametrize("name", SOUND)
 @given(contents=st.lists(st.tuples(SAID, SAID), min_size=1, max_size=3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_trap_17_trap_19_what_a_server_feeds_at_each_turn_begins_the_ids_that_are_trained_on(name, contents) -> None:
     renderer = RENDERERS[name]
     turns = talk(*(text for pair in contents for text in pair))
@@ -158,7 +158,7 @@ def test_trap_17_trap_19_what_a_server_feeds_at_each_turn_begins_the_ids_that_ar
 
 @pytest.mark.parametrize("name", SOUND)
 @given(prompt=SAID, answer=SAID)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_trap_18_prompt_and_answer_are_the_tokens_of_the_whole_text(name, prompt, answer) -> None:
     renderer = RENDERERS[name]
     turns = talk(prompt, answer)
@@ -348,7 +348,7 @@ PIECES = st.sampled_from(["the pat", "ient has ", "fever", " no", " ", "as", "pi
 
 @pytest.mark.parametrize("trim", [True, False])
 @given(pieces=st.lists(st.tuples(st.text(max_size=12) | PIECES, st.sampled_from([0.0, 1.0, 0.5])), max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_text_is_tokenised_as_one_with_each_tokens_weight_from_its_last_character(trim, pieces) -> None:
     renderer = TEXT[trim]
     whole = "".join(text for text, _ in pieces)

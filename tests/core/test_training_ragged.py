@@ -669,7 +669,7 @@ def test_trap_35_far_positions_are_turned_as_the_family_turns_them(start: int) -
     torch.testing.assert_close(got.head(got.hidden), torch.cat(own), rtol=2e-4, atol=2e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
     window=st.none() | st.integers(1, 8),

@@ -47,7 +47,7 @@ def check_measures(evaluator: Any, output: str, reference: str) -> None:
 
 
 @pytest.mark.parametrize("evaluator", BUILT_IN)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(outputs, outputs)
 def test_any_text_is_measured(evaluator: Any, output: str, reference: str) -> None:
     check_measures(evaluator, output, reference)

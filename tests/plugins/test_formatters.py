@@ -387,7 +387,7 @@ values = st.recursive(
 
 @pytest.mark.parametrize("formatter", ALL, ids=lambda f: type(f).__name__)
 @given(row=st.dictionaries(keys | st.text(max_size=3), values, max_size=8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_row_becomes_an_example_or_a_row_error(formatter: Formatter, row: dict[str, Any]) -> None:
     before = repr(row)
     with suppress(RowError):
@@ -403,7 +403,7 @@ secrets = st.sampled_from(["confidential text", ["confidential text"], {"confide
 
 @pytest.mark.parametrize("formatter", ALL, ids=lambda f: type(f).__name__)
 @given(row=st.dictionaries(keys, secrets, max_size=8))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_refusal_never_quotes_the_row(formatter: Formatter, row: dict[str, Any]) -> None:
     try:
         formatter.format(row)

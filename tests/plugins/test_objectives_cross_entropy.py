@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tunesmith_plugins.objectives.cross_entropy import weighted_cross_entropy
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     rows=st.integers(0, 6),
     width=st.integers(2, 40),

@@ -94,7 +94,7 @@ def test_a_preference_pair_teaches_its_chosen_side_and_an_empty_example_is_refus
         NextToken().encode(Example(label="x"), Renderer())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     count=st.integers(0, 7),
     smoothing=st.sampled_from([0.0, 0.1, 1.0]),
