@@ -508,7 +508,7 @@ def test_a_run_takes_the_memory_that_preview_says(bench: Any, adapter: str) -> N
     assert said is not None
     assert found is not None
     used = int(found[1]) / 2**20
-    assert used > 0.9, "activations matter"
+    assert used > 0.6, "more than the libraries alone take: activations matter"
     assert float(said[1]) == pytest.approx(used, rel=0.2)
 
 
