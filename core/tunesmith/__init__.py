@@ -25,7 +25,7 @@ from tunesmith.plugins.subject import LanguageModel, Subject
 from tunesmith.training.forward import Chunk, Forward, Term
 from tunesmith.training.kernels import fused_kernels
 
-__version__ = "0.8.0"
+__version__ = "0.9.0"
 __all__ = [
     "Adapter",
     "Audit",

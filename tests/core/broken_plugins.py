@@ -624,6 +624,23 @@ class NeedsExamples(_Long):
                 yield example
 
 
+class ComparesRows(_Long):
+    """Drops what it has seen."""
+
+    breaks = "rows_are_independent"
+    by_row = True
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        seen: set[str] = set()
+        for example in examples:
+            text = "".join(example.texts())
+            if text in seen:
+                record.drop(example, "seen before")
+            else:
+                yield example
+            seen.add(text)
+
+
 class ReadsTwice(_Long):
     """Drops what is shorter than the mean."""
 

@@ -47,6 +47,18 @@ class SameAnswer(Curator):
             yield example.with_(messages=(Message("user", "q"), Message("assistant", "a")))
 
 
+class Compares(Curator):
+    """Notes what it is given to compare with."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope  # type: ignore[misc, assignment]
+        self.held_out: list[str] = []
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:
+        self.held_out = [example.id for example in record.held_out]
+        return examples
+
+
 def write(path: Path, rows: Iterable[Any]) -> Path:
     path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
     return path
@@ -173,6 +185,14 @@ def test_trap_37_rows_that_a_curator_made_equal_do_not_cross(tmp_path: Path) -> 
     assert curated.splits["train"] == []
     assert curated.counts["split"]["drops"] == {"equal to a row of another split": 60}
     assert balanced(curated)
+
+
+def test_curators_of_scope_train_can_compare_with_what_is_held_out(tmp_path: Path) -> None:
+    before, after = Compares("all"), Compares("train")
+    splits = run(write(tmp_path / "notes.jsonl", pairs(40)), {"before": before, "after": after}).splits
+    assert before.held_out == []
+    assert after.held_out == [example.id for name in ("validation", "test") for example in splits[name]]
+    assert len(after.held_out) > 4
 
 
 def test_curators_of_scope_train_see_training_rows_only(tmp_path: Path) -> None:

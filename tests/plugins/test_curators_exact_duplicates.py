@@ -11,6 +11,7 @@ from tunesmith_plugins.curators.exact_duplicates import ExactDuplicates
 @dataclass
 class Notes:
     seed: int = 0
+    held_out: tuple[Example, ...] = ()
     dropped: list[tuple[str, str]] = field(default_factory=list)
 
     def drop(self, example: Example, reason: str) -> None:

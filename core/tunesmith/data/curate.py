@@ -16,10 +16,12 @@ class Tally:
 
     Args:
         seed: For curators that draw: differs by curator, and is the same in every run of a recipe.
+        held_out: Validation and test examples, for curators that run after the split.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, held_out: Sequence[Example] = ()) -> None:
         self.seed = seed
+        self.held_out = held_out
         self.dropped: list[str] = []
         self.added: list[str] = []
         self.changed: set[str] = set()
@@ -46,7 +48,7 @@ class Tally:
 
 
 def apply_curator(
-    name: str, curator: Curator, examples: Sequence[Example], seed: int
+    name: str, curator: Curator, examples: Sequence[Example], seed: int, held_out: Sequence[Example] = ()
 ) -> tuple[list[Example], dict[str, Any]]:
     """Run one curator over the examples.
 
@@ -55,6 +57,7 @@ def apply_curator(
         curator: The curator.
         examples: What it may look at.
         seed: The recipe's seed.
+        held_out: What it may compare with: validation and test examples, where it runs after the split.
 
     Returns:
         The examples that stay or were made; and the counts: scope, rows in and out, drops, changes and additions by
@@ -63,7 +66,7 @@ def apply_curator(
     Raises:
         DataError: The curator lost, made, changed or reordered examples without a record (trap 38).
     """
-    tally = Tally(int.from_bytes(digest(str(seed), name)[:4], "big"))
+    tally = Tally(int.from_bytes(digest(str(seed), name)[:4], "big"), held_out)
     with blamed(f"data.curators.{name}", curator):
         kept = list(curator.apply(iter(examples), tally))
     wrong = problem(examples, kept, tally)

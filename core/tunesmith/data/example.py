@@ -1,6 +1,6 @@
 """What a row becomes: an example, and where it came from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
@@ -104,3 +104,39 @@ class Example:
         """All text of the example, turn by turn, for curators and audits."""
         turns = (*self.messages, *self.chosen, *self.rejected)
         return [m.content for m in turns] + [s.text for s in self.segments]
+
+    def map_texts(self, change: Callable[[str], str], everywhere: bool = False) -> "Example":
+        """The example with `change` applied to each of its texts; itself where none of them is another then.
+
+        Since 0.9.
+
+        Args:
+            change: From a text to what takes its place; the same text must give the same.
+            everywhere: Whether other strings are changed too, however deep they lie: values of `extras`, of the
+                messages' `fields`, of `tools`, and `label`. Keys, roles, id, origin and task never are.
+        """
+
+        def turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+            return tuple(
+                replace(turn, content=change(turn.content), fields=_mapped(turn.fields, change))
+                if everywhere
+                else replace(turn, content=change(turn.content))
+                for turn in messages
+            )
+
+        changes: dict[str, Any] = {name: turns(getattr(self, name)) for name in ("messages", "chosen", "rejected")}
+        changes["segments"] = tuple(replace(segment, text=change(segment.text)) for segment in self.segments)
+        if everywhere:
+            changes |= {name: _mapped(getattr(self, name), change) for name in ("extras", "tools", "label")}
+        made = replace(self, **changes)
+        return self if made == self else made
+
+
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _mapped(inner, change) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_mapped(inner, change) for inner in value)
+    return value

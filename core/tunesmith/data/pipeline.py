@@ -116,7 +116,8 @@ def _curate(
     splits, dropped = settle(examples, places)
     drops = Counter(reason for _, reason in dropped)
     before = {id(example) for example in splits["train"]}
-    splits["train"] = _run("train", curators, splits["train"], seed, done)
+    held_out = [*splits["validation"], *splits["test"]]
+    splits["train"] = _run("train", curators, splits["train"], seed, done, held_out)
     made = [example for example in splits["train"] if id(example) not in before]
     gone = {example.id for example in leaked(made, splits)}
     if gone:
@@ -142,11 +143,12 @@ def _run(
     examples: Sequence[Example],
     seed: int,
     done: dict[str, Any],
+    held_out: Sequence[Example] = (),
 ) -> list[Example]:
     current = list(examples)
     for name, curator in curators.items():
         if curator.scope == scope:
-            current, done[name] = apply_curator(name, curator, current, seed)
+            current, done[name] = apply_curator(name, curator, current, seed, held_out)
     return current
 
 

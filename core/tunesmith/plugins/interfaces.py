@@ -75,9 +75,12 @@ class Record(Protocol):
 
     Attributes:
         seed: For curators that draw: made from the recipe's seed and the curator's name in it.
+        held_out: Validation and test examples, to compare with, for curators of scope `train`; empty for the others,
+            which run before the split. Since 0.9.
     """
 
     seed: int
+    held_out: Sequence[Example]
 
     def drop(self, example: Example, reason: str) -> None:
         """Note that `example` was left out."""
@@ -97,10 +100,13 @@ class Curator(Plugin):
     Attributes:
         scope: `all` runs before the split (clean, anonymise, deduplicate); `train` after it, on training rows only
             (augment, balance), so that no test row is ever made or changed.
+        by_row: Whether what becomes of an example depends on nothing but the example, the options and the seed, so that
+            parts of a data set may be curated apart. Since 0.9.
     """
 
     kind = "curator"
     scope: ClassVar[Literal["all", "train"]] = "all"
+    by_row: ClassVar[bool] = False
 
     @abstractmethod
     def apply(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tunesmith.data.curate import Tally, problem
 from tunesmith.data.example import Example
-from tunesmith.testing.check import Call, Rule, Trial, fail, quoted
+from tunesmith.testing.check import Call, NotApplicableError, Rule, Trial, fail, quoted
 from tunesmith.testing.material import examples, unclean
 from tunesmith.testing.quotes import quotation
 from tunesmith.testing.same import same
@@ -156,6 +156,27 @@ def scope_is_valid(trial: Trial) -> None:
         fail(found, "train where examples are made", 'scope = "train"')
 
 
+def rows_are_independent(trial: Trial) -> None:
+    """Where `by_row` is true, an example that is curated alone becomes what it becomes among others.
+
+    Why: such a curator is run on parts of a data set at once, or on appended rows alone. What compares rows with each
+    other would then miss what lies in two parts.
+    """
+    if not trial.plugin.by_row:
+        reason = "by_row is false: it may compare rows with each other"
+        raise NotApplicableError(reason)
+    given = _given()
+    kept, tally = _curated(trial, given)
+    alone = [_curated(trial, [example]) for example in given]
+    advice = "by_row = False where it compares, counts or numbers rows; keep nothing from one example to the next"
+    expected = "the same for each example, alone and among others"
+    made = [example for part, _ in alone for example in part]
+    if not same(kept, made):
+        fail("examples that are curated one by one become others than together", expected, advice)
+    if tally.reasons != {what: sum((t.reasons[what] for _, t in alone), Counter()) for what in tally.reasons}:
+        fail("examples that are curated one by one have other reasons than together", expected, advice)
+
+
 class _Changes(Tally):
     """Notes each change by itself."""
 
@@ -205,4 +226,5 @@ CHECKS: list[Rule] = [
     changes_nothing_in_place,
     reasons_hold_no_text,
     scope_is_valid,
+    rows_are_independent,
 ]
