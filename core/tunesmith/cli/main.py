@@ -70,7 +70,7 @@ to begin
 
 to train
   preview           what would be trained, token by token; counts, time, memory
-  prepare           curate the data and write it with its counts
+  prepare           curate the data and write it with its data card
   fit               train; ends with an adapter that peft and vLLM load
 
 to judge

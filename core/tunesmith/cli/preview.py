@@ -1,7 +1,4 @@
-"""The verbs `preview` and `prepare`: what would be trained, before anything is."""
-
-import json
-from pathlib import Path
+"""The verb `preview`: what would be trained, before anything is."""
 
 from rich.text import Text
 
@@ -10,14 +7,12 @@ from tunesmith.cli.device import device
 from tunesmith.cli.estimate import show_cost
 from tunesmith.cli.fit import check_batches, check_evidence, check_judgement, check_length, prepare_data
 from tunesmith.cli.gpus import stated_gpu
-from tunesmith.cli.opening import encoded_counts, show_data, show_method
-from tunesmith.cli.runs import write_json
+from tunesmith.cli.opening import show_data, show_method
 from tunesmith.cli.screen import console, fact, say
 from tunesmith.cli.trainer_checks import check_strategy, checked_callbacks
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.encode import EncodedRow
 from tunesmith.errors import RecipeError
-from tunesmith.evaluation.records import plain
 
 _OPEN, _CLOSE = "⟦", "⟧"
 
@@ -49,34 +44,6 @@ def preview(session: Session) -> int:
     show_method(session)
     show_cost(session, way, gpu, why)
     return 0
-
-
-def prepare(session: Session) -> int:
-    """Curate and split, and write the examples with what happened to each row; exit code 0."""
-    directory = session.root / session.name / "data"
-    curated = prepare_data(session, directory)
-    for split, examples in curated.splits.items():
-        lines = [
-            {
-                "id": e.id,
-                "origin": str(e.origin),
-                "messages": [{"role": m.role, "content": m.content} for m in e.messages],
-                "segments": [{"text": s.text, "weight": s.weight} for s in e.segments],
-                "extras": dict(e.extras),
-            }
-            for e in examples
-        ]
-        _write_lines(directory / f"{split}.jsonl", [{k: v for k, v in line.items() if v} for line in lines])
-    write_json(directory / "counts.json", curated.counts | encoded_counts(session))
-    say(f"prepare {session.name}", style="bold")
-    show_data(session)
-    fact("written", f"{directory} (train, validation, test, rejected .jsonl; counts.json)")
-    return 0
-
-
-def _write_lines(path: Path, lines: list[dict[str, object]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(plain(line), ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
 
 
 def _number(text: str) -> int:

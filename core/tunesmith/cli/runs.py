@@ -73,7 +73,9 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file so that a reader never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(path.suffix + ".part")
-    part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    # half of a surrogate pair, which JSON can say and UTF-8 cannot, is left as JSON's own escape
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    part.write_text(text, encoding="utf-8", errors="backslashreplace")
     part.replace(path)
 
 

@@ -255,7 +255,8 @@ def _verbs() -> Mapping[str, Callable[[Session], int]]:
     from tunesmith.cli.evaluate import test, validate
     from tunesmith.cli.fit import fit
     from tunesmith.cli.predict import predict
-    from tunesmith.cli.preview import prepare, preview
+    from tunesmith.cli.prepare import prepare
+    from tunesmith.cli.preview import preview
 
     return {
         "fit": fit,

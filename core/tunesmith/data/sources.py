@@ -32,7 +32,9 @@ class Source:
         map: Columns under the names that the formatter wants: `{prompt: question}` reads column `question` as `prompt`.
         split: All its rows belong to this split; without it they are split as `data.split` says.
         task: Name of the task of its rows, noted on each example and in the predictions that `test` writes.
-        about: Where the rows come from and under which licence; said where a file of theirs is not there.
+        about: Where the rows come from; said where a file of theirs is not there.
+        licence: Under which licence they are used; for the data card.
+        approved_by: Who approved their use for training; for the data card.
     """
 
     path: str | list[str]
@@ -41,6 +43,8 @@ class Source:
     split: SplitName | None = None
     task: str = ""
     about: str = ""
+    licence: str = ""
+    approved_by: str = ""
 
 
 class Opened:

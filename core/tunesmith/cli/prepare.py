@@ -1,0 +1,91 @@
+"""The verb `prepare`: the curated rows in files, with a card that says what they are and what became of the others."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tunesmith import __version__
+from tunesmith.cli.fit import prepare_data
+from tunesmith.cli.opening import encoded_counts, show_data
+from tunesmith.cli.runs import write_json
+from tunesmith.cli.screen import fact, say
+from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.example import Example, Message
+from tunesmith.evaluation.records import plain
+from tunesmith.report.data_card import Told, data_card
+from tunesmith.report.page import data_page
+
+
+def prepare(session: Session) -> int:
+    """Curate and split, and write the examples with what happened to each row; exit code 0."""
+    directory = session.root / session.name / "data"
+    curated = prepare_data(session, directory)
+    for split, examples in curated.splits.items():
+        _write_lines(directory / f"{split}.jsonl", map(as_row, examples))
+    write_json(directory / "counts.json", curated.counts | encoded_counts(session))
+    card = _card(session)
+    write_json(directory / "card.json", card)
+    (directory / "card.html").write_text(data_page(card), encoding="utf-8", errors="xmlcharrefreplace")
+    say(f"prepare {session.name}", style="bold")
+    show_data(session)
+    for dimension in card["quality"]:
+        _show(dimension)
+    fact("card", f"{directory / 'card.html'} (its numbers: card.json)")
+    fact("written", f"{directory} (train, validation, test, rejected .jsonl; counts.json)")
+    return 0
+
+
+def as_row(example: Example) -> dict[str, Any]:
+    """All that an example holds, as a line of JSON; what is empty is left out."""
+    row = {
+        "id": example.id,
+        "origin": str(example.origin),
+        "task": example.task,
+        "messages": [_turn(turn) for turn in example.messages],
+        "segments": [{"text": segment.text, "weight": segment.weight} for segment in example.segments],
+        "chosen": [_turn(turn) for turn in example.chosen],
+        "rejected": [_turn(turn) for turn in example.rejected],
+        "tools": list(example.tools),
+        "extras": dict(example.extras),
+    }
+    return {name: value for name, value in row.items() if value} | (
+        {"label": example.label} if example.label is not None else {}
+    )
+
+
+def _turn(turn: Message) -> dict[str, Any]:
+    weight = {"weight": turn.weight} if turn.weight is not None else {}
+    return {"role": turn.role, "content": turn.content, **turn.fields, **weight}
+
+
+def _card(session: Session) -> dict[str, Any]:
+    data = session.data
+    curated = data.prepare_rows()
+    told = Told(
+        session.name,
+        datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        __version__,
+        str(session.model.base),
+        data.max_length,
+    )
+    scopes = {name: type(curator).__name__ for name, curator in data.curators.items()}
+    encoded = {name: data.encoded(name) for name, examples in curated.splits.items() if examples}  # type: ignore[arg-type]
+    card: dict[str, Any] = plain(data_card(told, data.sources, scopes, curated, encoded))
+    return card
+
+
+def _show(dimension: dict[str, Any]) -> None:
+    score = "-" if dimension["score"] is None else f"{dimension['score']:.0f}"
+    said = "; ".join([*dimension["found"][:1], *dimension["advice"][:1]])
+    fact(
+        "quality" if dimension["name"] == "relevance" else "", f"{dimension['name']} {score}: {said or 'nothing found'}"
+    )
+
+
+def _write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        for line in lines:
+            file.write(json.dumps(plain(line), ensure_ascii=False) + "\n")

@@ -1,0 +1,62 @@
+"""Pages of HTML that stand alone: style and plots inside, no script, nothing loaded from anywhere."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from tunesmith.report.flow import flow
+from tunesmith.report.svg import bars, histogram, scale
+
+_HERE = Path(__file__).parent
+
+
+def data_page(card: Mapping[str, Any]) -> str:
+    """The data card as HTML: a pure function of what `card.json` holds."""
+    rows = {name: split["rows"] for name, split in card["splits"].items()}
+    mark = (card["max_length"], "data.max_length") if card["max_length"] else None
+    plots = {
+        "flow": flow(card["steps"], rows, "What became of the rows, step by step"),
+        "sizes": scale(rows.get("train", 0), card["sizes"], "Training rows against sizes that are advised"),
+        "lengths": _lengths(card, "lengths", "Tokens of whole rows", mark),
+        "trained": _lengths(card, "trained", "Tokens that are trained on", None),
+        "balance": [(balance, bars(_by_value(balance), f"Rows by {balance['of']}")) for balance in card["balance"]],
+    }
+    return _render("data_card.html.jinja", card=card, rows=rows, plots=_marked(plots))
+
+
+def _lengths(card: Mapping[str, Any], what: str, title: str, mark: tuple[float, str] | None) -> str:
+    splits = card["splits"]
+    if not splits:
+        return ""
+    edges = next(iter(splits.values()))[what]["edges"]
+    return histogram(edges, {name: split[what]["counts"] for name, split in splits.items()}, title, "tokens", mark)
+
+
+def _by_value(balance: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    values: dict[str, dict[str, int]] = {}
+    for split, counts in balance["counts"].items():
+        for value, count in counts.items():
+            values.setdefault(value, {})[split] = count
+    return values
+
+
+def _marked(value: Any) -> Any:
+    """Drawings as markup that is not escaped again."""
+    if isinstance(value, str):
+        return Markup(value)  # noqa: S704  made by `svg`, which escapes what is data
+    if isinstance(value, Mapping):
+        return {key: _marked(inner) for key, inner in value.items()}
+    return [(balance, Markup(drawn)) for balance, drawn in value]  # noqa: S704  as above
+
+
+def _render(template: str, **values: Any) -> str:
+    loader = jinja2.FileSystemLoader(_HERE)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.3g} %"
+    environment.filters["grouped"] = lambda value: f"{value:,.0f}"
+    return environment.get_template(template).render(style=(_HERE / "style.css").read_text("utf-8"), **values)
