@@ -92,5 +92,6 @@ def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
 
 def test_what_is_said_about_a_source_does_not_change_the_run() -> None:
     one = {"data": {"sources": {"a": {"path": "x", "about": "old words"}}}}
-    assert method(one) == method({"data": {"sources": {"a": {"path": "x", "about": "new words"}}}})
+    new = {"about": "new words", "licence": "CC0", "approved_by": "the board"}
+    assert method(one) == method({"data": {"sources": {"a": {"path": "x", **new}}}})
     assert method(one) != method({"data": {"sources": {"a": {"path": "y", "about": "old words"}}}})

@@ -25,6 +25,8 @@ _WATCHING = (
     "default_root_dir",
     "profiler",
 )
+# What is said about rows, for people.
+_SAID = ("about", "licence", "approved_by")
 _LONGEST = 60
 
 
@@ -91,7 +93,7 @@ def method(config: Mapping[str, Any]) -> dict[str, Any]:
     data = {k: v for k, v in (config.get("data") or {}).items() if k not in ("workers", "keep_rejected")}
     if isinstance(sources := data.get("sources"), Mapping):
         # what is said about a file is not what is in it
-        data["sources"] = {n: {k: v for k, v in s.items() if k != "about"} for n, s in sources.items()}
+        data["sources"] = {n: {k: v for k, v in s.items() if k not in _SAID} for n, s in sources.items()}
     part["data"] = data
     return part
 
