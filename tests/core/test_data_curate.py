@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
-from tunesmith import Curator, DataError, Example, Message, Origin, Record
-from tunesmith.data.curate import apply_curator
+from tunesmith import Curator, DataError, Example, Message, Origin, RecipeError, Record, TunesmithError
+from tunesmith.data.curate import apply_curator, change_questions, check_curators
 
 
 def example(key: str, text: str = "") -> Example:
@@ -94,3 +94,52 @@ def test_a_curator_draws_by_the_recipes_seed_and_its_own_name() -> None:
         apply_curator(name, Acting(act), EXAMPLES, seed)
     assert seen[0] == seen[1]
     assert len(set(seen)) == 3
+
+
+class Asked(Acting):
+    """Does to rows that are to be answered what a test says."""
+
+    def question(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:
+        return self.act(list(examples), record)
+
+
+class OfTraining(Asked):
+    """Runs after the split."""
+
+    scope = "train"
+
+
+def trimmed(examples: list[Example], record: Record) -> Iterable[Example]:
+    for one in examples:
+        record.change(one, "trimmed")
+    return [one.with_(messages=one.messages[:1]) for one in examples]
+
+
+def test_rows_to_answer_are_changed_by_curators_that_say_how() -> None:
+    curators: dict[str, Curator] = {"other": Acting(honest), "trim": Asked(trimmed), "late": OfTraining(honest)}
+    changed = change_questions(curators, EXAMPLES, seed=1)
+    assert [len(one.messages) for one in changed] == [1, 1, 1]
+    assert [one.id for one in changed] == ["a", "b", "c"]
+
+
+def test_rows_to_answer_are_never_dropped_or_made() -> None:
+    with pytest.raises(DataError, match="trim: Asked.question has to keep the rows to answer; 1 dropped, 1 added"):
+        change_questions({"trim": Asked(honest)}, EXAMPLES, seed=1)
+
+
+class Picky(Acting):
+    """Refuses its options."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def check(self) -> None:
+        raise self.error
+
+
+def test_a_refused_option_is_named_with_its_place_in_the_recipe() -> None:
+    with pytest.raises(RecipeError, match=r"^data\.curators\.private\.key_file: none"):
+        check_curators({"private": Picky(RecipeError("key_file: none"))})
+    with pytest.raises(TunesmithError, match=r"data\.curators\.private: Picky failed with KeyError"):
+        check_curators({"private": Picky(KeyError("x"))})
+    check_curators({"other": Acting(honest)})

@@ -10,6 +10,7 @@ from tunesmith.cli.progress import Bar
 from tunesmith.cli.runs import Run
 from tunesmith.cli.screen import console, fact, warn
 from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.curate import change_questions
 from tunesmith.data.example import Example, Message
 from tunesmith.data.intake import rename
 from tunesmith.data.pipeline import curate
@@ -49,6 +50,7 @@ def predict(session: Session) -> int:
         raise RecipeError(msg)
     path.parent.mkdir(parents=True, exist_ok=True)
     examples = [_asked(options["prompt"])] if "prompt" in options else _rows(session, options["input"], run)
+    examples = change_questions(session.data.curators, examples, session.seed)
     tuned, base = load_models(session, run)
     with Bar() as bar:
         theirs = collect(base, examples, {"output"}, bar, "base")
@@ -68,7 +70,7 @@ def _asked(prompt: str) -> Example:
 
 
 def _rows(session: Session, file: str, run: Run) -> list[Example]:
-    """The file's rows, read and formatted as the recipe's first source, without its curators."""
+    """The file's rows, read and formatted as the recipe's first source."""
     name, first = next(iter(session.data.sources.items()))
     asking = _Asking(first.formatter, first.map or {})
     source = replace(first, path=str(Path(file).absolute()), formatter=asking, map=None, split="test")

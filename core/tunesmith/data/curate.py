@@ -1,12 +1,12 @@
 """Curators at work: what each did, by reason, and the proof that it lost nothing uncounted."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tunesmith.data.example import Example
 from tunesmith.data.rows import digest
-from tunesmith.errors import DataError
+from tunesmith.errors import DataError, RecipeError
 from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Curator
 
@@ -47,6 +47,17 @@ class Tally:
         return {what: dict(sorted(counter.items())) for what, counter in self.reasons.items()}
 
 
+def check_curators(curators: Mapping[str, Curator]) -> None:
+    """Raise RecipeError where an option of a curator has a value that cannot be."""
+    for name, curator in curators.items():
+        with blamed(f"data.curators.{name}", curator):
+            try:
+                curator.check()
+            except RecipeError as error:
+                msg = f"data.curators.{name}.{error}"
+                raise RecipeError(msg) from error
+
+
 def apply_curator(
     name: str, curator: Curator, examples: Sequence[Example], seed: int, held_out: Sequence[Example] = ()
 ) -> tuple[list[Example], dict[str, Any]]:
@@ -66,14 +77,52 @@ def apply_curator(
     Raises:
         DataError: The curator lost, made, changed or reordered examples without a record (trap 38).
     """
-    tally = Tally(int.from_bytes(digest(str(seed), name)[:4], "big"), held_out)
+    tally = Tally(_seed(seed, name), held_out)
+    kept = _run(name, curator, curator.apply, examples, tally)
+    return kept, {"scope": curator.scope, "in": len(examples), "out": len(kept), **tally.counts()}
+
+
+def change_questions(curators: Mapping[str, Curator], examples: Sequence[Example], seed: int) -> list[Example]:
+    """Rows that are to be answered, changed as the curators of scope `all` change those that are trained on.
+
+    Args:
+        curators: By name; in this order.
+        examples: What is to be answered.
+        seed: The recipe's seed.
+
+    Raises:
+        DataError: A curator lost, made or reordered rows, or changed them without a record.
+    """
+    changed = list(examples)
+    for name, curator in curators.items():
+        if curator.scope == "all":
+            tally = Tally(_seed(seed, name))
+            changed = _run(name, curator, curator.question, changed, tally)
+            if tally.dropped or tally.added:
+                what = f"{len(tally.dropped)} dropped, {len(tally.added)} added"
+                msg = f"data.curators.{name}: {type(curator).__name__}.question has to keep the rows to answer; {what}"
+                raise DataError(msg)
+    return changed
+
+
+def _seed(seed: int, name: str) -> int:
+    return int.from_bytes(digest(str(seed), name)[:4], "big")
+
+
+def _run(
+    name: str,
+    curator: Curator,
+    work: Callable[[Iterable[Example], Tally], Iterable[Example]],
+    examples: Sequence[Example],
+    tally: Tally,
+) -> list[Example]:
     with blamed(f"data.curators.{name}", curator):
-        kept = list(curator.apply(iter(examples), tally))
+        kept = list(work(iter(examples), tally))
     wrong = problem(examples, kept, tally)
     if wrong:
         msg = f"data.curators.{name}: {type(curator).__name__} {wrong}; the plugin breaks its contract, remove it"
         raise DataError(msg)
-    return kept, {"scope": curator.scope, "in": len(examples), "out": len(kept), **tally.counts()}
+    return kept
 
 
 def problem(before: Sequence[Example], after: Sequence[Example], tally: Tally) -> str:

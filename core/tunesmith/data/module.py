@@ -8,6 +8,7 @@ import lightning
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.utilities import rank_zero_only
 
+from tunesmith.data.curate import check_curators
 from tunesmith.data.encode import EncodedSplit, encode_split
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.pipeline import Curated, curate
@@ -276,3 +277,4 @@ class RecipeData(lightning.LightningDataModule):
         if max_positions is not None and self.max_length is not None and self.max_length > max_positions:
             msg = f"data.max_length is {self.max_length}, but the base has {max_positions} positions; set at most that"
             raise RecipeError(msg)
+        check_curators(self.curators)

@@ -101,7 +101,7 @@ class Curator(Plugin):
         scope: `all` runs before the split (clean, anonymise, deduplicate); `train` after it, on training rows only
             (augment, balance), so that no test row is ever made or changed.
         by_row: Whether what becomes of an example depends on nothing but the example, the options and the seed, so that
-            parts of a data set may be curated apart. Since 0.9.
+            parts of a data set may be curated apart. A property where options decide. Since 0.9.
     """
 
     kind = "curator"
@@ -111,6 +111,21 @@ class Curator(Plugin):
     @abstractmethod
     def apply(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:
         """Return the examples that stay, in order, with `id` and `origin` kept."""
+
+    def check(self) -> None:
+        """Refuse options that cannot be; called before any row is read, by `recipes check` as well. Since 0.9.
+
+        Raises:
+            RecipeError: An option has a value that cannot be; names the option, without the curator's name in the
+                recipe, which the core puts before it.
+        """
+
+    def question(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:
+        """Change rows that `predict` is given to answer as `apply` changes those that are trained on. Since 0.9.
+
+        Here belongs what a model must never see (identities), or always sees so (repaired text). Drops and adds none.
+        """
+        return examples
 
 
 class Renderer(Protocol):

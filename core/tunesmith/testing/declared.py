@@ -16,7 +16,7 @@ def class_attributes_are_known(trial: Trial) -> None:
     subject and finds nothing, an adapter that cannot run on ragged batches is run on them.
     """
     for name, hint in _declared(trial.cls).items():
-        value = getattr(trial.cls, name)
+        value = getattr(trial.plugin, name)  # a property, where options decide
         several = get_origin(hint) in (set, frozenset)
         known = get_args(get_args(hint)[0] if several else hint)
         wrong = [v for v in (value if several and isinstance(value, set | frozenset) else [value]) if v not in known]
