@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-# Their fast kernels read the weight of `out_proj` past its layer; peft refuses it (tuners/tuners_utils.py).
-_PAST_THE_LAYER = {"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"}
+# Layers whose weights are read past them: `out_proj`'s by fast kernels, where peft refuses it (tuners/tuners_utils.py),
+# `dt_proj`'s by the families' own code, where an update would never be asked for.
+_PAST_THE_LAYER = {
+    **dict.fromkeys(("falcon_h1", "mamba2", "nemotron_h"), ("out_proj",)),
+    **dict.fromkeys(("falcon_mamba", "mamba"), ("out_proj", "dt_proj")),
+    "jamba": ("dt_proj",),
+}
 # To peft each of these means experts and routers as well, where a family has them in tensors.
 _EXPERTS = {"gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
 
@@ -28,8 +33,9 @@ class LoRA(Adapter):
         alpha: The updates are scaled by `alpha / rank`.
         dropout: Dropout on the updates' input while training.
         targets: Names of the linear layers to update (`q_proj`, ...), or `all-linear`: all but the head, and but
-            `out_proj` in Mamba's layers, which read its weight past the layer. Of Mixtral and of mixtures built like
-            Qwen2-MoE, experts and routers too, which are tensors without a layer: with `dropout` 0 only.
+            `out_proj` and `dt_proj` in Mamba's layers, which read their weights past the layer. Of Mixtral and of
+            mixtures built like Qwen2-MoE, experts and routers too, which are tensors without a layer: with `dropout` 0
+            only.
     """
 
     def __init__(
@@ -69,7 +75,7 @@ class LoRA(Adapter):
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
             target_modules=self.targets,
-            exclude_modules=["out_proj"] if self.targets == "all-linear" and _kind(model) in _PAST_THE_LAYER else None,
+            exclude_modules=list(_past(model)) or None if self.targets == "all-linear" else None,
             task_type=TaskType.CAUSAL_LM,
         )
         self._check(model)
@@ -176,6 +182,13 @@ class LoRA(Adapter):
             for name, module in model.named_modules()
             if getattr(module, "weight", None) is not None and module.weight.ndim == 2
         }
+        for target in self.targets:
+            if (name := target.rsplit(".", 1)[-1]) in _past(model) and name in names:
+                msg = (
+                    f"model.adapter.init_args.targets: {target} would never train: {type(model).__name__} reads its "
+                    f"weight past the layer\nleave it out; there are {', '.join(sorted(names - {*_past(model)}))}"
+                )
+                raise RecipeError(msg)
         unknown = [target for target in self.targets if target.rsplit(".", 1)[-1] not in names]
         if unknown or not self.targets:
             said = "names no layer"
@@ -185,8 +198,8 @@ class LoRA(Adapter):
             raise RecipeError(msg)
 
 
-def _kind(model: "nn.Module") -> str:
-    return str(getattr(getattr(model, "config", None), "model_type", ""))
+def _past(model: "nn.Module") -> tuple[str, ...]:
+    return _PAST_THE_LAYER.get(str(getattr(getattr(model, "config", None), "model_type", "")), ())
 
 
 def _linear(model: "nn.Module") -> set[str]:
