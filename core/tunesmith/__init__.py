@@ -24,6 +24,7 @@ from tunesmith.plugins.interfaces import (
 from tunesmith.plugins.subject import LanguageModel, Subject
 from tunesmith.training.forward import Chunk, Forward, Term
 from tunesmith.training.kernels import fused_kernels
+from tunesmith.training.reach import out_of_reach
 
 __version__ = "0.9.0"
 __all__ = [
@@ -60,4 +61,5 @@ __all__ = [
     "did_you_mean",
     "fused_kernels",
     "hookimpl",
+    "out_of_reach",
 ]

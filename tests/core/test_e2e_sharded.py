@@ -168,3 +168,28 @@ def test_a_strategy_that_cannot_be_is_refused(bench: Any, strategy: str, said: s
 def test_the_overlay_fits_every_recipe_that_comes_along(bench: Any) -> None:
     recipes = [str(path) for path in sorted(OVERLAY.parents[1].glob("*.yaml"))]
     bench.done("recipes", "check", *recipes, "--overlay", str(OVERLAY))
+
+
+@pytest.mark.slow
+def test_no_process_waits_for_a_tower_that_no_text_reaches(bench: Any, apart: Any) -> None:
+    import transformers
+
+    vision = {"model_type": "siglip_vision_model", "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision |= {"hidden_size": 32, "intermediate_size": 32, "image_size": 28, "patch_size": 14}
+    text = {"vocab_size": 4096, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "head_dim": 16}
+    text |= {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256}
+    config = transformers.Gemma3Config(
+        text_config=text, vision_config=vision, mm_tokens_per_image=4, image_token_index=4001
+    )
+    torch.manual_seed(0)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(bench.folder / "tower")
+    transformers.AutoTokenizer.from_pretrained(bench.recipe["model"]["base"]).save_pretrained(bench.folder / "tower")
+    bench.recipe["model"]["base"] = "./tower"
+    bench.write()
+    one = one_process(bench)
+    both = apart.start("fit", *CONFIG, *RANKS, "--trainer.strategy=ddp", cwd=bench.folder, env=WIDE, ranks=2)
+    said = "no text reaches model.vision_tower, model.multi_modal_projector: left as they are in the base"
+    assert said in done(both)
+    two = new_run(bench, [one])
+    close(two, one)
+    assert not [name for name in load_file(two / "adapter/adapter_model.safetensors") if "vision_tower" in name]

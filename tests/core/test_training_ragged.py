@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from peft.tuners.lora.layer import LoraLayer
 from torch import Tensor, nn
 
-from tunesmith import Adapter, Chunk, DataError, Encoded, Example, RecipeError
+from tunesmith import Adapter, Chunk, DataError, Encoded, Example, RecipeError, out_of_reach
 from tunesmith.data.batch import Batch
 from tunesmith.data.encode import EncodedRow
 from tunesmith.data.loader import PlanLoader
@@ -107,6 +107,20 @@ SLIDING, WHOLE = "sliding_attention", "full_attention"
 WINDOWS = {"num_hidden_layers": 3, "sliding_window": 6, "layer_types": [SLIDING, WHOLE, SLIDING]}
 WIDE = {"num_hidden_layers": 3, "layer_types": [WHOLE, SLIDING, WHOLE], "sliding_window": 6, "use_sliding_window": True}
 DENSE_BETWEEN = {"num_hidden_layers": 3, "mlp_only_layers": [1]}
+# With a tower for pictures, which text does not come to.
+TOWER = {
+    "vision_config": {
+        "model_type": "siglip_vision_model",
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+    },
+    "mm_tokens_per_image": 4,
+    "image_token_index": 95,
+}
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", SMALL),
     "mistral": ("MistralConfig", SMALL | {"sliding_window": 6}),
@@ -115,6 +129,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3": ("Qwen3Config", SMALL | WIDE | {"head_dim": 16}),
     "gemma2": ("Gemma2Config", SMALL | WINDOWS | {"head_dim": 16, "query_pre_attn_scalar": 16}),
     "gemma3": ("Gemma3TextConfig", SMALL | WINDOWS | {"head_dim": 16, "query_pre_attn_scalar": 16}),
+    "gemma3_tower": ("Gemma3Config", {"text_config": SMALL | WINDOWS | {"head_dim": 16}} | TOWER),
     "phi3": ("Phi3Config", SMALL),
     "gpt2": ("GPT2Config", GPT2),
     "granite": ("GraniteConfig", SMALL | {"logits_scaling": 8.0, "attention_multiplier": 0.2}),
@@ -283,6 +298,7 @@ def passes(model: transformers.PreTrainedModel, **changes: Any) -> Passes:
 @pytest.mark.parametrize("name", [*FAMILIES, *PADDED])
 def test_each_kind_of_layer_that_a_family_has_by_itself_lies_between_others(name: str) -> None:
     def kinds(config: Any) -> list[tuple[Any, ...]]:
+        config = config.get_text_config()
         dense = getattr(config, "mlp_only_layers", None)
         named = [getattr(config, key, None) for key in ("layer_types", "no_rope_layers")]
         number = config.num_hidden_layers
@@ -294,6 +310,14 @@ def test_each_kind_of_layer_that_a_family_has_by_itself_lies_between_others(name
     if len(set(own)) > 1 or len(set(ours)) > 1:
         assert len(ours) > 2
         assert all(kind != other for kind, other in itertools.pairwise(ours))
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *PADDED])
+def test_only_what_no_text_comes_to_is_out_of_reach(name: str) -> None:
+    model = make(name)
+    found = out_of_reach(model)
+    assert found == (("model.vision_tower", "model.multi_modal_projector") if "tower" in name else ())
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -418,7 +442,10 @@ def test_loss_and_gradients_equal_the_familys_own_forward_one_example_at_a_time(
     with plainly(module):
         loss, own = own_loss_and_gradients(model, rows)
     whole = torch.stack([gradient.norm() for gradient in own.values()]).norm()
-    for logits_bytes in (module.passes.logits_bytes, 4 * model.config.vocab_size * 5):  # at once, five positions a time
+    for logits_bytes in (
+        module.passes.logits_bytes,
+        4 * model.config.get_text_config().vocab_size * 5,
+    ):  # at once, five positions a time
         module.zero_grad()
         terms = module.terms(replace(module.passes, logits_bytes=logits_bytes)(batch))
         assert list(terms) == ["loss"]

@@ -50,12 +50,24 @@ SIZES: dict[str, Any] = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 64,
 }
+TOWER: dict[str, Any] = {
+    "model_type": "siglip_vision_model",
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
 BASES: dict[str, Any] = {
     "mistral": lambda: transformers.MistralConfig(**SIZES),
     "tied": lambda: transformers.LlamaConfig(**SIZES, tie_word_embeddings=True),
     "capped": lambda: transformers.Gemma2Config(**SIZES, head_dim=16, final_logit_softcapping=2.0),
     "padded": lambda: transformers.StableLmConfig(**SIZES),
     "square": lambda: transformers.MistralConfig(**{**SIZES, "num_key_value_heads": 4}),
+    "tower": lambda: transformers.Gemma3Config(
+        text_config={**SIZES, "head_dim": 16}, vision_config=TOWER, mm_tokens_per_image=4, image_token_index=4001
+    ),
     "experts": lambda: transformers.MixtralConfig(
         **SIZES, num_local_experts=4, output_router_logits=True, router_aux_loss_coef=0.1
     ),
@@ -110,6 +122,8 @@ CASES = {
     "lora recomputed": Case("mistral", LoRA, ANCHOR, options={"gradient_checkpointing": True}),
     "full recomputed": Case("tied", Full, options={"gradient_checkpointing": True}),
     "full experts": Case("experts", Full),
+    "lora under a tower": Case("tower", LoRA, ANCHOR),
+    "full under a tower": Case("tower", Full),
     "own weights": Case("mistral", LoRA, {"adversary": Adversary}, trainer={"gradient_clip_val": 0.3}),
     "qlora": Case("square", QLoRA, ANCHOR),
     "bf16": Case("mistral", LoRA, ANCHOR, options={"precision": "bf16"}),
@@ -278,7 +292,7 @@ def test_trap_02_two_processes_train_what_one_does(bases: Path, by_two: Path, na
 
 
 @pytest.mark.parametrize("kind", ["ddp", "fsdp2"])
-@pytest.mark.parametrize("name", ["full", "lora", "own weights", "qlora"])
+@pytest.mark.parametrize("name", ["full", "lora", "own weights", "qlora", "full under a tower"])
 def test_what_two_processes_save_is_read_by_one(bases: Path, by_two: Path, name: str, kind: str) -> None:
     directory = by_two / f"{name}-{kind}"
     one = make(bases, CASES[name])

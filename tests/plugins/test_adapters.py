@@ -540,6 +540,65 @@ def test_targets_are_checked_with_the_nearest_match(base: str) -> None:
             Specialist(base, NextToken(), LoRA(rank=2, dropout=dropout)).load()
 
 
+@pytest.fixture(scope="module")
+def tower(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Gemma 3 as on the hub: with a tower for pictures."""
+    torch.manual_seed(0)
+    vision = {"model_type": "siglip_vision_model", "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision |= {"hidden_size": 64, "intermediate_size": 64, "image_size": 28, "patch_size": 14}
+    text = {"vocab_size": 4096, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    text |= {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 32}
+    config = transformers.Gemma3Config(
+        text_config=text, vision_config=vision, mm_tokens_per_image=4, image_token_index=4001
+    )
+    directory = tmp_path_factory.mktemp("tower")
+    transformers.Gemma3ForConditionalGeneration(config).save_pretrained(directory)
+    transformers.AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(directory)
+    return str(directory)
+
+
+@pytest.mark.parametrize("targets", ["all-linear", ["q_proj", "v_proj"]], ids=["all", "some"])
+@pytest.mark.parametrize("method", [LoRA, QLoRA])
+def test_only_layers_that_text_reaches_are_updated_and_plain_peft_loads_them(
+    tower: str, tmp_path: Path, method: Any, targets: Any
+) -> None:
+    from peft import PeftModel
+
+    module = Specialist(tower, NextToken(), method(rank=4, targets=targets), precision="fp32")
+    module.load()
+    assert {name.partition(".layers.")[0].rpartition("model.model.")[2] for name in module.trained_names} == {
+        "language_model"
+    }
+    updated = {name.split(".")[-4] for name in module.trained_names}
+    assert updated == ({*LINEAR} if targets == "all-linear" else {*targets})
+    assert {f"network.{name}" for name in step(module)} == {*module.trained_names}
+    module.save_adapter(tmp_path)
+    saved = load_file(tmp_path / "adapter_model.safetensors")
+    assert len(saved) == len(module.trained_names)
+    if method is LoRA:
+        plain = PeftModel.from_pretrained(transformers.AutoModelForCausalLM.from_pretrained(tower), tmp_path).eval()
+        torch.testing.assert_close(logits(plain), logits(module), rtol=1e-4, atol=1e-5)
+
+
+def test_full_leaves_a_tower_as_it_is_and_saves_it(tower: str, tmp_path: Path) -> None:
+    module = Specialist(tower, NextToken(), Full(), precision="fp32")
+    module.load()
+    assert not [name for name in module.trained_names if "vision_tower" in name or "multi_modal_projector" in name]
+    assert {"network.lm_head.weight", "network.model.language_model.norm.weight"} & {*module.trained_names}
+    step(module)
+    module.save_adapter(tmp_path)
+    ours, base = (transformers.AutoModelForCausalLM.from_pretrained(place).state_dict() for place in (tmp_path, tower))
+    same = {name for name, tensor in base.items() if torch.equal(tensor, ours[name])}
+    assert {name for name in base if "vision_tower" in name or "multi_modal_projector" in name} == same
+
+
+@pytest.mark.parametrize("target", ["fc1", "encoder.layers.0.self_attn.q_proj"])
+def test_a_target_that_no_text_reaches_is_refused(tower: str, target: str) -> None:
+    message = rf"targets: {target} would never train: no text reaches model\.vision_tower.*\nthere are .*q_proj"
+    with pytest.raises(RecipeError, match=message):
+        Specialist(tower, NextToken(), LoRA(targets=["q_proj", target])).load()
+
+
 def test_combinations_that_make_no_sense_are_refused(base: str) -> None:
     with pytest.raises(RecipeError, match="random weights cannot be quantised"):
         specialist(base, "qlora", from_scratch=True)

@@ -78,6 +78,8 @@ def show_method(session: Session) -> None:
     """Print what trains and in which layout, with reasons."""
     model = session.model
     fact("trains", model.describe())
+    if model.attached is not None and (left := model.attached.unreached()):
+        fact("", left)
     fact("layout", f"{model.layout}: {model.layout_reason}")
 
 

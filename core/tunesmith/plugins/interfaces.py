@@ -196,7 +196,10 @@ class Adapter(Plugin):
 
     @abstractmethod
     def attach(self, model: "nn.Module") -> "nn.Module":
-        """Set `requires_grad` and add modules; returns the model that trains."""
+        """Set `requires_grad` and add modules; returns the model that trains.
+
+        What lies in `out_of_reach(model)` is frozen after it.
+        """
 
     @abstractmethod
     def save(self, model: "nn.Module", directory: Path) -> None:

@@ -21,10 +21,12 @@ from tunesmith.training.kernels import fused_kernels
 from tunesmith.training.packed import numel, packed_share
 from tunesmith.training.probe import Probe, probe
 from tunesmith.training.randomness import seeded
+from tunesmith.training.reach import freeze, out_of_reach
 from tunesmith.training.router import RouterLoss, find_router_loss
 from tunesmith.training.sharding import Root
 
 Checkpointing = Literal["selective"] | bool
+_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Attached:
         extras: Modules of the objective (`objective`) and of regularizers (`reg-<name>`), trained beside the adapter.
         seed: Torch's, from which random weights came.
         router: The loss that balances experts, where there is one.
+        beyond: Modules and parameters of the model that no text reaches; they do not train.
+        held: Names of the parameters there that the adapter would have trained, and saves.
         root: Gathers the weights where they are sharded.
         counted: `sizes` of before that: a shard of a packed weight no longer says what it stands for.
     """
@@ -50,6 +54,8 @@ class Attached:
     extras: nn.ModuleDict
     seed: int
     router: RouterLoss | None
+    beyond: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
     root: Root | None = None
     counted: tuple[int, int] | None = None
 
@@ -69,6 +75,12 @@ class Attached:
         config = self.model.config.get_text_config()
         width, layers = getattr(config, "hidden_size", 0) or 0, getattr(config, "num_hidden_layers", 0) or 0
         return width * layers / max(1, sum(numel(p) for p in self.model.base_model.parameters()))
+
+    def unreached(self) -> str:
+        """What stays as it is because no text reaches it, in words; empty if there is no such part."""
+        named, more = ", ".join(self.beyond[:_NAMED]), len(self.beyond) - _NAMED
+        several = f" and {more} more" if more > 0 else ""
+        return f"no text reaches {named}{several}: left as they are in the base" if self.beyond else ""
 
     def quantization(self) -> str:
         """How the base is quantised, and how much of it, in words; empty if it is not."""
@@ -123,6 +135,7 @@ def attach(
         raise RecipeError(msg)
     options = adapter.load_options()
     model, tokenizer = load_base(base, options=options, dtype=dtype, from_scratch=from_scratch, revision=revision)
+    beyond = out_of_reach(model)
     if gradient_checkpointing:
         recompute(model, gradient_checkpointing)
     with seeded(torch.initial_seed()):
@@ -133,12 +146,14 @@ def attach(
         else:
             unfuse_rotary(network)
         extras = _extras(objective, regularizers, model)
+    held = freeze(language_model(network), beyond)  # DDP waits for the gradient of whatever trains
     for parameter in network.parameters():
         if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
             parameter.data = parameter.data.float()
     found = probe(network, adapter.layout, autocast)
     loss = find_router_loss(language_model(network), router)
-    return Attached(language_model(network), network, tokenizer, found, extras, torch.initial_seed(), loss)
+    seed = torch.initial_seed()
+    return Attached(language_model(network), network, tokenizer, found, extras, seed, loss, beyond, held)
 
 
 def recompute(model: PreTrainedModel, which: Checkpointing) -> None:

@@ -84,11 +84,12 @@ class Sharded(TrainedOnly):
     def whole(self) -> Iterator[bool]:
         """Context in which the first process holds what trained whole; gives whether this is the first."""
         first = self._trainer is None or self.trainer.is_global_zero
-        if self.root is None:
+        if self.attached is None or self.root is None:
             yield first
             return
         sharding.reshard(self.root)
-        with sharding.trained_whole(self.network, first):
+        held = [self.attached.model.get_parameter(name) for name in self.attached.held]
+        with sharding.trained_whole(self.network, first, held):
             yield first
 
     def sum_over_ranks(self, values: Tensor) -> Tensor:

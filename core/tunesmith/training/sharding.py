@@ -120,24 +120,26 @@ def norm(gradients: Sequence[Tensor]) -> Tensor:
 
 
 @contextmanager
-def trained_whole(network: nn.Module, first: bool) -> Iterator[None]:
+def trained_whole(network: nn.Module, first: bool, further: Sequence[Tensor] = ()) -> Iterator[None]:
     """Context in which what trained is whole in the first process's memory, to be saved; all processes must enter it.
 
     Args:
         network: A network whose shards are given back.
         first: Whether this is the first process; the others only send.
+        further: Parameters that did not train and are saved too.
     """
+    saved = {id(parameter) for parameter in further}
     places = [
         (module, name, parameter)
         for module in network.modules()
         for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
-        if isinstance(parameter, DTensor) and parameter.requires_grad
+        if isinstance(parameter, DTensor) and (parameter.requires_grad or id(parameter) in saved)
     ]
     made: dict[int, nn.Parameter] = {}
     for _, _, parameter in places:  # a tied weight is one tensor in two places
         if id(parameter) not in made:
             full = parameter.full_tensor().detach()  # by all, for the first
-            made[id(parameter)] = nn.Parameter(full.cpu() if first else parameter.detach())
+            made[id(parameter)] = nn.Parameter(full.cpu() if first else parameter.detach(), parameter.requires_grad)
     for module, name, parameter in places:
         module._parameters[name] = made[id(parameter)]
     try:

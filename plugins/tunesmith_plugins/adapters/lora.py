@@ -1,12 +1,13 @@
 """Low-rank adapters (Hu et al. 2021), by peft."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from tunesmith import Adapter, RecipeError, did_you_mean, fused_kernels
+from tunesmith import Adapter, RecipeError, did_you_mean, fused_kernels, out_of_reach
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +36,7 @@ class LoRA(Adapter):
         targets: Names of the linear layers to update (`q_proj`, ...), or `all-linear`: all but the head, and but
             `out_proj` and `dt_proj` in Mamba's layers, which read their weights past the layer. Of Mixtral and of
             mixtures built like Qwen2-MoE, experts and routers too, which are tensors without a layer: with `dropout` 0
-            only.
+            only. Never layers that no text reaches (a tower for pictures).
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class LoRA(Adapter):
         """Freeze the base and add the updates, zero at the start.
 
         Raises:
-            RecipeError: A target is no linear layer of this model.
+            RecipeError: A target is no linear layer of this model, or none that text could train.
         """
         from tunesmith_plugins.adapters.late_compile import load_bitsandbytes
 
@@ -75,7 +76,7 @@ class LoRA(Adapter):
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
             target_modules=self.targets,
-            exclude_modules=list(_past(model)) or None if self.targets == "all-linear" else None,
+            exclude_modules=self._left_out(model),
             task_type=TaskType.CAUSAL_LM,
         )
         self._check(model)
@@ -175,27 +176,46 @@ class LoRA(Adapter):
         if not 0 <= self.dropout < 1:
             msg = f"model.adapter.init_args.dropout is {self.dropout}; it must be 0 or more and below 1"
             raise RecipeError(msg)
-        if self.targets == "all-linear":
-            return
-        names = {
-            name.rsplit(".", 1)[-1]
+        if self.targets != "all-linear":
+            self._check_targets(model, self.targets)
+
+    def _left_out(self, model: "nn.Module") -> list[str] | str | None:
+        """What peft is to leave alone: names, or a pattern of whole names."""
+        past = list(_past(model)) if self.targets == "all-linear" else []
+        beyond = out_of_reach(model)
+        return "|".join([_inside(beyond), *(rf"(?:.*\.)?{name}" for name in past)]) if beyond else past or None
+
+    def _check_targets(self, model: "nn.Module", targets: list[str]) -> None:
+        layers = {
+            name
             for name, module in model.named_modules()
             if getattr(module, "weight", None) is not None and module.weight.ndim == 2
         }
-        for target in self.targets:
-            if (name := target.rsplit(".", 1)[-1]) in _past(model) and name in names:
-                msg = (
-                    f"model.adapter.init_args.targets: {target} would never train: {type(model).__name__} reads its "
-                    f"weight past the layer\nleave it out; there are {', '.join(sorted(names - {*_past(model)}))}"
-                )
+        within = {name for name in layers if not re.fullmatch(_inside(out_of_reach(model)), name)}
+        names = {name.rsplit(".", 1)[-1] for name in within}
+        trainable = ", ".join(sorted(names - {*_past(model)}))
+        for target in targets:
+            meant = [name for name in layers if f".{name}".endswith(f".{target}")]
+            why = ""
+            if meant and within.isdisjoint(meant):
+                why = f"no text reaches {min(meant)}"
+            elif meant and target.rsplit(".", 1)[-1] in _past(model):
+                why = f"{type(model).__name__} reads its weight past the layer"
+            if why:
+                msg = f"model.adapter.init_args.targets: {target} would never train: {why}\nthere are {trainable}"
                 raise RecipeError(msg)
-        unknown = [target for target in self.targets if target.rsplit(".", 1)[-1] not in names]
-        if unknown or not self.targets:
+        unknown = [target for target in targets if target.rsplit(".", 1)[-1] not in names]
+        if unknown or not targets:
             said = "names no layer"
             if unknown:
                 said = f"{unknown[0]} is no layer of this base{did_you_mean(unknown[0], names)}"
             msg = f"model.adapter.init_args.targets: {said}\nit has {', '.join(sorted(names))}, or say all-linear"
             raise RecipeError(msg)
+
+
+def _inside(places: tuple[str, ...]) -> str:
+    """A pattern of these places and of all that is in them."""
+    return rf"(?:{'|'.join(map(re.escape, places))})(?:\..*)?"
 
 
 def _past(model: "nn.Module") -> tuple[str, ...]:
@@ -205,4 +225,6 @@ def _past(model: "nn.Module") -> tuple[str, ...]:
 def _linear(model: "nn.Module") -> set[str]:
     from torch import nn
 
-    return {name.rsplit(".", 1)[-1] for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
+    layers = {name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
+    beyond = _inside(out_of_reach(model))
+    return {name.rsplit(".", 1)[-1] for name in layers if not re.fullmatch(beyond, name)}
