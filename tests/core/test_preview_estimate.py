@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 from tunesmith.cli.arguments import parse
@@ -25,6 +26,7 @@ from tunesmith.cli.quiet import quieten
 from tunesmith.cli.trainer_cli import Session, open_session, sections
 from tunesmith.data.collate import collate
 from tunesmith.errors import RecipeError
+from tunesmith.testing.tiny import make_rows, write_rows
 from tunesmith.training import rehearsal
 from tunesmith.training.attention import by_sdpa
 from tunesmith.training.footprint import Footprint, LiveBytes, Size, footprint, storages
@@ -204,7 +206,34 @@ def test_a_gpu_is_stated_by_its_name() -> None:
             stated_gpu(wrong)
 
 
+def much(bench: Any) -> None:
+    """More rows than fit at once."""
+    write_rows(bench.folder / "rows.jsonl", [row | {"prompt": 12 * row["prompt"]} for row in make_rows(1100)])
+
+
+@pytest.mark.parametrize("model", ["mistral", "padded"])
+def test_a_budget_that_all_training_rows_keep_is_not_searched_further(bench: Any, model: str) -> None:
+    if model == "padded":
+        torch.manual_seed(0)
+        sizes = {"vocab_size": 4096, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1}
+        config = transformers.StableLmConfig(**sizes, num_attention_heads=4, num_key_value_heads=4)
+        transformers.AutoModelForCausalLM.from_config(config).save_pretrained(bench.folder / "padded")
+        transformers.AutoTokenizer.from_pretrained(bench.recipe["model"]["base"]).save_pretrained(
+            bench.folder / "padded"
+        )
+        bench.recipe["model"]["base"] = "./padded"
+        bench.write()
+    rows = opened().data.encoded("train").rows
+    longest, tokens = max(row.length for row in rows), sum(row.length for row in rows)
+    padding = f", {len(rows) * longest:,} with padding" if model == "padded" else ""
+    said = (
+        f"max_tokens any data.max_tokens fits: all {len(rows)} training rows ({tokens:,} tokens{padding}) fit at once"
+    )
+    assert said in " ".join(bench.done("preview", *CONFIG, "--examples=0", "--gpu=h100").out.split())
+
+
 def test_preview_names_the_largest_budget_for_a_gpu(bench: Any) -> None:
+    much(bench)
     told = {}
     for gpu in ("1", "1.5"):
         out = bench.done("preview", *CONFIG, "--examples=0", f"--gpu={gpu}").out
@@ -229,6 +258,8 @@ def test_preview_says_what_does_not_fit_and_what_would_help(bench: Any) -> None:
 
 
 def test_a_gpu_computes_in_bf16_unless_the_recipe_says_otherwise(bench: Any) -> None:
+    much(bench)
+
     def largest(precision: str) -> str:
         out = bench.done("preview", *CONFIG, "--examples=0", "--gpu=1", f"--model.precision={precision}").out
         return out[out.index("max_tokens") :]

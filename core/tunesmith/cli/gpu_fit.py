@@ -13,7 +13,6 @@ from tunesmith.training.optimizer_states import ASSUMED
 from tunesmith.training.probing import checkpointing, pass_footprint, size_of
 
 _EPOCHS = 4
-_MOST = 2**22
 _GIB, _MIB = 2**30, 2**20
 
 
@@ -38,7 +37,7 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
     fact("gpu", f"{each}{capacity / _GIB:.1f} GiB; {needed}")
     for line in _lines(needs, parts, worst):
         fact("", line)
-    fact("max_tokens", _largest(needs, capacity, rows))
+    fact("max_tokens", _largest(needs, capacity, rows, model.layout))
     if fits or model.gradient_checkpointing is True or not model.passes.model.supports_gradient_checkpointing:
         return
     with checkpointing(model, on=True):
@@ -46,7 +45,7 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
     total = leaner.at(worst).total
     told = "fits" if total <= capacity else "does not fit either"
     fact("", f"with model.gradient_checkpointing: true it needs {total / _GIB:.2f} GiB and {told}")
-    fact("", f"and then: {_largest(leaner, capacity, rows)}")
+    fact("", f"and then: {_largest(leaner, capacity, rows, model.layout)}")
 
 
 def _lines(needs: Needs, parts: Parts, worst: Size) -> list[str]:
@@ -75,9 +74,14 @@ def _told(size: float) -> str:
     return f"{size / _GIB:.2f} GiB" if size >= _GIB / 10 else f"{size / _MIB:.1f} MiB"
 
 
-def _largest(needs: Needs, capacity: int, rows: Sequence[EncodedRow]) -> str:
+def _largest(needs: Needs, capacity: int, rows: Sequence[EncodedRow], layout: str) -> str:
     longest = max(row.length for row in rows)
-    most = needs.largest(capacity, lambda tokens: budget_size(tokens, rows), _MOST)
+    whole = size_of(rows, layout)
+    if needs.at(whole).total <= capacity:
+        padded = f", {whole.tokens:,} with padding" if layout == "padded" else ""
+        tokens = sum(row.length for row in rows)
+        return f"any data.max_tokens fits: all {len(rows):,} training rows ({tokens:,} tokens{padded}) fit at once"
+    most = needs.largest(capacity, lambda tokens: budget_size(tokens, rows), whole.tokens)
     if most < longest:
         room = f"{most:,} tokens fit" if most else "nothing fits"
         return f"{room}, and the longest row has {longest:,}, which is trained alone in whatever data.max_tokens says"
