@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, Strategy, StrategyRegistry
 from torch import Tensor
 from torch.distributed.tensor import DTensor
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
 from tunesmith.training import shards
+from tunesmith.training.over_shards import check_states, over_shards
 from tunesmith.training.sharding import like
 
 NAME = "fsdp2"
@@ -71,9 +73,29 @@ class FSDP2(ModelParallelStrategy):
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         """Give each optimizer its state, whole tensors cut into shards like their weights'."""
         for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            if over_shards(optimizer):
+                check_states(optimizer, state["state"])
+                optimizer.load_state_dict(state)
+                continue
             weights = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             cut = {number: _cut(values, weights[number]) for number, values in state["state"].items()}
             optimizer.load_state_dict({**state, "state": cut})
+
+    def setup_optimizers(self, trainer: Trainer) -> None:
+        """Make the optimizers.
+
+        Raises:
+            RecipeError: Their states could not be saved in one file.
+        """
+        super().setup_optimizers(trainer)
+        for optimizer in self.optimizers:
+            if over_shards(optimizer) and not self._save_distributed_checkpoint:
+                msg = (
+                    f"trainer.strategy: save_distributed_checkpoint is false, but the states of "
+                    f"{type(optimizer).__name__} (model.optimizer) belong to each process's shards and do not fit "
+                    "into one file; set true, or leave it out"
+                )
+                raise RecipeError(msg)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
         """Write a folder with each process's shards, or one file as any other strategy does."""

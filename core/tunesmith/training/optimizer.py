@@ -13,6 +13,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from tunesmith.errors import RecipeError
+from tunesmith.training.over_shards import step_over_shards
 from tunesmith.training.schedule import Schedule
 
 _NOTHING = object()
@@ -47,6 +48,8 @@ def parameter_groups(
 def build(make: Callable[[Iterable[Any]], Optimizer], groups: Sequence[dict[str, Any]]) -> Optimizer:
     """Make the recipe's optimizer and apply the groups' `lr_scale`; torch's own step in one kernel (see `fuse`).
 
+    bitsandbytes' steps on shards where weights lie in shards.
+
     Raises:
         RecipeError: It refuses an option (a negative rate), or groups of parameters (LBFGS), or vectors (Muon).
     """
@@ -59,6 +62,7 @@ def build(make: Callable[[Iterable[Any]], Optimizer], groups: Sequence[dict[str,
     for group, scale in zip(optimizer.param_groups, scales, strict=True):
         group["lr"] *= scale
     fuse(optimizer)
+    step_over_shards(optimizer)
     return optimizer
 
 
