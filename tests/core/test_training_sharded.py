@@ -134,6 +134,8 @@ CASES = {
     ),
     "lora padded": Case("padded", LoRA, ANCHOR),
     "lora recomputed": Case("mistral", LoRA, ANCHOR, options={"gradient_checkpointing": True}),
+    "lora half recomputed": Case("mistral", LoRA, ANCHOR, options={"gradient_checkpointing": "selective"}),
+    "full half recomputed": Case("tied", Full, options={"gradient_checkpointing": "selective"}),
     "full recomputed": Case("tied", Full, options={"gradient_checkpointing": True}),
     "full experts": Case("experts", Full),
     "lora under a tower": Case("tower", LoRA, ANCHOR),
