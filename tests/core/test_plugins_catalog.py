@@ -5,7 +5,9 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +110,44 @@ def test_a_file_of_entry_points_that_cannot_be_read_stops_no_other(install: Inst
     catalog = Catalog.load()
     assert "entry_points.txt cannot be read" in reason(catalog, "acme-torn")
     assert catalog.find("evaluator", "Fine")
+
+
+def test_a_file_of_entry_points_that_is_no_text_stops_no_other(install: Install, tmp_path: Path) -> None:
+    install("acme-good", GOOD.format(name="Fine"))
+    install("acme-bytes", "")
+    (tmp_path / "site/acme_bytes-1.0.dist-info/entry_points.txt").write_bytes(b"[tunesmith]\n\xff = x\n")
+    catalog = Catalog.load()
+    assert "entry_points.txt cannot be read: UnicodeDecodeError" in reason(catalog, "acme-bytes")
+    assert catalog.find("evaluator", "Fine")
+
+
+def test_of_two_distributions_of_one_name_the_first_on_the_path_counts(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("acme-one", GOOD.format(name="Old"))
+    front = tmp_path / "front"
+    info = front / "acme_one-2.0.dist-info"
+    info.mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(front))
+    assert Catalog.load().find("evaluator", "Old"), "a folder that an uninstallation left over hides nothing"
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme_one\nVersion: 2.0\n")
+    assert "Old" not in Catalog.load().names("evaluator"), "the one in front brings no plugin"
+
+
+def test_of_packages_without_plugins_no_metadata_is_parsed(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("acme-one", GOOD.format(name="Fine"))
+    install("acme-tool", "", points="[console_scripts]\nacme = acme_tool:main\n")
+    parsed = []
+    parse = metadata.Distribution.metadata.fget  # type: ignore[attr-defined]
+
+    def noting(self: metadata.Distribution) -> Any:
+        parsed.append(parse(self)["Name"])
+        return parse(self)
+
+    monkeypatch.setattr(metadata.Distribution, "metadata", property(noting))
+    assert Catalog.load().find("evaluator", "Fine")
+    assert "acme-one" in parsed
+    assert not {"acme-tool", "pluggy", "PyYAML"} & set(parsed)
 
 
 def test_two_packages_with_one_name_are_an_error_only_where_it_is_used(install: Install) -> None:

@@ -71,23 +71,50 @@ def installed() -> tuple[list[Installed], list[Absent]]:
     found: list[Installed] = []
     unreadable: list[Absent] = []
     seen: set[str] = set()
-    for distribution in metadata.distributions():
-        try:
-            package, version = distribution.metadata["Name"], distribution.metadata["Version"] or ""
-        except KeyError:
+    for candidate in metadata.distributions():
+        # METADATA holds whole READMEs: to parse those of all that is installed takes forty times as long
+        if f"[{GROUP}]" not in _entry_points(candidate):
             continue
-        # A folder that an uninstallation left over has no name. Of two, the first on the path is the one imported.
-        if package is None or canonical(package) in seen:
+        distribution = _imported(candidate)
+        package, version = _name_and_version(distribution)
+        if not package or canonical(package) in seen:
             continue
         seen.add(canonical(package))
         try:
             points = distribution.entry_points.select(group=GROUP)
         except Exception as error:  # one unreadable file must not hide all other packages
-            if f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or ""):
-                unreadable.append(Absent(package, version, "", f"entry_points.txt cannot be read: {short(error)}"))
+            unreadable.append(Absent(package, version, "", f"entry_points.txt cannot be read: {short(error)}"))
             continue
         found += [Installed(package, version, point) for point in points]
     return found, unreadable
+
+
+def _entry_points(distribution: metadata.Distribution) -> str:
+    """The text of its entry points, as far as it can be read."""
+    try:
+        return distribution.read_text("entry_points.txt") or ""
+    except ValueError:  # no UTF-8; that it is ours is told by those that read
+        return f"[{GROUP}]"
+
+
+def _imported(candidate: metadata.Distribution) -> metadata.Distribution:
+    """Of several distributions of one name the first on the path, which is the one imported."""
+    name, _ = _name_and_version(candidate)
+    try:
+        first = metadata.distribution(name)
+    except (metadata.PackageNotFoundError, ValueError):
+        return candidate
+    # a folder that an uninstallation left over has no name
+    return first if _name_and_version(first)[0] else candidate
+
+
+def _name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
+    """Empty where there is none."""
+    try:
+        about = distribution.metadata
+        return about["Name"] or "", about["Version"] or ""
+    except KeyError:
+        return "", ""
 
 
 def block_list() -> list[str]:
