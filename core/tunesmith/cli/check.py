@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from tunesmith.cli.arguments import Arguments
 from tunesmith.cli.fit import check_judgement, check_length
+from tunesmith.cli.place import place_of
 from tunesmith.cli.quiet import quieten
+from tunesmith.cli.trainer_checks import check_strategy
 from tunesmith.cli.trainer_cli import Session, open_session
 from tunesmith.data.first_rows import look
 from tunesmith.data.pipeline import check_options
@@ -37,6 +39,8 @@ def open_unrun(verb: str, configs: Sequence[str], plugins: Sequence[str], trust:
     session = open_session(Arguments(verb, repeated=named))
     check_length(session)
     check_judgement(session)
+    check_strategy(session)
+    place_of(session.trainer_options)  # a Trainer that never runs: it refuses what it would refuse
     session.model.schedule.check()
     session.data.check()
     check_options(session.data.sources, session.data.split, session.data.reject_limit)

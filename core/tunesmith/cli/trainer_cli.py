@@ -20,6 +20,7 @@ from tunesmith.cli.arguments import Arguments, help_page, parse
 from tunesmith.cli.device import device
 from tunesmith.cli.errors import explain
 from tunesmith.cli.loggers import filled, place
+from tunesmith.cli.optimizer_check import check_optimizer
 from tunesmith.cli.quiet import quieten
 from tunesmith.cli.refusals import check_folder, check_loggers, check_precision
 from tunesmith.cli.runs import Run, run_of
@@ -199,6 +200,7 @@ def open_session(arguments: Arguments) -> Session:
         command = Command(write_yaml(checked))
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
         raise RecipeError(explain(error, recipe)) from error
+    check_optimizer(command.model.optimizer_factory, checked, recipe)
     return _session(arguments, recipe, checked, command, catalog)
 
 
