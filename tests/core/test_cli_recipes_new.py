@@ -17,6 +17,7 @@ import yaml
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from tunesmith import __version__
 from tunesmith.cli.main import main
 from tunesmith.plugins.catalog import Catalog, Entry
 from tunesmith.recipe.compose import compose
@@ -386,5 +387,5 @@ def test_a_draft_asks_for_the_version_that_the_check_sees(tmp_path: Path, monkey
     write("rows.jsonl", lines({"prompt": "a", "completion": "b"}))
     assert main(["recipes", "new", "mine.yaml", "--data", "rows.jsonl"]) == 0
     recipe = compose(["mine.yaml"])
-    assert recipe.data["requires"] == ["tunesmith>=0.3"]
+    assert recipe.data["requires"] == [f"tunesmith>={__version__.rpartition('.')[0]}"]
     check_requires(recipe)

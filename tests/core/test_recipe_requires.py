@@ -1,7 +1,6 @@
 """What a recipe needs installed is said in one message, before anything of it is looked for."""
 
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunesmith import __version__
 from tunesmith.errors import RecipeError
+from tunesmith.plugins.catalog import Catalog
 from tunesmith.recipe.compose import compose
+from tunesmith.recipe.lock import environment
 from tunesmith.recipe.requires import check_requires, requirements
 
 
@@ -50,6 +52,17 @@ def refusal(requires: Any) -> str:
 def good(requires: Any) -> None:
     Path("mine.yaml").write_text(yaml.safe_dump({"requires": requires}))
     check_requires(compose(["mine.yaml"]))
+
+
+def test_tunesmiths_version_is_that_of_the_code_which_runs_everywhere(site: Path) -> None:
+    info = site / "site" / "tunesmith-0.1.0.dist-info"  # an editable install, made before later releases
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tunesmith\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text("[tunesmith]\nbuiltin = tunesmith_plugins\n")
+    good([f"tunesmith=={__version__}"])
+    assert f"tunesmith<0.2: {__version__} is installed" in refusal(["tunesmith<0.2"])
+    assert environment()["tunesmith"] == __version__
+    assert {entry.version for entry in Catalog.load().entries} == {__version__}
 
 
 def test_all_that_is_missing_or_too_old_is_one_message_with_one_command() -> None:
@@ -151,7 +164,7 @@ def test_an_extra_that_tunesmith_does_not_have_is_said_by_each_verb(bench: Any) 
     bench.write(requires=["tunesmith[nonexist]>=0.1"])
     for words in (("fit", "--config", "tiny.yaml"), ("recipes", "check", "tiny.yaml")):
         ran = bench.done(*words, code=2)
-        assert f"tunesmith {metadata.version('tunesmith')} has no extra nonexist; it has " in ran.err + ran.out
+        assert f"tunesmith {__version__} has no extra nonexist; it has " in ran.err + ran.out
         assert "pip install --upgrade 'tunesmith[nonexist]>=0.1'" in ran.err + ran.out
     bench.write(requires=["tunesmith[testing]>=0.1"])
     assert bench.done("recipes", "check", "tiny.yaml").out == "tiny.yaml: good\n"

@@ -11,6 +11,7 @@ from tunesmith import __version__
 from tunesmith.cli.trusted import say_trusted
 from tunesmith.cli.write_file import write_file
 from tunesmith.errors import RecipeError
+from tunesmith.plugins.installed import version_of
 from tunesmith.recipe.lock_file import lock_path
 from tunesmith.recipe.package_fs import PROTOCOL
 from tunesmith.recipe.shipped import ENDINGS, PACKAGE, look
@@ -134,7 +135,7 @@ def _used(session: Any) -> Iterator[tuple[str, str]]:
     for address in _addresses(session.config):
         package = address.removeprefix(PROTOCOL).partition("/")[0]
         if package != PACKAGE:
-            yield from ((owner, metadata.version(owner)) for owner in owners.get(package, ())[:1])
+            yield from ((owner, version_of(owner)) for owner in owners.get(package, ())[:1])
 
 
 def _addresses(value: Any) -> Iterator[str]:

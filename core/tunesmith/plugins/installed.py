@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+from tunesmith import __version__
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.hookspecs import PROJECT
@@ -112,9 +113,22 @@ def _name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
     """Empty where there is none."""
     try:
         about = distribution.metadata
-        return about["Name"] or "", about["Version"] or ""
+        name = about["Name"] or ""
+        return name, __version__ if canonical(name) == BUILTIN else about["Version"] or ""
     except KeyError:
         return "", ""
+
+
+def version_of(package: str) -> str:
+    """The version of an installed distribution.
+
+    Of tunesmith itself it is that of the code that runs: an editable install states the one that it was made from, and
+    goes on stating it after the next release is checked out.
+
+    Raises:
+        PackageNotFoundError: It is not installed.
+    """
+    return __version__ if canonical(package) == BUILTIN else metadata.version(package)
 
 
 def block_list() -> list[str]:

@@ -3,10 +3,9 @@
 import os
 import shlex
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
-from tunesmith.plugins.installed import BUILTIN
+from tunesmith import __version__
 from tunesmith.recipe.columns import Choice, Columns, one_line
 from tunesmith.recipe.relocate import beside, quoted
 
@@ -79,7 +78,7 @@ def draft(columns: Columns, choice: Choice, target: Path, base: str | None) -> s
     embedded = base in (None, EMBEDDED)
     return _RECIPE.format(
         name=one_line(target.stem),
-        version=".".join(metadata.version(BUILTIN).split(".")[:2]),  # which `requires` is compared with
+        version=".".join(__version__.split(".")[:2]),  # which `requires` is compared with
         file=one_line(columns.file.name),
         formatter_name=choice.formatter,
         why=one_line(choice.why, _WIDEST),

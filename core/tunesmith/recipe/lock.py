@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import RecipeError
+from tunesmith.plugins.installed import version_of
 from tunesmith.recipe.code_identity import file_hash, is_same
 
 FORMAT = 2
@@ -57,7 +58,7 @@ def environment() -> dict[str, str]:
     packages = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            packages[name] = metadata.version(name)
+            packages[name] = version_of(name)
         except metadata.PackageNotFoundError:
             packages[name] = "absent"
     return packages

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
+from tunesmith.plugins.installed import version_of
 from tunesmith.recipe.compose import Recipe
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _lacks(requirement: "Requirement") -> Iterator[str]:
 
 def _lacking(requirement: "Requirement") -> str:
     try:
-        version = metadata.version(requirement.name)
+        version = version_of(requirement.name)
     except metadata.PackageNotFoundError:
         return f"{_bare(requirement)} is not installed"
     # A development version that somebody has installed is meant to be used.
@@ -103,7 +104,7 @@ def _unknown_extras(requirement: "Requirement") -> list[str]:
     there = sorted(about.get_all("Provides-Extra") or [])
     known = set(map(canonicalize_name, there))
     return [
-        f"{requirement.name} {about['Version']} has no extra {extra}"
+        f"{requirement.name} {version_of(requirement.name)} has no extra {extra}"
         + (did_you_mean(extra, there) or f"; it has {', '.join(there) or 'none'}")
         for extra in sorted(requirement.extras)
         if canonicalize_name(extra) not in known
