@@ -5,7 +5,6 @@ file unreadable (a broken archive, a header with a column twice) is a `DataError
 behind it without a count.
 """
 
-import codecs
 import gzip
 import json
 import zlib
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
+from tunesmith.data.encoding import as_utf8
 from tunesmith.data.rows import Reject, Row, json_object, plain
 from tunesmith.data.tables import read_csv, read_parquet
 from tunesmith.errors import DataError, RowError
@@ -22,7 +22,7 @@ _OTHER_ENCODING = "the line is not UTF-8; save the file as UTF-8"
 
 
 def read_file(path: Path) -> Iterator[Read]:
-    """Rows of one file, by its ending; `.gz` behind it is unpacked.
+    """Rows of one file, by its ending; `.gz` behind it is unpacked. UTF-8, or what a mark in front (BOM) says.
 
     | ending | rows |
     |---|---|
@@ -44,7 +44,7 @@ def read_file(path: Path) -> Iterator[Read]:
         raise DataError(msg)
     try:
         with _open(path) as file:
-            yield from _READERS[ending](path, file)
+            yield from _READERS[ending](path, as_utf8(path, file))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         msg = f"{path} is a broken or truncated gzip file"
         raise DataError(msg) from error
@@ -72,8 +72,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _read_json_lines(path: Path, file: IO[bytes]) -> Iterator[Read]:
-    for line, raw in enumerate(file, 1):
-        data = raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw
+    for line, data in enumerate(file, 1):
         if data.strip():
             yield _parse(str(path), line, data)
 
@@ -113,7 +112,7 @@ def _kind(value: Any) -> str:
 
 
 def _read_json(path: Path, file: IO[bytes]) -> Iterator[Read]:
-    data = file.read().removeprefix(codecs.BOM_UTF8)
+    data = file.read()
     if not data.strip():
         return
     try:
@@ -159,8 +158,7 @@ def _kind_of_document(document: Any) -> str:
 
 
 def _read_text(path: Path, file: IO[bytes]) -> Iterator[Read]:
-    for line, raw in enumerate(file, 1):
-        data = raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw
+    for line, data in enumerate(file, 1):
         if not data.strip():
             continue
         try:

@@ -1,6 +1,5 @@
 """Tables to rows: CSV, TSV and Parquet."""
 
-import codecs
 import csv
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -51,8 +50,7 @@ class _Lines:
 
 
 def _decoded(file: IO[bytes]) -> Iterator[str]:
-    for number, raw in enumerate(file):
-        data = raw if number else raw.removeprefix(codecs.BOM_UTF8)
+    for data in file:
         for line in data.splitlines(keepends=True):
             # Bytes that are no UTF-8 become lone surrogates, so that they cost their row and not the file.
             yield line.decode("utf-8", "surrogateescape")

@@ -1,0 +1,75 @@
+"""Files of rows as UTF-8, whichever encoding the first bytes say: Excel writes UTF-16 with a mark in front (BOM)."""
+
+import codecs
+import io
+from pathlib import Path
+from typing import IO
+
+from tunesmith.errors import DataError
+
+# In this order: the mark of UTF-16 is how that of UTF-32 begins.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# Where NULs stand in the first two letters, as all files of rows begin with ASCII: a brace, or a column's name.
+_UNMARKED = ((False, True, False, True), (True, False, True, False))
+_CHUNK = 1 << 16
+
+
+def as_utf8(path: Path, file: IO[bytes]) -> IO[bytes]:
+    """The bytes of a file as UTF-8, without a mark.
+
+    Args:
+        path: Where it lies, for messages.
+        file: Its bytes.
+
+    Raises:
+        DataError: It is UTF-16 and does not say so, or not the UTF-16 or UTF-32 that it says; the latter while reading.
+    """
+    begin = file.read(4)
+    if len(begin) == 4 and tuple(byte == 0 for byte in begin) in _UNMARKED:
+        msg = f"{path} is UTF-16 without the mark that says so (BOM); save it as UTF-8"
+        raise DataError(msg)
+    mark, encoding = next(((mark, name) for mark, name in _MARKS if begin.startswith(mark)), (b"", "utf-8"))
+    file.seek(len(mark))
+    return file if encoding == "utf-8" else io.BufferedReader(_Recoded(path, file, encoding), _CHUNK)
+
+
+class _Recoded(io.RawIOBase):
+    """Another encoding as UTF-8. Half a surrogate pair becomes bytes that are no UTF-8: it costs its row alone."""
+
+    def __init__(self, path: Path, file: IO[bytes], encoding: str) -> None:
+        self._path, self._file, self._encoding = path, file, encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+        self._waiting = b""
+
+    def readable(self) -> bool:
+        """As every stream that is read."""
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]  # of any writable buffer
+        """Fill the buffer; 0 at the end."""
+        ended = False
+        while not self._waiting and not ended:
+            raw = self._file.read(_CHUNK)
+            ended = not raw
+            try:
+                text = self._decoder.decode(raw, final=ended)
+            except UnicodeDecodeError as error:
+                name = self._encoding[:6].upper()
+                msg = f"{self._path} begins as {name} and is none ({error.reason}); save it as UTF-8"
+                raise DataError(msg) from error
+            self._waiting = text.encode("utf-8", "surrogatepass")
+        size = min(len(buffer), len(self._waiting))
+        buffer[:size] = self._waiting[:size]
+        self._waiting = self._waiting[size:]
+        return size
+
+    def close(self) -> None:
+        """Close the file behind it."""
+        self._file.close()
+        super().close()
