@@ -60,6 +60,7 @@ def as_csv(rows: list[dict[str, str]], delimiter: str = ",", quoting: int = csv.
         ("a.csv", as_csv(ROWS)),
         ("bom.csv", "\ufeff" + as_csv(ROWS)),
         ("semicolons.csv", as_csv(ROWS, ";", csv.QUOTE_ALL)),
+        ("tabs.csv", as_csv(ROWS, "\t")),
         ("a.tsv", as_csv(ROWS, "\t")),
     ],
 )

@@ -28,7 +28,7 @@ def read_file(path: Path) -> Iterator[Read]:
     |---|---|
     | `.jsonl`, `.ndjson` | one JSON object a line; blank lines are no rows |
     | `.json` | a list of objects; or an object with one list of objects; or objects by key (column `key`) |
-    | `.csv`, `.tsv` | a header, then one record a row, all values text; `;` where the header has it and no comma |
+    | `.csv`, `.tsv` | a header, then one record a row, all values text; `;` or tab where the header has no comma |
     | `.parquet` | one record a row; NaN, which pandas writes for missing numbers, is null |
     | `.txt` | `{"text": line}` for each line that is not blank |
 

@@ -65,7 +65,7 @@ def read_csv(path: Path, file: IO[bytes], delimiter: str | None) -> Iterator[Row
     Args:
         path: Where it lies, for messages.
         file: Its bytes.
-        delimiter: None for a comma, or a semicolon where the header has semicolons and no comma.
+        delimiter: None for the first of comma, semicolon and tab that the header has.
 
     Raises:
         DataError: The header is not usable.
@@ -99,7 +99,7 @@ def read_csv(path: Path, file: IO[bytes], delimiter: str | None) -> Iterator[Row
 
 
 def _delimiter(header: str) -> str:
-    return ";" if ";" in header and "," not in header else ","
+    return next((mark for mark in ",;\t" if mark in header), ",")
 
 
 def _header(path: Path, line: int, names: list[str]) -> list[str]:
