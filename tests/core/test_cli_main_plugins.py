@@ -146,3 +146,20 @@ def test_a_file_is_checked_though_a_built_in_has_the_name(
     assert main(["plugins", "check", "Words", "--plugin", "mine.py", "--json"]) == 2
     (checked,) = json.loads(capsys.readouterr().out)["plugins"]
     assert checked["package"] == "mine.py"
+
+
+def test_a_check_warns_of_a_name_that_another_has_and_says_what_to_write(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["plugins", "check", "acme"])
+    out = lines(capsys)
+    assert out[0].startswith("Words  evaluator  ")
+    assert out[1] == "    warning   a built-in has this name too; in a recipe, write acme.deep.Words"
+    main(["plugins", "check", "tunesmith", "--json"])
+    (checked,) = json.loads(capsys.readouterr().out)["plugins"]
+    assert checked["warning"] == f"acme 1.0 has this name too; in a recipe, write {__name__}.Words"
+
+
+def test_a_name_of_ones_own_is_no_warning(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    alone = Catalog([Entry("evaluator", Words, "acme", "1.0")])
+    monkeypatch.setattr(Catalog, "load", lambda **_: alone)
+    main(["plugins", "check", "acme"])
+    assert "warning" not in capsys.readouterr().out

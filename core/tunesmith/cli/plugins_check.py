@@ -30,9 +30,13 @@ _WIDEST = 120
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A plugin with its checks, and each one's failure, or the reason why it does not apply."""
+    """A plugin with its checks, and each one's failure, or the reason why it does not apply.
+
+    What keeps users from its bare name breaks no rule, since its author may not be the one to change it; it is told.
+    """
 
     entry: Entry
+    shared: str
     results: "list[tuple[Check, CheckFailedError | str | None]]"
 
     @property
@@ -76,7 +80,7 @@ def _check(arguments: Any, catalog: Catalog) -> int:
     with ExitStack() as stack:
         _prepare(stack, entries)
         for entry in entries:
-            outcomes.append(_run(entry, rows))
+            outcomes.append(Outcome(entry, catalog.shared(entry), _run(entry, rows)))
             if not arguments.json:
                 _show(outcomes[-1])
     failed = sum(len(outcome.failed) for outcome in outcomes)
@@ -143,7 +147,7 @@ def _prepare(stack: ExitStack, entries: Sequence[Entry]) -> None:
         quieten()
 
 
-def _run(entry: Entry, rows: Sequence[dict[str, Any]]) -> Outcome:
+def _run(entry: Entry, rows: Sequence[dict[str, Any]]) -> "list[tuple[Check, CheckFailedError | str | None]]":
     from tunesmith.testing import CheckFailedError, NotApplicableError, checks_for
 
     results: list[tuple[Check, CheckFailedError | str | None]] = []
@@ -156,7 +160,7 @@ def _run(entry: Entry, rows: Sequence[dict[str, Any]]) -> Outcome:
             results.append((check, str(error)))
         else:
             results.append((check, None))
-    return Outcome(entry, results)
+    return results
 
 
 def _show(outcome: Outcome) -> None:
@@ -164,6 +168,8 @@ def _show(outcome: Outcome) -> None:
     untried = sum(map(len, outcome.untried.values()))
     said = f"{number - untried} checks passed" if not failed else f"{len(failed)} of {number} checks failed"
     print(f"{entry.name}  {entry.kind}  {said}{_besides(untried)}")
+    if outcome.shared:
+        _tell("warning", outcome.shared)
     for check, error in failed:
         print(f"  {check.name}")
         _tell("rule", check.summary)
@@ -214,5 +220,6 @@ def _data(outcome: Outcome) -> dict[str, Any]:
         "package": entry.package,
         "path": entry.path,
         "passed": not outcome.failed,
+        "warning": outcome.shared,
         "checks": checks,
     }

@@ -94,16 +94,10 @@ def _table(catalog: Catalog, entries: Sequence[Entry]) -> Table:
         text = Text(summary(entry.cls) or "(no docstring)")
         if told := deprecated(entry.cls):
             text.append(f"\n{told}", style="yellow")
-        if told := _shared(catalog, entry):
+        if told := catalog.shared(entry):
             text.append(f"\n{told}", style="yellow")
         table.add_row(Text(f"  {entry.name}"), text, Text(entry.origin, style="dim"))
     return table
-
-
-def _shared(catalog: Catalog, entry: Entry) -> str:
-    """Who else has the name, and what a recipe has to write; empty where nobody has."""
-    others = ", ".join("a built-in" if other.builtin else other.origin for other in catalog.namesakes(entry))
-    return f"{others} has this name too; in a recipe, write {entry.path}" if others else ""
 
 
 def _print_absent(console: Console, title: str, absents: Sequence[Absent], style: str) -> None:
@@ -180,7 +174,7 @@ def _print_description(console: Console, catalog: Catalog, description: Descript
     console.print(facts)
     if description.deprecated:
         console.print(Text(description.deprecated, style="yellow"))
-    if shared := _shared(catalog, entry):
+    if shared := catalog.shared(entry):
         console.print(Text(shared, style="yellow"))
     console.print()
     console.print(Text(description.prose or "(no docstring)"))

@@ -171,6 +171,11 @@ class Catalog:
         """The other classes of its kind that have its bare name, so that a recipe has to write its path."""
         return [other for other in self.matching(entry.name, entry.kind) if other.cls is not entry.cls]
 
+    def shared(self, entry: Entry) -> str:
+        """Who else has its bare name, and what a recipe has to write; empty where nobody has."""
+        others = ", ".join("a built-in" if other.builtin else other.origin for other in self.namesakes(entry))
+        return f"{others} has this name too; in a recipe, write {entry.path}" if others else ""
+
     def unusable(self) -> list[str]:
         """Packages whose plugins are not here, with the reason: a missing name may be one of theirs."""
         broken = [f"{absent} failed to load: {absent.reason}" for absent in self.broken]
