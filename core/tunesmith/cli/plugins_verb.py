@@ -15,6 +15,7 @@ from rich.text import Text
 from tunesmith.cli import plugins_check, plugins_new
 from tunesmith.cli.options import Parser, choose
 from tunesmith.cli.plugins_markdown import page, section
+from tunesmith.cli.screen import Screen
 from tunesmith.cli.trusted import say_trusted
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
@@ -72,7 +73,7 @@ def _list(arguments: Any, catalog: Catalog) -> None:
             }
         )
         return
-    console = _console()
+    console = Screen()
     for kind in kinds:
         entries = [e for e in catalog.entries if e.kind == kind]
         console.print(Text(f"{kind}s", style="bold"))
@@ -121,7 +122,7 @@ def _describe(arguments: Any, catalog: Catalog) -> None:
         for number, description in enumerate(descriptions):
             if number:
                 print()
-            _print_description(_console(), catalog, description)
+            _print_description(Screen(), catalog, description)
 
 
 def _chosen(arguments: Any, catalog: Catalog) -> list[Entry]:
@@ -214,10 +215,6 @@ def _absent(absent: Absent) -> dict[str, str]:
         "entry_point": absent.entry_point,
         "reason": absent.reason,
     }
-
-
-def _console() -> Console:
-    return Console(highlight=False, markup=False, emoji=False)
 
 
 def _print_json(data: Any) -> None:

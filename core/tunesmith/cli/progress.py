@@ -89,8 +89,8 @@ class TrainingProgress(ProgressBar):
             return
         if self._bar is None:
             fixed = Column(no_wrap=True)
-            count = TextColumn("{task.fields[count]}", table_column=fixed)
-            facts = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True))
+            count = TextColumn("{task.fields[count]}", markup=False, table_column=fixed)
+            facts = TextColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=True))
             self._bar = Progress(count, BarColumn(bar_width=None), facts, console=console, transient=True, expand=True)
             self._task = self._bar.add_task("", total=None, count="", text=text)
             self._bar.start()
@@ -108,7 +108,7 @@ class Bar:
 
     def __init__(self) -> None:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed}/{task.total}"),
             TimeRemainingColumn(),

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from tunesmith.cli import recipes_check, recipes_lock, recipes_new, recipes_pack, recipes_schema
 from tunesmith.cli.options import Parser, choose
+from tunesmith.cli.screen import Screen
 from tunesmith.cli.write_file import write_new
 from tunesmith.recipe.confine import leaving
 from tunesmith.recipe.package_fs import package_of
@@ -61,7 +61,7 @@ def _ls(arguments: Any) -> int:
     here = Path.cwd()
     come_along = shipped()
     mine = [listed for listed in local(here) if listed.path not in [s.path for s in come_along]]
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = Screen()
     for title, listing in (
         ("recipes that come along", [r for r in come_along if not r.overlay]),
         ("overlays that come along: add with a second --config", [r for r in come_along if r.overlay]),

@@ -1,12 +1,38 @@
-"""What the terminal shows beside tables: plain lines on standard output, from rank 0 only."""
+"""What the terminal shows: tables, and plain lines on standard output, from rank 0 only.
+
+Names in a recipe, rows and models' answers may hold anything; none of it is markup, and none a command to the terminal.
+"""
 
 import os
 import sys
+from collections.abc import Iterable
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
-console = Console(highlight=False, soft_wrap=True)
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+from tunesmith.printable import printable
+
+
+class Screen(Console):
+    """A console that shows text as it stands, also in tables and titles, with control characters as escapes."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As a console does, but escaped before a table measures it, which would cut it off otherwise."""
+        return super().render_str(printable(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As a console does; what rich itself tells the terminal are segments of another kind."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+console = Screen(soft_wrap=True)
+stderr = Screen(stderr=True, soft_wrap=True)
 
 
 def is_first_rank() -> bool:
@@ -17,17 +43,17 @@ def is_first_rank() -> bool:
 def say(*parts: str, style: str | None = None) -> None:
     """Print a line that is no markup."""
     if is_first_rank():
-        console.print(*parts, style=style, markup=False)
+        console.print(*parts, style=style)
         sys.stdout.flush()
 
 
 def fact(name: str, value: str) -> None:
     """Print one aligned fact of an opening."""
     if is_first_rank():
-        console.print(f"  {name:<11} {value}", markup=False)
+        console.print(f"  {name:<11} {value}")
 
 
 def warn(text: str) -> None:
     """Print a line that deserves attention, on standard error."""
     if is_first_rank():
-        stderr.print(f"warning: {text}", style="yellow", markup=False)
+        stderr.print(f"warning: {text}", style="yellow")
