@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from tunesmith.cli.deprecations import said_once
 from tunesmith.errors import RecipeError, TunesmithError
 from tunesmith.nearest import did_you_mean
-from tunesmith.printable import printable
+from tunesmith.printable import message
 
 TRAINER_VERBS = ("preview", "prepare", "fit", "validate", "test", "predict", "audit")
 VERBS = (*TRAINER_VERBS, "plugins", "recipes")
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Here, not at exit, so that a reader who left (`| head`) is noticed where it can be handled.
         sys.stdout.flush()
     except TunesmithError as error:
-        print(printable(str(error)), file=sys.stderr)
+        print(message(str(error)), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"\ninterrupted; {_how_to_go_on(words)}", file=sys.stderr)
@@ -129,7 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # a file that was opened while there was room says no name
         if error.errno not in (_PLACES if error.filename is not None else _FULL):
             return _unexpected(error, words)
-        print(f"{error.filename or 'a file could not be written'}: {error.strerror}\n{_PLACE_ADVICE}", file=sys.stderr)
+        where = error.filename or "a file could not be written"
+        print(message(f"{where}: {error.strerror}\n{_PLACE_ADVICE}"), file=sys.stderr)
         return RecipeError.exit_code
     except Exception as error:
         return _unexpected(error, words)

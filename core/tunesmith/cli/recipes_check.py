@@ -3,6 +3,7 @@
 import shlex
 from typing import Any
 
+from tunesmith.cli.screen import tell
 from tunesmith.cli.trusted import say_trusted
 from tunesmith.errors import RecipeError, TunesmithError
 from tunesmith.recipe.schema import OVERLAY_WITH
@@ -50,4 +51,4 @@ def _check(arguments: Any) -> int:
 
 def _say(title: str, *texts: str) -> None:
     lines = [line for text in texts for line in text.splitlines()]
-    print("\n  ".join([title, *lines]))
+    tell("\n  ".join([title, *lines]))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.recipes_check import add_code
+from tunesmith.cli.screen import tell
 from tunesmith.cli.trusted import say_trusted
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.package_fs import PROTOCOL
@@ -42,14 +43,14 @@ def _lock(arguments: Any) -> int:
     path = lock_path(session.paths)
     if arguments.check:
         hold(session)
-        print(f"{path.name} holds")
+        tell(f"{path.name} holds")
         return 0
     content = make(session)
     changed: list[str] = []
     with suppress(RecipeError):  # none was there, or one that is of no use
         changed = changes(read_lock(path, ""), as_read(content))
     write_lock(path, content, [Path(config).name for config in configs])
-    print("\n  ".join([f"wrote {os.path.relpath(path)}", *changed]))
+    tell("\n  ".join([f"wrote {os.path.relpath(path)}", *changed]))
     words = [word for config in configs for word in ("--config", config)]
-    print(f"next:\n  {shlex.join(['lightning-cli', 'fit', *words, '--locked'])}")
+    tell(f"next:\n  {shlex.join(['lightning-cli', 'fit', *words, '--locked'])}")
     return 0

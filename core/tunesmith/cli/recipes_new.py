@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.cli.recipes_check import ROWS
+from tunesmith.cli.screen import tell
 from tunesmith.cli.write_file import write_new
 from tunesmith.errors import RecipeError, TunesmithError
 from tunesmith.plugins.catalog import Catalog
@@ -45,12 +46,12 @@ def _new(arguments: Any) -> int:
         catalog.find(kind, plugin)  # `recipes check` would refuse a name that a package has too
     notes = [*_tried(columns, choice, catalog), *_found(arguments.base)]
     write_new(target, draft(columns, choice, target, arguments.base), arguments.force)
-    print(f"wrote {target}: {arguments.data} is read as {choice.formatter} ({one_line(choice.why)})")
+    tell(f"wrote {target}: {arguments.data} is read as {choice.formatter} ({one_line(choice.why)})")
     for note in notes:
-        print("\n  ".join(f"  note: {note}".splitlines()))
+        tell("\n  ".join(f"  note: {note}".splitlines()))
     config = shlex.quote(str(target))
     verbs = (f"lightning-cli {verb} --config {config}" for verb in ("preview", "fit", "test"))
-    print("\n  ".join(["next:", f"lightning-cli recipes check {config}", *verbs]))
+    tell("\n  ".join(["next:", f"lightning-cli recipes check {config}", *verbs]))
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith import __version__
+from tunesmith.cli.screen import tell
 from tunesmith.cli.trusted import say_trusted
 from tunesmith.cli.write_file import write_file
 from tunesmith.errors import RecipeError
@@ -70,16 +71,16 @@ def _pack(arguments: Any) -> int:
         (inside / inner).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, inside / inner)
     contents = [*packed.texts, *(f"{inner} ({file.stat().st_size:,} bytes)" for inner, file in packed.files.items())]
-    print("\n  ".join([f"packed {name} {arguments.version} in {folder}", *contents, *packed.notes]))
+    tell("\n  ".join([f"packed {name} {arguments.version} in {folder}", *contents, *packed.notes]))
     if packed.rows and not arguments.no_data:
-        print(f"who gets the package gets the rows in {', '.join(packed.rows)}; --no-data leaves them out")
+        tell(f"who gets the package gets the rows in {', '.join(packed.rows)}; --no-data leaves them out")
     if not locks:
-        print(f"no lock goes with it: lightning-cli recipes lock {shlex.quote(str(recipe))}  writes one")
-    print(f"needs {', '.join(dependencies)}")
-    print(f"next:\n  pip install {shlex.quote(f'./{folder}' if not folder.is_absolute() else str(folder))}")
+        tell(f"no lock goes with it: lightning-cli recipes lock {shlex.quote(str(recipe))}  writes one")
+    tell(f"needs {', '.join(dependencies)}")
+    tell(f"next:\n  pip install {shlex.quote(f'./{folder}' if not folder.is_absolute() else str(folder))}")
     absent = _sources(recipe) if arguments.no_data else ()
     rows = "".join(f" --data.sources.{source}.path=FILE" for source in absent)
-    print(f"  lightning-cli fit --config {PROTOCOL}{package}/{recipe.name}{rows}{' --locked' if locked else ''}")
+    tell(f"  lightning-cli fit --config {PROTOCOL}{package}/{recipe.name}{rows}{' --locked' if locked else ''}")
     return 0
 
 

@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from tunesmith.cli.screen import tell
 from tunesmith.cli.trusted import say_trusted
 from tunesmith.cli.write_file import write_file
 from tunesmith.errors import RecipeError
@@ -49,7 +50,7 @@ def _schema(arguments: Namespace) -> int:
     what = "overlays" if arguments.overlay else "recipes"
     path = os.path.relpath(target)
     shown = path if path.startswith("..") else f"./{path}"
-    print(f"wrote {target}\nthe first line of {what} in this folder:\n  # yaml-language-server: $schema={shown}")
+    tell(f"wrote {target}\nthe first line of {what} in this folder:\n  # yaml-language-server: $schema={shown}")
     return 0
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tunesmith.cli import recipes_check, recipes_lock, recipes_new, recipes_pack, recipes_schema
 from tunesmith.cli.options import Parser, choose
-from tunesmith.cli.screen import Screen
+from tunesmith.cli.screen import Screen, tell
 from tunesmith.cli.write_file import write_new
 from tunesmith.recipe.confine import leaving
 from tunesmith.recipe.package_fs import package_of
@@ -104,12 +104,12 @@ def _cp(arguments: Any) -> int:
     target = _target(arguments.target, source.name)
     text = read_text(source)
     write_new(target, relocate(text, source, target), arguments.force)
-    print(f"copied {source} to {target}")
+    tell(f"copied {source} to {target}")
     # as your own it may do what it could not while it was the package's
     package = package_of(url) if (url := address(source)) else None
     tree = anchor(read_tree(text, Mark(str(source), source.parent, package=package)))
     for key, value, _ in leaving(tree):
-        print(f"  look at {'.'.join(key)}: {value} lies outside of the package that it came with")
+        tell(f"  look at {'.'.join(key)}: {value} lies outside of the package that it came with")
     copied = shlex.quote(str(target))
     listed = look(target, target.parent)
     overlay = listed is not None and listed.overlay  # which is no recipe by itself
@@ -129,9 +129,9 @@ def _save(arguments: Any) -> int:
     target = _target(arguments.target, fetched.name)
     tree = read_tree(text, Mark(fetched.address, target.parent, remote=True))
     write_new(target, text, arguments.force)
-    print(f"saved {fetched.address} as {target}")
+    tell(f"saved {fetched.address} as {target}")
     for key, value in remote_paths(tree):
-        print(f"  {'.'.join(key)}: {value} does not come with it")
+        tell(f"  {'.'.join(key)}: {value} does not come with it")
     _next([f"lightning-cli recipes check {shlex.quote(str(target))}"])
     return 0
 

@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from tunesmith.printable import printable
+from tunesmith.printable import message, printable
 
 
 class Screen(Console):
@@ -47,6 +47,11 @@ def say(*parts: str, style: str | None = None) -> None:
         sys.stdout.flush()
 
 
+def tell(text: str) -> None:
+    """Print what a verb of `recipes` has to say, of a process that is the only one."""
+    print(message(text))
+
+
 def fact(name: str, value: str) -> None:
     """Print one aligned fact of an opening."""
     if is_first_rank():
@@ -56,4 +61,4 @@ def fact(name: str, value: str) -> None:
 def warn(text: str) -> None:
     """Print a line that deserves attention, on standard error."""
     if is_first_rank():
-        stderr.print(f"warning: {text}", style="yellow")
+        stderr.print(message(f"warning: {text}"), style="yellow")

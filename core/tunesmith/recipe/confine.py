@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import RecipeError
+from tunesmith.no_file import FOLDER, why_no_file
 from tunesmith.recipe.paths import is_address, names_file
 from tunesmith.recipe.tree import Leaf, Map, Tree
 
@@ -69,7 +70,7 @@ def leads_outside(path: Path, folder: Path) -> bool:
         return True
     top = os.path.realpath(folder)
     named = [path, *map(Path, glob.glob(str(path), recursive=True))] if glob.has_magic(str(path)) else [path]  # noqa: PTH207
-    below = (inner for one in named if one.is_dir() for inner in one.rglob("*"))
+    below = (inner for one in named if why_no_file(one) == FOLDER for inner in one.rglob("*"))
     return any(not Path(os.path.realpath(one)).is_relative_to(top) for one in (*named, *below))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import RecipeError
+from tunesmith.no_file import why_no_file
 from tunesmith.plugins.installed import version_of
 from tunesmith.recipe.code_identity import file_hash, is_same
 
@@ -50,7 +51,7 @@ def base_revision(base: Path | str, commit: str | None = None) -> str:
 def template_revision(template: str | None) -> dict[str, str]:
     """What identifies `model.template` where it is a file; empty where it is none, or a name."""
     path = Path(template) if template else None
-    return {"model.template": f"sha256:{file_hash(path)}"} if path is not None and path.is_file() else {}
+    return {"model.template": f"sha256:{file_hash(path)}"} if path is not None and not why_no_file(path) else {}
 
 
 def environment() -> dict[str, str]:

@@ -13,11 +13,13 @@ from fsspec import AbstractFileSystem
 
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
+from tunesmith.no_file import ABSENT, FOLDER, why_no_file
 from tunesmith.recipe import shipped
 from tunesmith.recipe.confine import leads_outside
 
 PROTOCOL = "package://"
-_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+# as the hub has them: what it would refuse is said to be none before it is asked
+_HUB = re.compile(r"(?!.*(--|\.\.|\.git$))([A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-]{0,95}(?<![.-])", re.ASCII)
 _FORMS = "a hub id (org/name), a path that begins with ./ ../ / or ~, or package://import_name/path"
 
 
@@ -86,7 +88,7 @@ def resolve(base: str) -> Path | str:
     if not _HUB.fullmatch(base):
         msg = f"model.base: {base!r} is none of: {_FORMS}"
         raise RecipeError(msg)
-    if Path(base).exists():
+    if why_no_file(Path(base)) in ("", FOLDER):
         # transformers would take the folder silently.
         msg = (
             f"model.base: {base} is a hub id, but a folder here has that name too; write ./{base}, or run it elsewhere"
@@ -161,8 +163,8 @@ def _whole(url: str) -> Path:
 
 def _existing(base: str) -> Path:
     path = Path(base).expanduser().absolute()
-    if not path.exists():
-        msg = f"base {base} does not exist{_near_file(path)}"
+    if (why := why_no_file(path)) not in ("", FOLDER):
+        msg = f"base {base} {why}{_near_file(path) if why == ABSENT else ''}"
         raise RecipeError(msg)
     return path
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from tunesmith.no_file import why_no_file
 from tunesmith.recipe.packages import address
 from tunesmith.recipe.paths import anchor, takes_address
 from tunesmith.recipe.read_yaml import read_tree
@@ -66,7 +67,7 @@ def _meant(value: str, source: Path, path: KeyPath) -> str | None:
         return str(anchored.value)
     # Options of plugins may be paths too; only their class knows which.
     file = source.resolve().parent / value
-    return str(file) if "/" in value and "\n" not in value and file.is_file() else None
+    return str(file) if "/" in value and "\n" not in value and not why_no_file(file) else None
 
 
 def _from_file(file: str, source: Path, target: Path, path: KeyPath) -> str:
