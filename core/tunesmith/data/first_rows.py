@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tunesmith.data.hub import Hub
 from tunesmith.data.intake import to_example
+from tunesmith.data.matching import EndlessPatternError
 from tunesmith.data.read import Read, file_ending, read_file
 from tunesmith.data.rows import Reject
 from tunesmith.data.sources import Opened, Source
@@ -15,6 +16,8 @@ from tunesmith.nearest import did_you_mean
 
 # Their header, or schema, says all columns that there are.
 _TABLES = frozenset({".csv", ".tsv", ".parquet"})
+# A second or two, where a pattern begins at a root that holds millions.
+_MOST_ENTRIES = 50_000
 
 
 @dataclass
@@ -60,9 +63,12 @@ def look(sources: Mapping[str, Source], most: int, reject_limit: float) -> First
     found = FirstRows(partial=most == 0)
     for name, source in sources.items():
         try:
-            opened = Opened(name, source)
+            opened = Opened(name, source, _MOST_ENTRIES)
         except AbsentDataError as error:
             found.absent += error.missing
+        except EndlessPatternError as error:
+            found.partial = True
+            found.remarks.append(f"{error}; `fit` looks through them all: name a folder that holds little else")
         else:
             _look_at(found, opened, source, most, reject_limit)
     return found

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tunesmith.data.hub import HUB, Hub
+from tunesmith.data.matching import EndlessPatternError, matching
 from tunesmith.data.read import Read, endings, file_ending, read_file
 from tunesmith.data.rows import Row, canonical
 from tunesmith.errors import AbsentDataError, DataError, RecipeError
@@ -53,14 +54,17 @@ class Opened:
     Args:
         name: Its name in the recipe.
         source: The source.
+        most: How many entries of folders to look at for a pattern; None for all.
 
     Raises:
         AbsentDataError: Files are missing; holds all of them.
+        EndlessPatternError: There are more entries.
         DataError: A file is a folder, is named twice or has an unknown ending.
     """
 
-    def __init__(self, name: str, source: Source) -> None:
+    def __init__(self, name: str, source: Source, most: int | None = None) -> None:
         self.name = name
+        self._most = most
         self.key = f"data.sources.{name}.path"
         self.about = f"\n{source.about.strip()}" if source.about.strip() else ""
         self.parts: list[Path | Hub] = []
@@ -120,7 +124,7 @@ class Opened:
             msg = f"{self.key}: {found} is a folder; name its files, such as {found / '*.jsonl'}"
             raise DataError(msg)
         elif glob.has_magic(str(found)):
-            files = [p for p in map(Path, sorted(glob.glob(str(found), recursive=True))) if p.is_file()]  # noqa: PTH207  absolute patterns
+            files = self._matching(found)
             if not files:
                 raise AbsentDataError([f"{self.key}: no file matches {found}{self.about}"])
         elif why in (ABSENT, LINK):
@@ -131,6 +135,13 @@ class Opened:
         for file in files:
             self._check_ending(file)
         return files
+
+    def _matching(self, pattern: Path) -> list[Path]:
+        try:
+            return matching(str(pattern), self._most)
+        except EndlessPatternError as error:
+            msg = f"{self.key}: {pattern} was not looked through: more than {self._most:,} files and folders lie there"
+            raise EndlessPatternError(msg) from error
 
     def _resolve(self, path: str) -> Path:
         if path.startswith(PACKAGE):
