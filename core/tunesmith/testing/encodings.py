@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -165,21 +166,21 @@ def trains_the_end_token(trial: Trial) -> None:
 
 def renderer_of(pad_is_eos: bool = False) -> "ChatRenderer":
     """A renderer with the tiny base's tokenizer and template."""
-    from transformers import AutoTokenizer
-
     from tunesmith.data.render import ChatRenderer
-    from tunesmith.testing.models import tiny_base
+    from tunesmith.testing.base import tokenizer_of_base
 
-    tokenizer = AutoTokenizer.from_pretrained(tiny_base(), local_files_only=True)
+    tokenizer = tokenizer_of_base()
     if pad_is_eos:
         tokenizer.pad_token = tokenizer.eos_token
     return ChatRenderer(tokenizer)
 
 
-def accepted(trial: Trial, renderer: "ChatRenderer", part: slice = slice(None)) -> list[tuple[Example, list[Encoded]]]:
+def accepted(
+    trial: Trial, renderer: "ChatRenderer", given: Sequence[Example] | None = None
+) -> list[tuple[Example, list[Encoded]]]:
     """The examples that the objective encodes, with their sequences; `encodes_some_shape` tells of other errors."""
     found = []
-    for example in examples()[part]:
+    for example in examples() if given is None else given:
         try:
             found.append((example, list(trial.plugin.encode(example, renderer))))
         except Exception:  # noqa: S112  one shape that fails is no reason to try no other

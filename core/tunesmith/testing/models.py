@@ -1,22 +1,15 @@
 """A tiny random model on the real training path, for plugins that need one. Imports torch: not at import of the kit."""
 
-import atexit
 import functools
-import shutil
-import tempfile
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-import transformers
 from safetensors import safe_open
 from torch import Tensor, nn
-from transformers.utils import logging as transformers_logging
 
 from tunesmith.data.batch import Batch, Window
 from tunesmith.data.collate import collate
@@ -25,17 +18,17 @@ from tunesmith.data.encoded import Encoded
 from tunesmith.data.example import Example
 from tunesmith.errors import RowError
 from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer, Renderer
-from tunesmith.recipe.package_fs import installed
+from tunesmith.testing.base import base_to_train, probed_base, quiet, tiny_base
 from tunesmith.testing.material import examples
 from tunesmith.training import folder
+from tunesmith.training.attach import Attached, Untouched, attach_to
 from tunesmith.training.forward import Chunk, Forward, Term
+from tunesmith.training.kernels import choosing
 from tunesmith.training.optimizer import build, parameter_groups
 from tunesmith.training.probing import training_pass
 from tunesmith.training.randomness import seeded
 from tunesmith.training.specialist import Specialist
 
-_TOKENIZER = "package://tunesmith_plugins/bases/tiny-mistral"
-_END_OF_TURN = "<|end|>"
 _RATE = 0.02
 
 
@@ -112,38 +105,21 @@ def base_names() -> frozenset[str]:
 
 
 class _Tried(Specialist):
-    """Loads a second copy of the base only for plugins that ask for it, and then without a word."""
+    """Attaches to a copy of a base that is loaded once; the baseline only for plugins that ask for it, and silently."""
+
+    def _attach(self, adapter: Adapter, regularizers: Mapping[str, Regularizer]) -> Attached:
+        if adapter.load_options():
+            return super()._attach(adapter, regularizers)
+        with choosing(self.kernels):
+            if not isinstance(adapter, AllWeights | Untouched):
+                return attach_to(*base_to_train(), self.objective, adapter, regularizers)
+            model, tokenizer, probed = probed_base()
+            return attach_to(model, tokenizer, self.objective, adapter, regularizers, probed=probed)
 
     def load_baseline(self) -> nn.Module:
         """The copy."""
         with seeded(1), quiet():
             return super().load_baseline()
-
-
-@functools.cache
-def tiny_base() -> str:
-    """A random Mistral of two layers and 64 wide, with the embedded base's tokenizer and template, in a folder."""
-    place = Path(tempfile.mkdtemp(prefix="tunesmith-testing-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(installed(_TOKENIZER), local_files_only=True)
-    # one token ends turns and texts, as in most bases that chat
-    tokenizer.eos_token = _END_OF_TURN
-    config = transformers.MistralConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=4096,
-        initializer_range=0.1,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    with seeded(0), quiet():
-        transformers.MistralForCausalLM(config).save_pretrained(place)
-    tokenizer.save_pretrained(place)
-    return str(place)
 
 
 def specialist(
@@ -232,19 +208,3 @@ def logits(module: Specialist, batch: Batch) -> Tensor:
 def distance(one: Tensor, two: Tensor) -> float:
     """The largest difference, over the largest value."""
     return float((one - two).abs().max() / two.abs().max().clamp(min=1e-12))
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Context without progress bars, and without warnings of libraries about each other."""
-    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if shown:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

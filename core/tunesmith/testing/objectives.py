@@ -8,10 +8,12 @@ from tunesmith.plugins.interfaces import Objective
 from tunesmith.testing import encodings
 from tunesmith.testing.check import Call, NotApplicableError, Rule, Trial, fail
 from tunesmith.testing.encodings import accepted, is_sound, renderer_of, shape_of
+from tunesmith.testing.material import examples
 
 if TYPE_CHECKING:
     from tunesmith.data.encode import EncodedRow
     from tunesmith.data.example import Example
+    from tunesmith.data.render import ChatRenderer
     from tunesmith.training.specialist import Specialist
 
 _ROWS = {"conversation": 6, "text": 2, "pair": 3}
@@ -57,7 +59,7 @@ def calls(_: Trial) -> list[Call]:
 def _learned(part: slice, learner: Learner) -> Any:
     from tunesmith.testing import models
 
-    encoded = [(e.id, found) for e, found in accepted(learner.trial, learner.renderer, part)]
+    encoded = [(e.id, found) for e, found in accepted(learner.trial, learner.renderer, examples()[part])]
     try:
         module, rows = learner.model
     except NotApplicableError:
@@ -207,20 +209,25 @@ def _on_model(trial: Trial) -> "tuple[Specialist, list[EncodedRow]]":
         msg = f"{trial.name} needs a {needed} model, and only causal ones can be trained: its loss was not computed"
         raise NotApplicableError(msg)
     module = models.specialist(objective=trial.plugin)
-    sound = [e for e, found in accepted(trial, module.renderer) if all(is_sound(s) for s in found)]
+    sound = _of_each_shape(trial, module.renderer)
     if not sound:
         msg = "no example has a supervised token in each of its sequences: the loss was not computed"
         raise NotApplicableError(msg)
     models.move(module)
-    return module, models.encoded(module, _of_each_shape(sound))
+    return module, models.encoded(module, sound)
 
 
-def _of_each_shape(sound: "list[Example]") -> "list[Example]":
-    """Some examples of each shape, most of them conversations."""
+def _of_each_shape(trial: Trial, renderer: "ChatRenderer") -> "list[Example]":
+    """The first few sound examples of each shape, most of them conversations."""
     shapes: dict[str, list[Example]] = {shape: [] for shape in _ROWS}
-    for example in sound:
-        shapes[shape_of(example)].append(example)
-    return [example for shape, number in _ROWS.items() for example in shapes[shape][:number]]
+    for example in examples():
+        kept = shapes[shape_of(example)]
+        if len(kept) == _ROWS[shape_of(example)]:
+            continue
+        for _, found in accepted(trial, renderer, [example]):
+            if all(is_sound(sequence) for sequence in found):
+                kept.append(example)
+    return [example for kept in shapes.values() for example in kept]
 
 
 LOSS: list[Rule] = [

@@ -87,12 +87,13 @@ def loading_gives_the_same_answers(trial: Trial) -> None:
     before them. One that leaves names out loads the base, and says nothing (trap 23).
     """
     from tunesmith.testing import models
+    from tunesmith.testing.base import quiet
 
     saved = _saved(trial)
     if not saved.loading:
         return
     advice = "give the lines that load it with transformers, peft or safetensors, or an empty text"
-    with _restored(saved.files) as folder, models.quiet():
+    with _restored(saved.files) as folder, quiet():
         scope: dict[str, Any] = {"directory": str(folder)}
         try:
             exec(f"import torch\n{saved.loading}", scope)  # noqa: S102  the plugin's own code

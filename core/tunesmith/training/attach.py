@@ -138,6 +138,35 @@ def attach(
     beyond = out_of_reach(model)
     if gradient_checkpointing:
         recompute(model, gradient_checkpointing)
+    return attach_to(model, tokenizer, objective, adapter, regularizers, autocast=autocast, router=router)
+
+
+def attach_to(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    objective: Objective,
+    adapter: Adapter,
+    regularizers: Mapping[str, Regularizer],
+    *,
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
+    router: float | None = None,
+    probed: Probe | None = None,
+) -> Attached:
+    """The part of `attach` that comes after loading.
+
+    Args:
+        model: The base; it is changed.
+        tokenizer: The base's.
+        objective: It may have a module.
+        adapter: Attached to the model.
+        regularizers: They may have modules.
+        autocast: Makes the context in which it is going to run.
+        router: Factor of the loss that balances experts; None for what the base's own config says.
+        probed: What a probe of another copy of the model found, where the adapter changes nothing; None to find out.
+
+    Raises:
+        DataError: The base mixes documents in every layout.
+    """
     with seeded(torch.initial_seed()):
         network = adapter.attach(model)
         if fused_kernels():
@@ -150,7 +179,7 @@ def attach(
     for parameter in network.parameters():
         if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
             parameter.data = parameter.data.float()
-    found = probe(network, adapter.layout, autocast)
+    found = probed or probe(network, adapter.layout, autocast)
     loss = find_router_loss(language_model(network), router)
     seed = torch.initial_seed()
     return Attached(language_model(network), network, tokenizer, found, extras, seed, loss, beyond, held)

@@ -71,7 +71,9 @@ def _together(*tables: Tensor) -> Iterator[tuple[Tensor, ...]]:
 def fuse_norms(model: nn.Module) -> None:
     """Make the RMS norms of a model run fused that compute what is said above."""
     for module in model.modules():
-        if type(module).__name__.endswith("RMSNorm") and (kind := _kind(module)) is not None:
+        if not type(module).__name__.endswith("RMSNorm") or is_fused_norm(module):
+            continue
+        if (kind := _kind(module)) is not None:
             module.__dict__["forward"] = partial(_forward, module, kind)
 
 
