@@ -123,7 +123,7 @@ def test_rows_to_answer_are_changed_by_curators_that_say_how() -> None:
 
 
 def test_rows_to_answer_are_never_dropped_or_made() -> None:
-    with pytest.raises(DataError, match="trim: Asked.question has to keep the rows to answer; 1 dropped, 1 added"):
+    with pytest.raises(DataError, match=r"trim: Asked\.question has to keep the rows to answer; 1 dropped, 1 added"):
         change_questions({"trim": Asked(honest)}, EXAMPLES, seed=1)
 
 

@@ -135,7 +135,6 @@ def attach(
         raise RecipeError(msg)
     options = adapter.load_options()
     model, tokenizer = load_base(base, options=options, dtype=dtype, from_scratch=from_scratch, revision=revision)
-    beyond = out_of_reach(model)
     if gradient_checkpointing:
         recompute(model, gradient_checkpointing)
     return attach_to(model, tokenizer, objective, adapter, regularizers, autocast=autocast, router=router)
@@ -167,6 +166,7 @@ def attach_to(
     Raises:
         DataError: The base mixes documents in every layout.
     """
+    beyond = out_of_reach(model)
     with seeded(torch.initial_seed()):
         network = adapter.attach(model)
         if fused_kernels():
