@@ -1,0 +1,53 @@
+"""Synthesise through the command: asked for by an override, decided in a file, used by the next run."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+NEW = [{"prompt": "Which valve leaks after the last shift?", "completion": "The red one."}]
+
+
+class Model(BaseHTTPRequestHandler):
+    """Always proposes the same."""
+
+    def do_POST(self) -> None:
+        """Answer."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps({"choices": [{"message": {"content": json.dumps(NEW)}}]}).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+def test_rows_are_proposed_approved_and_used(bench: Any) -> None:
+    options = {"class_path": "Synthesise", "init_args": {"review": "queue.jsonl"}}
+    bench.write(data={"curators": {"more": options}})
+    with ThreadingHTTPServer(("127.0.0.1", 0), Model) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        here = f"--data.curators.more.endpoint=http://127.0.0.1:{http.server_port}/v1"
+        asked = bench.done("prepare", "--config", "tiny.yaml", here, "--data.curators.more.propose=1")
+        http.shutdown()
+        thread.join()
+    assert "synthetic" not in asked.out
+    queue = bench.folder / "queue.jsonl"
+    proposal = json.loads(queue.read_text())
+    assert proposal["prompt"] == NEW[0]["prompt"]
+    queue.write_text(json.dumps(proposal | {"status": "approved"}) + "\n")
+    assert "more: 1 additions (synthetic, approved)" in bench.done("prepare", "--config", "tiny.yaml").out
+    rows = [json.loads(line) for line in (bench.folder / "runs/tiny/data/train.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows if row["messages"][-1]["content"] == "The red one."] == [proposal["id"]]
+    away = bench.done(
+        "prepare",
+        "--config",
+        "tiny.yaml",
+        "--data.curators.more.propose=1",
+        "--data.curators.more.endpoint=https://api.example.com/v1",
+        code=2,
+    )
+    assert "data.curators.more" in away.err
+    assert "rows would be sent to api.example.com" in away.err
