@@ -201,6 +201,21 @@ def test_a_recipe_cannot_send_rows_away(endpoint: str, said: str, tmp_path: Path
     assert not (tmp_path / "q.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"propose": -1}, "propose is -1; it is at least 0"),
+        ({"seeds": 0}, "seeds is 0; it is at least 1"),
+        ({"threshold": 0.0}, "threshold is 0.0; a similarity lies above 0"),
+        ({"propose": 1, "endpoint": "https://api.example.com"}, "endpoint: rows would be sent to"),
+    ],
+)
+def test_options_are_refused_before_anything_runs(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        Synthesise(Path("q.jsonl"), **options).check()
+    Synthesise(Path("q.jsonl"), endpoint="https://api.example.com").check()
+
+
 def test_the_user_can_name_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(HOSTS, "other.org, API.example.com")
     check_host("https://api.example.com/v1")

@@ -1,7 +1,8 @@
 """Curators at work: what each did, by reason, and the proof that it lost nothing uncounted."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from tunesmith.data.example import Example
@@ -50,12 +51,8 @@ class Tally:
 def check_curators(curators: Mapping[str, Curator]) -> None:
     """Raise RecipeError where an option of a curator has a value that cannot be."""
     for name, curator in curators.items():
-        with blamed(f"data.curators.{name}", curator):
-            try:
-                curator.check()
-            except RecipeError as error:
-                msg = f"data.curators.{name}.{error}"
-                raise RecipeError(msg) from error
+        with _said(name), blamed(f"data.curators.{name}", curator):
+            curator.check()
 
 
 def apply_curator(
@@ -109,6 +106,19 @@ def _seed(seed: int, name: str) -> int:
     return int.from_bytes(digest(str(seed), name)[:4], "big")
 
 
+@contextmanager
+def _said(name: str) -> Iterator[None]:
+    """Context whose errors say which curator they are of: it does not know its name in the recipe."""
+    try:
+        yield
+    except RecipeError as error:  # which begins with the option at fault
+        msg = f"data.curators.{name}.{error}"
+        raise RecipeError(msg) from error
+    except DataError as error:
+        msg = f"data.curators.{name}: {error}"
+        raise DataError(msg) from error
+
+
 def _run(
     name: str,
     curator: Curator,
@@ -116,7 +126,7 @@ def _run(
     examples: Sequence[Example],
     tally: Tally,
 ) -> list[Example]:
-    with blamed(f"data.curators.{name}", curator):
+    with _said(name), blamed(f"data.curators.{name}", curator):
         kept = list(work(iter(examples), tally))
     wrong = problem(examples, kept, tally)
     if wrong:

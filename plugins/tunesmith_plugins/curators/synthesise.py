@@ -77,6 +77,19 @@ class Synthesise(Curator):
         """One with a queue that nobody has filled."""
         return [cls(Path("no-queue-yet.jsonl"))]
 
+    def check(self) -> None:
+        """Refuse numbers that cannot be, and hosts that the user has not named."""
+        least = {"propose": 0, "seeds": 1, "temperature": 0, "timeout": 0}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                msg = f"{name} is {getattr(self, name)}; it is at least {smallest}"
+                raise RecipeError(msg)
+        if not 0 < self.threshold <= 1:
+            msg = f"threshold is {self.threshold}; a similarity lies above 0 and is at most 1"
+            raise RecipeError(msg)
+        if self.propose:
+            check_host(self.endpoint)
+
     def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
         """Pass all on, and the approved ones behind them.
 
@@ -104,7 +117,7 @@ class Synthesise(Curator):
         """New proposals, those that were filtered out included."""
         check_host(self.endpoint)
         usable = [seed for example in examples if (seed := _seed(example)) is not None]
-        if len(usable) < self.seeds or self.seeds < 1:
+        if len(usable) < self.seeds:
             msg = f"seeds is {self.seeds}, and {len(usable)} training rows have one question and one answer, or a text"
             raise RecipeError(msg)
         drawn = random.Random(f"{record.seed} {len(queue)}")  # noqa: S311  no secret
