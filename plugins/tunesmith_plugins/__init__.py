@@ -22,9 +22,10 @@ def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
 def tunesmith_register_curators() -> Iterable[type[Curator]]:
     """The curators of this package."""
     from tunesmith_plugins.curators.exact_duplicates import ExactDuplicates
+    from tunesmith_plugins.curators.label_errors import LabelErrors
     from tunesmith_plugins.curators.synthesise import Synthesise
 
-    return [ExactDuplicates, Synthesise]
+    return [ExactDuplicates, LabelErrors, Synthesise]
 
 
 @hookimpl

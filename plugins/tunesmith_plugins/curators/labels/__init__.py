@@ -1,0 +1,1 @@
+"""The parts of `LabelErrors`: what other rows say of a label, and whose label is likely wrong."""
