@@ -6,7 +6,7 @@ Plugin authors import everything they need from here; nothing in it loads torch.
 from tunesmith.data.encoded import Encoded, Unit
 from tunesmith.data.example import Example, Message, Origin, Segment
 from tunesmith.deprecation import DeprecatedWarning, deprecated
-from tunesmith.errors import DataError, RecipeError, RowError, TunesmithError
+from tunesmith.errors import AbsentPackageError, DataError, RecipeError, RowError, TunesmithError
 from tunesmith.evaluation.measure import Findings, Measure, Sample, Table
 from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.hookspecs import hookimpl
@@ -28,6 +28,7 @@ from tunesmith.training.reach import out_of_reach
 
 __version__ = "0.9.0"
 __all__ = [
+    "AbsentPackageError",
     "Adapter",
     "Audit",
     "Chunk",

@@ -23,6 +23,15 @@ class RecipeError(TunesmithError):
     exit_code = 2
 
 
+class AbsentPackageError(RecipeError):
+    """A package that a plugin needs, or one of its options, is not installed: says how to install it.
+
+    The conformance kit then says that a check cannot be tried, and not that the plugin fails it.
+
+    Since 0.9.
+    """
+
+
 class DataError(TunesmithError):
     """The data or the base model cannot be used as the recipe asks.
 

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from tunesmith import Evaluator, Measure, Sample
+from tunesmith import AbsentPackageError, Evaluator, Measure, Sample
 
 
 class KeepsATable(Evaluator):
@@ -70,3 +70,15 @@ class FillsTheCachesOfLibraries(Evaluator):
                 kept.write_text("words", encoding="utf-8")
                 kept.unlink()
         return [Measure("words", [float(len(s.output.split())) for s in samples])]
+
+
+class NeedsAPackage(KeepsATable):
+    """Counts words by a package that is not there."""
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        try:
+            import a_package_that_is_not_there
+        except ImportError as error:
+            msg = "limit needs a-package, which is not installed: pip install 'acme[words]'"
+            raise AbsentPackageError(msg) from error
+        return a_package_that_is_not_there.measure(samples)  # type: ignore[no-any-return]

@@ -55,6 +55,16 @@ def assert_breaks_one(cls: Any) -> None:
     assert error.advice
 
 
+def test_what_needs_an_absent_package_is_not_tried() -> None:
+    cls = next(cls for cls in SOUND["plugins"] if cls.__name__ == "NeedsAPackage")
+    check = next(check for check in checks_for(cls) if check.name == "deterministic")
+    with pytest.raises(NotApplicableError, match=r"pip install 'acme\[words\]'"):
+        check()
+    elsewhere = next(check for check in checks_for(cls) if check.name == "writes_only_where_told")
+    with pytest.raises(NotApplicableError, match=r"pip install 'acme\[words\]'"):
+        elsewhere()
+
+
 @pytest.mark.parametrize("cls", DATA, ids=lambda cls: cls.__name__)
 def test_a_broken_plugin_fails_the_check_meant_for_it_and_no_other(cls: type[Plugin]) -> None:
     assert_breaks_one(cls)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, Self
 from unittest import SkipTest
 
-from tunesmith.errors import RecipeError
+from tunesmith.errors import AbsentPackageError, RecipeError
 from tunesmith.plugins.interfaces import Plugin
 from tunesmith.testing.same import twin
 
@@ -139,6 +139,8 @@ class Check:
                 self.rule(trial.fresh())
             except NotApplicableError as error:
                 untried.append(error)
+            except AbsentPackageError as error:
+                untried.append(NotApplicableError(str(error)))
             except MissingExtraError:
                 raise
             except CheckFailedError as error:

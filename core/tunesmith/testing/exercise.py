@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tunesmith.errors import AbsentPackageError
 from tunesmith.testing.check import Call, NotApplicableError, Rule, Trial, fail, quoted
 from tunesmith.testing.elsewhere import Report, other_hash_seed, report_of
 from tunesmith.testing.plain import plain
@@ -103,6 +104,8 @@ def _here(trial: Trial, time: int) -> Any:
 
 
 def _refuse_failure(trial: Trial, report: Report) -> None:
+    if report.error.startswith(AbsentPackageError.__name__):
+        raise NotApplicableError(report.error.partition(": ")[2])
     if report.error:
         found = f"{trial.name} failed with {report.error}, in a process of its own with an empty home"
         fail(found, "no exception but those that its interface names", "mend it there")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from tunesmith import Curator, Example, RecipeError, Record
+from tunesmith import AbsentPackageError, Curator, Example, RecipeError, Record
 
 
 class LabelErrors(Curator):
@@ -65,7 +65,8 @@ class LabelErrors(Curator):
         """Pass on the rows whose label seems right.
 
         Raises:
-            RecipeError: No row has a label, they have too many, or a package is missing.
+            RecipeError: No row has a label, they have too many.
+            AbsentPackageError: The extra `labels` is not installed.
         """
         held = list(examples)
         wrong = self._wrong(held) if len(held) >= 2 * self.folds else []
@@ -137,5 +138,5 @@ def _libraries() -> tuple[Any, Any, Any]:
         from tunesmith_plugins.curators.labels.out_of_fold import probabilities
     except ImportError as error:
         msg = f"of needs {error.name}, which is not installed: pip install 'tunesmith[labels]'"
-        raise RecipeError(msg) from error
+        raise AbsentPackageError(msg) from error
     return np, find_label_issues, probabilities
