@@ -144,6 +144,9 @@ class Check:
             except MissingExtraError:
                 raise
             except CheckFailedError as error:
+                if isinstance(error.__cause__, AbsentPackageError):
+                    untried.append(NotApplicableError(str(error.__cause__)))
+                    continue
                 raise CheckFailedError(error.found, error.expected, error.advice, self.id) from error.__cause__
             except (Exception, SystemExit) as error:
                 raise CheckFailedError(*_crash(trial, error), self.id) from error

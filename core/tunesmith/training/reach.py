@@ -49,6 +49,7 @@ def _reached(model: "nn.Module") -> set["Tensor"]:
     from torch import nn
     from transformers import PreTrainedModel
 
+    from tunesmith.training.attention import plain_attention
     from tunesmith.training.modes import evaluating
 
     if not isinstance(model, PreTrainedModel):
@@ -64,7 +65,7 @@ def _reached(model: "nn.Module") -> set["Tensor"]:
     try:
         for parameter, _ in flags:
             parameter.requires_grad_(True)
-        with torch.enable_grad(), evaluating(model):
+        with torch.enable_grad(), evaluating(model), plain_attention(model):
             logits = model(input_ids=ids, use_cache=False).logits
     finally:
         for hook in hooks:

@@ -20,7 +20,9 @@ class LabelErrors(Curator):
     another class, for people to relabel. Both find what words can tell, and err where they cannot. A class of fewer
     rows than folds is not judged, nor is a set of fewer than two rows a fold.
 
-    Needs `pip install 'tunesmith[labels]'`. Since 0.9.
+    Needs `pip install 'tunesmith[labels]'`.
+
+    Since 0.9.
 
     Args:
         of: What the label is: `label`, `answer` (for sets with a few short answers), or a column's name.
