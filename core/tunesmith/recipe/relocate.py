@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -19,6 +20,23 @@ _ABSOLUTE = re.compile(r"/|~|\w+://")
 _MENTION = re.compile(r"(?<![\w./-])recipes/[\w./-]+\.yaml")
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A value that is a relative path, and what becomes of it.
+
+    Args:
+        node: Where it stands.
+        key: Its key.
+        file: The file that it means.
+        value: How it reads at the new place.
+    """
+
+    node: yaml.Node
+    key: KeyPath
+    file: str
+    value: str
+
+
 def relocate(text: str, source: Path, target: Path) -> str:
     """The text of the recipe `source`, as it has to read at `target`.
 
@@ -29,16 +47,22 @@ def relocate(text: str, source: Path, target: Path) -> str:
     Raises:
         RecipeError: The text is not the plain YAML that a recipe may be.
     """
+    places = {(move.node.start_mark.index, move.node.end_mark.index): move for move in moves(text, source, target)}
+    for (start, end), move in sorted(places.items(), key=lambda item: item[0], reverse=True):
+        text = text[:start] + quoted(move.value) + text[end:]
+    return "".join(_comment_moved(line, source, target) for line in text.splitlines(keepends=True))
+
+
+def moves(text: str, source: Path, target: Path) -> list[Move]:
+    """The relative paths in the text of the recipe `source`, and how each reads at `target`.
+
+    Raises:
+        RecipeError: As `relocate`.
+    """
     read_tree(text, Mark(str(source), source.parent))  # from here on its size and depth have bounds
     root = yaml.compose(text, Loader=yaml.SafeLoader)
-    moved = (
-        {(n.start_mark.index, n.end_mark.index): (file, path) for n, file, path in _files(root, source) if file}
-        if root
-        else {}
-    )
-    for (start, end), (file, path) in sorted(moved.items(), reverse=True):
-        text = text[:start] + quoted(_from_file(file, source, target, path)) + text[end:]
-    return "".join(_comment_moved(line, source, target) for line in text.splitlines(keepends=True))
+    found = _files(root, source) if root else ()
+    return [Move(node, key, file, _from_file(file, source, target, key)) for node, file, key in found if file]
 
 
 def scalars(node: yaml.Node, path: KeyPath = ()) -> Iterator[tuple[yaml.ScalarNode, KeyPath]]:
