@@ -89,8 +89,8 @@ class Project:
         return plugin_code([Entry("formatter", cls, "acme-lock", version)])["acme-lock"]
 
 
-def forget() -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "acme_lock"]:
+def forget(package: str = "acme_lock") -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         del sys.modules[name]
 
 
@@ -219,6 +219,63 @@ def test_a_file_of_the_users_own_keeps_the_version_that_it_has(project: Project)
     project.install("editable")
     cls = importlib.import_module("acme_lock.part").Kept
     assert plugin_code([Entry("formatter", cls, "./mine.py", "0123abcd")]) == {"./mine.py": "0123abcd"}
+
+
+@pytest.fixture
+def base_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package of somebody else, in which lies the class that a plugin inherits from."""
+    folder = tmp_path / "others" / "acme_base"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(FILES["part.py"].replace("acme_lock.inner.base", "acme_base.end"))
+    (folder / "end.py").write_text("ENDING = '.'\n")
+    monkeypatch.syspath_prepend(str(folder.parent))
+    yield folder
+    forget("acme_base")
+
+
+def inheriting(base: str) -> str:
+    return f'from {base} import Kept as Base\n\n\nclass Kept(Base):\n    """Reads a note as others do."""\n'
+
+
+def test_a_lock_holds_the_code_that_a_plugin_inherits_from_another_package(
+    bench: Any, project: Project, base_package: Path
+) -> None:
+    project.write("part.py", inheriting("acme_base"))
+    project.before = list(sys.path)
+    bench.write(data={"sources": {"notes": {"formatter": "acme_lock.part.Kept"}}})
+    project.install("editable")
+    bench.done(*LOCK)
+    # in a module that no base class lies in, but of the package
+    (base_package / "end.py").write_text("ENDING = '!'\n")
+    title, line, _ = bench.done(*LOCK, "--check", code=2).err.splitlines()
+    assert title == "tiny.lock does not hold, 1 difference:"
+    assert line.startswith("  plugin package acme_base: +")
+
+
+def test_of_bases_that_are_known_otherwise_nothing_is_added(project: Project) -> None:
+    project.write(
+        "part.py",
+        "from typing import Generic, TypeVar\n\nfrom torch import nn\n\nfrom acme_lock.inner.base import Own\n"
+        "from tunesmith_plugins.formatters.prompt_completion import PromptCompletion\n\n\n"
+        "class Kept(Own, Generic[TypeVar('T')], PromptCompletion, nn.Module):\n    pass\n",
+    )
+    project.write("inner/base.py", "class Own:\n    pass\n")
+    project.install("editable")
+    cls = importlib.import_module("acme_lock.part").Kept
+    (base,) = (one for one in cls.__mro__ if one.__name__ == "PromptCompletion")
+    entry, builtin = Entry("formatter", cls, "acme-lock", "1.0"), Entry("formatter", base, "tunesmith", "1")
+    assert list(plugin_code([entry])) == ["acme-lock", "tunesmith_plugins"]
+    assert list(plugin_code([entry, builtin])) == ["acme-lock", "tunesmith"], "which holds the built-ins whole"
+
+
+def test_what_a_trusted_class_inherits_from_another_package_is_recorded(project: Project, base_package: Path) -> None:
+    project.write("part.py", inheriting("acme_base"))
+    project.before = list(sys.path)
+    project.install("editable")
+    importlib.import_module("acme_lock.part")
+    then = trusted_code(["acme_lock.part.Kept"], ["acme_lock"])
+    (base_package / "__init__.py").write_text("# other\n")
+    assert trusted_code(["acme_lock.part.Kept"], ["acme_lock"]) != then
 
 
 def test_what_only_trust_allows_is_recorded_and_a_change_is_refused(project: Project, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import hashlib
 import inspect
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +20,7 @@ from types import ModuleType
 
 from tunesmith import __version__
 from tunesmith.plugins.catalog import Entry
+from tunesmith.plugins.installed import version_of
 from tunesmith.recipe import shipped
 from tunesmith.recipe.trust import Trust
 
@@ -27,6 +28,18 @@ _NO_CODE = frozenset({".pyc", ".pyo", ".pyi", ".typed", ".md", ".rst", ".lock"})
 # Their bytes are of one machine; all that tells them on another is the release that they came with.
 _COMPILED = frozenset({".so", ".pyd", ".dll", ".dylib"})
 _LENGTH = 12
+# What decides a result, and is known by its release.
+VERSIONED = (
+    "tunesmith",
+    "torch",
+    "lightning",
+    "transformers",
+    "peft",
+    "bitsandbytes",
+    "tokenizers",
+    "numpy",
+    "jsonargparse",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +73,39 @@ def frame() -> dict[str, str]:
 def plugin_code(used: Iterable[Entry]) -> dict[str, str]:
     """What identifies the plugin packages in use, by distribution; a file of `--plugin` has its hash for a version.
 
+    A class inherits code too: packages of its base classes count as well, by their import names, since whoever has one
+    as a checkout has no distribution that says it.
+
     Args:
         used: The plugins that the recipe names.
     """
+    used = list(used)
     modules: dict[tuple[str, str], set[str]] = {}
     for entry in used:
         modules.setdefault((entry.package, entry.version), set()).add(entry.cls.__module__)
-    return {
+    found = {
         package: Code(version, frozenset(names)).identity() if _is_installed(package) else version
         for (package, version), names in sorted(modules.items())
     }
+    own = {_root(name) for names in modules.values() for name in names}
+    inherited = sorted({_root(one) for entry in used for one in _family(entry.cls)} - own)
+    owners = metadata.packages_distributions() if inherited else {}
+    return found | {root: _identity(root, owners) for root in inherited}
+
+
+def _identity(root: str, owners: Mapping[str, Sequence[str]]) -> str:
+    named = owners.get(root.partition(".")[0], ())
+    return Code(version_of(named[0]) if named else "", frozenset({root})).identity()
+
+
+def _family(cls: type) -> set[str]:
+    """The modules of a class and its bases, but for those of Python and of packages that a lock knows by version."""
+    modules = {one.__module__ for one in cls.__mro__}
+    return {one for one in modules if one.partition(".")[0] not in {*sys.stdlib_module_names, *VERSIONED}}
 
 
 def trusted_code(named: Iterable[str], trust: Sequence[str]) -> dict[str, str]:
-    """A hash of the code of each class that only `--trust` allows: of its module, and its bases' in the same package.
+    """A hash of the code of each class that only `--trust` allows: of its module and its bases'.
 
     Args:
         named: The import paths of all classes that the recipe names.
@@ -86,9 +118,7 @@ def trusted_code(named: Iterable[str], trust: Sequence[str]) -> dict[str, str]:
         cls = getattr(sys.modules.get(module), name, None)
         if not trusted.covers(path) or not inspect.isclass(cls):
             continue
-        top = cls.__module__.partition(".")[0]
-        family = {one.__module__ for one in cls.__mro__ if one.__module__.partition(".")[0] == top}
-        files = ((one, _file(sys.modules.get(one))) for one in sorted(family))
+        files = ((one, _file(sys.modules.get(one))) for one in sorted(_family(cls)))
         found[path] = f"sha256:{_short_hash(f'{one} {file_hash(file)}' for one, file in files if file is not None)}"
     return found
 

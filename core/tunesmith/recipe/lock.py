@@ -10,21 +10,10 @@ from typing import Any
 from tunesmith.errors import RecipeError
 from tunesmith.no_file import why_no_file
 from tunesmith.plugins.installed import version_of
-from tunesmith.recipe.code_identity import file_hash, is_same
+from tunesmith.recipe.code_identity import VERSIONED, file_hash, is_same
 
 FORMAT = 2
 CODE = frozenset({"code", "plugins"})
-_PACKAGES = (
-    "tunesmith",
-    "torch",
-    "lightning",
-    "transformers",
-    "peft",
-    "bitsandbytes",
-    "tokenizers",
-    "numpy",
-    "jsonargparse",
-)
 _PARTS = (
     ("data", "data source"),
     ("base", "base"),
@@ -57,7 +46,7 @@ def template_revision(template: str | None) -> dict[str, str]:
 def environment() -> dict[str, str]:
     """Versions of Python and of the packages that decide a result."""
     packages = {"python": platform.python_version()}
-    for name in _PACKAGES:
+    for name in VERSIONED:
         try:
             packages[name] = version_of(name)
         except metadata.PackageNotFoundError:
