@@ -23,6 +23,8 @@ from tunesmith_plugins.objectives.next_token import NextToken
 from tunesmith_plugins.regularizers.kl_to_base import KLToBase
 
 CONFIG = ("--config", "tiny.yaml")
+# One layer before attention and one behind it: each is traced by itself, which takes seconds.
+TARGETS = ["q_proj", "down_proj"]
 HERE = Setting(torch.device("cpu"), recomputed=False, sharded=False)
 LENGTHS = [(30,), (5, 7, 100), (61, 47), (2, 3), (60, 20, 1, 10, 10), (1, 4)]
 
@@ -75,7 +77,7 @@ def make(base: Path | str, precision: Any = "fp32") -> Specialist:
     model = Specialist(
         str(base),
         NextToken(),
-        LoRA(rank=4),
+        LoRA(rank=4, targets=TARGETS),
         {"anchor": Anchor(0.5)},
         optimizer=lambda groups: torch.optim.SGD(groups, lr=0.3),
         schedule=Schedule("constant", warmup=0),
@@ -146,6 +148,7 @@ def test_a_compiled_run_in_bf16_says_so_and_resumes_bit_by_bit(bench: Any) -> No
         model={
             "compile": True,
             "precision": "bf16",
+            "adapter": {"class_path": "LoRA", "init_args": {"targets": TARGETS}},
             "regularizers": {"anchor": {"class_path": "KLToBase", "init_args": {"weight": 0.1}}},
             "schedule": {"name": "constant", "warmup": 0},
         },
