@@ -1,5 +1,6 @@
 """What a run was made from: data hashes, base revision, identities of code, versions, seed, thresholds."""
 
+import functools
 import hashlib
 import platform
 from collections.abc import Mapping
@@ -46,12 +47,15 @@ def template_revision(template: str | None) -> dict[str, str]:
 def environment() -> dict[str, str]:
     """Versions of Python and of the packages that decide a result."""
     packages = {"python": platform.python_version()}
-    for name in VERSIONED:
-        try:
-            packages[name] = version_of(name)
-        except metadata.PackageNotFoundError:
-            packages[name] = "absent"
-    return packages
+    return packages | {name: _version(name) for name in VERSIONED}
+
+
+@functools.cache  # all that the package says of itself is parsed for it
+def _version(name: str) -> str:
+    try:
+        return version_of(name)
+    except metadata.PackageNotFoundError:
+        return "absent"
 
 
 def compare(lock: Mapping[str, Any], now: Mapping[str, Any], where: Path, way: str) -> None:
