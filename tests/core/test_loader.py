@@ -1,13 +1,12 @@
 """The loader's position is exact under Lightning: at every place to stop, for any number of workers, on every rank."""
 
-import subprocess
-import sys
-import textwrap
+import json
 import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightning
 import pytest
@@ -248,48 +247,50 @@ def test_a_ghost_has_no_labels() -> None:
     assert ghost.window.scale(torch.tensor(6.0), "token") == 0
 
 
-RANKS = """
-    import sys, json, lightning, torch, logging
-    sys.path[:0] = {path!r}
-    from tunesmith.data.encode import EncodedRow
-    from tunesmith.data.encoded import Encoded
-    from tunesmith.data.example import Example
-    from tunesmith.data.loader import PlanLoader
-    from tunesmith.data.plan import Plan
+class Seeing(lightning.LightningModule):
+    """Remembers the rows that its process sees in which epoch."""
 
-    class Module(lightning.LightningModule):
-        def __init__(self):
-            super().__init__()
-            self.weight, self.seen = torch.nn.Parameter(torch.zeros(1)), []
-        def train_dataloader(self):
-            lengths = [2 + n % 5 for n in range(21)]
-            rows = [EncodedRow(Example(id=str(n)), (Encoded((1,) * k, (0.0,) + (1.0,) * (k - 1)),))
-                    for n, k in enumerate(lengths)]
-            plan = Plan(lengths, {{"token": lengths}}, batch_size=2, accumulate=2, world=2, seed=3)
-            return PlanLoader(rows, plan, self.trainer.global_rank, workers=self.global_rank)
-        def training_step(self, batch, index):
-            if not batch.ghost:
-                self.seen += [[self.current_epoch, e.id] for e in batch.examples]
-            return self.weight.sum()
-        def configure_optimizers(self):
-            return torch.optim.SGD(self.parameters(), lr=0.1)
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.seen = torch.nn.Parameter(torch.zeros(1)), []
 
-    logging.disable(logging.WARNING)
-    module = Module()
-    lightning.Trainer(max_epochs=2, accelerator="cpu", devices=2, strategy="ddp", accumulate_grad_batches=2,
-        use_distributed_sampler=False, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, default_root_dir={root!r}).fit(module)
-    json.dump(module.seen, open({root!r} + f"/rank{{module.global_rank}}.json", "w"))
-"""
+    def train_dataloader(self) -> PlanLoader:
+        lengths = [2 + n % 5 for n in range(21)]
+        rows = [row(n, length) for n, length in enumerate(lengths)]
+        plan = Plan(lengths, {"token": lengths}, batch_size=2, accumulate=2, world=2, seed=3)
+        return PlanLoader(rows, plan, self.trainer.global_rank, workers=self.global_rank)
+
+    def training_step(self, batch: Any, index: int) -> torch.Tensor:
+        if not batch.ghost:
+            self.seen += [[self.current_epoch, e.id] for e in batch.examples]
+        return self.weight.sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def see_rows(root: str) -> None:
+    """One of two processes, of which the second has a worker."""
+    module = Seeing()
+    lightning.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        devices=2,
+        strategy="ddp",
+        accumulate_grad_batches=2,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=root,
+    ).fit(module)
+    (Path(root) / f"rank{module.global_rank}.json").write_text(json.dumps(module.seen))
 
 
 @pytest.mark.slow
-def test_trap_26_two_processes_see_every_row_once_an_epoch(tmp_path) -> None:
-    import json
-
-    script = tmp_path / "ranks.py"
-    script.write_text(textwrap.dedent(RANKS.format(path=sys.path, root=str(tmp_path))))
-    subprocess.run([sys.executable, "-W", "ignore", str(script)], check=True, timeout=120, capture_output=True)
+def test_trap_26_two_processes_see_every_row_once_an_epoch(tmp_path, call_apart) -> None:
+    call_apart(see_rows, tmp_path)
     ranks = [[tuple(pair) for pair in json.loads((tmp_path / f"rank{rank}.json").read_text())] for rank in range(2)]
     assert Counter(ranks[0] + ranks[1]) == Counter((epoch, str(n)) for epoch in range(2) for n in range(21))
     assert all(ranks)

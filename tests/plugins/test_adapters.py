@@ -624,8 +624,18 @@ def test_trap_24_a_tied_head_stays_tied_when_all_weights_train(tmp_path: Path, t
     assert torch.equal(logits(fresh), trained)
 
 
+def load_with_transformers_alone(directory: str, seen: str) -> None:
+    """What it gives for the added tokens, in a process that has not had the model."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(directory).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    tokens = tokenizer("<dose><unit><when>", add_special_tokens=False)
+    logits = model(input_ids=torch.tensor([tokens["input_ids"]])).logits.detach()
+    tied = model.lm_head.weight is model.model.embed_tokens.weight
+    torch.save([tokens["input_ids"], logits, tied], seen)
+
+
 @pytest.mark.parametrize("tied", [True, False])
-def test_trap_24_rows_of_added_tokens_train_and_load_in_a_fresh_process(tmp_path: Path, tied: bool) -> None:
+def test_trap_24_rows_of_added_tokens_train_and_load_in_another_process(tmp_path: Path, apart: Any, tied: bool) -> None:
     directory = write(tmp_path / "base", 64, tie_word_embeddings=tied)
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
     plain = transformers.AutoModelForCausalLM.from_pretrained(directory)
@@ -645,16 +655,8 @@ def test_trap_24_rows_of_added_tokens_train_and_load_in_a_fresh_process(tmp_path
             parameter -= 0.05 * parameter.grad
     assert (module.network.get_input_embeddings().weight[new[0]] - start).norm(dim=1).min() > 0
     module.save_adapter(tmp_path / "out")
-    script = (
-        "import sys, torch, transformers\n"
-        "model = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1]).eval()\n"
-        "tokenizer = transformers.AutoTokenizer.from_pretrained(sys.argv[1])\n"
-        "tokens = tokenizer('<dose><unit><when>', add_special_tokens=False)\n"
-        "logits = model(input_ids=torch.tensor([tokens['input_ids']])).logits.detach()\n"
-        "tied = model.lm_head.weight is model.model.embed_tokens.weight\n"
-        "torch.save([tokens['input_ids'], logits, tied], sys.argv[2])\n"
-    )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path / "out"), str(tmp_path / "seen.pt")], check=True)
+    ran = apart.call(load_with_transformers_alone, tmp_path / "out", tmp_path / "seen.pt")
+    assert ran.returncode == 0, ran.stderr
     ids, seen, is_tied = torch.load(tmp_path / "seen.pt", weights_only=True)
     assert ids == new[0].tolist()
     assert is_tied == tied
