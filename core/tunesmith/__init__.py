@@ -5,6 +5,9 @@ Plugin authors import everything they need from here; nothing in it loads torch.
 
 from tunesmith.data.encoded import Encoded, Unit
 from tunesmith.data.example import Example, Message, Origin, Segment
+from tunesmith.data.near import NearDuplicateIndex
+from tunesmith.data.ngrams import ngram_hashes
+from tunesmith.data.normal import normal_text
 from tunesmith.deprecation import DeprecatedWarning, deprecated
 from tunesmith.errors import AbsentPackageError, DataError, RecipeError, RowError, TunesmithError
 from tunesmith.evaluation.measure import Findings, Measure, Sample, Table
@@ -44,6 +47,7 @@ __all__ = [
     "LanguageModel",
     "Measure",
     "Message",
+    "NearDuplicateIndex",
     "Objective",
     "Origin",
     "RecipeError",
@@ -63,4 +67,6 @@ __all__ = [
     "fused_kernels",
     "hookimpl",
     "out_of_reach",
+    "ngram_hashes",
+    "normal_text",
 ]

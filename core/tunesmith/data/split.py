@@ -19,13 +19,13 @@ a training row asks are counted, since they may flatter; `keep_together` with th
 """
 
 import math
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 from tunesmith.data.example import Example, Message
+from tunesmith.data.normal import normal_text
 from tunesmith.data.rows import canonical, digest
 from tunesmith.data.sources import SplitName
 from tunesmith.errors import RecipeError
@@ -98,11 +98,6 @@ class Place:
     group: str | None
 
 
-def normal(text: str) -> str:
-    """The text as it is compared between splits."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
 def prompt_key(example: Example) -> bytes:
     """Identifies what a model is asked: system turns and the answer left out; the whole where nothing is asked."""
     if example.segments:
@@ -112,7 +107,7 @@ def prompt_key(example: Example) -> bytes:
                 break
             asked += segment.text
         text = asked if asked.strip() else "".join(segment.text for segment in example.segments)
-        return digest("text", normal(text))
+        return digest("text", normal_text(text))
     turns = [turn for turn in example.prompt if turn.role != "system"]
     if not any(turn.content.strip() or turn.fields for turn in turns):
         return content_key(example)
@@ -122,12 +117,12 @@ def prompt_key(example: Example) -> bytes:
 def content_key(example: Example) -> bytes:
     """Identifies all that is trained on: every turn, segment and label, normalised."""
     parts = [_said(example.messages), _said(example.chosen), _said(example.rejected)]
-    text = normal("".join(segment.text for segment in example.segments))
+    text = normal_text("".join(segment.text for segment in example.segments))
     return digest(canonical(parts), text, canonical(example.label))
 
 
 def _said(turns: Sequence[Message]) -> list[str]:
-    return [part for m in turns for part in (m.role, normal(m.content), canonical(m.fields) if m.fields else "")]
+    return [part for m in turns for part in (m.role, normal_text(m.content), canonical(m.fields) if m.fields else "")]
 
 
 def group_of(value: object) -> str | None:
