@@ -26,6 +26,9 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
     from tunesmith_plugins.curators.synthesise import Synthesise
 
     return [ExactDuplicates, LabelErrors, Synthesise]
+    from tunesmith_plugins.curators.near_duplicates import NearDuplicates
+
+    return [ExactDuplicates, NearDuplicates]
 
 
 @hookimpl

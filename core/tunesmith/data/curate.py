@@ -72,6 +72,7 @@ def apply_curator(
         reason.
 
     Raises:
+        RecipeError: The curator says that an option of it is wrong.
         DataError: The curator lost, made, changed or reordered examples without a record (trap 38).
     """
     tally = Tally(_seed(seed, name), held_out)
