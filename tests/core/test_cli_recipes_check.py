@@ -80,6 +80,12 @@ def test_the_column_that_keeps_rows_together_is_looked_for(bench: Any) -> None:
     assert (
         "note: data.split.keep_together: promt is not a column of the first rows" in bench.done(*CHECK, "--rows=9").out
     )
+    for split in ({"by_time": "promt", "test_from": 2024}, {"stratify": "promt"}):
+        bench.write("other.yaml", data={"split": split})
+        said = bench.done("recipes", "check", "other.yaml", code=2).out
+        assert f"data.split.{min(split)}: promt is not a column of any source; did you mean prompt?" in said
+    bench.write("other.yaml", data={"split": {"stratify": "task"}})
+    assert bench.done("recipes", "check", "other.yaml").out == "other.yaml: good\n"
     (bench.folder / "rows.csv").write_text("prompt,completion,who\n" + "a b,c d,e\n" * 20)
     bench.write(data={"sources": {"notes": {"path": "rows.csv"}}, "split": {"keep_together": "person"}})
     assert "person is not a column of any source" in bench.done(*CHECK, "--rows=9", code=2).out

@@ -239,7 +239,9 @@ def test_rows_without_a_keep_together_value_are_counted(tmp_path: Path) -> None:
     rows = [*pairs(3, patient="7"), *pairs(2, 10, patient=None), *pairs(4, 20)]
     assert run(write(tmp_path / "a.jsonl", rows), split=Split(keep_together="patient")).counts["split"] == {
         "drops": {},
+        "moved to near-duplicates": 0,
         "without keep_together": 6,
+        "without by_time": 0,
         "asked in training": {"validation": 0, "test": 0},
     }
 
@@ -409,3 +411,90 @@ def test_sources_are_read_whole_without_a_split(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", pairs(3))
     intake = read_sources({"inputs": Source(str(path), PromptCompletion())})
     assert [e.reference for e in intake.examples] == ["c0", "c1", "c2"]
+
+
+LONG = (
+    "the patient came in with a cough that had lasted for three weeks and would not go away by itself at night, and "
+    "she asked which of the two pumps in the cellar he has to stop before the water reaches the hall upstairs"
+)
+
+
+class Shortens(Curator):
+    """Cuts what makes prompts differ."""
+
+    scope = "all"
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:
+        for example in examples:
+            cut = example.map_texts(lambda text: text.partition(" | ")[0])
+            if cut is not example:
+                record.change(example, "cut")
+            yield cut
+
+
+def near(count: int, mark: str = "") -> list[dict[str, Any]]:
+    """Near-duplicates, six different ones; behind a mark each has words of its own."""
+    made = []
+    for n in range(count):
+        own = " ".join(f"v{n}x{k}" for k in range(60)) if mark else ""
+        made.append({"prompt": f"{LONG} {'abcdef'[n % 6]}{mark}{own}", "completion": "yes"})
+    return made
+
+
+def test_near_duplicates_are_put_where_the_first_is_and_counted(tmp_path: Path) -> None:
+    curated = run(write(tmp_path / "a.jsonl", near(40)), split=Split(0.34, 0.33, 0.33))
+    (one,) = [name for name, kept in curated.splits.items() if kept]
+    assert len(curated.splits[one]) == 40
+    assert curated.counts["split"]["drops"] == {}
+    apart = run(tmp_path / "a.jsonl", split=Split(0.34, 0.33, 0.33, near_duplicates=None))
+    assert len(apart.splits[one]) < 40
+    assert curated.counts["split"]["moved to near-duplicates"] == 40 - len(apart.splits[one])
+    assert balanced(curated)
+
+
+def test_rows_that_a_curator_makes_alike_are_dropped_from_one_split_and_no_row_moves(tmp_path: Path) -> None:
+    rows = write(tmp_path / "a.jsonl", near(60, " | "))
+    whole = run(rows)
+    assert {name: len(kept) > 0 for name, kept in whole.splits.items()} == dict.fromkeys(whole.splits, True)
+    assert whole.counts["split"]["moved to near-duplicates"] == 0
+    cut = run(rows, {"cut": Shortens()})
+    assert set(cut.counts["split"]["drops"]) == {
+        "near-duplicate of a row of another split",
+        "equal to a row of another split",
+    }
+    at = {e.id: name for name, kept in whole.splits.items() for e in kept}
+    left = {e.id: name for name, kept in cut.splits.items() for e in kept}
+    assert left.items() <= at.items()
+    assert len(set(left.values())) == 1
+    assert balanced(cut)
+
+
+def test_rows_that_are_made_of_training_rows_are_dropped_where_they_resemble_a_held_out_one(tmp_path: Path) -> None:
+    class Copies(Curator):
+        """Makes each held-out row again, a little longer."""
+
+        scope = "train"
+
+        def apply(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:
+            yield from examples
+            for example in record.held_out:
+                made = example.with_(id=f"{example.id}+").map_texts(
+                    lambda text: f"{text} then" if len(text) > 9 else text
+                )
+                record.add(made, "copied")
+                yield made
+
+    curated = run(write(tmp_path / "a.jsonl", near(60, " | ")), {"copies": Copies()})
+    held_out = len(curated.splits["validation"]) + len(curated.splits["test"])
+    assert curated.counts["split"]["drops"] == {"near-duplicate of a row of another split": held_out}
+    assert balanced(curated)
+
+
+def test_rows_are_split_by_time_and_those_without_are_counted(tmp_path: Path) -> None:
+    rows = [{"prompt": f"p{n}", "completion": "c", "seen": f"2026-01-{n:02}" if n else ""} for n in range(31)]
+    split = Split(by_time="seen", validation_from="2026-01-21", test_from="2026-01-26")
+    curated = run(write(tmp_path / "a.jsonl", rows), split=split)
+    assert {name: len(kept) for name, kept in curated.splits.items()} == {"train": 21, "validation": 5, "test": 5}
+    assert curated.counts["split"]["without by_time"] == 1
+    with pytest.raises(DataError, match=r"by_time: sen is not a column of any source; did you mean seen\?"):
+        run(tmp_path / "a.jsonl", split=Split(by_time="sen", test_from=1))

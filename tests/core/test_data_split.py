@@ -1,21 +1,26 @@
 """Splits: by a keyed hash that no other row can influence, and never one text on both sides (trap 37)."""
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import combinations
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith import Example, Message, RecipeError, Segment
+from tunesmith import DataError, Example, Message, Origin, RecipeError, Segment
+from tunesmith.data.near_search import Signed
+from tunesmith.data.near_sign import sign
+from tunesmith.data.placing import Placing
 from tunesmith.data.split import (
+    ALIKE,
     SAME_CONTENT,
     SAME_GROUP,
     Split,
     asked_in_training,
     group_of,
     leaked,
-    place,
     prompt_key,
     settle,
 )
@@ -29,6 +34,14 @@ def example(key: str, prompt: str, completion: str = "yes", system: str = "") ->
     return Example(messages=(*turns, Message("user", prompt), Message("assistant", completion)), id=key)
 
 
+def said(family: int, words: int) -> str:
+    """One of three long texts, with some words of it changed."""
+    told = [f"w{family}x{at}" for at in range(60)]
+    for at in range(words):
+        told[at * 7 % 60] = f"v{at}"
+    return " ".join(told)
+
+
 Drawn = tuple[str, str, str | None, str | None]  # prompt, completion, keep_together value, declared split
 words = st.sampled_from(["a b", "A  B", "a\tb ", "c", "d", "e", "f"])
 rows = st.lists(
@@ -40,17 +53,52 @@ rows = st.lists(
     ),
     max_size=25,
 )
+texts = st.builds(said, st.integers(0, 2), st.integers(0, 5))
+long_rows = st.lists(
+    st.tuples(
+        st.one_of(texts, texts, words),
+        st.one_of(st.just("yes"), st.sampled_from(["YES ", "no"]), texts),
+        st.sampled_from([None, None, None, "1", "2", "3"]),
+        st.sampled_from([None, None, None, None, "train", "validation", "test"]),
+    ),
+    max_size=20,
+)
+long_hashed = long_rows.map(lambda drawn: [(p, c, g, None) for p, c, g, _ in drawn])
 hashed = rows.map(lambda drawn: [(p, c, g, None) for p, c, g, _ in drawn])
 
 
-def put(drawn: Sequence[Drawn], prefix: str = "") -> tuple[dict[str, str], dict[str, str]]:
-    """Split of each row by its number, and reason of each that was dropped."""
-    examples = [
-        example(f"{prefix}{index}", prompt, completion) for index, (prompt, completion, _, _) in enumerate(drawn)
-    ]
-    places = {e.id: place(e, EVEN, row[3], row[2]) for e, row in zip(examples, drawn, strict=True)}  # type: ignore[arg-type]
-    splits, dropped = settle(examples, places)
+def put(drawn: Sequence[Drawn], split: Split = EVEN, before: int = 0) -> tuple[dict[str, str], dict[str, str]]:
+    """Split of each row by its number, and reason of each that was dropped.
+
+    Args:
+        drawn: The rows.
+        split: How they are split.
+        before: How many of them are of another source, which comes first.
+    """
+    sources: dict[str, Any] = {"first": None, "hashed": None, "train": "train", "validation": "validation"}
+    placing = Placing(split, {**sources, "test": "test"})
+    examples = []
+    for index, (prompt, completion, group, fixed) in enumerate(drawn):
+        origin = Origin(fixed or ("first" if index < before else "hashed"))
+        examples.append(example(str(index), prompt, completion).with_(origin=origin))
+        placing.note(examples[-1], {"patient": group, "time": group})
+    if drawn:
+        placing.finish()
+    splits, dropped = settle(examples, placing.places, placing.index(examples))
     return {e.id: name for name, kept in splits.items() for e in kept}, {e.id: reason for e, reason in dropped}
+
+
+@cache
+def signed(prompt: str, answer: str) -> Signed:
+    return sign([("", prompt, answer)])
+
+
+def resembles(one: Drawn, other: Drawn) -> bool:
+    """Counted from the signatures of the two alone."""
+    values = [signed(*row[:2]) for row in (one, other)]
+    equal = (values[0].values == values[1].values).reshape(2, -1).sum(axis=1)
+    alike = bool(min(equal) >= 51.2) if values[0].texts[0] == 2 else bool(sum(equal) >= 102.4)
+    return alike and bool((values[0].exact == values[1].exact).all())
 
 
 def squeezed(text: str) -> str:
@@ -66,12 +114,46 @@ def test_appended_rows_never_move_or_drop_another_row(before: list[Drawn], more:
     assert {key: gone_later.get(key) for key in gone} == gone
 
 
+@given(long_hashed, long_hashed)
+@settings(max_examples=40)
+def test_appended_near_duplicates_never_move_or_drop_another_row(before: list[Drawn], more: list[Drawn]) -> None:
+    at, gone = put(before)
+    at_later, gone_later = put([*before, *more])
+    assert {key: at_later.get(key) for key in at} == at
+    assert {key: gone_later.get(key) for key in gone} == gone
+
+
+@given(long_rows, long_rows)
+@settings(max_examples=40)
+def test_rows_of_another_source_never_move_a_row(first: list[Drawn], second: list[Drawn]) -> None:
+    """As when rows are appended to a source that is not the last: they push out near-duplicates of it at most."""
+    at, _ = put(second)
+    at_later, gone_later = put([*first, *second], before=len(first))
+    for index in range(len(second)):
+        key, later = str(index), str(index + len(first))
+        assert later in gone_later or key not in at or at_later[later] == at[key]
+
+
+@given(long_rows)
+@settings(max_examples=50)
+def test_trap_37_no_near_duplicate_in_two_splits(drawn: list[Drawn]) -> None:
+    at, gone = put(drawn)
+    assert at.keys() | gone.keys() == {str(index) for index in range(len(drawn))}
+    for one, other in combinations(sorted(at), 2):
+        if at[one] != at[other]:
+            assert not resembles(drawn[int(one)], drawn[int(other)])
+            assert drawn[int(one)][2] is None or drawn[int(one)][2] != drawn[int(other)][2]
+    for key, reason in gone.items():
+        row = drawn[int(key)]
+        if reason == ALIKE:
+            assert any(resembles(row, drawn[int(other)]) for other in at)
+
+
 @given(rows, rows)
 @settings(max_examples=300)
 def test_rows_put_before_others_never_move_them_to_another_split(first: list[Drawn], second: list[Drawn]) -> None:
     at, _ = put(second)
-    examples = [*first, *second]
-    at_later, gone_later = put(examples)
+    at_later, gone_later = put([*first, *second], before=len(first))
     for index in range(len(second)):
         key, later = str(index), str(index + len(first))
         assert later in gone_later or key not in at or at_later[later] == at[key]
@@ -217,4 +299,136 @@ def test_turns_that_differ_in_their_tool_calls_only_are_different() -> None:
 
 def test_training_rows_made_equal_to_held_out_ones_are_found() -> None:
     same, other = example("1", "P ", "C"), example("2", "p", "d")
-    assert leaked([same, other], {"train": [], "validation": [], "test": [example("3", "p", "c")]}) == [same]
+    splits = {"train": [], "validation": [], "test": [example("3", "p", "c"), example("4", said(1, 0), "c")]}
+    near = example("5", said(1, 1), "c")
+    assert leaked([same, other, near], splits) == {"1": SAME_CONTENT}  # type: ignore[arg-type]
+    assert leaked([same, other, near], splits, 0.8) == {"1": SAME_CONTENT, "5": ALIKE}  # type: ignore[arg-type]
+    assert leaked([same], {"train": [], "validation": [], "test": []}, 0.8) == {}
+
+
+def test_a_near_duplicate_goes_where_the_first_of_its_source_is_and_is_not_dropped() -> None:
+    drawn: list[Drawn] = [(said(i % 40, i // 40), "yes", None, None) for i in range(120)]
+    at, gone = put(drawn, Split(0.34, 0.33, 0.33))
+    assert not gone
+    assert all(at[str(i)] == at[str(i % 40)] for i in range(120))
+    assert set(at.values()) == {"train", "validation", "test"}
+    apart, _ = put(drawn, Split(0.34, 0.33, 0.33, near_duplicates=None))
+    assert sum(apart[str(i)] != apart[str(i % 40)] for i in range(120)) > 30
+
+
+def test_a_near_duplicate_of_rows_in_two_splits_is_dropped() -> None:
+    words = [f"w{i}" for i in range(200)]
+    pieces = [" ".join(words[start : start + 60]) for start in (0, 12, 6)]
+    split = Split(0.5, 0.5, 0.0, near_duplicates=0.65)
+    shifted: list[Drawn] = [(f"k{n} {piece}", "yes", None, None) for n in range(60) for piece in pieces]
+    kinds = set()
+    for n in range(60):
+        at, gone = put(shifted[3 * n : 3 * n + 3], split)
+        kinds.add((at["0"] == at["1"], gone.get("2")))
+    assert kinds >= {(True, None), (False, ALIKE)}
+
+
+def test_answers_and_labels_part_what_asks_the_same() -> None:
+    drawn: list[Drawn] = [(said(0, 0), f"answer {i}", None, None) for i in range(300)]
+    at, gone = put(drawn, Split(0.34, 0.33, 0.33))
+    assert not gone
+    assert {name: 80 < list(at.values()).count(name) < 120 for name in set(at.values())} == dict.fromkeys(
+        at.values(), True
+    )
+
+
+def test_near_duplicates_of_held_out_files_are_dropped_from_training() -> None:
+    hashed_in_train = next(i for i in range(50) if put([(said(i, 0), "yes", None, None)])[0]["0"] == "train")
+    drawn: list[Drawn] = [
+        (said(hashed_in_train, 0), "yes", None, None),
+        (said(hashed_in_train, 1), "yes", None, "test"),
+    ]
+    assert put(drawn) == ({"1": "test"}, {"0": ALIKE})
+    assert put([(said(1, 0), "yes", None, "train"), (said(1, 1), "yes", None, "validation")])[1] == {"0": ALIKE}
+
+
+def test_rows_are_split_by_time_from_where_the_recipe_says() -> None:
+    split = Split(by_time="time", validation_from="2026-03-01", test_from="2026-04-01T12:00:00Z")
+    times = ["2026-02-28", "2026-03-01", "2026-04-01", "2026-04-01T14:00:00+02:00", "2027-01-01", None, "soon", "12"]
+    at, gone = put([(f"p{n}", "c", time, None) for n, time in enumerate(times)], split)
+    assert not gone
+    assert [at[str(n)] for n in range(5)] == ["train", "validation", "validation", "test", "test"]
+    assert [at[str(n)] for n in range(5, 8)] == ["train"] * 3
+    years = Split(by_time="time", test_from=2024)
+    assert put([("a", "c", "2023", None), ("b", "c", "2024.0", None)], years)[0] == {"0": "train", "1": "test"}
+
+
+def test_what_lies_on_both_sides_of_a_time_stays_held_out() -> None:
+    split = Split(by_time="time", test_from=5)
+    drawn: list[Drawn] = [(said(1, 0), "yes", "1", None), (said(1, 1), "yes", "6", None), ("a", "c", "2", None)]
+    assert put(drawn, split) == ({"1": "test", "2": "train"}, {"0": ALIKE})
+
+
+def test_times_that_are_not_written_down_are_proposed_by_the_shares() -> None:
+    drawn: list[Drawn] = [(f"p{n}", "c", f"2026-01-{n + 1:02}", None) for n in range(20)]
+    with pytest.raises(DataError, match=r"now validation_from: 2026-01-17, test_from: 2026-01-19$"):
+        put(drawn, Split(by_time="time"))
+    with pytest.raises(DataError, match=r"by_time: time holds no numbers$"):
+        put(drawn, Split(by_time="time", test_from=3))
+    with pytest.raises(DataError, match=r"holds no numbers and no dates or times in ISO 8601"):
+        put([("p", "c", "soon", None)], Split(by_time="time"))
+
+
+def test_every_value_of_a_stratum_gets_its_shares_however_many_rows_there_are() -> None:
+    split = Split(0.7, 0.2, 0.1, stratify="patient")
+    drawn: list[Drawn] = [(f"p{n}", "c", str(min(n % 7, n % 3)), None) for n in range(900)]
+    at, _ = put(drawn, split)
+    for stratum in ("0", "1", "2"):
+        its = [at[str(n)] for n, row in enumerate(drawn) if row[2] == stratum]
+        for count in range(1, len(its) + 1):
+            for name, share in (("train", 0.7), ("validation", 0.2), ("test", 0.1)):
+                assert abs(its[:count].count(name) - share * count) < 3
+    again, _ = put(drawn[:500], split)
+    assert again == {key: at[key] for key in again}
+
+
+def test_small_strata_are_held_out_as_often_as_their_share_says() -> None:
+    split = Split(0.7, 0.2, 0.1)
+    firsts = [split.nth(f"stratum {n}", 0) for n in range(2000)]
+    assert firsts.count("test") == pytest.approx(200, abs=60)
+    assert firsts.count("validation") == pytest.approx(400, abs=80)
+
+
+def test_strata_are_labels_tasks_or_columns() -> None:
+    sources: dict[str, Any] = {"notes": None}
+    made = [
+        example(str(n), f"p{n}", "c").with_(origin=Origin("notes"), label=n % 2, task="ab"[n % 2]) for n in range(40)
+    ]
+    found = {}
+    for name in ("label", "task", "kind"):
+        placing = Placing(Split(0.5, 0.5, 0.0, stratify=name), sources)
+        for e in made:
+            placing.note(e, {"kind": e.label})
+        placing.finish()
+        found[name] = [placing.places[e.id].split for e in made]
+        for kind in (0, 1):
+            assert found[name][kind::2].count("train") in (9, 10, 11)
+    assert found["label"] == found["kind"]
+    plain = Placing(Split(0.5, 0.5, 0.0, stratify="kind"), sources)
+    plain.note(made[0], {"kid": 1})
+    with pytest.raises(DataError, match=r"data\.split\.stratify: kind is not a column of any source; did you mean kid"):
+        plain.finish()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"near_duplicates": 0.4}, "near_duplicates is 0.4; it lies between 0.5 and 1, or is null"),
+        ({"near_duplicates": float("nan")}, "near_duplicates is nan"),
+        ({"test_from": "2026-01-01"}, "test_from is set without by_time"),
+        ({"by_time": "t", "test_from": "soon"}, "test_from is 'soon'; it is a number, or a date"),
+        ({"by_time": "t", "test_from": 1, "validation_from": 2}, "test_from comes after"),
+        ({"by_time": "t", "test_from": 1, "validation_from": "2026-01-01"}, "test_from comes after"),
+        ({"by_time": "t", "stratify": "label"}, "stratify and by_time cannot both decide"),
+        ({"keep_together": "t", "stratify": "label"}, "stratify and keep_together cannot both decide"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        Split(**options).check()
+    Split(by_time="t", test_from=2, validation_from=1, keep_together="p", near_duplicates=None).check()

@@ -65,7 +65,8 @@ def check_recipe(
     """
     session = open_unrun("recipes check", configs, plugins, trust)
     found = look(session.data.sources, rows, session.data.reject_limit)
-    found.check_column(session.data.split.keep_together)
+    for key in ("keep_together", "by_time", "stratify"):
+        found.check_column(key, getattr(session.data.split, key))
     if found.wrong:
         raise DataError("\n".join(found.wrong))
     untold = check_address(session.model.base)

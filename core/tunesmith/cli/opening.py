@@ -46,6 +46,10 @@ def data_lines(session: Session) -> list[str]:
             lines.append(f"{name}: {told}")
     lost = curated.counts["split"]["drops"]
     lines += [f"{n} dropped by the split ({why})" for why, n in lost.items()]
+    if moved := curated.counts["split"]["moved to near-duplicates"]:
+        lines.append(f"{moved} rows are in the split of an earlier row that they resemble (data.split.near_duplicates)")
+    if timeless := curated.counts["split"]["without by_time"]:
+        lines.append(f"{timeless} rows have no {session.data.split.by_time} that can be read, and are training rows")
     if alone := curated.counts["split"]["without keep_together"]:
         lines.append(f"{alone} rows have no {session.data.split.keep_together} and are split one by one")
     for split, n in curated.counts["split"]["asked in training"].items():

@@ -38,13 +38,13 @@ class FirstRows:
     columns: set[str] = field(default_factory=set)
     partial: bool = False
 
-    def check_column(self, name: str | None) -> None:
-        """Look for the column that `data.split.keep_together` names."""
-        if name is None or name in self.columns or self.absent:
+    def check_column(self, key: str, name: str | None) -> None:
+        """Look for the column that an option of `data.split` names."""
+        if name is None or name in self.columns or self.absent or (key == "stratify" and name in ("label", "task")):
             return
         where = " of the first rows" if self.partial else ""
         near, known = did_you_mean(name, self.columns), listed(sorted(self.columns))
-        told = f"data.split.keep_together: {name} is not a column{where or ' of any source'}{near}{known}"
+        told = f"data.split.{key}: {name} is not a column{where or ' of any source'}{near}{known}"
         (self.remarks if self.partial else self.wrong).append(told)
 
 

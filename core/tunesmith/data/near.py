@@ -78,6 +78,12 @@ class NearDuplicateIndex:
             chosen._signed, chosen._count = [self._rows().take(numbers)], len(numbers)
         return chosen
 
+    def joined(self, other: "NearDuplicateIndex") -> "NearDuplicateIndex":
+        """An index of the examples of both, those of the other after its own; both stay as they are."""
+        both = NearDuplicateIndex(self.threshold, self.prompts_only)
+        both._signed, both._count = [self._rows(), other._rows()], len(self) + len(other)
+        return both
+
     def first_alike(self, within: Sequence[int] | None = None) -> list[int]:
         """For each example the number of the first one before it that it resembles; -1 where there is none.
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from tunesmith.data.curate import apply_curator
 from tunesmith.data.example import Example
 from tunesmith.data.intake import Intake, read_sources
+from tunesmith.data.placing import Placing
 from tunesmith.data.rejected import Rejected
 from tunesmith.data.sources import Source, SplitName
-from tunesmith.data.split import SAME_CONTENT, Place, Split, asked_in_training, group_of, leaked, place, settle
+from tunesmith.data.split import Split, asked_in_training, leaked, settle
 from tunesmith.errors import DataError, RecipeError
-from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.interfaces import Curator
 
 
@@ -24,9 +24,10 @@ class Curated:
     Args:
         splits: Examples of train, validation and test.
         counts: JSON-able. `sources`: by source, rows read, rejected and formatted; `curators`: by name, rows in and
-            out, drops, changes and additions by reason; `split`: drops by reason, rows without a `keep_together`
-            value, and held-out rows whose prompt is in training too; `splits`: rows by split and source (empty name:
-            made by a curator without an origin). read = rejected + drops - additions + rows in the splits (trap 38).
+            out, drops, changes and additions by reason; `split`: drops by reason, rows that went to the split of one
+            that they resemble, rows without a `keep_together` or `by_time` value, and held-out rows whose prompt is in
+            training too; `splits`: rows by split and source (empty name: made by a curator without an origin).
+            read = rejected + drops - additions + rows in the splits (trap 38).
         hashes: By source, what identifies its content; for the lock.
         rejected: Rows that were set aside; `rejected.write(path)` writes them.
         split: The recipe's split.
@@ -82,54 +83,41 @@ def curate(
         DataError: A source cannot be used, or a curator breaks its contract.
     """
     check_options(sources, split, reject_limit)
-    places: dict[str, Place] = {}
-    columns: set[str] = set()
-
-    def note(example: Example, row: Mapping[str, Any]) -> None:
-        columns.update(row)
-        group = group_of(row.get(split.keep_together)) if split.keep_together else None
-        places[example.id] = place(example, split, sources[example.origin.source].split, group)
-
+    placing = Placing(split, {name: source.split for name, source in sources.items()})
     intake = read_sources(
-        sources, reject_limit=reject_limit, keep_rejected=keep_rejected, rejected_file=rejected_file, note=note
+        sources, reject_limit=reject_limit, keep_rejected=keep_rejected, rejected_file=rejected_file, note=placing.note
     )
     if rejected_file is not None:
         intake.rejected.write(rejected_file)
-    if split.keep_together and split.keep_together not in columns:
-        msg = (
-            f"data.split.keep_together: {split.keep_together} is not a column of any source"
-            f"{did_you_mean(split.keep_together, columns)}; columns: {', '.join(sorted(columns))}"
-        )
-        raise DataError(msg)
-    return _curate(intake, places, curators, split, seed)
+    placing.finish()
+    return _curate(intake, placing, curators, seed)
 
 
-def _curate(
-    intake: Intake, places: dict[str, Place], curators: Mapping[str, Curator], split: Split, seed: int
-) -> Curated:
+def _curate(intake: Intake, placing: Placing, curators: Mapping[str, Curator], seed: int) -> Curated:
+    split, places = placing.split, placing.places
     done: dict[str, Any] = {}
     examples = _run("all", curators, intake.examples, seed, done)
     for example in examples:
         if example.id not in places:
-            group = group_of(example.extras.get(split.keep_together)) if split.keep_together else None
-            places[example.id] = place(example, split, None, group)
-    splits, dropped = settle(examples, places)
+            placing.note_made(example)
+    splits, dropped = settle(examples, places, placing.index(examples))
     drops = Counter(reason for _, reason in dropped)
     before = {id(example) for example in splits["train"]}
     held_out = [*splits["validation"], *splits["test"]]
     splits["train"] = _run("train", curators, splits["train"], seed, done, held_out)
     made = [example for example in splits["train"] if id(example) not in before]
-    gone = {example.id for example in leaked(made, splits)}
-    if gone:
-        splits["train"] = [example for example in splits["train"] if example.id not in gone]
-        drops[SAME_CONTENT] += len(gone)
+    gone = leaked(made, splits, split.near_duplicates)
+    splits["train"] = [example for example in splits["train"] if example.id not in gone]
+    drops.update(gone.values())
     alone = sum(at.group is None and not at.fixed for at in places.values()) if split.keep_together else 0
     counts = {
         "sources": intake.counts,
         "curators": {name: done[name] for name in curators},
         "split": {
             "drops": dict(sorted(drops.items())),
+            "moved to near-duplicates": placing.moved,
             "without keep_together": alone,
+            "without by_time": placing.timeless,
             "asked in training": asked_in_training(splits),
         },
         "splits": {name: dict(Counter(e.origin.source for e in examples)) for name, examples in splits.items()},

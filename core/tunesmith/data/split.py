@@ -1,16 +1,26 @@
-"""Which split a row belongs to: by a keyed hash or by the file that it lies in, and never in two of them.
+"""Which split a row belongs to: by its file, its time or a keyed hash, and never in two of them.
 
 The rule, in order:
 
-1. A row of a source that declares `split` belongs there.
-2. Any other row belongs where the keyed hash of its `keep_together` value says; without a value, where the hash of its
-   normalised content says, so that equal rows are never parted. Nothing else decides: neither other rows, nor their
-   number or order, nor the curators. Rows that are appended, and curators that change, never move a row.
+1. A row of a source that declares `split` belongs there. With `by_time`, any other row belongs where its time says:
+   from `test_from` on to test, from `validation_from` on to validation, else to train, as a row without a time does.
+2. Any other row is hashed: it belongs where the keyed hash of its `keep_together` value says; without a value, where
+   the hash of its normalised content says, so that equal rows are never parted. With `stratify` it belongs where its
+   number among the rows of its source and stratum says: the numbers go through the splits by their shares, from a start
+   that is hashed, so that among the first n rows of a stratum each split has its share of n, give or take 3.
+   A hashed row without a `keep_together` value that resembles an earlier row of its source (`near_duplicates`; as the
+   rows were read, before any curator) belongs where the first such row does.
+   Nothing else decides: neither rows of other sources, nor later rows, nor the curators. Rows that are appended to
+   their sources, and curators that change, never move a row. (Rows that are taken out, or put before others, may: their
+   near-duplicates in the same source, and with `stratify` all rows of their stratum after them.)
 3. What still lies in two splits is dropped from one of them, and counted: a hashed row that is equal to one of another
-   split, or whose `keep_together` value is there (files that declare their split come first, then earlier rows before
-   later ones), and a declared row that is equal to one of another file, or shares its `keep_together` value with one,
+   split or resembles it, or whose `keep_together` value is there (rows of rule 1 come first, then earlier rows before
+   later ones), and a row of rule 1 that is equal to another such row, resembles it or shares its `keep_together` value,
    from train before validation before test. Rows appended to the last source therefore change nothing for the rows
-   before them; appended to an earlier one, they can only push out duplicates.
+   before them; appended to an earlier one, or as held-out rows of rule 1, they can only push out duplicates.
+
+"Resembles" is what `NearDuplicateIndex` says: prompts and answers both alike, labels equal. Points of time are written
+down, not computed from shares: shares of a growing set would move rows from test to train in the next cycle.
 
 One question with another answer is another row: a data set may ask one thing of every row. Held-out rows that ask what
 a training row asks are counted, since they may flatter; `keep_together` with the prompt's column parts them.
@@ -25,6 +35,8 @@ from dataclasses import dataclass
 from typing import get_args
 
 from tunesmith.data.example import Example, Message
+from tunesmith.data.moments import moment
+from tunesmith.data.near import NearDuplicateIndex
 from tunesmith.data.normal import normal_text
 from tunesmith.data.rows import canonical, digest
 from tunesmith.data.sources import SplitName
@@ -36,6 +48,7 @@ _CLAIMS: tuple[SplitName, ...] = ("test", "validation", "train")
 
 SAME_GROUP = "same keep_together value as a row of another split"
 SAME_CONTENT = "equal to a row of another split"
+ALIKE = "near-duplicate of a row of another split"
 
 
 @dataclass
@@ -48,6 +61,11 @@ class Split:
         test: Share of the test rows; the three sum to 1.
         keep_together: Column whose equal values stay in one split (a patient, a customer, a document).
         key: Key of the hash; another key gives another split.
+        near_duplicates: Least similarity of rows that are kept in one split, 0.5 to 1; null looks for equal rows only.
+        by_time: Column of dates, times (ISO 8601) or numbers; the latest rows are held out, whatever the shares are.
+        validation_from: First value of `by_time` of the validation rows.
+        test_from: First value of `by_time` of the test rows.
+        stratify: Column, `label` or `task` of whose every value each split gets its share, to a few rows.
     """
 
     train: float = 0.8
@@ -55,9 +73,14 @@ class Split:
     test: float = 0.1
     keep_together: str | None = None
     key: str = "tunesmith"
+    near_duplicates: float | None = 0.8
+    by_time: str | None = None
+    validation_from: str | float | None = None
+    test_from: str | float | None = None
+    stratify: str | None = None
 
     def check(self) -> None:
-        """Raise RecipeError unless the shares are shares."""
+        """Raise RecipeError unless the shares are shares, and the other options go together."""
         shares = {name: float(getattr(self, name)) for name in SPLITS}
         for name, share in shares.items():
             if not 0 <= share <= 1:
@@ -68,10 +91,47 @@ class Split:
             said = ", ".join(f"{name} {share:g}" for name, share in shares.items())
             msg = f"data.split: the shares sum to {total:.6g}, not to 1: {said}"
             raise RecipeError(msg)
+        if self.near_duplicates is not None and not 0.5 <= self.near_duplicates <= 1:
+            msg = f"data.split.near_duplicates is {self.near_duplicates}; it lies between 0.5 and 1, or is null"
+            raise RecipeError(msg)
+        self._check_times()
+        if self.stratify and (self.by_time or self.keep_together):
+            other = "by_time" if self.by_time else "keep_together"
+            msg = f"data.split.stratify and {other} cannot both decide where a row belongs; leave one out"
+            raise RecipeError(msg)
+
+    def _check_times(self) -> None:
+        begins = {name: getattr(self, name) for name in ("validation_from", "test_from")}
+        given = {name: value for name, value in begins.items() if value is not None}
+        if given and not self.by_time:
+            msg = f"data.split.{min(given)} is set without by_time, the column that it is a value of"
+            raise RecipeError(msg)
+        for name, value in given.items():
+            if moment(value) is None:
+                msg = f"data.split.{name} is {value!r}; it is a number, or a date or time in ISO 8601 (2026-11-28)"
+                raise RecipeError(msg)
+        if len(given) == 2:
+            validation, test = (moment(value) or ("", 0.0) for value in begins.values())
+            if validation[0] != test[0] or validation > test:
+                msg = (
+                    f"data.split.validation_from is {self.validation_from} and test_from {self.test_from}; the test "
+                    "rows are the latest, so test_from comes after"
+                )
+                raise RecipeError(msg)
 
     def of(self, what: str) -> SplitName:
         """The split of whatever `what` identifies: a pure function of it and the key."""
-        point = int.from_bytes(digest(self.key, what)[:8], "big") / 2**64
+        return self._at(self._number(what))
+
+    def nth(self, stratum: str, number: int) -> SplitName:
+        """The split of the row with a number in its stratum, from 0: multiples of the golden ratio lie evenly."""
+        return self._at((self._number(f"stratum {stratum}") + number * 0x9E3779B97F4A7C15) % 2**64)
+
+    def _number(self, what: str) -> int:
+        return int.from_bytes(digest(self.key, what)[:8], "big")
+
+    def _at(self, number: int) -> SplitName:
+        point = number / 2**64
         end, last = 0.0, SPLITS[0]
         for name in SPLITS:
             share = getattr(self, name)
@@ -89,7 +149,7 @@ class Place:
 
     Args:
         split: Its split.
-        fixed: Whether its file declared it.
+        fixed: Whether its file declared it, or its time did.
         group: Its `keep_together` value, if it has one.
     """
 
@@ -131,13 +191,6 @@ def group_of(value: object) -> str | None:
     return text or None
 
 
-def place(example: Example, split: Split, fixed: SplitName | None, group: str | None) -> Place:
-    """Where an example belongs by rules 1 and 2: on its text as it was read, before any curator."""
-    if fixed is not None:
-        return Place(fixed, True, group)
-    return Place(split.of(f"group {group}" if group else f"row {content_key(example).hex()}"), False, group)
-
-
 class _Claims:
     """Which splits hold a key."""
 
@@ -152,13 +205,14 @@ class _Claims:
 
 
 def settle(
-    examples: Sequence[Example], places: Mapping[str, Place]
+    examples: Sequence[Example], places: Mapping[str, Place], index: NearDuplicateIndex | None = None
 ) -> tuple[dict[SplitName, list[Example]], list[tuple[Example, str]]]:
     """Put examples into their splits by rule 3, on their text as it is now.
 
     Args:
         examples: All examples, in order.
         places: Place of each, by id.
+        index: Signatures of the examples, in order; without it near-duplicates are not looked for.
 
     Returns:
         The examples of each split, in order; and those that were dropped, each with the reason.
@@ -179,6 +233,12 @@ def settle(
         contents.claim(content, at.split)
         if at.group is not None:
             groups.claim(at.group, at.split)
+    if index is not None:
+        numbers = {example.id: number for number, example in enumerate(examples)}
+        claims = [example for example in _by_claim(examples, places) if example.id not in dropped]
+        at_split = [SPLITS.index(places[example.id].split) for example in claims]
+        repeated = index.select([numbers[example.id] for example in claims]).repeats(across=at_split)
+        dropped |= {e.id: (e, ALIKE) for e, repeats in zip(claims, repeated, strict=True) if repeats}
     splits: dict[SplitName, list[Example]] = {name: [] for name in SPLITS}
     for example in examples:
         if example.id not in dropped:
@@ -198,7 +258,28 @@ def asked_in_training(splits: Mapping[SplitName, Sequence[Example]]) -> dict[Spl
     return {name: sum(prompt_key(e) in trained for e in splits[name]) for name in SPLITS if name != "train"}
 
 
-def leaked(train: Sequence[Example], splits: Mapping[SplitName, Sequence[Example]]) -> list[Example]:
-    """Training examples that a curator has made equal to a held-out one."""
-    held_out = {content_key(e) for name in ("validation", "test") for e in splits[name]}
-    return [example for example in train if content_key(example) in held_out] if held_out else []
+def leaked(
+    train: Sequence[Example], splits: Mapping[SplitName, Sequence[Example]], threshold: float | None = None
+) -> dict[str, str]:
+    """Training examples that a curator has made equal to a held-out one, or a near-duplicate of it.
+
+    Args:
+        train: Those that it made or changed.
+        splits: The held-out examples, by split.
+        threshold: As `data.split.near_duplicates`.
+
+    Returns:
+        The reason for each, by id.
+    """
+    held_out = [*splits["validation"], *splits["test"]]
+    if not held_out or not train:
+        return {}
+    contents = {content_key(example) for example in held_out}
+    found = {example.id: SAME_CONTENT for example in train if content_key(example) in contents}
+    if threshold is not None:
+        index = NearDuplicateIndex(threshold)
+        for example in [*held_out, *train]:
+            index.add(example)
+        repeated = index.repeats(across=[0] * len(held_out) + [1] * len(train))[len(held_out) :]
+        found = {e.id: ALIKE for e, repeats in zip(train, repeated, strict=True) if repeats} | found
+    return found
