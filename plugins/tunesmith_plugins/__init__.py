@@ -21,6 +21,7 @@ def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
 @hookimpl
 def tunesmith_register_curators() -> Iterable[type[Curator]]:
     """The curators of this package."""
+    from tunesmith_plugins.curators.clean import Clean
     from tunesmith_plugins.curators.exact_duplicates import ExactDuplicates
     from tunesmith_plugins.curators.label_errors import LabelErrors
     from tunesmith_plugins.curators.synthesise import Synthesise
@@ -29,6 +30,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
     from tunesmith_plugins.curators.near_duplicates import NearDuplicates
 
     return [ExactDuplicates, NearDuplicates]
+    return [Clean, ExactDuplicates]
 
 
 @hookimpl
