@@ -21,6 +21,7 @@ def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
 @hookimpl
 def tunesmith_register_curators() -> Iterable[type[Curator]]:
     """The curators of this package."""
+    from tunesmith_plugins.curators.boilerplate import Boilerplate
     from tunesmith_plugins.curators.clean import Clean
     from tunesmith_plugins.curators.exact_duplicates import ExactDuplicates
     from tunesmith_plugins.curators.label_errors import LabelErrors
@@ -31,6 +32,10 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
 
     return [ExactDuplicates, NearDuplicates]
     return [Clean, ExactDuplicates]
+    from tunesmith_plugins.curators.language import Language
+    from tunesmith_plugins.curators.length import Length
+
+    return [Clean, Boilerplate, ExactDuplicates, Length, Language]
 
 
 @hookimpl

@@ -29,7 +29,7 @@ def answers(example: Example) -> list[str]:
     return [turn.content for turn in ends if turn.role == "assistant"] + ([taught] if taught else [])
 
 
-def map_sides(example: Example, prompt: Change, answer: Change) -> Example:
+def map_sides(example: Example, prompt: Change, answer: Change, system: Change | None = None) -> Example:
     """The example with each text changed as its side is; itself where none of them is another then.
 
     What a pair shares stays shared, since a text's change depends on its role and on nothing else. White space at the
@@ -39,10 +39,12 @@ def map_sides(example: Example, prompt: Change, answer: Change) -> Example:
         example: Any.
         prompt: Applied to turns of user, system and tools, and to segments of weight 0.
         answer: Applied to the assistant's turns, and to segments with a weight.
+        system: Applied to system turns, where they are not changed as prompts are.
     """
+    by_role = {"assistant": answer, "system": system or prompt}
 
     def turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        made = [(answer if turn.role == "assistant" else prompt)(turn.content) for turn in messages]
+        made = [by_role.get(turn.role, prompt)(turn.content) for turn in messages]
         if all(text == turn.content for text, turn in zip(made, messages, strict=True)):
             return messages
         return tuple(replace(turn, content=text) for text, turn in zip(made, messages, strict=True))
