@@ -44,6 +44,7 @@ def data_lines(session: Session) -> list[str]:
         )
         if told:
             lines.append(f"{name}: {told}")
+        lines += [f"{name}: {remark}" for remark in counts.get("remarks", ())]
     lost = curated.counts["split"]["drops"]
     lines += [f"{n} dropped by the split ({why})" for why, n in lost.items()]
     if moved := curated.counts["split"]["moved to near-duplicates"]:

@@ -26,6 +26,7 @@ class Tally:
         self.dropped: list[str] = []
         self.added: list[str] = []
         self.changed: set[str] = set()
+        self.remarks: list[str] = []
         self.reasons: dict[str, Counter[str]] = {"drops": Counter(), "changes": Counter(), "additions": Counter()}
 
     def drop(self, example: Example, reason: str) -> None:
@@ -42,6 +43,10 @@ class Tally:
         """Note that `example` was made."""
         self.added.append(example.id)
         self.reasons["additions"][reason] += 1
+
+    def remark(self, said: str) -> None:
+        """Keep what was found in the data as a whole."""
+        self.remarks.append(said)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Drops, changes and additions by reason."""
@@ -69,7 +74,7 @@ def apply_curator(
 
     Returns:
         The examples that stay or were made; and the counts: scope, rows in and out, drops, changes and additions by
-        reason.
+        reason, and `remarks` where the curator made some.
 
     Raises:
         RecipeError: The curator says that an option of it is wrong.
@@ -77,7 +82,8 @@ def apply_curator(
     """
     tally = Tally(_seed(seed, name), held_out)
     kept = _run(name, curator, curator.apply, examples, tally)
-    return kept, {"scope": curator.scope, "in": len(examples), "out": len(kept), **tally.counts()}
+    counts = {"scope": curator.scope, "in": len(examples), "out": len(kept), **tally.counts()}
+    return kept, counts | ({"remarks": tally.remarks} if tally.remarks else {})
 
 
 def change_questions(curators: Mapping[str, Curator], examples: Sequence[Example], seed: int) -> list[Example]:

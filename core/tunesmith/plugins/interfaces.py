@@ -91,6 +91,12 @@ class Record(Protocol):
     def add(self, example: Example, reason: str) -> None:
         """Note that `example` was made."""
 
+    def remark(self, said: str) -> None:
+        """Say in a few words what was found in the data as a whole, and acted on or not; `fit` prints it.
+
+        Since 0.9. What single rows say does not belong into it.
+        """
+
 
 class Curator(Plugin):
     """Improves a data set: drops, changes or makes examples, and records each by reason.
