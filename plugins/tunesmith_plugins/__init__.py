@@ -24,6 +24,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
     from tunesmith_plugins.curators.boilerplate import Boilerplate
     from tunesmith_plugins.curators.clean import Clean
     from tunesmith_plugins.curators.consistency import Consistency
+    from tunesmith_plugins.curators.anonymise import Anonymise
     from tunesmith_plugins.curators.exact_duplicates import ExactDuplicates
     from tunesmith_plugins.curators.label_errors import LabelErrors
     from tunesmith_plugins.curators.synthesise import Synthesise
@@ -37,6 +38,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
     from tunesmith_plugins.curators.length import Length
 
     return [Clean, Boilerplate, ExactDuplicates, Length, Language, Consistency]
+    return [Anonymise, ExactDuplicates]
 
 
 @hookimpl

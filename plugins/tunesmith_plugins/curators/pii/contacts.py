@@ -1,0 +1,89 @@
+"""Where a person is reached: telephone and fax, mail, web and network addresses."""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from tunesmith_plugins.curators.pii.found import Found
+from tunesmith_plugins.curators.pii.word_list import words
+
+_MAIL = re.compile(r"(?<![\w.+%'-])[\w.+%'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_URL = re.compile(
+    r"(?:(?<!\w)(?:https?|ftps?|sftp|file)://|(?<![\w.@/-])www\.)[^\s<>\"'`{}|\\^\[\]]{2,2000}", re.IGNORECASE
+)
+_ENDINGS = words(
+    """
+    com org net edu gov io info biz co uk de fr eu us ca ch at health care me app dev bank clinic online example
+    """
+)
+_BARE_URL = re.compile(
+    rf"(?<![\w.@/-])(?:[a-z0-9-]{{1,63}}\.){{1,5}}(?:{'|'.join(_ENDINGS)})"
+    r"(?:/[\w./?%&=+#~-]{0,300}\w/?|\b(?![\w@(-]|\.\w))",
+    re.IGNORECASE,
+)
+_HAS_ENDING = tuple(f".{ending}" for ending in _ENDINGS)
+_IP4 = re.compile(r"\d(?<![\w.]\d)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?:/\d{1,2})?(?!\w|\.\d)")
+_IP6 = re.compile(r"[0-9A-Fa-f:](?<![\w:.].)[0-9A-Fa-f:]{1,38}(?:\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])")
+_MAC = re.compile(r"[0-9A-Fa-f](?<![\w:-].)[0-9A-Fa-f]([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w:-])")
+_PHONES = (
+    # North America: (415) 555-0132, 415-555-0132, +1 415.555.0132 ext. 9
+    re.compile(
+        r"[\d+(](?<![\w.+/-].)(?:(?<=\+)1[ .-]?(?:\(\d{3}\)[ .-]?|\d{3}[ .-])|(?<=1)[ .-]?\(\d{3}\)[ .-]?|"
+        r"(?<=1)[ .-]\d{3}[ .-]|(?<=\()\d{3}\)[ .-]?|(?<=\d)\d{2}[ .-])\d{3}[ .-]\d{4}"
+        r"(?: ?(?:x|ext\.?|extension) ?\d{1,6})?(?![\w-]|\.\d)",
+        re.IGNORECASE,
+    ),
+    # With a country's code: +49 711 123456-0, +44 (0)20 7946 0958, 0049 711 123456
+    re.compile(r"[+0](?<![\w+].)(?:(?<=\+)|0(?=[1-9]))\d{1,3}(?:[ ./-]?\(?\d{1,6}\)?){2,7}(?!\w|\.\d)"),
+    # National, with a leading zero: 020 7946 0958, 0711/123456, 07700 900123, (030) 23125 123
+    re.compile(
+        r"[(0](?<![\w.,/+-].)(?:(?<=\()0[1-9]\d{1,4}\)|(?<=0)[1-9]\d{1,4})"
+        r"[ /-]{1,3}\d{2,8}(?:[ -]\d{2,8}){0,3}(?!\w|[.,/]\d)"
+    ),
+)
+_TAIL = ".,;:!?)"
+_VERSION = re.compile(r"(?:version|v|release|build|firmware|software|python)[ :.]{0,2}$", re.IGNORECASE)
+_LEAST, _MOST = 8, 16
+_COLONS = 7
+
+
+def contacts(text: str, low: str) -> Iterator[Found]:
+    """Mail, web and network addresses, and telephone numbers; the most certain kind first."""
+    if "@" in text:
+        yield from (Found(m.start(), m.start() + len(m[0].rstrip(".-")), "EMAIL") for m in _MAIL.finditer(text))
+    if "://" in text or "www." in low:
+        yield from (Found(m.start(), m.start() + len(m[0].rstrip(_TAIL)), "URL") for m in _URL.finditer(text))
+    dots = text.count(".")
+    if dots and any(ending in low for ending in _HAS_ENDING):
+        yield from (Found(*m.span(), "URL") for m in _BARE_URL.finditer(text))
+    if dots > 2:
+        yield from (Found(*m.span(), "IP") for m in _IP4.finditer(text) if _is_address(text, m))
+    colons = text.count(":")
+    if colons > 4 or text.count("-") > 4:
+        yield from (Found(*m.span(), "MAC") for m in _MAC.finditer(text))
+    if colons > 1:
+        yield from (Found(*m.span(), "IP") for m in _IP6.finditer(text) if m[0].count(":") > 1 and _is_address(text, m))
+
+
+def phones(text: str, low: str) -> Iterator[Found]:
+    """Telephone and fax numbers by their shape."""
+    first, abroad, zero = _PHONES
+    yield from (Found(*m.span(), "PHONE") for m in first.finditer(text) if _is_phone(m[0]))
+    if "+" in text or "00" in text:
+        yield from (Found(*m.span(), "PHONE") for m in abroad.finditer(text) if _is_phone(m[0]))
+    yield from (Found(*m.span(), "PHONE") for m in zero.finditer(text) if _is_phone(m[0]))
+
+
+def _is_address(text: str, match: "re.Match[str]") -> bool:
+    said = match[0]
+    try:
+        ipaddress.ip_interface(said)
+    except ValueError:
+        return False
+    if ":" in said and said.replace(":", "").isdecimal() and "::" not in said:
+        return said.count(":") == _COLONS
+    return said not in ("::", "::1") and not _VERSION.search(text, max(0, match.start() - 12), match.start())
+
+
+def _is_phone(number: str) -> bool:
+    return _LEAST <= sum(map(str.isdigit, number)) <= _MOST

@@ -1,0 +1,54 @@
+"""What becomes of dates: shifted by a number of days that only the key tells, their year alone, or a placeholder."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from tunesmith_plugins.curators.pii.dates import has_day_first, parse, shifted
+from tunesmith_plugins.curators.pii.key import Key
+
+_MOST_DAYS = 364
+# Safe Harbor: no year that tells an age over 89.
+_OLDEST = 89
+Change = Callable[[str], str | None]
+
+
+class DatePolicy:
+    """What becomes of dates.
+
+    Args:
+        how: As the option says.
+        key: Needed to shift.
+    """
+
+    def __init__(self, how: Literal["placeholder", "year", "shift"], key: Key | None = None) -> None:
+        self.how = how
+        self.key = key
+
+    def of(self, scope: str, said: Sequence[str]) -> Change:
+        """What becomes of each date of a document; None where a placeholder takes its place.
+
+        Args:
+            scope: The person's, or the document's.
+            said: All its dates.
+        """
+        if self.how == "placeholder":
+            return lambda text: None
+        day_first = any(has_day_first(text) for text in said)
+        if self.how == "year":
+            years = [parsed.day.year for text in said if (parsed := parse(text)) is not None and parsed.has_year]
+            return lambda text: _year(text, max(years, default=0))
+        assert self.key is not None
+        days = -(1 + self.key.number("days", scope) % _MOST_DAYS)
+        return lambda text: _shift(text, days, day_first)
+
+
+def _year(text: str, latest: int) -> str | None:
+    parsed = parse(text)
+    if parsed is None or not parsed.has_year or latest - parsed.day.year > _OLDEST:
+        return None
+    return f"{parsed.day.year:04d}"
+
+
+def _shift(text: str, days: int, day_first: bool) -> str | None:
+    parsed = parse(text, day_first)
+    return None if parsed is None else shifted(parsed, days)

@@ -1,0 +1,105 @@
+"""Numbers that identify: by their check digits, by their shape, or by what stands before them.
+
+Patterns begin with what they search for, and look behind it from there: `re` then skips to the next such character.
+"""
+
+import re
+from collections.abc import Iterator
+
+from tunesmith_plugins.curators.pii import checksums
+from tunesmith_plugins.curators.pii.found import Found
+from tunesmith_plugins.curators.pii.labels import label_before
+
+_CARD = re.compile(
+    r"\d(?<![\w.+-]\d)\d{3}(?:(?:[ -]?\d{4}){2}[ -]?\d{1,4}(?:[ -]?\d{3})?|[ -]?\d{6}[ -]?\d{5})(?![\w-])"
+)
+_IBAN = re.compile(r"[A-Z](?<!\w.)[A-Z]\d{2}(?:[ -]?[A-Z0-9]{2,4}){2,8}(?:[ -]?[A-Z0-9]{1,3})?(?!\w)")
+_SSN = re.compile(r"\d(?<![\w-]\d)\d{2}([- ])\d{2}\1\d{4}(?![\w-])")
+_DEA = re.compile(r"[ABCDEFGHJKLMPRSTUXZ](?<!\w.)[A-Z9]\d{7}(?!\w)")
+_VIN = re.compile(r"[A-HJ-NPR-Z0-9](?<!\w.)[A-HJ-NPR-Z0-9]{16}(?!\w)")
+_MEDICARE = re.compile(
+    r"[1-9](?<!\w.)[AC-HJKMNP-RT-Y][AC-HJKMNP-RT-Y0-9]\d-?[AC-HJKMNP-RT-Y][AC-HJKMNP-RT-Y0-9]\d-?"
+    r"[AC-HJKMNP-RT-Y]{2}\d\d(?!\w)"
+)
+_UUID = re.compile(r"[0-9a-fA-F](?<![\w-].)[0-9a-fA-F]{7}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?![\w-])")
+# From the first digit of a token on; letters before it are added.
+_TOKEN = re.compile(
+    r"\d(?<!\d\d)[A-Za-z\d]*(?:[-/.][A-Za-z\d]{1,12}(?:(?!\w)|(?=[-/.]))| \d{2,6}(?![\w/.:%,-])){0,6}(?!\w)"
+)
+_HEAD = re.compile(r"[A-Za-z]{0,6}[-/]?$")
+_PREFIX = re.compile(r"(?<!\w)[A-Z]{1,4} $")
+_UNIT = re.compile(
+    r" ?(?:mg|mcg|ug|ml|mmol|mmhg|g|kg|cm|mm|bpm|%|°|units?|iu|days?|weeks?|months?|years?|hours?|minutes?|times|x|usd|"
+    r"eur|dollars|euros?|points?|pages?|people|patients|steps|tokens|rows)\b",
+    re.IGNORECASE,
+)
+_NOT_PERSONAL = ("NCT", "PMID", "PMC", "CVE", "RFC", "ISO", "DOI", "ICD", "CPT", "LOINC", "SKU", "EAN", "ISBN")
+_CURRENCY = "$€£¥"
+_FEW, _SOME, _LONG, _LONGEST = 3, 6, 9, 22
+
+
+def checked(text: str, low: str) -> Iterator[Found]:
+    """Numbers that their check digits, ranges or shape give away, wherever they stand; the most certain kind first."""
+    if low != text:
+        yield from (Found(*m.span(), "IBAN") for m in _IBAN.finditer(text) if checksums.iban(_plain(m[0])))
+        yield from (Found(*m.span(), "VEHICLE") for m in _VIN.finditer(text) if checksums.vin(m[0]))
+        yield from (Found(*m.span(), "LICENCE") for m in _DEA.finditer(text) if checksums.dea(m[0]))
+        yield from (Found(*m.span(), "PLAN") for m in _MEDICARE.finditer(text))
+    if text.count("-") > 3:
+        yield from (Found(*m.span(), "ID") for m in _UUID.finditer(text))
+    yield from (Found(*m.span(), "CARD") for m in _CARD.finditer(text) if checksums.card(_plain(m[0])))
+    yield from (Found(*m.span(), "SSN") for m in _SSN.finditer(text) if checksums.ssn(_plain(m[0])))
+
+
+def labelled(text: str, low: str) -> Iterator[Found]:
+    """Numbers that a label names, and those that are too long to be a quantity."""
+    done = 0
+    for match in _TOKEN.finditer(text):
+        first, end = match.span()
+        digits = sum(map(str.isdigit, match[0]))
+        if digits < _FEW or first < done:
+            continue
+        start = _start(text, first)
+        before = text[start - 1 : start]
+        if before and (before.isalnum() or before in _CURRENCY or before == "_" or _fraction(text, start)):
+            continue
+        label = label_before(low, start)
+        if label is None and before == " " and (prefix := _PREFIX.search(text, max(0, start - 6), start)):
+            label = label_before(low, prefix.start())
+            start = prefix.start() if label is not None else start
+        token = text[start:end]
+        if label is not None and (label.sure or digits >= _SOME) and not _quantity(text, end, digits):
+            yield Found(start, end, label.kind)
+            done = end
+        elif digits >= _LONG or (digits > _SOME and token[0].isalpha()):
+            yield from _unlabelled(token, start, digits)
+
+
+def _start(text: str, first: int) -> int:
+    """Where the token begins whose first digit stands at `first`."""
+    head = _HEAD.search(text, max(0, first - 7), first)
+    return head.start() if head is not None else first
+
+
+def _fraction(text: str, start: int) -> bool:
+    """Whether the token is what stands behind a decimal point, or a comma of thousands."""
+    return text[start - 1] in ".," and text[start - 2 : start - 1].isalnum()
+
+
+def _unlabelled(token: str, start: int, digits: int) -> Iterator[Found]:
+    core = token.replace("-", "")
+    if "." in token or "/" in token or " " in token or digits > _LONGEST or core.startswith(_NOT_PERSONAL):
+        return
+    if core.isdecimal():
+        kind = "ROUTING" if len(core) == _LONG and checksums.aba(core) else "ID"
+        yield Found(start, start + len(token), "LICENCE" if checksums.npi(core) else kind)
+    elif core.isupper() and core.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ").isdecimal():
+        yield Found(start, start + len(token), "ID")
+
+
+def _quantity(text: str, end: int, digits: int) -> bool:
+    return digits < _SOME and _UNIT.match(text, end) is not None
+
+
+def _plain(number: str) -> str:
+    return number.replace(" ", "").replace("-", "")

@@ -1,0 +1,101 @@
+"""What stands before a number and says whose it is: "MRN:", "account no.", "policy number is"."""
+
+import re
+from typing import NamedTuple
+
+from tunesmith_plugins.curators.pii.word_list import words
+
+# Labels that name a number by themselves. Of two that end alike the longer counts.
+_STRONG = {
+    "RECORD": "mrn|medical record|health record|patient record|patient id|patient identifier|patient|pt id|chart|"
+    "hospital number|hospital no|encounter|accession|specimen|nhs|case file|patientennummer|fallnummer|admission",
+    "PLAN": "member id|member|subscriber id|subscriber|policy|plan id|health plan|beneficiary|hicn|mbi|medicare|"
+    "medicaid|claim|insurance id|insurance|insurance policy|group id|policyholder|versicherungsnummer|enrollee",
+    "ACCOUNT": "account|acct|a/c|acc|customer id|customer|client id|transaction|transfer|reference|ref|invoice|loan|"
+    "contract|user id|swift|bic|sort code|kundennummer|konto|kontonummer|mortgage|wallet|payment|order|booking|bsb",
+    "CARD": "card|credit card|debit card|visa|mastercard|amex|kreditkarte|cc",
+    "ROUTING": "routing|aba|rtn|routing/aba|blz|bankleitzahl",
+    "SSN": "ssn|social security|soc sec|social|ss|sin|tin|tax id|taxpayer id|taxpayer|ein|itin|national insurance|"
+    "nino|steuer-id|steuernummer|sozialversicherungsnummer",
+    "LICENCE": "license|licence|driver's license|drivers license|driver license|driving licence|dl|passport|"
+    "certificate|cert|npi|dea|registration|permit|state id|national id|reisepass|ausweis|personalausweis|bar",
+    "VEHICLE": "vin|plate|license plate|licence plate|number plate|plates|tag|vehicle|chassis|kennzeichen",
+    "DEVICE": "serial|s/n|sn|imei|imsi|iccid|udi|device|device id|pacemaker|implant|seriennummer|pump serial|lot|meid",
+    "PHONE": "phone|tel|telephone|mobile|cell|fax|pager|handy|telefon|telefax|call|text|reach me at|reached at|"
+    "reach us at|reachable at|phone at|call me at|call us at|whatsapp|landline|beeper|dial|mob|ph|contact",
+    "ADDRESS": "zip|zip code|zipcode|postal code|postcode|plz|eircode",
+    "BIOMETRIC": "fingerprint|retina scan|retina|iris scan|biometric|voiceprint|faceprint|palm print",
+    "ID": "employee|employee id|badge|student id|staff id|personnel|identifier|identification|id|matriculation|login|"
+    "username|study id|subject id|participant id|participant",
+}
+LABELS = {label: kind for kind, words in _STRONG.items() for label in words.split("|")}
+# These stand before numbers that identify nobody ("visit 3", "call 911"): they need a mark or a long number.
+_WEAK = frozenset(
+    words(
+        """
+        patient chart encounter specimen member claim insurance customer transaction transfer reference ref card visa cc
+        social ss tag vehicle device lot call text permit registration bar contact participant employee order loan
+        contract payment invoice beneficiary certificate policy bsb sn ph dl wallet dial mortgage admission booking
+        pacemaker implant acc tin sin swift bic medicare medicaid personnel login license licence subscriber
+        """
+    )
+)
+_ENDS = tuple(sorted(LABELS, key=len, reverse=True))
+_MARKS = ("number", "numbers", "no", "num", "nr", "nummer", "id", "#", ":", "code", "identifier", "=")
+_FILLERS = (*_MARKS, "is", "was", "of", "ending in", "ends in", "ending", "digits", "last four", "last 4", "the", "on",
+            "file", "with", "my", "at", "under", "to", "or", "his", "her", "your", "-", "(", "new", "old")  # fmt: skip
+_FILLER_ENDS = tuple(sorted(_FILLERS, key=len, reverse=True))
+_SPACE = " \t\n.*\"'`_,)|"
+_BACK = 44
+# Who speaks, and how an answer may begin.
+_ANSWER = re.compile(r"\W*(?:[\w ]{1,20}: ?)?(?:yes|sure|ok|okay|it's|it is|that's|that is|my|the|[ ,.!])*")
+_MOST_FILLERS = 5
+
+
+class Label(NamedTuple):
+    """What a number is said to be: the kind, and whether that is sure of a short number too."""
+
+    kind: str
+    sure: bool
+
+
+def label_before(low: str, at: int) -> Label | None:
+    """The label of what begins at a place of a text in lower case; None where nothing there says what it is.
+
+    Where the text before it on its line is no more than who speaks, and the line before asked, the question counts.
+    """
+    line = low.rfind("\n", max(0, at - _BACK), at)
+    before = low[max(line + 1, at - _BACK) : at]
+    if line > 0 and _ANSWER.fullmatch(before):
+        asked = low[max(0, line - _BACK) : line].rstrip()
+        if asked.endswith("?") or not before.strip():
+            return _label(asked.rstrip("?"))
+    return _label(before)
+
+
+def _label(before: str) -> Label | None:
+    before, marked = before.replace("_", " "), False
+    for _ in range(_MOST_FILLERS):
+        before = before.rstrip(_SPACE)
+        if before.endswith(_ENDS):
+            found = next(end for end in _ENDS if before.endswith(end))
+            if _begins(before, len(before) - len(found)) and (found != "id" or not _longer(before)):
+                return Label(LABELS[found], marked or found not in _WEAK)
+        if not before.endswith(_FILLER_ENDS):
+            return None
+        filler = next(end for end in _FILLER_ENDS if before.endswith(end))
+        if filler[0].isalnum() and not _begins(before, len(before) - len(filler)):
+            return None
+        marked = marked or filler in _MARKS
+        before = before[: len(before) - len(filler)]
+    return None
+
+
+def _begins(text: str, at: int) -> bool:
+    """Whether a word begins there."""
+    return at == 0 or not text[at - 1].isalnum()
+
+
+def _longer(before: str) -> bool:
+    """Whether the `id` at the end belongs to a label: "account id"."""
+    return before[:-2].rstrip(_SPACE).endswith(_ENDS)

@@ -1,0 +1,40 @@
+"""Words: which are given names, which are common, and what a capital letter is."""
+
+import sys
+from functools import cache
+from pathlib import Path
+
+from tunesmith_plugins.curators.pii.word_list import words
+
+# For character classes of `re`, which has no class of capitals.
+UPPER = "".join(c for c in map(chr, range(0x530)) if c.isupper())
+
+# Given names that are cities, states or months at least as often.
+AMBIGUOUS = frozenset(
+    words(
+        """
+        april asia august austin carolina chad charlotte china dakota dallas eden florence georgia houston india israel
+        jackson january jordan june kenya lincoln lourdes madison may paris savannah sydney victoria virginia
+        """
+    )
+)
+
+
+@cache
+def given_names() -> frozenset[str]:
+    """5,163 given names of the census of 1990 of the United States, in lower case; public domain."""
+    return frozenset(map(sys.intern, (Path(__file__).with_name("given_names.txt")).read_text(encoding="utf-8").split()))
+
+
+@cache
+def common_words() -> frozenset[str]:
+    """Words that are written in lower case in dialogues, notes, abstracts and letters, in lower case."""
+    return frozenset(
+        map(sys.intern, (Path(__file__).with_name("common_words.txt")).read_text(encoding="utf-8").split())
+    )
+
+
+@cache
+def sure_names() -> frozenset[str]:
+    """Given names that are nothing else."""
+    return given_names() - common_words() - AMBIGUOUS

@@ -1,0 +1,48 @@
+"""The engine `patterns`: check digits, shapes, labels, and lists of words. It needs nothing but a text."""
+
+import re
+from collections.abc import Mapping
+
+from tunesmith_plugins.curators.pii.ages import ages
+from tunesmith_plugins.curators.pii.contacts import contacts, phones
+from tunesmith_plugins.curators.pii.dates import dates
+from tunesmith_plugins.curators.pii.found import Found
+from tunesmith_plugins.curators.pii.identifiers import checked, labelled
+from tunesmith_plugins.curators.pii.names import names
+from tunesmith_plugins.curators.pii.places import places
+
+_DIGIT = re.compile(r"\d")
+
+
+class Patterns:
+    """Finds identities by patterns.
+
+    Args:
+        custom: The customer's own, by kind.
+    """
+
+    def __init__(self, custom: Mapping[str, "re.Pattern[str]"]) -> None:
+        self.custom = custom
+
+    def find(self, text: str) -> list[Found]:
+        """Identities of a text, the most certain kind first; they may overlap."""
+        low = _lower(text)
+        found = [Found(*match.span(), kind) for kind, own in self.custom.items() for match in own.finditer(text)]
+        has_digits = _DIGIT.search(text) is not None
+        if has_digits:
+            found += checked(text, low)
+        found += contacts(text, low)
+        if has_digits:
+            found += phones(text, low)
+            found += dates(text, low)
+            found += labelled(text, low)
+        found += ages(text, low)
+        found += places(text, low)
+        found += names(text, low)
+        return found
+
+
+def _lower(text: str) -> str:
+    """In lower case, with every character in its place."""
+    low = text.lower()
+    return low if len(low) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)

@@ -1,0 +1,69 @@
+"""Places smaller than a state: streets with numbers, post boxes, postal codes, cities that somebody lives in."""
+
+import re
+from collections.abc import Iterator
+
+from tunesmith_plugins.curators.pii.found import Found
+from tunesmith_plugins.curators.pii.lexicon import UPPER
+
+_CAP = rf"[{UPPER}][\w'’.-]{{0,30}}"
+_WAYS = (
+    "street|st|avenue|ave|boulevard|blvd|road|rd|lane|ln|drive|dr|court|ct|place|pl|terrace|ter|way|parkway|pkwy|circle|"
+    "cir|highway|hwy|square|sq|trail|trl|close|crescent|cres|grove|row|mews|walk|alley|loop|crossing|run|path|plaza|"
+    "heights|gardens|quay|hill|green|turnpike|pike|bend|ridge"
+)
+_STATES = (
+    "AL|AK|AZ|AR|CA|CO|CT|DE|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|OH|OK|OR|PA|"
+    "RI|SC|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY|DC|PR"
+)
+_UNIT = r"(?:,? ?(?:apt|apartment|suite|ste|unit|floor|fl|room|rm|bldg|#|no)\b\.? ?#?[\w-]{1,6}|,? #\w{1,5})?"
+_ZIP = r"\d{5}(?:-\d{4})?"
+_CITY = rf"(?:[{UPPER}][\w'’-]{{1,24}}\.?[ -]){{0,3}}[{UPPER}][\w'’-]{{1,24}}"
+_CITY_STATE = rf"{_CITY}, ?(?:{_STATES}|{_CAP}(?: [{UPPER}]\w{{1,20}})?),? {_ZIP}"
+_UK = r"[A-Z](?<!\w.)(?:[A-Z]\d[A-Z\d]?|\d[A-Z\d]?) ?\d[ABD-HJLNP-UW-Z]{2}"
+_TAIL = rf"(?:(?:, ?|\n){_CITY})?(?:,? (?:{_STATES}))?(?:,? (?:{_ZIP}|{_UK}))?"
+_STREET = re.compile(
+    r"\d(?<![\w.,/-]\d)\d{0,5}[A-Za-z]?(?:-\d{1,4})? (?:(?:[NSEW]|[NS][EW]|North|South|East|West)\.? )?"
+    rf"(?:(?:{_CAP}|\d{{1,3}}(?:st|nd|rd|th)) ){{1,4}}(?i:{_WAYS})\b\.?(?i:{_UNIT})"
+    rf"(?:(?:, ?| |\n){_CITY_STATE}|{_TAIL})(?!\w)"
+)
+_GERMAN_WAYS = ("straße", "strasse", "str.", "weg", "allee", "platz", "gasse", "ring", "damm", "ufer", "markt")
+_GERMAN = re.compile(
+    rf"[{UPPER}](?<!\w.)[\w.-]{{0,30}}(?:{'|'.join(map(re.escape, _GERMAN_WAYS))}| Straße| Str\.| Weg| Platz| Allee)"
+    rf" ?\d{{1,4}} ?[a-z]?(?!\w)(?:(?:, ?|\n)(?:D-|A-|CH-)?\d{{4,5}} {_CITY})?"
+)
+_CITY_ZIP = re.compile(rf"(?<!\w){_CITY_STATE}(?![\w-])")
+_ZIP_CITY = re.compile(rf"\d(?<![\w.,/-]\d)\d{{4}} {_CITY}(?=[,.;\n]|$)")
+_FIVE = re.compile(r"\d{5}")
+_BOX = re.compile(r"\b(?:p\.? ?o\.? ?box|post office box|postfach) \d[\d ]{0,9}\d?\b", re.IGNORECASE)
+_POSTCODE = re.compile(rf"{_UK}(?![\w-])")
+_LIVES = re.compile(
+    r"\b(?:lives? (?:alone )?in|living in|lived in|resid(?:es|ing|ent) (?:in|of)|moved (?:to|from)|born in|grew up in|"
+    r"hometown (?:is|of)|native of|relocated to|commut(?:es|ing) from|(?:[Cc]ity|[Tt]own|Ort|Wohnort|[Hh]ometown|"
+    rf"[Mm]unicipality|[Cc]ounty|[Ss]uburb)[:=]) *(?P<place>{_CITY})"
+)
+_LIVING = ("live", "living", "resid", "moved", "born in", "grew up", "hometown", "native", "relocat", "commut", "city",
+           "town", "ort:", "municipal", "county", "suburb")  # fmt: skip
+_ADDRESS = re.compile(
+    r"\b(?:address|adresse|anschrift|residence)(?: line \d)? ?[:=][ \t]*(?P<place>\d{0,6}[^\n;|]{4,100}?)"
+    r"(?=\n|;|\||\. |, ?(?:phone|tel|e-?mail|dob|fax)|  |$)",
+    re.IGNORECASE,
+)
+_ADDRESSES = ("address", "adresse", "anschrift", "residence")
+
+
+def places(text: str, low: str) -> Iterator[Found]:
+    """Streets, boxes, postal codes with a city, and cities that a person is said to live in."""
+    if any(digit in low for digit in "0123456789"):
+        patterns = [_STREET, _ZIP_CITY, _POSTCODE]
+        patterns += [_GERMAN] if any(way in low for way in _GERMAN_WAYS) else []
+        patterns += [_CITY_ZIP] if ", " in text and _FIVE.search(text) else []
+        patterns += [_BOX] if "box" in low or "postfach" in low else []
+        for pattern in patterns:
+            yield from (Found(*match.span(), "ADDRESS") for match in pattern.finditer(text))
+        if any(word in low for word in _ADDRESSES):
+            yield from (
+                Found(*match.span("place"), "ADDRESS") for match in _ADDRESS.finditer(text) if "@" not in match[0]
+            )
+    if any(word in low for word in _LIVING):
+        yield from (Found(*match.span("place"), "PLACE") for match in _LIVES.finditer(text))
