@@ -3,11 +3,14 @@
 Plugin authors import everything they need from here; nothing in it loads torch.
 """
 
+from tunesmith.data.columns import Columns
 from tunesmith.data.encoded import Encoded, Unit
 from tunesmith.data.example import Example, Message, Origin, Segment
 from tunesmith.data.near import NearDuplicateIndex
 from tunesmith.data.ngrams import ngram_hashes
 from tunesmith.data.normal import normal_text
+from tunesmith.data.read_as import recognise
+from tunesmith.data.recognise import Recognised
 from tunesmith.deprecation import DeprecatedWarning, deprecated
 from tunesmith.errors import AbsentPackageError, DataError, RecipeError, RowError, TunesmithError
 from tunesmith.evaluation.measure import Findings, Measure, Sample, Table
@@ -35,6 +38,7 @@ __all__ = [
     "Adapter",
     "Audit",
     "Chunk",
+    "Columns",
     "Curator",
     "DataError",
     "DeprecatedWarning",
@@ -51,6 +55,7 @@ __all__ = [
     "Objective",
     "Origin",
     "RecipeError",
+    "Recognised",
     "Record",
     "Regularizer",
     "Renderer",
@@ -69,4 +74,5 @@ __all__ = [
     "out_of_reach",
     "ngram_hashes",
     "normal_text",
+    "recognise",
 ]

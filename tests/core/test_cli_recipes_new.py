@@ -160,7 +160,7 @@ BAD: list[tuple[str, str | bytes, tuple[str, ...], str]] = [
     ),
     ("null.jsonl", lines({"prompt": "a", "completion": None}), (), "prompt (text), completion (nothing)"),
     ("list.jsonl", lines({"question": ["a"], "answer": ["b"]}), (), "question (lists or maps), answer (lists or maps)"),
-    ("image.jsonl", lines({"messages": [IMAGE, ANSWER]}), (), ":1: messages[0].content: has a part that is no text"),
+    ("image.jsonl", lines({"messages": [IMAGE, ANSWER]}), (), ":1: messages[0].content: holds an image; only text is"),
     ("role.jsonl", lines({"messages": [{**ASK, "role": "bot"}]}), (), ":1: messages[0].role: is none of system, user"),
     ("images.jsonl", lines({"prompt": "a", "completion": "b", "images": ["x"]}), (), ":1: images: holds images;"),
     (
@@ -355,6 +355,7 @@ def test_a_name_that_a_package_has_too_is_refused_as_the_check_would(
 def test_all_plugins_that_a_draft_names_are_known(
     data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from tunesmith.data.read_as import formatters_of
     from tunesmith.recipe.columns import choose, look
     from tunesmith.recipe.draft import plugins
 
@@ -362,7 +363,8 @@ def test_all_plugins_that_a_draft_names_are_known(
     write("rows.jsonl", data)
     assert main(["recipes", "new", "mine.yaml", "--data", "rows.jsonl"]) == 0
     recipe = json.dumps(yaml.safe_load(Path("mine.yaml").read_text()))
-    known = {name for _, name in plugins(choose(look(Path("rows.jsonl"))))}
+    columns = look(Path("rows.jsonl"))
+    known = {name for _, name in plugins(columns, choose(columns, formatters_of(Catalog.load())))}
     assert {e.name for e in Catalog.load().entries if f'"{e.name}"' in recipe} == known
 
 

@@ -120,7 +120,10 @@ def test_columns_and_system_have_the_names_that_are_given() -> None:
             {"prompt": "p", "completion": [{"role": "user", "content": "c"}]},
             "completion: does not end with an assistant's turn",
         ),
-        ({"prompt": "p", "completion": "c", "images": ["a.png"]}, "images: holds images; only text is read"),
+        (
+            {"prompt": "p", "completion": "c", "images": ["a.png"]},
+            "images: holds images; only text is read: say it in words, or leave such rows out",
+        ),
     ],
 )
 def test_prompt_completion_refuses(row: dict[str, Any], message: str) -> None:
@@ -256,17 +259,18 @@ def test_a_turn_may_say_its_own_weight(keys: dict[str, Any], weight: float | Non
             [{"from": "human", "value": "x"}],
             "messages[0].role: is missing; from and value are for the formatter ShareGPT",
         ),
-        ([{"role": "developer", "content": "x"}], "messages[0].role: is none of system, user, assistant, tool"),
+        ([{"role": "critic", "content": "x"}], "messages[0].role: is none of system, user, assistant, tool"),
         ([{"role": ["user"], "content": "x"}], "messages[0].role: is none of"),
         ([{"role": "user", "content": "x"}, {"role": "assistant"}], "messages[1].content: is empty"),
-        ([{"role": "user", "content": [{"type": "image"}]}], "messages[0].content: has a part that is no text"),
+        ([{"role": "user", "content": [{"type": "image"}]}], "messages[0].content: holds an image; only text is read"),
+        ([{"role": "user", "content": [{"type": "blob"}]}], "messages[0].content: has a part that is no text"),
         ([{"role": "user", "content": {"a": 1}}], "messages[0].content: is a map; text is wanted"),
         ([{"role": "system", "content": "x"}], "messages: has no turn but the system's"),
         ([{"role": "user", "content": "x", "train": 1}], "messages[0].train: is a number; true or false is wanted"),
         ([{"role": "user", "content": "x", "weight": "1"}], "messages[0].weight: is text; a number is wanted"),
         ([{"role": "user", "content": "x", "weight": -1}], "messages[0].weight: is out of bounds"),
         ([{"role": "user", "content": "x", "weight": 10**400}], "messages[0].weight: is out of bounds"),
-        ([{"role": "assistant", "content": "x", "train_detail": [{}]}], "messages[0].train_detail: is not read"),
+        ([{"role": "assistant", "content": "x", "train_detail": [{}]}], "messages[0].train_detail[0]: is no part"),
         ([{"role": "assistant", "tool_calls": {}}], "messages[0].tool_calls: is a map; a list of calls is wanted"),
         ([{"role": "assistant", "tool_calls": [{"name": "f"}]}], "messages[0].tool_calls[0]: is no call"),
         (

@@ -64,7 +64,7 @@ def check_recipe(
             is not there.
     """
     session = open_unrun("recipes check", configs, plugins, trust)
-    found = look(session.data.sources, rows, session.data.reject_limit)
+    found = look(session.data.sources, rows, session.data.reject_limit, session.data.formatters)
     for key in ("keep_together", "by_time", "stratify"):
         found.check_column(key, getattr(session.data.split, key))
     if found.wrong:

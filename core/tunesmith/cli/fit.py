@@ -35,6 +35,7 @@ from tunesmith.cli.screen import is_first_rank, say
 from tunesmith.cli.trainer_checks import check_strategy, checked_callbacks
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
+from tunesmith.data.read_as import settled
 from tunesmith.data.sources import SplitName, open_sources
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.run_test import audits_of, check_bases, rehearse
@@ -52,7 +53,9 @@ def prepare_data(session: Session, directory: Path | None) -> Curated:
     Raises:
         DataError: Rows or base are missing or cannot be read.
     """
-    open_sources(session.data.sources)  # missing files are said before a base of gigabytes is loaded
+    # missing files, and rows that no formatter is found for, are said before a base of gigabytes is loaded
+    for name, opened in open_sources(session.data.sources).items():
+        settled(opened, session.data.sources[name], session.data.formatters)
     session.model.load()
     positions = getattr(session.model.network.config, "max_position_embeddings", None)
     assert session.model.attached is not None

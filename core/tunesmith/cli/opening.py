@@ -11,6 +11,7 @@ from tunesmith.cli.kernels import show_kernels
 from tunesmith.cli.runs import Run
 from tunesmith.cli.screen import fact, say, warn
 from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.columns import one_line
 from tunesmith.data.plan import Plan
 from tunesmith.data.sources import SplitName
 from tunesmith.recipe.lock_file import lock_path
@@ -19,6 +20,7 @@ from tunesmith.training.fsdp2 import FSDP2
 
 _SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 _FEW = 20
+_WIDEST = 120
 
 
 def data_lines(session: Session) -> list[str]:
@@ -36,6 +38,8 @@ def data_lines(session: Session) -> list[str]:
         told = f"{counts['rows']:,} rows, {counts['tokens']:,} tokens, {counts['supervised']:,} trained"
         lines.append(f"{split} {told}{cut}{gone}")
     for name, counts in curated.counts["sources"].items():
+        read_as = [f"{name}: read as {read['formatter']} ({read['why']})" for read in counts.get("read as", ())]
+        lines += [one_line(line, _WIDEST) for line in read_as]
         if counts["rejected"]:
             lines.append(f"{name}: {counts['rejected']} of {counts['read']} rows set aside, {where}")
     for name, counts in curated.counts["curators"].items():

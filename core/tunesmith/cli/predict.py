@@ -12,8 +12,9 @@ from tunesmith.cli.screen import console, fact, warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.curate import change_questions
 from tunesmith.data.example import Example, Message
-from tunesmith.data.intake import rename
 from tunesmith.data.pipeline import curate
+from tunesmith.data.read_as import ReadAs, formatters_of, settled
+from tunesmith.data.sources import Opened, rename
 from tunesmith.data.split import Split
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.collect import collect
@@ -72,7 +73,7 @@ def _asked(prompt: str) -> Example:
 def _rows(session: Session, file: str, run: Run) -> list[Example]:
     """The file's rows, read and formatted as the recipe's first source."""
     name, first = next(iter(session.data.sources.items()))
-    asking = _Asking(first.formatter, first.map or {})
+    asking = _Asking(_formatter(session, name, run), first.map or {})
     source = replace(first, path=str(Path(file).absolute()), formatter=asking, map=None, split="test")
     rejected = run.path / "rejected-predict.jsonl"
     read = curate(
@@ -87,3 +88,14 @@ def _rows(session: Session, file: str, run: Run) -> list[Example]:
     if bad := read.counts["sources"][name]["rejected"]:
         warn(f"{bad} rows of {file} cannot be read and are not answered, see {rejected}")
     return read.need("test")
+
+
+def _formatter(session: Session, name: str, run: Run) -> Formatter:
+    """The formatter of a source: where it was chosen by the rows, the one that the run was trained with."""
+    counted = (run.data.get("sources") or {}).get(name) or {}
+    if found := counted.get("read as"):
+        return ReadAs.of(found, formatters_of(session.catalog))
+    source = session.data.sources[name]
+    if type(source.formatter).settle is Formatter.settle:
+        return source.formatter
+    return settled(Opened(name, source), source, formatters_of(session.catalog))

@@ -12,7 +12,8 @@ from tunesmith.plugins.catalog import Catalog
 from tunesmith.recipe.shipped import ENDINGS
 
 if TYPE_CHECKING:
-    from tunesmith.recipe.columns import Choice, Columns
+    from tunesmith.data.recognise import Choice
+    from tunesmith.recipe.columns import FileColumns
 
 _SOURCE = "rows"
 
@@ -30,7 +31,9 @@ def add(verbs: Any) -> None:
 
 
 def _new(arguments: Any) -> int:
-    from tunesmith.recipe.columns import choose, look, one_line
+    from tunesmith.data.columns import one_line
+    from tunesmith.data.read_as import formatters_of
+    from tunesmith.recipe.columns import choose, look
     from tunesmith.recipe.draft import draft, plugins
 
     target: Path = arguments.target
@@ -40,13 +43,13 @@ def _new(arguments: Any) -> int:
     for name, value in (("DEST", target), ("--data", arguments.data.absolute()), ("--base", arguments.base)):
         _check_sayable(name, str(value))
     columns = look(arguments.data)
-    choice = choose(columns, arguments.prompt_column, arguments.completion_column)
     catalog = Catalog.load()
-    for kind, plugin in plugins(choice):
+    choice = choose(columns, formatters_of(catalog), arguments.prompt_column, arguments.completion_column)
+    for kind, plugin in plugins(columns, choice):
         catalog.find(kind, plugin)  # `recipes check` would refuse a name that a package has too
-    notes = [*_tried(columns, choice, catalog), *_found(arguments.base)]
+    notes = [*_tried(columns, choice), *_found(arguments.base)]
     write_new(target, draft(columns, choice, target, arguments.base), arguments.force)
-    tell(f"wrote {target}: {arguments.data} is read as {choice.formatter} ({one_line(choice.why)})")
+    tell(f"wrote {target}: {arguments.data} is read as {choice.name} ({one_line(choice.why)})")
     for note in notes:
         tell("\n  ".join(f"  note: {note}".splitlines()))
     config = shlex.quote(str(target))
@@ -63,7 +66,7 @@ def _check_sayable(name: str, value: str) -> None:
         raise RecipeError(msg) from error
 
 
-def _tried(columns: "Columns", choice: "Choice", catalog: Catalog) -> list[str]:
+def _tried(columns: "FileColumns", choice: "Choice") -> list[str]:
     """Read the rows as the recipe will; returns what is to be said of them.
 
     Raises:
@@ -74,8 +77,7 @@ def _tried(columns: "Columns", choice: "Choice", catalog: Catalog) -> list[str]:
     from tunesmith.data.sources import Source
     from tunesmith.recipe.columns import LOOKED_AT
 
-    formatter: Any = catalog.find("formatter", choice.formatter)
-    source = Source(str(columns.file.absolute()), formatter(**choice.options))
+    source = Source(str(columns.file.absolute()), choice.formatter())
     remarks: list[str] = []
     for most in (ROWS, LOOKED_AT):
         found = look({_SOURCE: source}, most, LIMIT)
@@ -87,8 +89,8 @@ def _tried(columns: "Columns", choice: "Choice", catalog: Catalog) -> list[str]:
     return remarks
 
 
-def _advice(columns: "Columns") -> str:
-    from tunesmith.recipe.columns import one_line
+def _advice(columns: "FileColumns") -> str:
+    from tunesmith.data.columns import one_line
 
     advice = "mend the rows in the file"
     if len(columns.texts) > 1:

@@ -42,6 +42,11 @@ class Run:
         return _read(self.path / "lock.json")
 
     @property
+    def data(self) -> dict[str, Any]:
+        """The content of `data.json`: what became of the rows."""
+        return _read(self.path / "data.json")
+
+    @property
     def complete(self) -> bool:
         """Whether `fit` ended and saved its adapter."""
         return _read(self.result).get("complete") is True

@@ -27,6 +27,7 @@ from tunesmith.cli.runs import Run, run_of
 from tunesmith.cli.screen import say
 from tunesmith.cli.trusted import say_trusted
 from tunesmith.data.module import RecipeData
+from tunesmith.data.read_as import formatters_of
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.generation import Generation
 from tunesmith.evaluation.success import Threshold
@@ -208,6 +209,7 @@ def _session(
     arguments: Arguments, recipe: Recipe, checked: Mapping[str, Any], command: Command, catalog: Catalog
 ) -> Session:
     init: Namespace = command.config_init
+    command.datamodule.formatters = formatters_of(catalog)
     command.model.runs_on = device(dict(init["trainer"]))
     home = None if recipe.remote else run_of(recipe.paths[0])
     dump = command.parser.dump(command.config.clone(), skip_unset=True, format="yaml")

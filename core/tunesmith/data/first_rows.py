@@ -1,7 +1,7 @@
 """Whether sources are what their formatters read, by their first rows: found before a base is loaded."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -9,10 +9,12 @@ from tunesmith.data.hub import Hub
 from tunesmith.data.intake import to_example
 from tunesmith.data.matching import EndlessPatternError
 from tunesmith.data.read import Read, file_ending, read_file
+from tunesmith.data.read_as import settled
 from tunesmith.data.rows import Reject
 from tunesmith.data.sources import Opened, Source
 from tunesmith.errors import AbsentDataError, DataError, listed
 from tunesmith.nearest import did_you_mean
+from tunesmith.plugins.interfaces import Formatter
 
 # Their header, or schema, says all columns that there are.
 _TABLES = frozenset({".csv", ".tsv", ".parquet"})
@@ -48,13 +50,19 @@ class FirstRows:
         (self.remarks if self.partial else self.wrong).append(told)
 
 
-def look(sources: Mapping[str, Source], most: int, reject_limit: float) -> FirstRows:
+def look(
+    sources: Mapping[str, Source],
+    most: int,
+    reject_limit: float,
+    formatters: Sequence[type[Formatter]] | None = None,
+) -> FirstRows:
     """Read and format the first rows of each source; nothing is written.
 
     Args:
         sources: By name.
         most: Rows of a source at most, spread evenly over its files, and at least one of each. 0 reads none.
         reject_limit: The share of a source's rows that may be unreadable; applied where all rows were read.
+        formatters: All that the recipe may name, for those that choose among them; None for all that are installed.
 
     Raises:
         DataError: A source names something that is no file of rows, or a file that cannot be read at all.
@@ -70,11 +78,18 @@ def look(sources: Mapping[str, Source], most: int, reject_limit: float) -> First
             found.partial = True
             found.remarks.append(f"{error}; `fit` looks through them all: name a folder that holds little else")
         else:
-            _look_at(found, opened, source, most, reject_limit)
+            _look_at(found, opened, source, most, reject_limit, formatters)
     return found
 
 
-def _look_at(found: FirstRows, opened: Opened, source: Source, most: int, reject_limit: float) -> None:
+def _look_at(
+    found: FirstRows,
+    opened: Opened,
+    source: Source,
+    most: int,
+    reject_limit: float,
+    formatters: Sequence[type[Formatter]] | None,
+) -> None:
     key = opened.key.removesuffix(".path")
     for part in opened.parts:
         if isinstance(part, Hub):
@@ -82,6 +97,8 @@ def _look_at(found: FirstRows, opened: Opened, source: Source, most: int, reject
             found.remarks.append(f"{opened.key}: {part} is not read here, as it may have to be fetched; `prepare` does")
     if not most or not any(isinstance(part, Path) for part in opened.parts):
         return
+    if opened.is_local:
+        source = replace(source, formatter=settled(opened, source, formatters))
     read, bad = 0, []
     rows, whole = _first(found, opened, most)
     for row in rows:

@@ -1,16 +1,17 @@
 """Rows to examples: columns renamed, formatted, with id and origin; what cannot be read set aside."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.example import Example, Origin
+from tunesmith.data.read_as import described, settled
 from tunesmith.data.rejected import Rejected
 from tunesmith.data.rows import Reject, Row, canonical, digest
-from tunesmith.data.sources import Opened, Source
+from tunesmith.data.sources import Opened, Source, rename
 from tunesmith.errors import DataError, RowError, TunesmithError
-from tunesmith.nearest import did_you_mean
+from tunesmith.plugins.interfaces import Formatter
 
 
 @dataclass
@@ -20,7 +21,8 @@ class Intake:
     Args:
         examples: In the order of the sources and their rows, ids unique.
         rejected: Rows that were set aside.
-        counts: By source: rows read, rejected (by reason too) and examples made.
+        counts: By source: rows read, rejected (by reason too) and examples made; and `read as`, the formatters that
+            its first rows chose, where the recipe leaves it to them.
         hashes: By source: what identifies its content.
     """
 
@@ -37,6 +39,7 @@ def read_sources(
     keep_rejected: bool = False,
     rejected_file: Path | None = None,
     note: Callable[[Example, Mapping[str, Any]], None] | None = None,
+    formatters: Sequence[type[Formatter]] | None = None,
 ) -> Intake:
     """Read sources whole.
 
@@ -46,6 +49,7 @@ def read_sources(
         keep_rejected: Whether rejected rows are kept with their text.
         rejected_file: Where rejected rows are written if the run stops for them.
         note: Called with each example and its row, columns as they were read and as `map` names them.
+        formatters: All that the recipe may name, for those that choose among them; None for all that are installed.
 
     Raises:
         DataError: A source is missing, empty, unreadable, or past the limit.
@@ -56,6 +60,7 @@ def read_sources(
     ids: dict[str, int] = {}
     for name, source in sources.items():
         count = read = 0
+        source = replace(source, formatter=settled(opened[name], source, formatters))
         for row in opened[name].read():
             read += 1
             made = row if isinstance(row, Reject) else to_example(name, source, row)
@@ -73,7 +78,8 @@ def read_sources(
             raise DataError(msg)
         intake.rejected.check(name, read, reject_limit, rejected_file)
         reasons = intake.rejected.reasons(name)
-        intake.counts[name] = {"read": read, "rejected": read - count, "examples": count, "reasons": reasons}
+        numbers = {"read": read, "rejected": read - count, "examples": count, "reasons": reasons}
+        intake.counts[name] = numbers | described(source.formatter)
         intake.hashes[name] = opened[name].fingerprint()
     return intake
 
@@ -113,27 +119,6 @@ def to_example(name: str, source: Source, row: Row) -> tuple[Example, Mapping[st
     key = example.id or digest(name, canonical(row.values)).hex()[:16]
     made = example.with_(id=key, origin=Origin(name, row.file, row.line), task=source.task)
     return made, {**row.values, **columns}
-
-
-def rename(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The row under the names that a formatter wants.
-
-    Args:
-        row: Columns as they were read.
-        names: Wanted name to column (`data.sources.<name>.map`).
-
-    Raises:
-        RowError: A column is missing, or a wanted name is one that another column has.
-    """
-    missing = next((column for column in names.values() if column not in row), None)
-    if missing is not None:
-        raise RowError(missing, f"map names it, but it is not a column{did_you_mean(missing, row)}", row)
-    moved = set(names.values())
-    rest = {column: value for column, value in row.items() if column not in moved}
-    clash = next((wanted for wanted in names if wanted in rest), None)
-    if clash is not None:
-        raise RowError(clash, f"is a column of its own, and map gives its name to {names[clash]}; map it elsewhere too")
-    return {**{wanted: row[column] for wanted, column in names.items()}, **rest}
 
 
 def check_content(example: Example) -> None:

@@ -18,7 +18,7 @@ from tunesmith.data.render import ChatRenderer
 from tunesmith.data.sources import Source, SplitName
 from tunesmith.data.split import Split
 from tunesmith.errors import RecipeError
-from tunesmith.plugins.interfaces import Curator, Objective
+from tunesmith.plugins.interfaces import Curator, Formatter, Objective
 
 
 class RecipeData(lightning.LightningDataModule):
@@ -62,6 +62,7 @@ class RecipeData(lightning.LightningDataModule):
         self.workers = workers
         self.reject_limit = reject_limit
         self.keep_rejected = keep_rejected
+        self.formatters: list[type[Formatter]] | None = None  # all that the recipe may name; the command says it
         self._bound: tuple[ChatRenderer, Objective, int, Path | None] | None = None
         self._longest = max_length
         self._quadratic = 0.0
@@ -136,6 +137,7 @@ class RecipeData(lightning.LightningDataModule):
                 reject_limit=self.reject_limit,
                 keep_rejected=self.keep_rejected,
                 rejected_file=rejected_file,
+                formatters=self.formatters,
             )
             self._seed = seed
         return self._curated

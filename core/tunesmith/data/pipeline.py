@@ -14,7 +14,7 @@ from tunesmith.data.rejected import Rejected
 from tunesmith.data.sources import Source, SplitName
 from tunesmith.data.split import Split, asked_in_training, leaked, settle
 from tunesmith.errors import DataError, RecipeError
-from tunesmith.plugins.interfaces import Curator
+from tunesmith.plugins.interfaces import Curator, Formatter
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def curate(
     reject_limit: float,
     keep_rejected: bool,
     rejected_file: Path | None,
+    formatters: Sequence[type[Formatter]] | None = None,
 ) -> Curated:
     """Read, format, curate and split. Deterministic: same files and recipe, same result.
 
@@ -77,6 +78,7 @@ def curate(
         reject_limit: Share of a source's rows that may be unreadable, in [0, 1].
         keep_rejected: Whether rejected rows are kept with their text.
         rejected_file: Where to write rejected rows; None writes none.
+        formatters: All that the recipe may name, for those that choose among them; None for all that are installed.
 
     Raises:
         RecipeError: No source, or a share outside of its bounds.
@@ -85,7 +87,12 @@ def curate(
     check_options(sources, split, reject_limit)
     placing = Placing(split, {name: source.split for name, source in sources.items()})
     intake = read_sources(
-        sources, reject_limit=reject_limit, keep_rejected=keep_rejected, rejected_file=rejected_file, note=placing.note
+        sources,
+        reject_limit=reject_limit,
+        keep_rejected=keep_rejected,
+        rejected_file=rejected_file,
+        note=placing.note,
+        formatters=formatters,
     )
     if rejected_file is not None:
         intake.rejected.write(rejected_file)

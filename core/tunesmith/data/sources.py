@@ -5,14 +5,15 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tunesmith.data.hub import HUB, Hub
 from tunesmith.data.matching import EndlessPatternError, matching
 from tunesmith.data.read import Read, endings, file_ending, read_file
 from tunesmith.data.rows import Row, canonical
-from tunesmith.errors import AbsentDataError, DataError, RecipeError
+from tunesmith.errors import AbsentDataError, DataError, RecipeError, RowError
 from tunesmith.nearest import did_you_mean
 from tunesmith.no_file import ABSENT, FOLDER, LINK, why_no_file
 from tunesmith.plugins.interfaces import Formatter
@@ -98,6 +99,13 @@ class Opened:
                 if isinstance(row, Row):
                     self._rows.update(canonical(row.values).encode() + b"\n")
                 yield row
+
+    def first(self, most: int) -> Iterator[Row]:
+        """The first rows that can be read, at most so many, spread evenly over the files and at least one of each."""
+        each = max(1, most // len(self.parts))
+        for part in self.parts:
+            read = read_file(part) if isinstance(part, Path) else part.read()
+            yield from (row for row in islice(read, each) if isinstance(row, Row))
 
     @property
     def is_local(self) -> bool:
@@ -189,3 +197,24 @@ def open_sources(sources: Mapping[str, Source]) -> dict[str, Opened]:
     if missing:
         raise AbsentDataError(missing)
     return opened
+
+
+def rename(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The row under the names that a formatter wants.
+
+    Args:
+        row: Columns as they were read.
+        names: Wanted name to column (`data.sources.<name>.map`).
+
+    Raises:
+        RowError: A column is missing, or a wanted name is one that another column has.
+    """
+    missing = next((column for column in names.values() if column not in row), None)
+    if missing is not None:
+        raise RowError(missing, f"map names it, but it is not a column{did_you_mean(missing, row)}", row)
+    moved = set(names.values())
+    rest = {column: value for column, value in row.items() if column not in moved}
+    clash = next((wanted for wanted in names if wanted in rest), None)
+    if clash is not None:
+        raise RowError(clash, f"is a column of its own, and map gives its name to {names[clash]}; map it elsewhere too")
+    return {**{wanted: row[column] for wanted, column in names.items()}, **rest}

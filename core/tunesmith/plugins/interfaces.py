@@ -10,8 +10,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
+from tunesmith.data.columns import Columns
 from tunesmith.data.encoded import Encoded
 from tunesmith.data.example import Example, Message
+from tunesmith.data.recognise import Recognised
 from tunesmith.evaluation.measure import Findings, Measure, Sample
 from tunesmith.plugins.subject import Subject
 
@@ -61,6 +63,28 @@ class Formatter(Plugin):
             RowError: As `format`.
         """
         return self.format(row)
+
+    @classmethod
+    def recognises(cls, columns: Columns) -> Iterable[Recognised]:
+        """How rows with such columns would be read; nothing where they are of other schemas. Pure.
+
+        `formatter: Auto` and `recipes new` ask all formatters. Since 0.9.
+        """
+        return ()
+
+    def settle(self, rows: Sequence[Mapping[str, Any]], formatters: "Sequence[type[Formatter]]") -> "Formatter":
+        """The formatter that reads a source which begins with these rows: itself, unless it chooses among others. Pure.
+
+        Since 0.9.
+
+        Args:
+            rows: The first rows, as `map` names their columns.
+            formatters: All that the recipe may name.
+
+        Raises:
+            DataError: The rows do not say which.
+        """
+        return self
 
     @classmethod
     def trial_rows(cls) -> Sequence[Mapping[str, Any]]:

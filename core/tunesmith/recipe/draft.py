@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tunesmith import __version__
-from tunesmith.recipe.columns import Choice, Columns, one_line
+from tunesmith.data.columns import one_line
+from tunesmith.data.recognise import Choice
+from tunesmith.recipe.columns import FileColumns, has_reference
 from tunesmith.recipe.relocate import beside, quoted
 
 EMBEDDED = "package://tunesmith_plugins/bases/tiny-mistral"
@@ -65,7 +67,7 @@ success:
   perplexity/perplexity: {at_most: 0.9, of: base, because: "such text surprises it less than the base"}"""
 
 
-def draft(columns: Columns, choice: Choice, target: Path, base: str | None) -> str:
+def draft(columns: FileColumns, choice: Choice, target: Path, base: str | None) -> str:
     """The text of a complete recipe.
 
     Args:
@@ -80,7 +82,7 @@ def draft(columns: Columns, choice: Choice, target: Path, base: str | None) -> s
         name=one_line(target.stem),
         version=".".join(__version__.split(".")[:2]),  # which `requires` is compared with
         file=one_line(columns.file.name),
-        formatter_name=choice.formatter,
+        formatter_name=choice.name,
         why=one_line(choice.why, _WIDEST),
         here=one_line(shlex.quote(os.path.relpath(target)), _LONGEST_PATH),
         base=_EMBEDDED if base is None or embedded else f"  base: {quoted(_moved(base, folder))}",
@@ -92,11 +94,11 @@ def draft(columns: Columns, choice: Choice, target: Path, base: str | None) -> s
     )
 
 
-def plugins(choice: Choice) -> Sequence[tuple[str, str]]:
+def plugins(columns: FileColumns, choice: Choice) -> Sequence[tuple[str, str]]:
     """Kind and name of all plugins that a draft names."""
-    evaluators = ("ROUGE", "ExactMatch") if choice.has_reference else ("Perplexity",)
+    evaluators = ("ROUGE", "ExactMatch") if has_reference(columns, choice) else ("Perplexity",)
     return (
-        ("formatter", choice.formatter),
+        ("formatter", choice.name),
         ("objective", "NextToken"),
         ("adapter", "LoRA"),
         ("curator", "ExactDuplicates"),
@@ -118,22 +120,24 @@ def _moved(base: str, folder: Path) -> str:
 
 
 def _formatter(choice: Choice) -> str:
-    if not choice.options:
-        return f"      formatter: {choice.formatter}"
-    options = [f"          {name}: {quoted(value)}" for name, value in choice.options.items()]
-    return "\n".join(["      formatter:", f"        class_path: {choice.formatter}", "        init_args:", *options])
+    if not choice.found.options:
+        return f"      formatter: {choice.name}"
+    options = [f"          {name}: {quoted(value)}" for name, value in choice.found.options.items()]
+    return "\n".join(["      formatter:", f"        class_path: {choice.name}", "        init_args:", *options])
 
 
-def _split(columns: Columns, choice: Choice) -> str:
-    others = ", ".join(one_line(name) for name in columns.names if name not in choice.columns)
+def _split(columns: FileColumns, choice: Choice) -> str:
+    others = ", ".join(
+        one_line(name) for name in columns.names if name not in (*choice.found.columns, *choice.found.also)
+    )
     hint = _KEEP_TOGETHER.format(others=one_line(others, _WIDEST)) if others else ""
     return f"{hint}  split: {{train: 0.8, validation: 0.1, test: 0.1}}"
 
 
-def _evidence(columns: Columns, choice: Choice) -> str:
-    if not choice.has_reference:
+def _evidence(columns: FileColumns, choice: Choice) -> str:
+    if not has_reference(columns, choice):
         return _TEXT
-    longest = columns.longest(choice.answer)
+    longest = columns.longest(choice.found.answer)
     if not longest:
         return _ANSWERS.format(tokens=128, how="at most so many tokens an answer")
     # Three characters a token is few for any tokenizer, so the longest answer fits.

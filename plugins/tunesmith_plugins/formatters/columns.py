@@ -7,16 +7,6 @@ from typing import Any
 
 from tunesmith import RowError
 
-# Rows of other kinds that would be misread as text: refused by name where the column holds what those kinds hold.
-_OTHER_KINDS = {
-    "images": "images",
-    "videos": "videos",
-    "audios": "sound",
-    "objects": "boxes of a grounding task",
-    "positive_messages": "an embedding or reranker pair",
-    "negative_messages": "an embedding or reranker pair",
-}
-
 
 def column(row: Mapping[str, Any], name: str) -> Any:
     """The value of a column.
@@ -84,14 +74,3 @@ def others(row: Mapping[str, Any], consumed: Iterable[str]) -> dict[str, Any]:
     """The columns that a formatter did not consume, for `Example.extras`."""
     gone = set(consumed)
     return {name: value for name, value in row.items() if name not in gone}
-
-
-def refuse_other_kinds(row: Mapping[str, Any]) -> None:
-    """Refuse rows that hold more than text, instead of training on half of them.
-
-    Raises:
-        RowError: A column of images, sound, boxes or pairs is filled.
-    """
-    for name, what in _OTHER_KINDS.items():
-        if isinstance(row.get(name), list | Mapping) and row[name]:
-            raise RowError(name, f"holds {what}; only text is read")

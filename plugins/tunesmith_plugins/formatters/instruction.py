@@ -1,20 +1,17 @@
 """Instruction: the Alpaca schema."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tunesmith import Example, Formatter, Message, RowError
-from tunesmith_plugins.formatters.columns import (
-    absent,
-    column,
-    filled,
-    kind,
-    optional_text,
-    others,
-    refuse_other_kinds,
-)
-from tunesmith_plugins.formatters.turns import json_value
+from tunesmith import Columns, Example, Formatter, Message, Recognised, RowError
+from tunesmith_plugins.formatters.columns import absent, column, filled, optional_text, others
+from tunesmith_plugins.formatters.history import earlier
+from tunesmith_plugins.formatters.other_kinds import refuse_other_kinds, text_only
 
+_CONTINUES = (
+    "is filled: the row goes on where another ends, and a formatter reads rows one by one; write each conversation as "
+    "one row, with the turns before it in history"
+)
 _CONSUMED = ("instruction", "input", "output", "response", "system", "history")
 
 
@@ -27,14 +24,22 @@ class Instruction(Formatter):
     Since 0.1.
     """
 
+    @classmethod
+    def recognises(cls, columns: Columns) -> Iterable[Recognised]:
+        """`instruction`, with `output` or `response`."""
+        answer = next((name for name in ("output", "response") if columns.can_be_said(name)), None)
+        if answer and columns.can_be_said("instruction"):
+            also = ("input", "system", "history")
+            yield Recognised(("instruction", answer), {}, also, answer, f"columns instruction and {answer}")
+
     def format(self, row: Mapping[str, Any]) -> Example:
         """Make a conversation of the columns.
 
         Raises:
             RowError: A column is missing, empty, or of the wrong kind.
         """
-        messages = [*_asked(row), Message("assistant", _answer(row))]
-        return Example(messages=tuple(messages), extras=others(row, _CONSUMED))
+        messages = [*asked(row), Message("assistant", _answer(row))]
+        return text_only(Example(messages=tuple(messages), extras=others(row, _CONSUMED)), ["instruction", "input"])
 
     def question(self, row: Mapping[str, Any]) -> Example:
         """The turns before the answer alone where the row has none.
@@ -44,16 +49,24 @@ class Instruction(Formatter):
         """
         if not (absent(row, "output") and absent(row, "response")):
             return self.format(row)
-        return Example(messages=tuple(_asked(row)), extras=others(row, _CONSUMED))
+        example = Example(messages=tuple(asked(row)), extras=others(row, _CONSUMED))
+        return text_only(example, ["instruction", "input"])
 
 
-def _asked(row: Mapping[str, Any]) -> list[Message]:
+def asked(row: Mapping[str, Any]) -> list[Message]:
+    """The turns before the answer.
+
+    Raises:
+        RowError: A column is missing, empty, or of the wrong kind.
+    """
     refuse_other_kinds(row)
+    if "id" in row and not absent(row, "parent_id"):
+        raise RowError(field="parent_id", reason=_CONTINUES)
     column(row, "instruction")
-    asked = [t for name in ("instruction", "input") if (t := optional_text(row, name)).strip()]
+    texts = [t for name in ("instruction", "input") if (t := optional_text(row, name)).strip()]
     messages = [Message("system", t) for t in [optional_text(row, "system")] if t.strip()]
-    messages += _history(row)
-    return [*messages, Message("user", filled("\n".join(asked), "instruction"))]
+    messages += earlier(row)
+    return [*messages, Message("user", filled("\n".join(texts), "instruction"))]
 
 
 def _answer(row: Mapping[str, Any]) -> str:
@@ -65,15 +78,3 @@ def _answer(row: Mapping[str, Any]) -> str:
     if "response" not in row:
         column(row, "output")
     return filled("", "response" if "response" in row else "output")
-
-
-def _history(row: Mapping[str, Any]) -> list[Message]:
-    value = json_value(row.get("history") or [], "history")
-    if not isinstance(value, list):
-        raise RowError(field="history", reason=f"is {kind(value)}; a list of [question, answer] is wanted")
-    messages = []
-    for index, pair in enumerate(value):
-        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(t, str) and t.strip() for t in pair):
-            raise RowError(field=f"history[{index}]", reason="is no [question, answer] of two texts")
-        messages += [Message("user", pair[0]), Message("assistant", pair[1])]
-    return messages

@@ -1,11 +1,13 @@
 """PromptCompletion: a column that asks and a column that answers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from tunesmith import Example, Formatter, Message, RowError
-from tunesmith_plugins.formatters.columns import absent, as_text, column, filled, others, refuse_other_kinds
+from tunesmith import Columns, Example, Formatter, Message, Recognised, RowError
+from tunesmith_plugins.formatters import names
+from tunesmith_plugins.formatters.columns import absent, as_text, column, filled, others
+from tunesmith_plugins.formatters.other_kinds import refuse_other_kinds, text_only
 from tunesmith_plugins.formatters.turns import turns
 
 
@@ -26,6 +28,19 @@ class PromptCompletion(Formatter):
         self.system = system
 
     @classmethod
+    def recognises(cls, columns: Columns) -> Iterable[Recognised]:
+        """`prompt` and `completion`, each text or turns."""
+        pair = ("prompt", "completion")
+        if all(columns.can_be_said(n) or columns.turns(n, "role", "content", "tool_calls") for n in pair):
+            answer = "completion"
+            yield Recognised(pair, {}, (), answer, "columns prompt and completion")
+            return
+        found = names.pair(columns)
+        if found is not None and {"{", "}"} & {*found.asks, *found.answers}:  # which a template cannot name
+            options = {"prompt": found.asks, "completion": found.answers}
+            yield Recognised((found.asks, found.answers), options, (), found.answers, found.why, found.by)
+
+    @classmethod
     def trial_instances(cls) -> list[Self]:
         """Two columns, and three with names of one's own."""
         return [cls(), cls(prompt="asked", completion="said", system="rules")]
@@ -37,10 +52,10 @@ class PromptCompletion(Formatter):
             RowError: A column is missing, empty, or neither text nor messages.
         """
         messages, consumed = self._asked(row)
-        completion = self._turns(row, self.completion, "assistant")
+        completion = text_or_turns(row, self.completion, "assistant")
         if completion[-1].role != "assistant":
             raise RowError(self.completion, "does not end with an assistant's turn")
-        return Example(messages=(*messages, *completion), extras=others(row, consumed))
+        return text_only(Example(messages=(*messages, *completion), extras=others(row, consumed)), consumed[:1])
 
     def question(self, row: Mapping[str, Any]) -> Example:
         """The prompt alone where the row has no completion.
@@ -51,12 +66,12 @@ class PromptCompletion(Formatter):
         if not absent(row, self.completion):
             return self.format(row)
         messages, consumed = self._asked(row)
-        return Example(messages=tuple(messages), extras=others(row, consumed))
+        return text_only(Example(messages=tuple(messages), extras=others(row, consumed)), consumed[:1])
 
     def _asked(self, row: Mapping[str, Any]) -> tuple[list[Message], list[str]]:
         """The turns before the completion, and the columns that are consumed."""
-        refuse_other_kinds(row)
-        prompt = self._turns(row, self.prompt, "user")
+        refuse_other_kinds(row, [self.prompt, self.completion])
+        prompt = text_or_turns(row, self.prompt, "user")
         # The assistant's turns of a prompt are context here.
         messages = [replace(m, weight=0.0) if m.role == "assistant" and m.weight is None else m for m in prompt]
         consumed = [self.prompt, self.completion]
@@ -69,9 +84,14 @@ class PromptCompletion(Formatter):
                 messages.insert(0, Message("system", said))
         return messages, consumed
 
-    def _turns(self, row: Mapping[str, Any], name: str, role: str) -> tuple[Message, ...]:
-        value = column(row, name)
-        if isinstance(value, list):
-            return turns(value, name)
-        text = filled(as_text(value, name), name)
-        return (Message("user" if role == "user" else "assistant", text),)
+
+def text_or_turns(row: Mapping[str, Any], name: str, role: Literal["user", "assistant"]) -> tuple[Message, ...]:
+    """A column that holds a turn's text, or a list of messages.
+
+    Raises:
+        RowError: It is missing, empty, or something else.
+    """
+    value = column(row, name)
+    if isinstance(value, list):
+        return turns(value, name)
+    return (Message(role, filled(as_text(value, name), name)),)

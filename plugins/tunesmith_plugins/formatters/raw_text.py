@@ -1,10 +1,11 @@
 """RawText: documents without a template, for training on all of their text."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tunesmith import Example, Formatter, Segment
+from tunesmith import Columns, Example, Formatter, Recognised, Segment
 from tunesmith_plugins.formatters.columns import as_text, column, filled, others
+from tunesmith_plugins.formatters.other_kinds import refuse_other_kinds
 
 
 class RawText(Formatter):
@@ -19,11 +20,18 @@ class RawText(Formatter):
     def __init__(self, column: str = "text") -> None:
         self.column = column
 
+    @classmethod
+    def recognises(cls, columns: Columns) -> Iterable[Recognised]:
+        """`text`, as the only column of text."""
+        if columns.texts == ("text",):
+            yield Recognised(("text",), {}, (), "text", "column text, the only one that holds text", "names")
+
     def format(self, row: Mapping[str, Any]) -> Example:
         """Read the document.
 
         Raises:
             RowError: The column is missing, empty or no text.
         """
+        refuse_other_kinds(row, [self.column])
         text = filled(as_text(column(row, self.column), self.column), self.column)
         return Example(segments=(Segment(text),), extras=others(row, (self.column,)))

@@ -1,12 +1,14 @@
 """Template: a prompt and a completion as text with columns in it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Self
 
-from tunesmith import Example, Formatter, Message, RecipeError, RowError
+from tunesmith import Columns, Example, Formatter, Message, RecipeError, Recognised, RowError
 from tunesmith_plugins.formatters.columns import absent, as_text, column, filled
+from tunesmith_plugins.formatters.names import pair
+from tunesmith_plugins.formatters.other_kinds import refuse_other_kinds, text_only
 
 # Not str.format: a recipe is not trusted, and `{row.__class__}` would walk objects.
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -32,6 +34,15 @@ class Template(Formatter):
         self.system = system
 
     @classmethod
+    def recognises(cls, columns: Columns) -> Iterable[Recognised]:
+        """One column of text whose name asks and one whose name answers; as a guess, the only two of text."""
+        found = pair(columns)
+        if found is None or {"{", "}"} & {*found.asks, *found.answers}:  # in a template a brace begins a column
+            return
+        options = {"prompt": "{" + found.asks + "}", "completion": "{" + found.answers + "}"}
+        yield Recognised((found.asks, found.answers), options, (), found.answers, found.why, found.by)
+
+    @classmethod
     def trial_instances(cls) -> list[Self]:
         """One column a turn, and several with text around them."""
         return [cls("{question}", "{answer}"), cls("Say {{what}} of {a} and {b}:", "{c}.", system="You know {topic}.")]
@@ -44,7 +55,8 @@ class Template(Formatter):
             RecipeError: A text has a brace without its partner.
         """
         answered = self._fill("completion", self.completion, row)
-        return Example(messages=(*self._asked(row), Message("assistant", answered)), extras=dict(row))
+        example = Example(messages=(*self._asked(row), Message("assistant", answered)), extras=dict(row))
+        return text_only(example, ["prompt"])
 
     def question(self, row: Mapping[str, Any]) -> Example:
         """The prompt alone where the row has no value for any column of the completion.
@@ -56,9 +68,11 @@ class Template(Formatter):
         names = [name for name, is_column in _pieces("completion", self.completion) if is_column]
         if not names or not all(absent(row, name) for name in names):
             return self.format(row)
-        return Example(messages=tuple(self._asked(row)), extras=dict(row))
+        return text_only(Example(messages=tuple(self._asked(row)), extras=dict(row)), ["prompt"])
 
     def _asked(self, row: Mapping[str, Any]) -> list[Message]:
+        reads = [name for text in (self.prompt, self.completion) for name, named in _pieces("prompt", text) if named]
+        refuse_other_kinds(row, reads)
         asked = self._fill("prompt", self.prompt, row)
         system = self._fill("system", self.system, row, optional=True) if self.system is not None else ""
         return [*([Message("system", system)] if system else []), Message("user", asked)]

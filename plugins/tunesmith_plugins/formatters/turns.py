@@ -7,23 +7,27 @@ from typing import Any, Literal
 
 from tunesmith import Message, RowError
 from tunesmith_plugins.formatters.columns import kind
+from tunesmith_plugins.formatters.parts import spread, text_of
+from tunesmith_plugins.formatters.weights import KEYS, stated_weight
 
 Role = Literal["system", "user", "assistant", "tool"]
 ROLES: dict[Any, Role] = {"system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 # Deeper JSON text is no tool's schema, and would end in a RecursionError somewhere later.
 _DEEPEST = 32
-# axolotl says train, OpenAI weight, ms-swift loss and loss_scale; where several stand, all count.
-_SWITCHES = ("train", "loss")
-_SCALES = ("weight", "loss_scale")
-_CONSUMED = {"role", "content", *_SWITCHES, *_SCALES}
+# OpenAI's newer name of the system's turn, which harmony has too.
+_DEVELOPER = "developer"
+_CONSUMED = KEYS | {"role", "content", "channel"}
+# What harmony lets a reader see; its other channels are thinking.
+_FINAL = "final"
 
 
 def turns(value: Any, name: str) -> tuple[Message, ...]:
     """Read a list of messages.
 
     Args:
-        value: `[{"role", "content", ...}, ...]`. Content is text, a list of text parts, or null beside tool calls. The
-            loss weight of a turn is the product of its `train`, `loss` (booleans), `weight` and `loss_scale` (numbers).
+        value: `[{"role", "content", ...}, ...]`. Content is text, a list of parts (text, and Anthropic's tool calls,
+            results and thinking), or null beside tool calls. A `developer` is the system. The loss weight of a turn is
+            the product of its `train`, `loss` (booleans), `weight` and `loss_scale` (numbers).
         name: The column, for messages.
 
     Raises:
@@ -33,57 +37,35 @@ def turns(value: Any, name: str) -> tuple[Message, ...]:
         raise RowError(
             name, "is empty" if value in (None, [], "") else f"is {kind(value)}; a list of messages is wanted"
         )
-    return tuple(_turn(item, f"{name}[{index}]") for index, item in enumerate(value))
+    called: dict[str, str] = {}
+    found: list[Message] = []
+    for index, item in enumerate(value):
+        place = f"{name}[{index}]"
+        if not isinstance(item, Mapping):
+            raise RowError(place, f"is {kind(item)}; a message with role and content is wanted")
+        found += [_turn(turn, place) for turn in spread(item, place, called)]
+    return tuple(found)
 
 
-def _turn(item: Any, name: str) -> Message:
-    if not isinstance(item, Mapping):
-        raise RowError(name, f"is {kind(item)}; a message with role and content is wanted")
+def _turn(item: Mapping[str, Any], name: str) -> Message:
     if "role" not in item:
         hint = "; from and value are for the formatter ShareGPT" if "from" in item else ""
         raise RowError(field=f"{name}.role", reason=f"is missing{hint}")
-    role = ROLES.get(item["role"]) if isinstance(item["role"], str) else None
+    role = (
+        ROLES.get("system" if item["role"] == _DEVELOPER else item["role"]) if isinstance(item["role"], str) else None
+    )
     if role is None:
         raise RowError(field=f"{name}.role", reason=f"is none of {', '.join(ROLES)}")
-    if item.get("train_detail"):
-        raise RowError(field=f"{name}.train_detail", reason="is not read; give a turn one weight")
+    if item.get("channel") not in (None, "", _FINAL):
+        raise RowError(field=f"{name}.channel", reason="is not `final`; give what stands in others as the key thinking")
     fields = {str(key): v for key, v in item.items() if key not in _CONSUMED and v is not None}
     if "tool_calls" in fields:
         fields["tool_calls"] = _calls(fields["tool_calls"], f"{name}.tool_calls")
-    content = _content(item.get("content"), f"{name}.content")
+    content = text_of(item.get("content"), f"{name}.content")
     # A system turn may say nothing, and a tool may answer nothing.
     if role in ("user", "assistant") and not content.strip() and not fields.get("tool_calls"):
         raise RowError(field=f"{name}.content", reason="is empty")
-    return Message(role, content, _weight(item, name), fields)
-
-
-def _content(value: Any, name: str) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    if not isinstance(value, list):
-        raise RowError(name, f"is {kind(value)}; text is wanted")
-    texts = []
-    for part in value:
-        text = part.get("text") if isinstance(part, Mapping) and part.get("type", "text") == "text" else part
-        if not isinstance(text, str):
-            raise RowError(name, "has a part that is no text; only text is read")
-        texts.append(text)
-    return "".join(texts)
-
-
-def _weight(item: Mapping[str, Any], name: str) -> float | None:
-    given = [key for key in (*_SWITCHES, *_SCALES) if item.get(key) is not None]
-    weight = 1.0
-    for key in given:
-        value = item[key]
-        if key in _SWITCHES and not isinstance(value, bool):
-            raise RowError(field=f"{name}.{key}", reason=f"is {kind(value)}; true or false is wanted")
-        if not isinstance(value, bool | int | float):
-            raise RowError(field=f"{name}.{key}", reason=f"is {kind(value)}; a number is wanted")
-        if not 0 <= value <= 1e6:
-            raise RowError(field=f"{name}.{key}", reason="is out of bounds; a weight lies between 0 and a million")
-        weight *= value
-    return weight if given else None
+    return Message(role, content, stated_weight(item, content, name), fields)
 
 
 def _calls(value: Any, name: str) -> list[dict[str, Any]]:
