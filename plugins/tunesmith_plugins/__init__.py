@@ -8,14 +8,41 @@ from tunesmith import Adapter, Audit, Curator, Evaluator, Formatter, Objective, 
 @hookimpl
 def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
     """The formatters of this package."""
+    from tunesmith_plugins.formatters.auto import Auto
+    from tunesmith_plugins.formatters.context_qa import ContextQA
     from tunesmith_plugins.formatters.instruction import Instruction
     from tunesmith_plugins.formatters.messages import Messages
+    from tunesmith_plugins.formatters.preference import Preference
     from tunesmith_plugins.formatters.prompt_completion import PromptCompletion
+    from tunesmith_plugins.formatters.prompt_only import PromptOnly
+    from tunesmith_plugins.formatters.query_response import QueryResponse
+    from tunesmith_plugins.formatters.ranked_answers import RankedAnswers
     from tunesmith_plugins.formatters.raw_text import RawText
+    from tunesmith_plugins.formatters.segments import Segments
     from tunesmith_plugins.formatters.share_gpt import ShareGPT
+    from tunesmith_plugins.formatters.stepwise import Stepwise
     from tunesmith_plugins.formatters.template import Template
+    from tunesmith_plugins.formatters.text_label import TextLabel
+    from tunesmith_plugins.formatters.unpaired_preference import UnpairedPreference
 
-    return [Template, PromptCompletion, Instruction, Messages, ShareGPT, RawText]
+    return [
+        Auto,
+        Template,
+        PromptCompletion,
+        Instruction,
+        QueryResponse,
+        ContextQA,
+        Messages,
+        ShareGPT,
+        Segments,
+        RawText,
+        Preference,
+        RankedAnswers,
+        UnpairedPreference,
+        Stepwise,
+        PromptOnly,
+        TextLabel,
+    ]
 
 
 @hookimpl

@@ -65,7 +65,8 @@ class Example:
         segments: Text that takes no template; tokenised whole, closed by EOS.
         chosen: The preferred conversation of a pair; shares its first turns with `rejected`.
         rejected: The other one.
-        label: A class name, class names, or a number, with `messages` or `segments` as the text.
+        label: A class name, class names, or a number, with `messages` or `segments` as the text; true or false says
+            whether the last answer is wanted.
         tools: JSON schemas of the tools that the conversation may call.
         id: Unique within a run and stable: made from the row by the core where a formatter sets none.
         origin: Where it was read; set by the core.
@@ -77,7 +78,7 @@ class Example:
     segments: tuple[Segment, ...] = ()
     chosen: tuple[Message, ...] = ()
     rejected: tuple[Message, ...] = ()
-    label: str | float | tuple[str | float, ...] | None = None
+    label: str | float | bool | tuple[str | float | bool, ...] | None = None
     tools: tuple[Mapping[str, Any], ...] = ()
     id: str = ""
     origin: Origin = Origin()

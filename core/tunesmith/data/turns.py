@@ -13,6 +13,9 @@ from tunesmith.data.example import Message
 from tunesmith.data.spans import Span, close_turn, common_prefix
 from tunesmith.errors import RowError
 
+# Keys under which chat templates are given what was thought before an answer.
+_THINKING = ("thinking", "reasoning_content")
+
 
 class Turns:
     """The turns of one conversation, rendered once.
@@ -64,6 +67,7 @@ class Turns:
         return prompt
 
     def _answered(self, turn: int, weight: float, eos: str | None) -> None:
+        self._check_thinking(turn)
         start = len(self.prompts[-1])
         limit, exact = self._end_of(turn)
         if self._marks is None and not exact:
@@ -85,6 +89,17 @@ class Turns:
         bare = self._whole.rstrip()
         self.text = bare + eos
         self.spans += [Span(first, min(last, len(bare)), weight), Span(len(bare), len(self.text), weight)]
+
+    def _check_thinking(self, turn: int) -> None:
+        """Refuse thinking that the template leaves out of the last turn; in earlier ones many do so, in use as well."""
+        for key in _THINKING if turn + 1 == len(self._messages) else ():
+            said = self._messages[turn].fields.get(key)
+            if isinstance(said, str) and said.strip() not in self._whole:
+                _refuse(
+                    turn,
+                    f"the chat template leaves out its {key}, so that it would not be learnt; take a base whose "
+                    f"template writes it (model.template), or leave {key} out",
+                )
 
     def _heard(self, turn: int, weight: float) -> None:
         """A turn that is not the assistant's and is trained on all the same: its words and its end token."""

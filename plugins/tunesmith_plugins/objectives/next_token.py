@@ -35,6 +35,9 @@ class NextToken(Objective):
         if not 0 <= self.label_smoothing <= 1:
             msg = f"model.objective.init_args.label_smoothing is {self.label_smoothing}; a share lies between 0 and 1"
             raise RecipeError(msg)
+        if example.label is False:
+            field, reason = "label", "the answer is marked as unwanted, so it is not learnt"
+            raise RowError(field, reason)
         if example.segments:
             return [renderer.text([(piece.text, piece.weight) for piece in example.segments])]
         messages = example.messages or example.chosen

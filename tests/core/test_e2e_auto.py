@@ -1,0 +1,51 @@
+"""`formatter: Auto` through the command: it says what it found, and `predict` reads questions alone as it trained."""
+
+import json
+from typing import Any
+
+from tunesmith.testing.tiny import make_rows, write_rows
+
+AUTO = {"data": {"sources": {"notes": {"formatter": "Auto"}}}}
+CONFIG = ("--config", "tiny.yaml")
+
+
+def test_auto_says_which_and_why_and_predict_reads_questions_as_it_did(bench: Any) -> None:
+    pairs = make_rows(60)
+    chats = [
+        {"messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"]}]}
+        for row in pairs[40:]
+    ]
+    write_rows(bench.folder / "rows.jsonl", [*pairs[:40], *chats])
+    bench.write(**AUTO)
+    said = bench.done("fit", *CONFIG).out
+    assert "notes: read as PromptCompletion (columns prompt and completion)\n" in said
+    assert "notes: read as Messages (column messages, turns of role and content)\n" in said
+    (run,) = bench.runs()
+    counted = json.loads((run / "data.json").read_text())["sources"]["notes"]
+    assert (counted["read"], counted["examples"]) == (60, 60)
+    assert [read["formatter"] for read in counted["read as"]] == ["PromptCompletion", "Messages"]
+    # questions alone, which would be read as something else, and rows of now that differ from those of then
+    asked = [{"prompt": "Report 5: the door is on."}, {"messages": [{"role": "user", "content": "And?"}]}]
+    write_rows(bench.folder / "asked.jsonl", asked)
+    (bench.folder / "rows.jsonl").write_text('{"text": "a"}\n')
+    bench.done("predict", *CONFIG, "--input", "asked.jsonl", "--output", "answers.jsonl")
+    answers = [json.loads(line) for line in (bench.folder / "answers.jsonl").read_text().splitlines()]
+    assert len(answers) == 2
+
+
+def test_auto_refuses_what_is_ambiguous_before_a_base_is_loaded(bench: Any) -> None:
+    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    write_rows(bench.folder / "rows.jsonl", [{**row, "messages": chat} for row in make_rows(20)])
+    bench.write(**AUTO)
+    ran = bench.run("fit", *CONFIG)
+    assert ran.code == 2
+    first, *rest = ran.err.splitlines()
+    assert first.startswith("data.sources.notes.formatter: Auto looked at 20 rows: the columns fit 2 formatters; ")
+    assert rest == [
+        "  PromptCompletion: columns prompt and completion",
+        "  Messages: column messages, turns of role and content",
+        "columns: prompt (text), completion (text), messages (lists or maps)",
+    ]
+    assert bench.run("recipes", "check", "tiny.yaml").code == 2
+    write_rows(bench.folder / "rows.jsonl", [{"anchor": "a", "positive": "b"}])
+    assert "anchor and positive are an embedding pair" in bench.run("recipes", "check", "tiny.yaml").out

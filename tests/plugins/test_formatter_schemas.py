@@ -1,0 +1,121 @@
+"""The table of row schemas says the truth: what reads each row, what becomes of it, and whether Auto finds that."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+import tunesmith_plugins.formatters
+from tunesmith import DataError, Example, Formatter, Message, RowError, recognise
+from tunesmith.data.sources import rename
+from tunesmith.plugins.catalog import Catalog
+from tunesmith_plugins.formatters.auto import Auto
+
+TABLE = Path(tunesmith_plugins.formatters.__file__).with_name("SCHEMAS.md")
+BUILTINS: list[Any] = [e.cls for e in Catalog.load(allow=()).entries if e.kind == "formatter" and e.builtin]
+
+
+class Entry(NamedTuple):
+    schema: str
+    row: dict[str, Any]
+    formatter: str
+    becomes: str
+    auto: str
+
+
+def entries() -> list[Entry]:
+    found = []
+    for line in TABLE.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if len(cells) == 5 and cells[1].startswith("`{"):
+            found.append(Entry(cells[0], json.loads(cells[1].strip("`")), *cells[2:]))
+    return found
+
+
+ENTRIES = entries()
+READ = [entry for entry in ENTRIES if not entry.formatter.startswith("refused")]
+REFUSED = [entry for entry in ENTRIES if entry.formatter.startswith("refused")]
+
+
+def named(spec: str) -> tuple[Formatter, dict[str, str]]:
+    """The formatter that a cell names, and the columns that it maps."""
+    said, _, names = spec.strip("`").partition(", map:")
+    value = yaml.safe_load(said)
+    name, options = (value, {}) if isinstance(value, str) else (value["class_path"], value["init_args"])
+    (cls,) = [each for each in BUILTINS if each.__name__ == name]
+    return cls(**options), yaml.safe_load(names) if names else {}
+
+
+def told(turns: tuple[Message, ...]) -> str:
+    return " ".join(m.role[0] + ("" if m.weight is None else f"*{m.weight:g}") for m in turns)
+
+
+def becomes(example: Example) -> str:
+    if example.chosen:
+        return f"{told(example.chosen)} / {told(example.rejected)}"
+    text = " ".join(["text", *(f"*{s.weight:g}" for s in example.segments)])
+    label = "" if example.label is None else f", label {json.dumps(example.label)}"
+    return (text if example.segments else told(example.messages)) + label
+
+
+def test_the_table_is_whole() -> None:
+    rows = [line for line in TABLE.read_text().splitlines() if line.startswith("| ")]
+    assert len(ENTRIES) == len(rows) - 1
+    assert len(READ) > 45
+    used = {type(named(entry.formatter)[0]).__name__ for entry in READ}
+    assert used >= {cls.__name__ for cls in BUILTINS} - {"Auto", "LabelStudio", "Prodigy"}
+
+
+@pytest.mark.parametrize("entry", READ, ids=lambda e: e.schema)
+def test_a_row_is_read_as_the_table_says(entry: Entry) -> None:
+    formatter, names = named(entry.formatter)
+    example = formatter.format(rename(entry.row, names))
+    assert becomes(example) == entry.becomes
+    assert formatter.question(rename(entry.row, names)) == example
+    try:
+        by_itself = recognise([entry.row], BUILTINS).format(entry.row)
+    except DataError:
+        by_itself = None
+    assert (by_itself == example) == (entry.auto == "yes")
+
+
+@pytest.mark.parametrize("entry", REFUSED, ids=lambda e: e.schema)
+def test_a_row_that_is_refused_is_so_by_name_and_by_every_formatter(entry: Entry) -> None:
+    field = entry.formatter.removeprefix("refused: ").partition(";")[0]
+    fields, reasons = set(), set()
+    for cls in BUILTINS:
+        for formatter in cls.trial_instances():
+            if cls is Auto:
+                continue
+            with pytest.raises(RowError) as caught:
+                formatter.format(entry.row)
+            fields.add(caught.value.field)
+            reasons |= {caught.value.reason} if caught.value.field == field else set()
+    assert field in fields
+    (reason,) = reasons
+    assert ";" in reason or ":" in reason, "it says what to do"
+    # by itself as well: none is found, or the one that is found sets the row aside
+    try:
+        found: Formatter = Auto().settle([entry.row], BUILTINS)
+    except DataError:
+        return
+    with pytest.raises(RowError):
+        found.format(entry.row)
+
+
+@pytest.mark.parametrize("at", range(len(READ)), ids=[e.schema for e in READ])
+def test_a_mixed_set_reads_each_row_as_alone(at: int) -> None:
+    one, other = READ[at], READ[(at + 7) % len(READ)]
+    if not one.auto == other.auto == "yes":
+        return
+    try:
+        both = recognise([one.row, other.row, one.row], BUILTINS)
+    except DataError:
+        pytest.fail("each was recognised alone")
+    names = {choice.name for choice in both.choices}  # type: ignore[attr-defined]
+    for entry in (one, other):
+        alone = recognise([entry.row], BUILTINS)
+        if {c.name for c in alone.choices} <= names:  # type: ignore[attr-defined]
+            assert both.format(entry.row) == alone.format(entry.row)
