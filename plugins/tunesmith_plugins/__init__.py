@@ -48,24 +48,29 @@ def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
 @hookimpl
 def tunesmith_register_curators() -> Iterable[type[Curator]]:
     """The curators of this package."""
+    from tunesmith_plugins.curators.anonymise import Anonymise
     from tunesmith_plugins.curators.boilerplate import Boilerplate
     from tunesmith_plugins.curators.clean import Clean
     from tunesmith_plugins.curators.consistency import Consistency
-    from tunesmith_plugins.curators.anonymise import Anonymise
     from tunesmith_plugins.curators.exact_duplicates import ExactDuplicates
     from tunesmith_plugins.curators.label_errors import LabelErrors
-    from tunesmith_plugins.curators.synthesise import Synthesise
-
-    return [ExactDuplicates, LabelErrors, Synthesise]
-    from tunesmith_plugins.curators.near_duplicates import NearDuplicates
-
-    return [ExactDuplicates, NearDuplicates]
-    return [Clean, ExactDuplicates]
     from tunesmith_plugins.curators.language import Language
     from tunesmith_plugins.curators.length import Length
+    from tunesmith_plugins.curators.near_duplicates import NearDuplicates
+    from tunesmith_plugins.curators.synthesise import Synthesise
 
-    return [Clean, Boilerplate, ExactDuplicates, Length, Language, Consistency]
-    return [Anonymise, ExactDuplicates]
+    return [
+        Clean,
+        Boilerplate,
+        Length,
+        Language,
+        Consistency,
+        Anonymise,
+        ExactDuplicates,
+        NearDuplicates,
+        LabelErrors,
+        Synthesise,
+    ]
 
 
 @hookimpl

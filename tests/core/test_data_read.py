@@ -5,10 +5,13 @@ import gzip
 import io
 import json
 import sys
+import tracemalloc
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -17,8 +20,13 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tunesmith import DataError
+from tunesmith.data.intake import read_sources
+from tunesmith.data.lines import TOO_LONG
 from tunesmith.data.read import endings, read_file
 from tunesmith.data.rows import Reject, Row
+from tunesmith.data.sources import Source
+from tunesmith.data.unpack import open_unpacked
+from tunesmith_plugins.formatters.raw_text import RawText
 
 ROWS = [{"prompt": "one", "completion": "eins"}, {"prompt": "two, or\n2", "completion": "zwei ü"}]
 on_files = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -47,6 +55,13 @@ def as_csv(rows: list[dict[str, str]], delimiter: str = ",", quoting: int = csv.
     return text.getvalue()
 
 
+def zstd(data: bytes) -> bytes:
+    return pa.Codec("zstd").compress(data, asbytes=True)
+
+
+PACK: dict[str, Callable[[bytes], bytes]] = {"": lambda data: data, ".gz": gzip.compress, ".zst": zstd}
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -64,10 +79,9 @@ def as_csv(rows: list[dict[str, str]], delimiter: str = ",", quoting: int = csv.
         ("a.tsv", as_csv(ROWS, "\t")),
     ],
 )
-@pytest.mark.parametrize("packed", [False, True])
-def test_every_format_gives_the_same_rows(tmp_path: Path, name: str, text: str, packed: bool) -> None:
-    data = text.encode()
-    path = write(tmp_path / f"{name}.gz", gzip.compress(data)) if packed else write(tmp_path / name, data)
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+def test_every_format_gives_the_same_rows(tmp_path: Path, name: str, text: str, packed: str) -> None:
+    path = write(tmp_path / f"{name}{packed}", PACK[packed](text.encode()))
     assert good(path) == ROWS
 
 
@@ -206,7 +220,10 @@ def test_long_documents_fit_into_a_csv_column(tmp_path: Path) -> None:
         ("a.parquet", b"PAR1 nonsense", "cannot be read as Parquet"),
         ("a.jsonl.gz", b"no gzip", "is a broken or truncated gzip file"),
         ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 9000)[:-20], "is a broken or truncated gzip file"),
-        ("a.docx", b"", "a.docx ends in .docx; files are read by ending: .jsonl, .ndjson, .json, .csv"),
+        ("a.jsonl.zst", b"no zstd", "is a broken or truncated zstd file"),
+        ("a.csv.zst", zstd(b"a,b\n1,2\n" * 9000)[:-4], "is a broken or truncated zstd file"),
+        ("a.xlsx", b"", "a.xlsx ends in .xlsx; files are read by ending: .jsonl, .ndjson, .json, .csv"),
+        ("a.pdf.gz", b"", "ends in nothing"),
         ("a", b"", "a ends in nothing; files are read by ending"),
         ("a.parquet.gz", b"", "ends in nothing"),
     ],
@@ -256,3 +273,82 @@ def test_what_the_csv_module_writes_is_read_back(tmp_path: Path, rows: list[tupl
     for ending, delimiter in ((".csv", ","), (".tsv", "\t"), (".csv", ";")):
         text = as_csv(table, delimiter, csv.QUOTE_ALL)
         assert good(write(tmp_path / f"a{ending}", text)) == table
+
+
+def test_zstd_of_several_frames_is_read_whole_and_needs_its_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.jsonl.zst", zstd(b'{"a": 1}\n') + zstd(b'{"a": 2}\n'))
+    assert good(path) == [{"a": 1}, {"a": 2}]
+    with open_unpacked(path) as file:  # readers look at the first bytes and go back
+        assert file.read(3) == b'{"a'
+        assert file.seek(0) == 0
+        assert file.read() == b'{"a": 1}\n{"a": 2}\n'
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataError, match=r'needs the package pyarrow: pip install "tunesmith\[zstd\]"'):
+        good(path)
+
+
+SHORT = 200
+
+
+@pytest.fixture
+def short_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("lines", "tables"):
+        monkeypatch.setattr(f"tunesmith.data.{module}.LONGEST_LINE", SHORT)
+
+
+@pytest.mark.usefixtures("short_lines")
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+def test_lines_past_the_bound_are_set_aside_and_the_rest_is_read(tmp_path: Path, packed: str) -> None:
+    def rows(name: str, *texts: str) -> tuple[list[dict[str, Any]], list[tuple[int, str, str]]]:
+        path = write(tmp_path / f"{name}{packed}", PACK[packed]("".join(texts).encode()))
+        return [row.values for row in read_file(path) if isinstance(row, Row)], bad(path)
+
+    fits, long = "x" * (SHORT - 9), "x" * 3 * SHORT
+    objects = [json.dumps({"a": text}) + "\n" for text in ("1", fits, long, "2")]
+    kept = [{"a": "1"}, {"a": fits}, {"a": "2"}]
+    assert rows("a.jsonl", *objects, objects[2]) == (kept, [(3, "", TOO_LONG), (5, "", TOO_LONG)])
+    assert rows("a.txt", "1\n", f"{long}\n", "2") == ([{"text": "1"}, {"text": "2"}], [(2, "text", TOO_LONG)])
+    assert rows("a.csv", "a,b\n", f"1,{long}\n", "2,y\n") == ([{"a": "2", "b": "y"}], [(2, "", TOO_LONG)])
+    open_quote = "the quotes are not closed"
+    assert rows("b.csv", "a,b\n", '1,"open\n', f"{long}\n", "2,y\n") == (
+        [{"a": "2", "b": "y"}],
+        [(2, "", open_quote), (3, "", TOO_LONG)],
+    )
+    # a quote that is never closed holds no more than the bound
+    many = rows("c.csv", "a,b\n", '1,"open\n', "2,y\n" * SHORT)
+    assert many == ([{"a": "2", "b": "y"}] * SHORT, [(2, "", open_quote)])
+    with pytest.raises(DataError, match="the header's line is too long"):
+        rows("d.csv", long)
+
+
+def test_a_long_line_is_never_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunesmith.data.lines.LONGEST_LINE", 2**20)
+    path = tmp_path / "a.jsonl.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(64):
+            file.write(b"x" * 2**20)
+        file.write(b'\n{"a": 1}\n')
+    tracemalloc.start()
+    read = list(read_file(path))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [type(row) for row in read] == [Reject, Row]
+    assert most < 8 * 2**20
+
+
+def test_a_file_that_is_read_whole_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunesmith.data.read.LARGEST_WHOLE", 2**20)
+    path = write(tmp_path / "a.json", b"[" + b'{"a": 1},' * 2**17 + b'{"a": 2}]')
+    with pytest.raises(DataError, match="is larger than 1 MiB and can be read as a whole only"):
+        list(read_file(path))
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".txt", ".json"])
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+def test_an_empty_file_has_no_rows(tmp_path: Path, ending: str, packed: str) -> None:
+    path = write(tmp_path / f"a{ending}{packed}", PACK[packed](b""))
+    assert list(read_file(path)) == []
+    with pytest.raises(DataError, match=r"data.sources.rows.path: no rows in .*a\."):
+        read_sources({"rows": Source(str(path), RawText())})

@@ -5,16 +5,17 @@ file unreadable (a broken archive, a header with a column twice) is a `DataError
 behind it without a count.
 """
 
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
+from tunesmith.data.documents import read_docx, read_pdf
 from tunesmith.data.encoding import as_utf8
+from tunesmith.data.lines import LARGEST_WHOLE, MIB, TOO_LONG, lines
 from tunesmith.data.rows import Reject, Row, json_object, plain
 from tunesmith.data.tables import read_csv, read_parquet
+from tunesmith.data.unpack import BROKEN, PACKED, open_unpacked, packing
 from tunesmith.errors import DataError, RowError
 
 Read = Row | Reject
@@ -22,7 +23,7 @@ _OTHER_ENCODING = "the line is not UTF-8; save the file as UTF-8"
 
 
 def read_file(path: Path) -> Iterator[Read]:
-    """Rows of one file, by its ending; `.gz` behind it is unpacked. UTF-8, or what a mark in front (BOM) says.
+    """Rows of one file, by its ending; `.gz` or `.zst` behind it is unpacked. UTF-8, or what a mark in front (BOM) says.
 
     | ending | rows |
     |---|---|
@@ -31,22 +32,26 @@ def read_file(path: Path) -> Iterator[Read]:
     | `.csv`, `.tsv` | a header, then one record a row, all values text; `;` or tab where the header has no comma |
     | `.parquet` | one record a row; NaN, which pandas writes for missing numbers, is null |
     | `.txt` | `{"text": line}` for each line that is not blank |
+    | `.pdf` | `{"text", "page"}` for each page that is not blank |
+    | `.docx` | `{"text", "title"}` for each heading with what stands below it |
+
+    A line of more than 64 MiB is set aside, and so is a record of a table.
 
     Raises:
         DataError: The file as a whole cannot be read, or its ending is not one of these.
     """
     ending = file_ending(path)
-    if ending == ".parquet":
-        yield from read_parquet(path)
+    if ending in _BY_PATH:
+        yield from _BY_PATH[ending](path)
         return
     if ending not in _READERS:
         msg = f"{path} ends in {ending or 'nothing'}; files are read by ending: {', '.join(endings())}"
         raise DataError(msg)
     try:
-        with _open(path) as file:
+        with open_unpacked(path) as file:
             yield from _READERS[ending](path, as_utf8(path, file))
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        msg = f"{path} is a broken or truncated gzip file"
+    except BROKEN as error:
+        msg = f"{path} is a broken or truncated {packing(path)} file"
         raise DataError(msg) from error
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror or error}"
@@ -54,25 +59,24 @@ def read_file(path: Path) -> Iterator[Read]:
 
 
 def file_ending(path: Path) -> str:
-    """The ending that says the format, in lower case, without `.gz`."""
+    """The ending that says the format, in lower case, without `.gz` or `.zst`."""
     suffixes = [s.lower() for s in path.suffixes]
-    if suffixes[-1:] == [".gz"]:
+    if suffixes[-1:] and suffixes[-1] in PACKED:
         suffixes.pop()
-        return "" if suffixes[-1:] == [".parquet"] else "".join(suffixes[-1:])
+        return "" if suffixes[-1:] and suffixes[-1] in _BY_PATH else "".join(suffixes[-1:])
     return "".join(suffixes[-1:])
 
 
 def endings() -> list[str]:
     """The endings that are read."""
-    return [*_READERS, ".parquet", *(f"{ending}.gz" for ending in _READERS)]
-
-
-def _open(path: Path) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
+    return [*_READERS, *_BY_PATH, *(ending + packed for packed in PACKED for ending in _READERS)]
 
 
 def _read_json_lines(path: Path, file: IO[bytes]) -> Iterator[Read]:
-    for line, data in enumerate(file, 1):
+    for line, data in enumerate(lines(file), 1):
+        if data is None:
+            yield Reject(str(path), line, "", TOO_LONG)
+            continue
         if data.strip():
             yield _parse(str(path), line, data)
 
@@ -112,7 +116,13 @@ def _kind(value: Any) -> str:
 
 
 def _read_json(path: Path, file: IO[bytes]) -> Iterator[Read]:
-    data = file.read()
+    data = file.read(LARGEST_WHOLE + 1)
+    if len(data) > LARGEST_WHOLE:
+        msg = (
+            f"{path} is larger than {LARGEST_WHOLE // MIB} MiB and can be read as a whole only; write one object a "
+            "line (.jsonl), which is read line by line"
+        )
+        raise DataError(msg)
     if not data.strip():
         return
     try:
@@ -158,7 +168,10 @@ def _kind_of_document(document: Any) -> str:
 
 
 def _read_text(path: Path, file: IO[bytes]) -> Iterator[Read]:
-    for line, data in enumerate(file, 1):
+    for line, data in enumerate(lines(file), 1):
+        if data is None:
+            yield Reject(str(path), line, "text", TOO_LONG)
+            continue
         if not data.strip():
             continue
         try:
@@ -181,3 +194,5 @@ _READERS: dict[str, Callable[[Path, IO[bytes]], Iterator[Read]]] = {
     ".tsv": lambda path, file: read_csv(path, file, "\t"),
     ".txt": _read_text,
 }
+# Formats that are read by a library, out of a file that is not packed.
+_BY_PATH: dict[str, Callable[[Path], Iterator[Read]]] = {".parquet": read_parquet, ".pdf": read_pdf, ".docx": read_docx}

@@ -7,11 +7,13 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from tunesmith.data.lines import LONGEST_LINE, TOO_LONG, lines
 from tunesmith.data.rows import Reject, Row, plain
 from tunesmith.errors import DataError, RowError
 
-# Documents in a column are longer than the 128 KiB at which the csv module stops.
-_LONGEST_FIELD = 2**30
+
+class _TooLongError(csv.Error):
+    """A line is longer than the bound."""
 
 
 class _Lines:
@@ -19,8 +21,9 @@ class _Lines:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._text = _decoded(file)
-        self._waiting: deque[str] = deque()
-        self.record: list[str] = []
+        self._waiting: deque[str | None] = deque()
+        self._size = 0
+        self.record: list[str | None] = []
         self.number = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -30,17 +33,23 @@ class _Lines:
         line = self._waiting.popleft() if self._waiting else next(self._text)
         self.record.append(line)
         self.number += 1
+        if line is None:
+            raise _TooLongError
+        self._size += len(line)
+        if self._size > LONGEST_LINE:
+            raise csv.Error  # a quote that is never closed would hold the rest of the file
         return line
 
     def peek(self) -> str:
         """The next line, which stays the next; empty at the end."""
         if not self._waiting:
             self._waiting.extend(islice(self._text, 1))
-        return self._waiting[0] if self._waiting else ""
+        return (self._waiting[0] or "") if self._waiting else ""
 
     def begin(self) -> None:
         """Note that the next line begins a record."""
         self.record = []
+        self._size = 0
 
     def give_back(self) -> None:
         """Put back all lines of the record but its first."""
@@ -49,8 +58,11 @@ class _Lines:
         self.record = self.record[:1]
 
 
-def _decoded(file: IO[bytes]) -> Iterator[str]:
-    for data in file:
+def _decoded(file: IO[bytes]) -> Iterator[str | None]:
+    for data in lines(file):
+        if data is None:
+            yield None
+            continue
         for line in data.splitlines(keepends=True):
             # Bytes that are no UTF-8 become lone surrogates, so that they cost their row and not the file.
             yield line.decode("utf-8", "surrogateescape")
@@ -70,24 +82,29 @@ def read_csv(path: Path, file: IO[bytes], delimiter: str | None) -> Iterator[Row
     Raises:
         DataError: The header is not usable.
     """
-    if csv.field_size_limit() < _LONGEST_FIELD:
-        csv.field_size_limit(_LONGEST_FIELD)
-    lines = _Lines(file)
+    if csv.field_size_limit() < LONGEST_LINE:  # documents are longer than the 128 KiB at which the csv module stops
+        csv.field_size_limit(LONGEST_LINE)
+    text = _Lines(file)
     header: list[str] | None = None
-    parser = csv.reader(lines, strict=True, delimiter=delimiter or _delimiter(lines.peek()))
+    parser = csv.reader(text, strict=True, delimiter=delimiter or _delimiter(text.peek()))
     while True:
-        lines.begin()
-        begin = lines.number + 1
+        text.begin()
+        begin = text.number + 1
         try:
             record = next(parser)
         except StopIteration:
             return
         except csv.Error:
-            lines.give_back()
+            text.give_back()
+            (first,) = text.record
             if header is None:
-                msg = f"{path}:{begin}: the header's quotes are not closed"
+                what = "line is too long" if first is None else "quotes are not closed"
+                msg = f"{path}:{begin}: the header's {what}"
                 raise DataError(msg) from None
-            broken = "".join(lines.record).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            if first is None:
+                yield Reject(str(path), begin, "", TOO_LONG)
+                continue
+            broken = first.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
             yield Reject(str(path), begin, "", "the quotes are not closed", broken.rstrip())
             continue
         if not record:

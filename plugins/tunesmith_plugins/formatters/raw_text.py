@@ -22,8 +22,8 @@ class RawText(Formatter):
 
     @classmethod
     def recognises(cls, columns: Columns) -> Iterable[Recognised]:
-        """`text`, as the only column of text."""
-        if columns.texts == ("text",):
+        """`text`, as the only column of text but for a title."""
+        if "text" in columns.texts and set(columns.texts) <= {"text", "title"}:
             yield Recognised(("text",), {}, (), "text", "column text, the only one that holds text", "names")
 
     def format(self, row: Mapping[str, Any]) -> Example:
