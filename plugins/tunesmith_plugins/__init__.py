@@ -11,8 +11,10 @@ def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
     from tunesmith_plugins.formatters.auto import Auto
     from tunesmith_plugins.formatters.context_qa import ContextQA
     from tunesmith_plugins.formatters.instruction import Instruction
+    from tunesmith_plugins.formatters.label_studio import LabelStudio
     from tunesmith_plugins.formatters.messages import Messages
     from tunesmith_plugins.formatters.preference import Preference
+    from tunesmith_plugins.formatters.prodigy import Prodigy
     from tunesmith_plugins.formatters.prompt_completion import PromptCompletion
     from tunesmith_plugins.formatters.prompt_only import PromptOnly
     from tunesmith_plugins.formatters.query_response import QueryResponse
@@ -42,6 +44,8 @@ def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
         Stepwise,
         PromptOnly,
         TextLabel,
+        LabelStudio,
+        Prodigy,
     ]
 
 

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tunesmith.testing.tiny import make_rows, write_rows
 
 AUTO = {"data": {"sources": {"notes": {"formatter": "Auto"}}}}
@@ -28,12 +30,36 @@ def test_auto_says_which_and_why_and_predict_reads_questions_as_it_did(bench: An
     asked = [{"prompt": "Report 5: the door is on."}, {"messages": [{"role": "user", "content": "And?"}]}]
     write_rows(bench.folder / "asked.jsonl", asked)
     (bench.folder / "rows.jsonl").write_text('{"text": "a"}\n')
-    bench.done("predict", *CONFIG, "--input", "asked.jsonl", "--output", "answers.jsonl")
+    words = ("predict", *CONFIG, "--input", "asked.jsonl", "--output", "answers.jsonl")
+    out = bench.done(*words, "--tasks", "label-studio").out
     answers = [json.loads(line) for line in (bench.folder / "answers.jsonl").read_text().splitlines()]
     assert len(answers) == 2
+    # and what was answered becomes tasks for annotators
+    assert "answers.label-studio.json (2 tasks)" in " ".join(out.split())
+    made = json.loads((bench.folder / "answers.label-studio.json").read_text())
+    assert [task["data"]["text"] for task in made] == ["Report 5: the door is on.", "And?"]
+    for task, answer in zip(made, answers, strict=True):
+        said = {p["model_version"]: p["result"][0]["value"]["text"] for p in task["predictions"]}
+        assert said == {name: [answer[name]["output"]] for name in ("tuned", "base")}
+    assert "<TextArea" in (bench.folder / "answers.label-studio.xml").read_text()
+    assert bench.run(*words, "--tasks", "prodgy").err == (
+        "--tasks prodgy: prodgy is none of label-studio, prodigy; did you mean prodigy?\n"
+    )
 
 
-def test_auto_refuses_what_is_ambiguous_before_a_base_is_loaded(bench: Any) -> None:
+def test_curated_rows_become_tasks(bench: Any) -> None:
+    bench.write()
+    bench.done("prepare", *CONFIG, "--tasks", "prodigy")
+    folder = bench.folder / "runs/tiny/data"
+    for split in ("train", "validation", "test"):
+        rows = [json.loads(line) for line in (folder / f"{split}.jsonl").read_text().splitlines()]
+        made = [json.loads(line) for line in (folder / f"{split}.prodigy.jsonl").read_text().splitlines()]
+        assert [task["meta"]["id"] for task in made] == [row["id"] for row in rows]
+        assert [task["user_input"] for task in made] == [row["messages"][-1]["content"] for row in rows]
+
+
+def test_auto_refuses_what_is_ambiguous_before_a_base_is_loaded(bench: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("tunesmith.training.specialist.Specialist.load", lambda self: pytest.fail("loaded"))
     chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     write_rows(bench.folder / "rows.jsonl", [{**row, "messages": chat} for row in make_rows(20)])
     bench.write(**AUTO)

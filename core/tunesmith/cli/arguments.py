@@ -23,6 +23,7 @@ OPTIONS: dict[str, tuple[bool, tuple[str, ...], str]] = {
     "prompt": (True, ("predict",), "one prompt; the answers of base and tuned are shown side by side"),
     "input": (True, ("predict",), "a file of rows to answer, as the recipe's first source is read"),
     "output": (True, ("predict",), "where the answers go (default: predictions.jsonl in the run directory)"),
+    "tasks": (True, ("prepare", "predict"), "write tasks for annotators as well, for label-studio or prodigy"),
     "examples": (True, ("preview",), "how many examples to show (default 2)"),
     "gpu": (True, ("preview",), "a GPU to compute memory for: its GiB (24), or a name (l4, rtx-4090, a100-80, ...)"),
     "outputs": (True, ("audit",), "a predictions.jsonl whose logged answers the audits examine"),

@@ -9,6 +9,7 @@ from tunesmith.cli.evaluate import load_models, open_run
 from tunesmith.cli.progress import Bar
 from tunesmith.cli.runs import Run
 from tunesmith.cli.screen import console, fact, warn
+from tunesmith.cli.tasks import stated_tool, write_tasks
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.curate import change_questions
 from tunesmith.data.example import Example, Message
@@ -43,6 +44,7 @@ def predict(session: Session) -> int:
     if ("prompt" in options) == ("input" in options):
         msg = 'predict takes one of --prompt "..." and --input FILE (rows as the recipe\'s first source has them)'
         raise RecipeError(msg)
+    tool = stated_tool(session.arguments)
     session.generation.check()
     run = open_run(session)
     path = Path(options.get("output", run.path / "predictions.jsonl"))
@@ -60,6 +62,9 @@ def predict(session: Session) -> int:
     if "input" in options or "output" in options:
         write_predictions(prediction_records(examples, mine, theirs), path)
         fact("answers", f"{path} ({len(examples)} rows)")
+    if tool is not None:
+        answers = {"tuned": [sample.output for sample in mine], "base": [sample.output for sample in theirs]}
+        write_tasks(tool, examples, path.with_suffix(""), answers)
     return 0
 
 

@@ -11,6 +11,7 @@ from tunesmith.cli.fit import prepare_data
 from tunesmith.cli.opening import encoded_counts, show_data
 from tunesmith.cli.runs import write_json
 from tunesmith.cli.screen import fact, say
+from tunesmith.cli.tasks import stated_tool, write_tasks
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.example import Example, Message
 from tunesmith.evaluation.records import plain
@@ -21,6 +22,7 @@ from tunesmith.report.page import data_page
 def prepare(session: Session) -> int:
     """Curate and split, and write the examples with what happened to each row; exit code 0."""
     directory = session.root / session.name / "data"
+    tool = stated_tool(session.arguments)
     curated = prepare_data(session, directory)
     for split, examples in curated.splits.items():
         _write_lines(directory / f"{split}.jsonl", map(as_row, examples))
@@ -33,6 +35,9 @@ def prepare(session: Session) -> int:
     for dimension in card["quality"]:
         _show(dimension)
     fact("card", f"{directory / 'card.html'} (its numbers: card.json)")
+    for split, examples in curated.splits.items():
+        if tool is not None and examples:
+            write_tasks(tool, examples, directory / split)
     fact("written", f"{directory} (train, validation, test, rejected .jsonl; counts.json)")
     return 0
 
