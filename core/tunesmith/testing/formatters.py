@@ -167,7 +167,8 @@ def _check_prompt(trial: Trial, less: Mapping[str, Any], whole: Example) -> None
     asked = _outcome(trial.plugin.question, less)
     if isinstance(asked, Exception) or not isinstance(_outcome(trial.plugin.format, less), Exception):
         return
-    if any(getattr(whole, name)[: len(said := getattr(asked, name))] != said for name in ("messages", "segments")):
+    turns = whole.messages or whole.chosen
+    if turns[: len(asked.messages)] != asked.messages or whole.segments[: len(asked.segments)] != asked.segments:
         what = f"of {quoted(less)} question makes {quoted(asked)}; with the answer format makes {quoted(whole)}"
         fail(what, "how that begins", "make the prompt in one place for both")
 

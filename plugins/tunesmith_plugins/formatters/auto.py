@@ -60,5 +60,5 @@ class Auto(Formatter):
         try:
             return recognise([row])
         except DataError as error:
-            field = "formatter"
-            raise RowError(field, "no formatter recognises the row, or several do", row) from error
+            field = "messages"  # one of many that would do
+            raise RowError(field, "or other columns of a schema are wanted; none is there, or several", row) from error

@@ -36,7 +36,9 @@ class Messages(Formatter):
         found = [n for n in columns.names if n not in _PARTS and columns.turns(n, "role", "content", "tool_calls")]
         for name in ("messages",) if "messages" in found else found:
             why = f"column {name}, turns of role and content"
-            yield Recognised((name,), {} if name == "messages" else {"messages": name}, ("tools",), why=why)
+            own = name == "messages"
+            options = {} if own else {"messages": name}
+            yield Recognised((name,), options, ("tools",), why=why, by="schema" if own else "names")
 
     def format(self, row: Mapping[str, Any]) -> Example:
         """Read the conversation.

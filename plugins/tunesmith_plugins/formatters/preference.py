@@ -99,7 +99,9 @@ class Preference(Formatter):
         prompt, tools, read = _asked(row)
         asked = prompt[:-1] if prompt and prompt[-1].role == "assistant" else prompt
         if not asked:
-            column(row, _PROMPTS[0])
+            name = next((name for name in read if name in row), _PROMPTS[0])
+            column(row, name)
+            raise RowError(name, "asks nothing")
         return text_only(Example(messages=asked, tools=tools, extras=others(row, read)), read)
 
 

@@ -55,7 +55,9 @@ class ShareGPT(Formatter):
             found = [name for name in columns.names if columns.turns(name, one, other)]
             for name in ("conversations",) if "conversations" in found else found:
                 options = {} if name == "conversations" else {"conversations": name}
-                yield Recognised((name,), options, ("system", "tools"), why=f"column {name}, {what}")
+                known = name in ("conversations", "conversation")
+                why = f"column {name}, {what}"
+                yield Recognised((name,), options, ("system", "tools"), "", why, "schema" if known else "names")
 
     def format(self, row: Mapping[str, Any]) -> Example:
         """Read the conversation.

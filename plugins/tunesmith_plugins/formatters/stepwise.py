@@ -42,8 +42,12 @@ class Stepwise(Formatter):
 
     @classmethod
     def trial_rows(cls) -> Sequence[Mapping[str, Any]]:
-        """A right step and a wrong one."""
-        return [{"prompt": "3+4*2?", "completions": ["4*2=8", "3+8=12"], "labels": [True, False]}]
+        """A right step and a wrong one, under both names."""
+        asked, steps, labels = "3+4*2?", ["4*2=8", "3+8=12"], [True, False]
+        return [
+            {"prompt": asked, "completions": steps, "labels": labels},
+            {"asked": asked, "steps": steps, "right": labels},
+        ]
 
     def format(self, row: Mapping[str, Any]) -> Example:
         """Read prompt, steps and labels.
