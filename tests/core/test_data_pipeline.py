@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunesmith import Curator, DataError, Example, Formatter, Message, RecipeError, Record, RowError, TunesmithError
-from tunesmith.data.intake import read_sources, rename
+from tunesmith.data.intake import read_sources
 from tunesmith.data.pipeline import Curated, curate
-from tunesmith.data.sources import Source
+from tunesmith.data.sources import Source, rename
 from tunesmith.data.split import Split
 from tunesmith_plugins.curators.exact_duplicates import ExactDuplicates
 from tunesmith_plugins.formatters.prompt_completion import PromptCompletion

@@ -24,10 +24,16 @@ from tunesmith.plugins.catalog import Catalog
 from tunesmith.recipe.compose import compose
 from tunesmith.recipe.schema import check
 from tunesmith_plugins.formatters.instruction import Instruction
+from tunesmith_plugins.formatters.label_studio import LabelStudio
 from tunesmith_plugins.formatters.messages import Messages
+from tunesmith_plugins.formatters.preference import Preference
+from tunesmith_plugins.formatters.prodigy import Prodigy
 from tunesmith_plugins.formatters.prompt_completion import PromptCompletion
 from tunesmith_plugins.formatters.raw_text import RawText
+from tunesmith_plugins.formatters.segments import Segments
 from tunesmith_plugins.formatters.template import Template
+from tunesmith_plugins.formatters.text_label import TextLabel
+from tunesmith_plugins.formatters.unpaired_preference import UnpairedPreference
 
 INPUTS = int(os.environ.get("TUNESMITH_FUZZ", "150"))
 FOLDER = Path(__file__).parents[2] / "recipes"
@@ -40,6 +46,12 @@ FORMATTERS: Sequence[Formatter] = (
     Instruction(),
     RawText(),
     Template("{prompt}{{", "{completion}", "{system}"),
+    Preference(),
+    UnpairedPreference(),
+    Segments(),
+    TextLabel(),
+    LabelStudio(),
+    Prodigy(),
 )
 
 
@@ -174,7 +186,7 @@ def format_all(row: dict[str, Any]) -> None:
                 said = error.reason
             else:
                 assert isinstance(example, Example)
-                said = str(example.messages or example.segments)
+                said = str(example.messages or example.segments or example.chosen)
             assert said not in ("", "()")
 
 
@@ -187,6 +199,15 @@ _MORE = [
     "weight",
     "loss",
     "tool_calls",
+    "chosen",
+    "rejected",
+    "label",
+    "segments",
+    "data",
+    "annotations",
+    "answer",
+    "accept",
+    "spans",
     "function",
     "arguments",
     "images",
