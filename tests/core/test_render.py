@@ -389,3 +389,36 @@ def test_a_text_without_an_end_and_trap_9_its_first_token() -> None:
     assert renderer.text([], end=False) == Encoded((), ())
     with pytest.raises(RowError, match="no end-of-sequence token"):
         with_template(None, eos=None).text([("a", 1.0)])
+
+
+CALLS = (  # writes calls and thoughts, each if there are some
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}{% if m.thinking %}{{ '<think>' + m.thinking + "
+    "'</think>' }}{% endif %}{{ m.content }}{% for call in m.tool_calls or [] %}{{ call.function.name }}{{ "
+    "call.function.arguments | tojson }}{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("key", ["thinking", "tool_calls"])
+def test_trap_19_what_the_template_leaves_out_of_an_answer_is_refused(key: str) -> None:
+    value = "It glows." if key == "thinking" else [{"function": {"name": "lamp", "arguments": {"on": True}}}]
+    asked, answer = Message("user", "a"), Message("assistant", "b", fields={key: value})
+    with pytest.raises(
+        RowError, match=f"turn 2: the chat template leaves out its {key}, so that it would not be learnt"
+    ):
+        RENDERERS["smol"].conversation([asked, answer])
+    written = with_template(CALLS)
+    said = "<think>It glows.</think>b" if key == "thinking" else 'blamp{"on": true}'
+    assert trained(written, written.conversation([asked, answer])) == [f"{said}<|im_end|>"]
+    # what is not learnt may be left out
+    quiet = Message("assistant", "b", 0.0, {key: value})
+    more = [asked, quiet, Message("user", "c"), Message("assistant", "d")]
+    assert trained(RENDERERS["smol"], RENDERERS["smol"].conversation(more)) == ["d<|im_end|>"]
+
+
+def test_trap_17_special_tokens_that_a_text_has_are_not_written_twice() -> None:
+    renderer = with_template(None, opens=True)
+    bos, eos = renderer.tokenizer.bos_token_id, renderer.tokenizer.eos_token_id
+    bare, whole = renderer.text([("a", 0.0), ("b", 1.0)]), renderer.text([("<s>a", 0.0), ("b</s>", 1.0)])
+    assert bare == whole
+    assert (whole.ids.count(bos), whole.ids.count(eos), whole.weights[-1]) == (1, 1, 1.0)

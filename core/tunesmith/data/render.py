@@ -73,6 +73,8 @@ class ChatRenderer:
     def text(self, pieces: Sequence[tuple[str, float]], end: bool = True) -> Encoded:
         """Tokenise template-free pieces as one text; BOS where the tokenizer writes one, EOS with the last weight.
 
+        Neither is written twice where the text has it already.
+
         A token that straddles pieces takes the weight of its last character that is not white space.
 
         Raises:
@@ -90,7 +92,7 @@ class ChatRenderer:
         if end and eos is None:
             field, reason = "segments", "the base's tokenizer has no end-of-sequence token to close a text with"
             raise RowError(field, reason)
-        if end:
+        if end and ids[-1:] != [eos]:
             ids, weights = [*ids, eos], [*weights, spans[-1].weight if spans else 0.0]
         return _encoded(ids, weights)
 

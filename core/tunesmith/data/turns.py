@@ -5,8 +5,8 @@ up to an answer, with the answer opened, must be how the whole begins. So traini
 server feeds it there (trap 19). What cannot be told apart is refused, never trained on whole (traps 13, 14).
 """
 
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 from tunesmith.data.chat import ChatTemplate, Tools
 from tunesmith.data.example import Message
@@ -67,9 +67,9 @@ class Turns:
         return prompt
 
     def _answered(self, turn: int, weight: float, eos: str | None) -> None:
-        self._check_thinking(turn)
         start = len(self.prompts[-1])
         limit, exact = self._end_of(turn)
+        self._check_written(turn, limit)
         if self._marks is None and not exact:
             _refuse(turn, "the chat template renders it differently once other turns follow; give it weight 0")
         marks = [(start, limit)] if self._marks is None else self._marks
@@ -90,16 +90,23 @@ class Turns:
         self.text = bare + eos
         self.spans += [Span(first, min(last, len(bare)), weight), Span(len(bare), len(self.text), weight)]
 
-    def _check_thinking(self, turn: int) -> None:
-        """Refuse thinking that the template leaves out of the last turn; in earlier ones many do so, in use as well."""
-        for key in _THINKING if turn + 1 == len(self._messages) else ():
-            said = self._messages[turn].fields.get(key)
-            if isinstance(said, str) and said.strip() not in self._whole:
-                _refuse(
-                    turn,
-                    f"the chat template leaves out its {key}, so that it would not be learnt; take a base whose "
-                    f"template writes it (model.template), or leave {key} out",
-                )
+    def _check_written(self, turn: int, limit: int) -> None:
+        """Refuse an answer of which the template leaves something out that would be learnt.
+
+        Thinking is looked for in the last turn only: of earlier ones many templates leave it out, in use as well.
+        """
+        fields, said = self._messages[turn].fields, self._whole[len(self.prompts[-1]) : limit]
+        left_out = [
+            key for key in _THINKING if turn + 1 == len(self._messages) and not _holds(self._whole, fields.get(key))
+        ]
+        if not all(_holds(said, name) for name in _called(fields.get("tool_calls"))):
+            left_out.append("tool_calls")
+        if left_out:
+            _refuse(
+                turn,
+                f"the chat template leaves out its {left_out[0]}, so that it would not be learnt; take a base or a "
+                f"model.template that writes it, or leave {left_out[0]} out",
+            )
 
     def _heard(self, turn: int, weight: float) -> None:
         """A turn that is not the assistant's and is trained on all the same: its words and its end token."""
@@ -125,3 +132,15 @@ class Turns:
 def _refuse(turn: int, reason: str) -> NoReturn:
     field = "messages"
     raise RowError(field, f"turn {turn + 1}: {reason}")
+
+
+def _called(calls: Any) -> list[Any]:
+    """Names of the functions that are called."""
+    maps = [call for call in calls if isinstance(call, Mapping)] if isinstance(calls, list | tuple) else []
+    functions = [call.get("function") for call in maps]
+    return [function.get("name") for function in functions if isinstance(function, Mapping)]
+
+
+def _holds(text: str, part: Any) -> bool:
+    """Whether a text holds another; true for what is no text."""
+    return not isinstance(part, str) or part.strip() in text
