@@ -31,8 +31,8 @@ from tunesmith.plugins.subject import LanguageModel, Subject
 from tunesmith.training.forward import Chunk, Forward, Term
 from tunesmith.training.kernels import fused_kernels
 from tunesmith.training.reach import out_of_reach
+from tunesmith.version import __version__ as __version__
 
-__version__ = "0.9.0"
 __all__ = [
     "AbsentPackageError",
     "Adapter",
@@ -71,8 +71,8 @@ __all__ = [
     "did_you_mean",
     "fused_kernels",
     "hookimpl",
-    "out_of_reach",
     "ngram_hashes",
     "normal_text",
+    "out_of_reach",
     "recognise",
 ]

@@ -54,13 +54,13 @@ def test_a_home_folder_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         ("none/a.txt", "does not exist, nor does the folder"),
         ("", "is a folder; name its files"),
         ("*.jsonl", "no file matches"),
-        ("notes.docx", "notes.docx ends in .docx; files are read by ending: .jsonl"),
+        ("notes.odt", "notes.odt ends in .odt; files are read by ending: .jsonl"),
         ("link.txt", "link.txt is a link that leads to no file"),
         ("/dev/null", "/dev/null is no regular file"),
     ],
 )
 def test_a_wrong_path_is_refused_before_anything_is_read(folder: Path, path: str, said: str) -> None:
-    (folder / "notes.docx").write_text("x")
+    (folder / "notes.odt").write_text("x")
     (folder / "link.txt").symlink_to("gone.txt")
     with pytest.raises(DataError) as caught:
         opened(str(folder / path))

@@ -61,6 +61,6 @@ def test_the_threshold_decides() -> None:
 
 @pytest.mark.parametrize("threshold", [0.3, 1.5])
 def test_a_threshold_that_is_none_is_a_mistake_of_the_recipe(threshold: float) -> None:
-    said = rf"^data\.curators\.near\.threshold is {threshold}; that of near-duplicates lies between 0\.5 and 1$"
+    said = rf"^data\.curators\.near\.threshold is {threshold}; it lies between 0\.5 and 1$"
     with pytest.raises(RecipeError, match=said):
         apply_curator("near", NearDuplicates(threshold), [talk("a", "b", id="1")], 0)

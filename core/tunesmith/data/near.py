@@ -49,7 +49,7 @@ class NearDuplicateIndex:
 
     def __init__(self, threshold: float = 0.8, prompts_only: bool = False) -> None:
         if not 0.5 <= threshold <= 1:
-            msg = f"threshold is {threshold}; that of near-duplicates lies between 0.5 and 1"
+            msg = f"threshold is {threshold}; it lies between 0.5 and 1"
             raise RecipeError(msg)
         self.threshold = threshold
         self.prompts_only = prompts_only

@@ -23,7 +23,7 @@ _OTHER_ENCODING = "the line is not UTF-8; save the file as UTF-8"
 
 
 def read_file(path: Path) -> Iterator[Read]:
-    """Rows of one file, by its ending; `.gz` or `.zst` behind it is unpacked. UTF-8, or what a mark in front (BOM) says.
+    """Rows of one file, by its ending; `.gz` or `.zst` behind it is unpacked. UTF-8, or what a mark (BOM) says.
 
     | ending | rows |
     |---|---|

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from tunesmith import __version__
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.hookspecs import PROJECT
 from tunesmith.plugins.load import short
+from tunesmith.version import __version__
 
 GROUP = PROJECT
 BUILTIN = PROJECT

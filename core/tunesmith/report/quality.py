@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tunesmith.data.example import Example
-from tunesmith.data.split import content_key, normal
+from tunesmith.data.normal import normal_text
+from tunesmith.data.split import content_key
 from tunesmith.report.shapes import odd, shape
 from tunesmith.report.words import covered, diversity
 
@@ -160,7 +161,7 @@ def _contradicting(examples: Sequence[Example]) -> set[str]:
     answers: defaultdict[tuple[bytes, str], dict[str, list[str]]] = defaultdict(dict)
     for example in examples:
         if _asks(example) and not example.chosen:
-            said = f"{normal(example.reference)}\0{example.label!r}"
+            said = f"{normal_text(example.reference)}\0{example.label!r}"
             answers[content_key(example.with_(messages=example.prompt, label=None)), example.task].setdefault(
                 said, []
             ).append(example.id)
@@ -177,8 +178,8 @@ def _asks(example: Example) -> bool:
 
 
 def _echoes(example: Example) -> bool:
-    said = normal(example.reference)
-    return bool(said) and any(normal(turn.content) == said for turn in example.prompt if turn.role == "user")
+    said = normal_text(example.reference)
+    return bool(said) and any(normal_text(turn.content) == said for turn in example.prompt if turn.role == "user")
 
 
 def _score(good: int, of: int) -> float | None:
