@@ -146,6 +146,20 @@ def test_prepare_writes_a_card(bench: Any) -> None:
     ]
     assert all(d["name"] in ran.out for d in card["quality"])
     assert card["balance"][0]["of"] == "ward"
+    assert card["personal data"] is None
+    assert "nothing was looked for" in html
+
+
+def test_the_card_says_which_personal_data_were_found(bench: Any) -> None:
+    rows = [{"prompt": f"Call {n}", "completion": f"Mail to anna.{n}@acme.com" if n % 3 else "ok"} for n in range(30)]
+    (bench.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    bench.write(data={"curators": {"private": "Anonymise"}})
+    bench.done("prepare", "--config", "tiny.yaml")
+    directory = next(bench.folder.glob("runs/*/data"))
+    assert json.loads((directory / "card.json").read_text())["personal data"] == {"EMAIL replaced": 20}
+    html = (directory / "card.html").read_text()
+    assert "EMAIL replaced" in html
+    assert "@acme.com" not in html
 
 
 def test_prepared_rows_hold_all_of_an_example() -> None:

@@ -75,9 +75,8 @@ def _card(session: Session) -> dict[str, Any]:
         str(session.model.base),
         data.max_length,
     )
-    scopes = {name: type(curator).__name__ for name, curator in data.curators.items()}
     encoded = {name: data.encoded(name) for name, examples in curated.splits.items() if examples}  # type: ignore[arg-type]
-    card: dict[str, Any] = plain(data_card(told, data.sources, scopes, curated, encoded))
+    card: dict[str, Any] = plain(data_card(told, data.sources, data.curators, curated, encoded))
     return card
 
 

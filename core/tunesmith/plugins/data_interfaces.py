@@ -117,11 +117,14 @@ class Curator(Plugin):
             (augment, balance), so that no test row is ever made or changed.
         by_row: Whether what becomes of an example depends on nothing but the example, the options and the seed, so that
             parts of a data set may be curated apart. A property where options decide. Since 0.9.
+        anonymises: Whether it replaces personal data; the data card says what it found, or that nothing looked. Since
+            0.9.
     """
 
     kind = "curator"
     scope: ClassVar[Literal["all", "train"]] = "all"
     by_row: ClassVar[bool] = False
+    anonymises: ClassVar[bool] = False
 
     @abstractmethod
     def apply(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:

@@ -11,6 +11,7 @@ from tunesmith.data.pipeline import Curated
 from tunesmith.data.rows import digest
 from tunesmith.data.sources import Source
 from tunesmith.data.split import SPLITS
+from tunesmith.plugins.data_interfaces import Curator
 from tunesmith.report.balance import balances
 from tunesmith.report.lengths import lengths, round_edges
 from tunesmith.report.quality import SIZES, quality
@@ -46,7 +47,7 @@ class Told:
 def data_card(
     told: Told,
     sources: Mapping[str, Source],
-    scopes: Mapping[str, str],
+    curators: Mapping[str, Curator],
     curated: Curated,
     encoded: Mapping[str, EncodedSplit],
 ) -> dict[str, Json]:
@@ -55,7 +56,7 @@ def data_card(
     Args:
         told: What the card says of itself.
         sources: The recipe's sources.
-        scopes: Class name of each curator, by its name in the recipe, in order.
+        curators: The recipe's curators.
         curated: What became of the rows.
         encoded: The splits that have rows, as sequences.
 
@@ -73,10 +74,11 @@ def data_card(
     return {
         **asdict(told),
         "sources": {name: _source(source, counts["sources"][name]) for name, source in sources.items()},
-        "steps": list(_steps(curated, scopes, encoded)),
+        "steps": list(_steps(curated, curators, encoded)),
         "splits": {name: _split(encoded[name], edges) for name in SPLITS if name in encoded},
         "balance": [asdict(b) | {"skewed": b.skewed} for b in balances(splits, [curated.split.keep_together or ""])],
         "groups": _groups(curated),
+        "personal data": _personal(curators, counts["curators"]),
         "words": {what: asdict(diversity(texts)) for what, texts in _texts(shuffled["train"]).items() if any(texts)},
         "quality": [asdict(d) | {"grade": d.grade} for d in quality(splits, cut)],
         "sizes": [list(size) for size in SIZES],
@@ -105,7 +107,7 @@ def _told(path: str) -> str:
 
 
 def _steps(
-    curated: Curated, scopes: Mapping[str, str], encoded: Mapping[str, EncodedSplit]
+    curated: Curated, curators: Mapping[str, Curator], encoded: Mapping[str, EncodedSplit]
 ) -> Iterator[dict[str, Json]]:
     """Every step that rows go through, in order, with the rows that go in and come out."""
     counts = curated.counts
@@ -119,14 +121,14 @@ def _steps(
     at, ran = made, counts["curators"]
     for name, step in ran.items():
         if step["scope"] == "all":
-            yield {"name": name, "what": scopes.get(name, ""), **step}
+            yield {"name": name, "what": type(curators[name]).__name__, **step}
             at = step["out"]
     lost = dict(counts["split"]["drops"])
     yield {"name": "split", "what": "train, validation, test", "in": at, "out": at - sum(lost.values()), "drops": lost}
     held_out = sum(len(curated.splits[name]) for name in ("validation", "test"))
     for name, step in ran.items():
         if step["scope"] == "train":
-            yield {"name": name, "what": f"{scopes.get(name, '')}, training rows", "beside": held_out, **step}
+            yield {"name": name, "what": f"{type(curators[name]).__name__}, training rows", "beside": held_out, **step}
     at = sum(len(examples) for examples in curated.splits.values())
     unfit: dict[str, int] = {}
     for split in encoded.values():
@@ -143,6 +145,17 @@ def _measured(split: EncodedSplit) -> dict[str, list[int]]:
 def _split(split: EncodedSplit, edges: Mapping[str, Sequence[float]]) -> dict[str, Json]:
     measured = {what: asdict(lengths(values, edges[what])) for what, values in _measured(split).items()}
     return {**split.counts, **measured}
+
+
+def _personal(curators: Mapping[str, Curator], counts: Mapping[str, Json]) -> dict[str, int] | None:
+    """Rows in which curators found personal data, by what they say of it; None where no curator looked for some."""
+    looked = [name for name, curator in curators.items() if curator.anonymises]
+    found: dict[str, int] = {}
+    for name in looked:
+        for what in ("changes", "drops"):
+            for reason, number in counts[name][what].items():
+                found[reason] = found.get(reason, 0) + number
+    return dict(sorted(found.items(), key=lambda item: -item[1])) if looked else None
 
 
 def _groups(curated: Curated) -> dict[str, Json] | None:

@@ -22,6 +22,11 @@ def data_page(card: Mapping[str, Any]) -> str:
         "sizes": scale(rows.get("train", 0), card["sizes"], "Training rows against sizes that are advised"),
         "lengths": _lengths(card, "lengths", "Tokens of whole rows", mark),
         "trained": _lengths(card, "trained", "Tokens that are trained on", None),
+        "personal": bars(
+            {k: {"gone": n} for k, n in (card["personal data"] or {}).items()}, "Rows with personal data", shares=False
+        )
+        if card["personal data"]
+        else "",
         "balance": [(balance, bars(_by_value(balance), f"Rows by {balance['of']}")) for balance in card["balance"]],
     }
     return _render("data_card.html.jinja", card=card, rows=rows, plots=_marked(plots))

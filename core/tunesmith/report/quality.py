@@ -6,11 +6,14 @@ fine-tuning in business ask for: relevance, diversity, accuracy, consistency, vo
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from tunesmith.data.example import Example
+from tunesmith.data.near import NearDuplicateIndex
 from tunesmith.data.normal import normal_text
 from tunesmith.data.split import content_key
 from tunesmith.report.shapes import odd, shape
@@ -20,6 +23,8 @@ _DIGITS = re.compile(r"\d+")
 _DAMAGED = re.compile("\ufffd|Ã[\u0080-\u00bf©¨¼¶¤]|â€[\u0080-\u00ff™œ“]")
 _UNFILLED = re.compile(r"\b(?:TODO|TBD|FIXME|lorem ipsum)\b|\[insert\b|<your |\{\{\s*\w+\s*\}\}", re.IGNORECASE)
 _GOOD, _FAIR = 90, 70
+# Rows that are compared with each other: more would take longer than it tells.
+_LOOKED = 50_000
 # What the articles advise: style and format, a domain task, a complex one.
 SIZES = (
     (100, 500, "a first proof: style and format of answers"),
@@ -86,13 +91,26 @@ def relevance(train: Sequence[Example], held_out: Sequence[Example]) -> Dimensio
 
 def variety(train: Sequence[Example]) -> Dimension:
     """Do training rows differ from each other?"""
-    means = "training rows that differ from all others in more than numbers, case and white space"
-    keys = Counter(_without_numbers(example) for example in train)
-    alike = sum(count - 1 for count in keys.values())
+    means = "training rows that repeat no other, word for word or nearly, nor but for numbers"
+    looked = train[:_LOOKED]
+    index = NearDuplicateIndex()
+    seen: set[bytes] = set()
+    numbers_only = set()
+    for at, example in enumerate(looked):
+        index.add(example)
+        if (key := _without_numbers(example)) in seen:
+            numbers_only.add(at)
+        seen.add(key)
+    near = {at for at, repeats in enumerate(index.repeats()) if repeats}
     found, advice = [], []
-    if alike:
-        found.append(f"{alike:,} rows say what another row says, but for numbers")
-        advice.append("remove them: curators ExactDuplicates, NearDuplicates")
+    for number, what, todo in (
+        (len(near), "repeat another row, or nearly", "remove them: curators ExactDuplicates, NearDuplicates"),
+        (len(numbers_only - near), "say what another row says, but for numbers", "see whether they teach anything"),
+    ):
+        found += [f"{number:,} rows {what}"] if number else []
+        advice += [todo] if number else []
+    if len(train) > _LOOKED:
+        found.append(f"looked for among the first {_LOOKED:,}")
     answers = [example.reference for example in train if example.reference]
     labelled = any(example.label is not None for example in train)
     if answers and not labelled:
@@ -100,7 +118,7 @@ def variety(train: Sequence[Example]) -> Dimension:
         if share > 0.5 and len(set(answers)) > len(answers) / 2:
             found.append(f"{share:.0%} of the answers begin with “{opening}”")
             advice.append("if that is not the house style, add answers that begin otherwise")
-    return Dimension("diversity", _score(len(train) - alike, len(train)), means, found, advice)
+    return Dimension("diversity", _score(len(looked) - len(near | numbers_only), len(looked)), means, found, advice)
 
 
 def accuracy(train: Sequence[Example], cut: set[str]) -> Dimension:
@@ -139,8 +157,8 @@ def consistency(train: Sequence[Example]) -> Dimension:
 
 def volume(rows: int) -> Dimension:
     """Are there enough rows?"""
-    means = "the way from 10 to 10,000 training rows, on a logarithmic scale"
-    score = max(0.0, min(100.0, 100 * math.log10(max(rows, 1) / 10) / 3))
+    means = "70 at 100 training rows, 90 at 1,000, 100 at 10,000, on a logarithmic scale between"
+    score = float(np.interp(math.log10(max(rows, 1)), (1, 2, 3, 4), (0, _FAIR, _GOOD, 100)))
     reached = [what for least, _, what in SIZES if rows >= least]
     found = [f"{rows:,} training rows: enough for {reached[-1]}" if reached else f"{rows:,} training rows"]
     further = next(((least, what) for least, _, what in SIZES if rows < least), None)

@@ -99,13 +99,14 @@ def histogram(
     return svg(WIDTH, top + height + bottom, parts, title)
 
 
-def bars(values: Mapping[str, Mapping[str, int]], title: str, most: int = 12) -> str:
+def bars(values: Mapping[str, Mapping[str, int]], title: str, most: int = 12, shares: bool = True) -> str:
     """One bar a value, stacked by set, the longest first.
 
     Args:
         values: By value, then by set: rows.
         title: What it shows.
         most: Values that are drawn; the others are one bar.
+        shares: Whether each is a share of all, and says which.
     """
     totals = sorted(((sum(sets.values()), value) for value, sets in values.items()), key=lambda t: (-t[0], t[1]))
     drawn = [(value, values[value]) for _, value in totals[:most]]
@@ -126,7 +127,7 @@ def bars(values: Mapping[str, Mapping[str, int]], title: str, most: int = 12) ->
             parts.append(rect(x, y, count * scale, row - 7, f"bar {name}", f"{value}, {name}: {count:,} rows"))
             x += count * scale
         total = sum(sets.values())
-        parts.append(text(x + 6, y + 12, f"{total:,} ({total / whole:.0%})", "tick"))
+        parts.append(text(x + 6, y + 12, f"{total:,} ({total / whole:.0%})" if shares else f"{total:,}", "tick"))
     return svg(WIDTH, len(drawn) * row + 8, parts, title)
 
 
@@ -149,7 +150,7 @@ def scale(value: int, bands: Sequence[tuple[int, int | None, str]], title: str) 
         for power in range(1, 6)
         for piece in (
             line(place(10**power), top + 14, place(10**power), top + 19),
-            text(place(10**power), top + 32, f"{10**power:,}", "tick", "middle"),
+            text(place(10**power), top + 32, f"{10**power:,}", "tick", "end" if power == 5 else "middle"),
         )
     ]
     x = place(value)

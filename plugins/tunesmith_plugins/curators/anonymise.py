@@ -49,6 +49,8 @@ class Anonymise(Curator):
         model: Installed package of a spaCy model, or its folder, for `engine: presidio`.
     """
 
+    anonymises = True
+
     def __init__(
         self,
         replace: Literal["placeholders", "surrogates"] = "placeholders",
