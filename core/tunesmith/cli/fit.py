@@ -32,11 +32,11 @@ from tunesmith.cli.resume import (
 )
 from tunesmith.cli.runs import Run, new_run, write_json
 from tunesmith.cli.screen import is_first_rank, say
-from tunesmith.cli.trainer_checks import check_strategy, checked_callbacks
+from tunesmith.cli.trainer_checks import check_batches, check_strategy, checked_callbacks
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
 from tunesmith.data.read_as import settled
-from tunesmith.data.sources import SplitName, open_sources
+from tunesmith.data.sources import open_sources
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.run_test import audits_of, check_bases, rehearse
 from tunesmith.evaluation.success import check_names, produced
@@ -251,26 +251,6 @@ def check_length(session: Session) -> None:
             return
         msg = "trainer says no end; set trainer.max_epochs (3 is a common start), or max_steps, or max_time"
         raise RecipeError(msg)
-
-
-def check_batches(session: Session) -> None:
-    """Insist on something to train on: Lightning would save an adapter that saw nothing.
-
-    Raises:
-        RecipeError: `trainer.limit_train_batches`, or a share of the validation batches, leaves no micro-batch.
-    """
-    options, splits = session.trainer_options, session.data.prepare_rows().splits
-    asked: list[tuple[SplitName, str, str]] = [("train", "limit_train_batches", "train")]
-    if splits["validation"] and options.get("limit_val_batches"):
-        asked.append(("validation", "limit_val_batches", "validate"))
-    for split, key, verb in asked:
-        limit = options.get(key)
-        if limit is None:
-            continue
-        there, left = len(session.data.plan(split)), len(session.data.plan(split, limit=limit))
-        if left == 0:
-            msg = f"trainer.{key} is {limit:g}, which leaves none of {there} micro-batches to {verb} on; raise it"
-            raise RecipeError(msg)
 
 
 def make_trainer(session: Session, run: Run, own: list[Callback]) -> Trainer:

@@ -5,11 +5,11 @@ from rich.text import Text
 from tunesmith.cli.course import course
 from tunesmith.cli.device import device
 from tunesmith.cli.estimate import show_cost
-from tunesmith.cli.fit import check_batches, check_evidence, check_judgement, check_length, prepare_data
+from tunesmith.cli.fit import check_evidence, check_judgement, check_length, prepare_data
 from tunesmith.cli.gpus import stated_gpu
 from tunesmith.cli.opening import show_data, show_method
 from tunesmith.cli.screen import console, fact, say
-from tunesmith.cli.trainer_checks import check_strategy, checked_callbacks
+from tunesmith.cli.trainer_checks import check_batches, check_strategy, checked_callbacks
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.encode import EncodedRow
 from tunesmith.errors import RecipeError

@@ -1,5 +1,7 @@
 """What of a recipe's Trainer is refused before anything costs time, by `fit` and `preview` alike."""
 
+from typing import TYPE_CHECKING
+
 from lightning.pytorch import Callback
 
 from tunesmith.cli.opening import why_no_validation
@@ -8,6 +10,9 @@ from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
 from tunesmith.training.fsdp2 import chosen
 from tunesmith.training.stopping import check_after_validation
+
+if TYPE_CHECKING:
+    from tunesmith.data.sources import SplitName
 
 
 def check_strategy(session: Session) -> None:
@@ -55,4 +60,24 @@ def _check_monitors(session: Session, callbacks: list[Callback]) -> None:
             why = f": {without}" if monitor == "val/loss" else did_you_mean(monitor, logged)
             name = type(callback).__name__
             msg = f"trainer.callbacks: {name} monitors {monitor}, which is not logged{why}\nlogged: {', '.join(logged)}"
+            raise RecipeError(msg)
+
+
+def check_batches(session: Session) -> None:
+    """Insist on something to train on: Lightning would save an adapter that saw nothing.
+
+    Raises:
+        RecipeError: `trainer.limit_train_batches`, or a share of the validation batches, leaves no micro-batch.
+    """
+    options, splits = session.trainer_options, session.data.prepare_rows().splits
+    asked: list[tuple[SplitName, str, str]] = [("train", "limit_train_batches", "train")]
+    if splits["validation"] and options.get("limit_val_batches"):
+        asked.append(("validation", "limit_val_batches", "validate"))
+    for split, key, verb in asked:
+        limit = options.get(key)
+        if limit is None:
+            continue
+        there, left = len(session.data.plan(split)), len(session.data.plan(split, limit=limit))
+        if left == 0:
+            msg = f"trainer.{key} is {limit:g}, which leaves none of {there} micro-batches to {verb} on; raise it"
             raise RecipeError(msg)

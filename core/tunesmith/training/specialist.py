@@ -103,8 +103,7 @@ class Specialist(Validating):
         self.attached = self._attach(self.adapter, self.regularizers)
         if self.revision is None:
             self.revision = loaded_commit(self.base)
-        self.network = self.attached.network
-        self.tokenizer = self.attached.tokenizer
+        self.network, self.tokenizer = self.attached.network, self.attached.tokenizer
         self.renderer = ChatRenderer(self.tokenizer, self.template)
         self.extras = self.attached.extras
         self.settle(self.attached)
@@ -275,8 +274,7 @@ class Specialist(Validating):
         """Optimizer over the trained parameters, learning rate by optimizer step."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = build(self.optimizer_factory, parameter_groups(trained, self.adapter.groups(self.network)))
-        total = self.trainer.estimated_stepping_batches
-        rates = scheduler(optimizer, self.schedule, total)
+        rates = scheduler(optimizer, self.schedule, self.trainer.estimated_stepping_batches)
         self.optimizer_options, self._rates = options_of(optimizer), rates
         return [optimizer], [{"scheduler": rates, "interval": "step"}]
 
