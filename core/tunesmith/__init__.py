@@ -10,6 +10,7 @@ from tunesmith.data.near import NearDuplicateIndex
 from tunesmith.data.ngrams import ngram_hashes
 from tunesmith.data.normal import normal_text
 from tunesmith.data.read_as import recognise
+from tunesmith.data.read_rows import read_rows
 from tunesmith.data.recognise import Recognised
 from tunesmith.deprecation import DeprecatedWarning, deprecated
 from tunesmith.errors import AbsentPackageError, DataError, RecipeError, RowError, TunesmithError
@@ -74,5 +75,6 @@ __all__ = [
     "ngram_hashes",
     "normal_text",
     "out_of_reach",
+    "read_rows",
     "recognise",
 ]

@@ -591,6 +591,17 @@ class DropsSilently(_Long):
         return (example for example in examples if len(example.texts()[0]) > 40)
 
 
+class DropsSilentlyWhatIsHeldOut(_Long):
+    """Drops training rows that ask what a held-out row asks."""
+
+    breaks = "accounts_for_every_example"
+    scope = "train"
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        asked = [example.prompt for example in record.held_out]
+        return (example for example in examples if example.prompt not in asked)
+
+
 class SortsExamples(_Long):
     """Sorts by length."""
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -64,9 +65,9 @@ def reads_the_stream_once(trial: Trial) -> None:
 
     advice = "examples = list(examples) where all are needed; no len(), index or second pass"
     expected = "the same examples as from a list"
-    listed = [e.id for e in trial.plugin.apply(_given(), Tally(_SEED))]
+    listed = [e.id for e in trial.plugin.apply(_given(), _tally(trial))]
     try:
-        streamed = [e.id for e in trial.plugin.apply(Once(), Tally(_SEED))]
+        streamed = [e.id for e in trial.plugin.apply(Once(), _tally(trial))]
     except TypeError as error:
         fail(f"apply fails on an iterator: {error}", expected, advice, error)
     if listed != streamed:
@@ -79,7 +80,7 @@ def records_what_it_changes(trial: Trial) -> None:
     Why: the data card says how many rows were changed, and why. A curator that records each row that it looked at says
     of clean data that all of it was dirty, and nobody can tell what it did.
     """
-    tally, before = _Changes(_SEED), {example.id: example for example in _given()}
+    tally, before = _Changes(_SEED, _held_out(trial)), {example.id: example for example in _given()}
     after = {example.id: example for example in trial.plugin.apply(copy.deepcopy(list(before.values())), tally)}
     advice = "compare before recording, and yield the changed example"
     for name in dict.fromkeys(name for name, _ in tally.noted):
@@ -180,8 +181,8 @@ def rows_are_independent(trial: Trial) -> None:
 class _Changes(Tally):
     """Notes each change by itself."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
+    def __init__(self, seed: int, held_out: Sequence[Example]) -> None:
+        super().__init__(seed, held_out)
         self.noted: list[tuple[str, str]] = []
 
     def change(self, example: Example, reason: str) -> None:
@@ -193,6 +194,18 @@ class _Changes(Tally):
 def _given() -> list[Example]:
     """Examples of every shape, clean and unclean."""
     return [*examples(), *unclean()]
+
+
+def _tally(trial: Trial) -> Tally:
+    return Tally(_SEED, _held_out(trial))
+
+
+def _held_out(trial: Trial) -> list[Example]:
+    """What a curator of scope `train` may compare with: some of the given examples under other ids, and longer ones."""
+    given = _given()
+    if trial.plugin.scope != "train":
+        return []
+    return [*(example.with_(id=f"held-out-{example.id}") for example in given[::7]), *_longer(given[3::7])]
 
 
 def _longer(given: list[Example]) -> list[Example]:
@@ -213,7 +226,7 @@ def _outcome(part: slice, plugin: Any) -> Any:
 
 
 def _curated(trial: Trial, given: list[Example]) -> tuple[list[Example], Tally]:
-    tally = Tally(_SEED)
+    tally = _tally(trial)
     return list(trial.plugin.apply(given, tally)), tally
 
 
