@@ -56,6 +56,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
     from tunesmith_plugins.curators.boilerplate import Boilerplate
     from tunesmith_plugins.curators.clean import Clean
     from tunesmith_plugins.curators.consistency import Consistency
+    from tunesmith_plugins.curators.contradictions import Contradictions
     from tunesmith_plugins.curators.decontaminate import Decontaminate
     from tunesmith_plugins.curators.exact_duplicates import ExactDuplicates
     from tunesmith_plugins.curators.label_errors import LabelErrors
@@ -73,6 +74,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
         Anonymise,
         ExactDuplicates,
         NearDuplicates,
+        Contradictions,
         Decontaminate,
         LabelErrors,
         Synthesise,
