@@ -199,6 +199,40 @@ def test_packages_made_for_startup_are_found_as_plugins(load: Any, tmp_path: Pat
         scale.check(("plugins", "list"), 4, SimpleNamespace(code=0, output=cost.output))
 
 
+def test_documents_with_identities_are_the_same_every_time_and_know_where_they_stand(load: Any) -> None:
+    rows = load("anonymise_rows")
+    styles, others = rows.styles("anonymise_styles.txt"), rows.styles("anonymise_held_out.txt")
+    assert len(styles) == 6
+    assert not styles.keys() & others.keys()
+    assert not {*rows.GIVEN, *rows.FAMILY} & {*rows.HELD_OUT_GIVEN, *rows.HELD_OUT_FAMILY}
+    made = rows.documents(styles, 30, seed=3)
+    assert made == rows.documents(styles, 30, seed=3) != rows.documents(styles, 30, seed=4)
+    for document in made:
+        assert "{" not in document.text
+        assert all(
+            document.text[start:end].strip() == document.text[start:end] for start, end, _ in document.identities
+        )
+
+
+def test_recall_and_precision_are_of_what_was_planted(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    benchmark, rows = load("anonymise"), load("anonymise_rows")
+    from tunesmith_plugins.curators.pii.found import Found
+
+    class First:
+        """Finds the first word alone."""
+
+        def find(self, text: str) -> list[Found]:
+            return [Found(0, 4, "NAME")]
+
+    planted = [rows.Document("Anna has 4471123", "s", ((0, 4, "NAME"), (9, 16, "RECORD")))]
+    benchmark.report("title", First(), planted * 4, 0)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["RECORD", "4", "4", "0.0000"] in lines
+    assert ["structured,", "all", "4", "4", "0.0000"] in lines
+    assert ["NAME", "4", "0", "1.0000"] in lines
+    assert ["precision", "1.0000", "of", "4", "replacements"] in lines
+
+
 @pytest.mark.slow
 def test_train_runs_our_sides_on_the_same_rows() -> None:
     words = ["--shape", "tiny", "--base", TINY, "--sides", "tunesmith", "tunesmith-packed", "loop"]

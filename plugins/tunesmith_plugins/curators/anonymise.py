@@ -23,7 +23,8 @@ class Anonymise(Curator):
 
     A name that is found once is found again in the same document in other forms ("Mr. Weber", "Anna", "WEBER"), and the
     same identity gets the same replacement. What is only in a file's name or a column's name is not looked at. Nothing
-    finds all: look at what `prepare` writes before you share it.
+    finds all: look at what `prepare` writes before you share it. How each of the 18 identifiers of HIPAA's Safe Harbor
+    is found, and what is not: `python -m tunesmith_plugins.curators.pii.safe_harbor`.
 
     Since 0.9.
 

@@ -103,7 +103,8 @@ class Anonymiser:
         if not spans:
             return Anonymised(example, (), {})
         person.aliases.reserve(texts)
-        person.aliases.meet(text[f.start : f.end] for text, found in spans.items() for f in found if f.kind == "NAME")
+        told = (text[f.start : f.end] for text, found in spans.items() for f in found if f.kind == "NAME")
+        person.aliases.meet([*person.names, *told])
         said = [text[f.start : f.end] for text, found in spans.items() for f in found if f.kind == "DATE"]
         dating = self.dates.of(person.scope, said)
         replaced: dict[str, str] = {}

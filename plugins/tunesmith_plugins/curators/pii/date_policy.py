@@ -44,9 +44,13 @@ class DatePolicy:
 
 def _year(text: str, latest: int) -> str | None:
     parsed = parse(text)
-    if parsed is None or not parsed.has_year or latest - parsed.day.year > _OLDEST:
+    if parsed is None and text.isdecimal() and len(text) == len("1984"):  # a year of birth
+        year = int(text)
+    elif parsed is None or not parsed.has_year:
         return None
-    return f"{parsed.day.year:04d}"
+    else:
+        year = parsed.day.year
+    return None if latest - year > _OLDEST else f"{year:04d}"
 
 
 def _shift(text: str, days: int, day_first: bool) -> str | None:

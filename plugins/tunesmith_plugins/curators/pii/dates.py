@@ -23,7 +23,9 @@ _CLOCK = r"(?P<clock>[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{
 # (?<![...]) and (?![...]) keep off identifiers: versions, file names, URLs.
 _NUMBERS = r"(?P<first>0?[1-9]|[12]\d|3[01])"
 _SECOND = r"(?P<second>0?[1-9]|[12]\d|3[01])"
-_HAS_MONTH = ("jan", "feb", "mar", "mär", "apr", "may", "mai", "jun", "jul", "aug", "sep", "oct", "okt", "nov", "de")
+# Where a month may stand, in lower case: the forms with a month's name are tried around these places alone.
+_MONTHS_START = re.compile(r"[jfmasond](?<![^\W\d_].)(?:an|eb|ar|är|pr|ay|ai|un|ul|ug|ep|ct|kt|ov|ec|ez)[a-zä]{0,6}")
+_BACK, _AHEAD = 24, 24
 # Each begins with a look at what is before it, so that versions, file names and addresses are no dates.
 _ISO, _NUMERIC, _MONTH_DAY, _DAY_MONTH, _MONTH_YEAR, _SHORT, _MONTHLY, _COMPACT = _FORMS = tuple(
     re.compile(form, re.IGNORECASE)
@@ -79,16 +81,16 @@ def dates(text: str, low: str) -> Iterator[Found]:
     if _ANY_NUMERIC.search(text):
         for form in (_ISO, _NUMERIC, _SHORT, _MONTHLY):
             yield from _of_form(form, text)
-    if any(month in low for month in _HAS_MONTH):
+    for month in _MONTHS_START.finditer(low):
         for form in (_MONTH_DAY, _DAY_MONTH, _MONTH_YEAR):
-            yield from _of_form(form, text)
+            yield from _of_form(form, text, max(0, month.start() - _BACK), month.end() + _AHEAD)
     if "dob" in low or "date" in low or "born" in low or "geb" in low:
         yield from _of_form(_COMPACT, text)
         yield from (Found(*match.span("year"), "DATE") for match in _BORN.finditer(text))
 
 
-def _of_form(form: "re.Pattern[str]", text: str) -> Iterator[Found]:
-    for match in form.finditer(text):
+def _of_form(form: "re.Pattern[str]", text: str, begin: int = 0, end: int = 2**62) -> Iterator[Found]:
+    for match in form.finditer(text, begin, end):
         start = match.start()
         if form is _SHORT and not _BEFORE.search(text, max(0, start - 12), start):
             continue
@@ -115,9 +117,9 @@ def parse(text: str, day_first: bool = False) -> Parsed | None:
 
 
 def has_day_first(text: str) -> bool:
-    """Whether a text is a date in numbers whose first one can only be a day."""
+    """Whether a text is a date in numbers whose first one can only be a day; dots say nothing of other separators."""
     match = _NUMERIC.fullmatch(text)
-    return match is not None and int(match["first"]) > 12
+    return match is not None and match["s"] != "." and int(match["first"]) > 12
 
 
 def shifted(parsed: Parsed, days: int) -> str:

@@ -19,7 +19,7 @@ _STRONG = {
     "nino|steuer-id|steuernummer|sozialversicherungsnummer",
     "LICENCE": "license|licence|driver's license|drivers license|driver license|driving licence|dl|passport|"
     "certificate|cert|npi|dea|registration|permit|state id|national id|reisepass|ausweis|personalausweis|bar",
-    "VEHICLE": "vin|plate|license plate|licence plate|number plate|plates|tag|vehicle|chassis|kennzeichen",
+    "VEHICLE": "vin|plate|license plate|licence plate|number plate|plates|vehicle|chassis|kennzeichen",
     "DEVICE": "serial|s/n|sn|imei|imsi|iccid|udi|device|device id|pacemaker|implant|seriennummer|pump serial|lot|meid",
     "PHONE": "phone|tel|telephone|mobile|cell|fax|pager|handy|telefon|telefax|call|text|reach me at|reached at|"
     "reach us at|reachable at|phone at|call me at|call us at|whatsapp|landline|beeper|dial|mob|ph|contact",
@@ -34,22 +34,24 @@ _WEAK = frozenset(
     words(
         """
         patient chart encounter specimen member claim insurance customer transaction transfer reference ref card visa cc
-        social ss tag vehicle device lot call text permit registration bar contact participant employee order loan
+        social ss vehicle device lot call text permit registration bar contact participant employee order loan
         contract payment invoice beneficiary certificate policy bsb sn ph dl wallet dial mortgage admission booking
         pacemaker implant acc tin sin swift bic medicare medicaid personnel login license licence subscriber
         """
     )
 )
-_ENDS = tuple(sorted(LABELS, key=len, reverse=True))
-_MARKS = ("number", "numbers", "no", "num", "nr", "nummer", "id", "#", ":", "code", "identifier", "=")
-_FILLERS = (*_MARKS, "is", "was", "of", "ending in", "ends in", "ending", "digits", "last four", "last 4", "the", "on",
-            "file", "with", "my", "at", "under", "to", "or", "his", "her", "your", "-", "(", "new", "old")  # fmt: skip
-_FILLER_ENDS = tuple(sorted(_FILLERS, key=len, reverse=True))
-_SPACE = " \t\n.*\"'`_,)|"
+# What may stand between a label and its number; those of the first line mark that a number of it follows.
+_MARKS = frozenset(words("number numbers no no. num nr nr. nummer id code identifier"))
+_FILLERS = _MARKS | frozenset(
+    words("is was of ending ends in digits last four 4 the on file with my at under to or his her your new old and")
+)
+_SIGNS = "#:="
+_TAIL = " \t\n.*\"'`,)|-(#:="
+_HEAD = "([{\"'*|>"
 _BACK = 44
+_MOST_FILLERS = 6
 # Who speaks, and how an answer may begin.
 _ANSWER = re.compile(r"\W*(?:[\w ]{1,20}: ?)?(?:yes|sure|ok|okay|it's|it is|that's|that is|my|the|[ ,.!])*")
-_MOST_FILLERS = 5
 
 
 class Label(NamedTuple):
@@ -74,28 +76,20 @@ def label_before(low: str, at: int) -> Label | None:
 
 
 def _label(before: str) -> Label | None:
-    before, marked = before.replace("_", " "), False
+    before, marked, is_id = before.replace("_", " "), False, False
     for _ in range(_MOST_FILLERS):
-        before = before.rstrip(_SPACE)
-        if before.endswith(_ENDS):
-            found = next(end for end in _ENDS if before.endswith(end))
-            if _begins(before, len(before) - len(found)) and (found != "id" or not _longer(before)):
-                return Label(LABELS[found], marked or found not in _WEAK)
-        if not before.endswith(_FILLER_ENDS):
-            return None
-        filler = next(end for end in _FILLER_ENDS if before.endswith(end))
-        if filler[0].isalnum() and not _begins(before, len(before) - len(filler)):
-            return None
-        marked = marked or filler in _MARKS
-        before = before[: len(before) - len(filler)]
-    return None
-
-
-def _begins(text: str, at: int) -> bool:
-    """Whether a word begins there."""
-    return at == 0 or not text[at - 1].isalnum()
-
-
-def _longer(before: str) -> bool:
-    """Whether the `id` at the end belongs to a label: "account id"."""
-    return before[:-2].rstrip(_SPACE).endswith(_ENDS)
+        stripped = before.rstrip(_TAIL)
+        marked = marked or any(sign in _SIGNS for sign in before[len(stripped) :])
+        last = stripped.rsplit(None, 3)[-3:]
+        if not last:
+            break
+        for first in range(len(last)):
+            label = " ".join(last[first:]).lstrip(_HEAD)
+            if label in LABELS and label != "id":
+                return Label(LABELS[label], marked or label not in _WEAK)
+        word = last[-1].lstrip(_HEAD)
+        if word not in _FILLERS:
+            break
+        is_id, marked = is_id or word == "id", marked or word in _MARKS
+        before = stripped[: len(stripped) - len(word)]
+    return Label("ID", True) if is_id else None

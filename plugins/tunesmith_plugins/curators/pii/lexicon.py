@@ -18,6 +18,19 @@ AMBIGUOUS = frozenset(
         """
     )
 )
+# Given names that are words as well: names within a sentence, where they are capitalised for no other reason.
+WORDS_TOO = frozenset(
+    words(
+        """
+        amber angel art autumn basil bill brook buck carol charity chase christian cliff crystal daisy dale dawn destiny
+        dick drew duke earl earnest faith forest frank gale gay ginger glen grace grant guy harry heath heather honey
+        hope iris iva ivy jack jay joy king lance lily love major mark martin max mercy nick olive page pat patience
+        pearl penny pierce precious prince prudence randy ray red reed rich rob robin rock rose ruby rusty sage sandy
+        skip star stone storm sue sunny sunshine tab tuesday violet will wade wilder worth royal golden chance cash
+        case chance earnest fair gene miles son queen princess song star summer sterling trinity true van vance
+        """
+    )
+)
 
 
 @cache
@@ -37,4 +50,4 @@ def common_words() -> frozenset[str]:
 @cache
 def sure_names() -> frozenset[str]:
     """Given names that are nothing else."""
-    return given_names() - common_words() - AMBIGUOUS
+    return given_names() - common_words() - AMBIGUOUS - WORDS_TOO

@@ -160,6 +160,12 @@ def _german(text: str) -> bool:
     return any(word in text for word in (" und ", " der ", " ist ", " zum ", " für "))
 
 
+def _is_within(text: str, at: int) -> bool:
+    """Whether a sentence has begun in lower case before a place, so that a capital there is a name's."""
+    before = text[max(0, at - _BACK) : at]
+    return before[-1:] == " " and before[-2:-1].islower()
+
+
 def _is_surname(text: str, words: Sequence[Word], size: int, cue: int) -> bool:
     """Whether a common word stands where a surname does: after a given name, and before no colon ("Anna Young")."""
     if not size or size + 1 != len(words):
