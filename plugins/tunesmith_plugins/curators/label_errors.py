@@ -1,6 +1,7 @@
 """LabelErrors: rows whose label the other rows speak against."""
 
 import json
+import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -133,6 +134,7 @@ class LabelErrors(Curator):
 
 
 def _libraries() -> tuple[Any, Any, Any]:
+    state = random.getstate()  # which importing them moves
     try:
         import numpy as np
         from cleanlab.filter import find_label_issues
@@ -141,4 +143,6 @@ def _libraries() -> tuple[Any, Any, Any]:
     except ImportError as error:
         msg = f"of needs {error.name}, which is not installed: pip install 'tunesmith[labels]'"
         raise AbsentPackageError(msg) from error
+    finally:
+        random.setstate(state)
     return np, find_label_issues, probabilities
