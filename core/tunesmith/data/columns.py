@@ -90,7 +90,7 @@ def one_line(text: str, most: int = _LONGEST) -> str:
 
 def _are_turns(turns: Sequence[Any], speaker: str, said: Sequence[str]) -> bool:
     return bool(turns) and all(
-        isinstance(turn, dict) and speaker in turn and not turn.keys().isdisjoint(said) for turn in turns
+        isinstance(turn, dict) and turn.get(speaker) is not None and not turn.keys().isdisjoint(said) for turn in turns
     )
 
 

@@ -55,7 +55,7 @@ class ShareGPT(Formatter):
             found = [name for name in columns.names if columns.turns(name, one, other)]
             for name in ("conversations",) if "conversations" in found else found:
                 options = {} if name == "conversations" else {"conversations": name}
-                known = name in ("conversations", "conversation")
+                known = name in ("conversations", "conversation", "messages")
                 why = f"column {name}, {what}"
                 yield Recognised((name,), options, ("system", "tools"), "", why, "schema" if known else "names")
 
