@@ -80,6 +80,7 @@ def found(text: str) -> list[tuple[str, str]]:
         ("hi, my name is anna weber", "NAME", "anna weber"),
         ("I met Fatima O'Brien there", "NAME", "Fatima O'Brien"),
         ("with her daughter Mei at home", "NAME", "Mei"),
+        ("but then Grace said so", "NAME", "Grace"),
     ],
 )
 def test_an_identity_is_found_whole(text: str, kind: str, identity: str) -> None:
@@ -102,6 +103,8 @@ def test_an_identity_is_found_whole(text: str, kind: str, identity: str) -> None
         "Parkinson disease, Hodgkin lymphoma",
         "[NAME_1] called [PHONE_2] on [DATE_12]",
         "ratio 16:9 at 14:30:05",
+        "Mark the box. Grace period. Rose water.",
+        "Doctor: Oh, I see.\nPatient: I'm fine, hm. Thanks.\nDoctor: Nah.",
         "The European Union and the Supreme Court",
     ],
 )

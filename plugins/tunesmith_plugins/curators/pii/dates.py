@@ -54,6 +54,7 @@ _BEFORE = re.compile(
 _BORN = re.compile(r"\bborn(?: in)? (?P<year>(?:18|19|20)\d{2})\b", re.IGNORECASE)
 _COMPACT_BEFORE = re.compile(r"(?:dob|date|born|geb(?:oren)?|birth ?date|geburtsdatum)\W{0,4}$", re.IGNORECASE)
 # A cheap look for two numbers that a date may have between its separators.
+_DIGIT = re.compile(r"\d")
 _ANY_NUMERIC = re.compile(r"\d[-/.]\d")
 
 
@@ -82,8 +83,11 @@ def dates(text: str, low: str) -> Iterator[Found]:
         for form in (_ISO, _NUMERIC, _SHORT, _MONTHLY):
             yield from _of_form(form, text)
     for month in _MONTHS_START.finditer(low):
-        for form in (_MONTH_DAY, _DAY_MONTH, _MONTH_YEAR):
-            yield from _of_form(form, text, max(0, month.start() - _BACK), month.end() + _AHEAD)
+        start, end = month.span()
+        behind = _DIGIT.search(text, end, end + 10) is not None
+        forms = [_DAY_MONTH] if _DIGIT.search(text, max(0, start - 8), start) else []
+        for form in [*forms, *([_MONTH_DAY, _MONTH_YEAR] if behind else [])]:
+            yield from _of_form(form, text, max(0, start - _BACK), end + _AHEAD)
     if "dob" in low or "date" in low or "born" in low or "geb" in low:
         yield from _of_form(_COMPACT, text)
         yield from (Found(*match.span("year"), "DATE") for match in _BORN.finditer(text))

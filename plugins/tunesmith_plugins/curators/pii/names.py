@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tunesmith_plugins.curators.pii.found import Found
-from tunesmith_plugins.curators.pii.lexicon import AMBIGUOUS, UPPER, common_words, given_names, sure_names
+from tunesmith_plugins.curators.pii.lexicon import AMBIGUOUS, UPPER, WORDS_TOO, common_words, given_names, sure_names
 from tunesmith_plugins.curators.pii.name_words import (
     CUES,
     DOUBTFUL_TITLES,
@@ -18,6 +18,7 @@ from tunesmith_plugins.curators.pii.name_words import (
     TITLES,
     VAGUE,
 )
+from tunesmith_plugins.curators.pii.word_list import words
 
 _CAPITAL = re.compile(rf"[{UPPER}](?<![\w@/.].)[^\W\d_]*(?:['’-][^\W\d_]+)*(?![\d_@])")
 _GIVEN_AND_MORE = rf"[{UPPER}][^\W\d_]*(?:[ .'’-]{{1,2}}[{UPPER}][^\W\d_]*){{0,3}}"
@@ -43,6 +44,14 @@ _BY_THEMSELVES = frozenset(("name's", "c/o", "/s/", "attn", "attn."))
 _LEADS = TITLES | DOUBTFUL_TITLES | RELATIONS | GREETINGS
 
 
+# What dialogues are full of, and lists of words are not.
+_EXCLAIMED = frozenset(
+    words(
+        "oh ah hm hmm hmmm mm mmm um uh uhm aw ow nah nope yep yup yeah huh wow ouch oops gosh gee lets lemme gimme "
+        "gonna wanna gotta alright ok okay congratulations goodbye bye hurray aha mhm ugh eh er erm well"
+    )
+)
+_SHORTENED = frozenset(words("m ve ll d re s t"))
 _COLONS = frozenset((": ", ":\t", "= ", "| ", ">:"))
 
 
@@ -62,27 +71,41 @@ def names(text: str, low: str) -> Iterator[Found]:
         if len(run) > 1 or run[0].low not in common or text[run[0].start - 2 : run[0].start] in _COLONS:
             yield from _in_run(text, low, run)
     if "\n" in text and any(word in low for word in _CLOSES):
-        yield from (Found(*m.span("name"), "NAME") for m in _CLOSE.finditer(text) if _is_signature(m["name"]))
+        yield from (Found(*m.span("name"), "NAME") for m in _CLOSE.finditer(text) if _is_signature(text, m))
     if "-" in text or "–" in text or "~" in text:
-        yield from (Found(*m.span("name"), "NAME") for m in _DASHED.finditer(text) if _is_signature(m["name"]))
+        yield from (Found(*m.span("name"), "NAME") for m in _DASHED.finditer(text) if _is_signature(text, m))
     if any(word in low for word in _SAYS):
         yield from _in_lower_case(text, low)
 
 
 def _runs(text: str) -> Iterator[list[Word]]:
-    """Capitalised words that stand beside each other, with particles, initials and the dots of titles between them."""
+    """Capitalised words that stand beside each other, with particles, initials and the dots of titles between them.
+
+    A common word by itself, as sentences begin with, is left out where no label stands before it.
+    """
+    common = common_words()
     run: list[Word] = []
     for match in _CAPITAL.finditer(text):
         start, end = match.span()
         word = match[0]
         if word.endswith(("'s", "’s", "'S", "’S")):
             end, word = end - 2, word[:-2]
+        low = word.lower()
         if run and not _joined(text[run[-1].end : start], run[-1]):
             yield run
             run = []
-        run.append(Word(start, end, word.lower(), len(word) > 1 and word.isupper()))
+        if not run and low in common and _alone(text, start, end):
+            continue
+        run.append(Word(start, end, low, len(word) > 1 and word.isupper()))
     if run:
         yield run
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    """Whether nothing stands beside a word that could make a name of it."""
+    after = text[end : end + 2]
+    beside = (after[:1] == " " and not after[1:].islower()) or after[:1] in (".", "\u00a0", ",")
+    return not beside and text[start - 2 : start] not in _COLONS
 
 
 def _joined(gap: str, before: Word) -> bool:
@@ -146,6 +169,8 @@ def _is_name(text: str, name: Sequence[Word], cue: int) -> bool:
     sure = any(word.low.partition("-")[0] in sure_names() and len(word.low) > 2 for word in name)
     if sure:
         return not (lone and name[0].capitals and len(name[0].low) <= _SHORT)
+    if lone and name[0].low in WORDS_TOO and not name[0].capitals and _is_within(text, name[0].start):
+        return True
     if lone:
         return (
             cue == _VAGUE and name[0].low in given_names() and name[0].low not in AMBIGUOUS and not _is_common(name[0])
@@ -183,8 +208,11 @@ def _is_initial(words: Sequence[Word], at: int) -> bool:
 
 def _is_common(word: Word) -> bool:
     """Whether a word is one of the language, a contraction of one ("I'm", "Don't") included."""
-    low = word.low.replace("’", "'")
-    return low in common_words() or ("'" in low[2:] and low.split("'")[0] in common_words())
+    low = word.low
+    if low in common_words() or low in _EXCLAIMED:
+        return True
+    first, quote, rest = low.replace("’", "'").partition("'")
+    return bool(quote) and (rest in _SHORTENED and (first == "i" or first in common_words()))
 
 
 def _cue(low: str, at: int) -> int:
@@ -195,10 +223,9 @@ def _cue(low: str, at: int) -> int:
     if "\n" in gap or stripped.endswith("\n"):
         return _NONE
     colon = ":" in gap or "=" in gap or "|" in gap
-    words = stripped.replace("_", " ").split(" ")[-3:]
+    words = stripped[stripped.rfind("\n") + 1 :].replace("_", " ").rsplit(" ", 3)[-3:]
     for first in range(len(words)):
-        said = " ".join(words[first:]).strip("(.,>\n|*")
-        said = said[said.rfind("\n") + 1 :]
+        said = " ".join(words[first:]).strip("(.,>|*")
         rank = _CUES.get(said, _NONE)
         if rank == _LABEL and not (colon or " " in said or said in _BY_THEMSELVES):
             rank = _CUE if said in CUES or said in RELATIONS else _NONE
@@ -235,9 +262,11 @@ def _next(text: str, at: int) -> str:
     return rest[1:].split(" ", 1)[0].rstrip(".,;:)\n").lower() if rest[:1] in (" ", "-") else ""
 
 
-def _is_signature(name: str) -> bool:
-    words = name.replace(".", " ").split()
-    return bool(words) and words[0][0].isupper() and any(word.lower() not in common_words() for word in words)
+def _is_signature(text: str, match: "re.Match[str]") -> bool:
+    """Whether the words below a farewell are a name, and not who speaks next ("Doctor: ...")."""
+    said = match["name"].replace(".", " ").split()
+    plain = [word for word in said if word.lower() not in common_words() and word.lower() not in _LEADS | _EXCLAIMED]
+    return bool(plain) and said[0][0].isupper() and not _ends_label(text, match.end("name"))
 
 
 def _in_lower_case(text: str, low: str) -> Iterator[Found]:
