@@ -53,6 +53,7 @@ def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
 def tunesmith_register_curators() -> Iterable[type[Curator]]:
     """The curators of this package."""
     from tunesmith_plugins.curators.anonymise import Anonymise
+    from tunesmith_plugins.curators.balance import Balance
     from tunesmith_plugins.curators.boilerplate import Boilerplate
     from tunesmith_plugins.curators.clean import Clean
     from tunesmith_plugins.curators.consistency import Consistency
@@ -76,6 +77,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
         NearDuplicates,
         Contradictions,
         Decontaminate,
+        Balance,
         LabelErrors,
         Synthesise,
     ]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith import Example, Message, RecipeError, Segment
-from tunesmith.data.curate import apply_curator
+from tunesmith.data.curate import apply_curator, check_curators
 from tunesmith_plugins.curators.boilerplate import Boilerplate
 
 FOOTER = "Visit us at the old mill"
@@ -19,6 +19,7 @@ def talk(prompt: str, answer: str = "yes") -> Example:
 
 def curate(*examples: Example, **options: Any) -> tuple[list[Example], dict[str, Any]]:
     named = [example.with_(id=str(at)) for at, example in enumerate(examples)]
+    check_curators({"boilerplate": Boilerplate(**options)})
     return apply_curator("boilerplate", Boilerplate(**options), named, seed=7)
 
 
@@ -85,8 +86,8 @@ def test_what_is_nothing_but_boilerplate_is_dropped() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"share": 0.0}, r"Boilerplate\.share is 0\.0; a share of the examples lies above 0"),
-        ({"keep": ["a", "(b"]}, r"Boilerplate\.keep\[1\] is '\(b', which is no regular expression"),
+        ({"share": 0.0}, r"data\.curators\.boilerplate\.share is 0\.0; a share of the examples lies above 0"),
+        ({"keep": ["a", "(b"]}, r"data\.curators\.boilerplate\.keep\[1\] is '\(b', which is no regular expression"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], said: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith import Example, Message, RecipeError, Segment
-from tunesmith.data.curate import apply_curator
+from tunesmith.data.curate import apply_curator, change_questions, check_curators
 from tunesmith_plugins.curators.clean import Clean
 from tunesmith_plugins.curators.cleaning import encoding, mail, markup
 
@@ -25,6 +25,7 @@ def talk(prompt: str, answer: str = "yes", **fields: Any) -> Example:
 
 def curate(*examples: Example, **options: Any) -> tuple[list[Example], dict[str, Any]]:
     named = [example.with_(id=str(at)) for at, example in enumerate(examples)]
+    check_curators({"clean": Clean(**options)})
     return apply_curator("clean", Clean(**options), named, seed=7)
 
 
@@ -177,7 +178,7 @@ def test_white_space_is_tidied_but_never_indentation_or_code(text: str, expected
 def test_blank_lines_are_bounded_as_asked() -> None:
     assert cleaned("a\n\n\n\nb", blank_lines=1) == "a\n\nb"
     assert cleaned("a\n\n\n\nb", blank_lines=0) == "a\nb"
-    with pytest.raises(RecipeError, match=r"Clean\.blank_lines is -1; a number of lines is 0 or more"):
+    with pytest.raises(RecipeError, match=r"data\.curators\.clean\.blank_lines is -1; a number of lines is 0 or more"):
         cleaned("a", blank_lines=-1)
 
 
@@ -248,7 +249,8 @@ def test_pages_become_their_main_text() -> None:
 def test_pages_without_their_package_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "trafilatura", None)
     with pytest.raises(
-        RecipeError, match=r"Clean\.pages needs the package trafilatura: pip install 'tunesmith\[html\]'"
+        RecipeError,
+        match=r"data\.curators\.clean\.pages needs the package trafilatura: pip install 'tunesmith\[html\]'",
     ):
         cleaned(PAGE, pages="prompts")
 
@@ -335,7 +337,9 @@ def test_what_one_part_shows_is_seen_by_those_before_it() -> None:
 
 
 def test_a_broken_pattern_is_refused_by_its_key() -> None:
-    with pytest.raises(RecipeError, match=r"Clean\.patterns\.odd is '\(a', which is no regular expression: missing \)"):
+    with pytest.raises(
+        RecipeError, match=r"data\.curators\.clean\.patterns\.odd is '\(a', which is no regular expression: missing \)"
+    ):
         cleaned("a", patterns={"good": "a", "odd": "(a"})
 
 
@@ -352,6 +356,12 @@ def test_an_example_that_becomes_empty_is_dropped_by_reason() -> None:
     kept, counts = curate(*given)
     assert [example.id for example in kept] == ["4", "5", "6"]
     assert counts["drops"] == {"empty answer": 3, "empty prompt": 1}
+
+
+def test_what_is_asked_is_cleaned_as_what_was_learnt_and_never_dropped() -> None:
+    given = [talk("a<br>b \u200b", "").with_(id="0"), talk("\u200b", "").with_(id="1")]
+    asked = change_questions({"clean": Clean()}, given, seed=7)
+    assert [example.messages[0].content for example in asked] == ["a\nb", "\u200b"]
 
 
 def test_ends_of_segments_join_and_stay() -> None:

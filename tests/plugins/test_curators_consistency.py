@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith import Example, Message, RecipeError, Segment
-from tunesmith.data.curate import apply_curator
+from tunesmith.data.curate import apply_curator, check_curators
 from tunesmith_plugins.curators.consistency import Consistency
 from tunesmith_plugins.curators.shapes import has_section, headings, read_json
 
@@ -27,6 +27,7 @@ def says(answer: str, **fields: Any) -> Example:
 def curate(*given: Example | str, **options: Any) -> tuple[list[int], dict[str, Any]]:
     examples = [says(one) if isinstance(one, str) else one for one in given]
     named = [example.with_(id=str(at)) for at, example in enumerate(examples)]
+    check_curators({"format": Consistency(**options)})
     kept, counts = apply_curator("format", Consistency(**options), named, seed=7)
     return [int(example.id) for example in kept], counts
 
@@ -59,9 +60,9 @@ def test_outputs_follow_a_schema(schema: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, r"Consistency\.schema: .*schema\.json cannot be read"),
-        ("{", r"Consistency\.schema: .*schema\.json is no JSON"),
-        ('{"type": "thing"}', r"Consistency\.schema: .*schema\.json is no JSON Schema: 'thing'"),
+        (None, r"data\.curators\.format\.schema: .*schema\.json cannot be read"),
+        ("{", r"data\.curators\.format\.schema: .*schema\.json is no JSON"),
+        ('{"type": "thing"}', r"data\.curators\.format\.schema: .*schema\.json is no JSON Schema: 'thing'"),
     ],
 )
 def test_a_schema_that_is_none_is_refused(schema: Path, content: str | None, said: str) -> None:
@@ -75,7 +76,8 @@ def test_a_schema_that_is_none_is_refused(schema: Path, content: str | None, sai
 def test_the_package_for_schemas_is_named_where_it_is_absent(schema: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jsonschema", None)
     with pytest.raises(
-        RecipeError, match=r"Consistency\.schema needs the package jsonschema: pip install 'tunesmith\[schema\]'"
+        RecipeError,
+        match=r"data\.curators\.format\.schema needs the package jsonschema: pip install 'tunesmith\[schema\]'",
     ):
         curate("{}", schema=schema)
 
@@ -148,13 +150,14 @@ def test_a_report_keeps_all_and_says_how_many_break_what() -> None:
 
 
 def test_auto_finds_json_with_the_same_keys() -> None:
-    texts = ['{"a": 1, "b": 2}'] * 38 + ['{"a": 1}', "none"]
+    texts = ['{"a": 1, "b": 2}'] * 57 + ['{"a": 1}', "none", '{"a": 1, "b": 2, "c": 3}']
     kept, counts = curate(*texts, auto=True)
-    assert kept == list(range(38))
-    assert counts["drops"] == {"unlike most: not JSON": 1, "unlike most: other JSON keys": 1}
-    assert counts["remarks"] == ["at least 95 % of 40 outputs are JSON objects with the keys a, b"]
-    assert curate(*texts, auto=True, share=0.96)[1]["remarks"] == ["at least 96 % of 40 outputs are JSON"]
-    assert curate(*texts, auto=True, share=0.96)[1]["drops"] == {"unlike most: not JSON": 1}
+    assert kept == list(range(57))
+    assert counts["drops"] == {"unlike most: not JSON": 1, "unlike most: other JSON keys": 2}
+    assert counts["remarks"] == ["at least 95 % of 60 outputs are JSON objects with the keys a, b"]
+    _, counts = curate(*texts, auto=True, share=0.96)
+    assert counts["remarks"] == ["at least 96 % of 60 outputs are JSON"]
+    assert counts["drops"] == {"unlike most: not JSON": 1}
 
 
 def test_auto_finds_headings() -> None:
@@ -177,12 +180,18 @@ def test_auto_looks_at_each_task_and_drops_nothing_where_there_is_no_format() ->
     ]
 
 
+def test_rows_are_independent_where_nothing_is_inferred_or_added_up() -> None:
+    assert Consistency(json=True).by_row
+    assert not Consistency(auto=True).by_row
+    assert not Consistency(json=True, action="report").by_row
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({}, r"Consistency asks for nothing; set json, schema, sections, matches, labels or auto"),
-        ({"matches": "(a"}, r"Consistency\.matches is '\(a', which is no regular expression"),
-        ({"auto": True, "share": 0.5}, r"Consistency\.share is 0\.5; a share above 0\.5"),
+        ({}, r"data\.curators\.format\.json, schema, .* are not set; nothing is asked for: set one"),
+        ({"matches": "(a"}, r"data\.curators\.format\.matches is '\(a', which is no regular expression"),
+        ({"auto": True, "share": 0.5}, r"data\.curators\.format\.share is 0\.5; a share above 0\.5"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], said: str) -> None:

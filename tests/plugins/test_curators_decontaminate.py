@@ -102,7 +102,7 @@ def test_a_file_that_is_not_there_or_cannot_be_read_stops_the_run(tmp_path: Path
 
 @pytest.mark.parametrize("options", [{"n": 0}, {"n": 65}, {"share": -0.1}, {"share": 1.1}, {"share": float("nan")}])
 def test_options_that_cannot_be_are_mistakes_of_the_recipe(options: dict[str, Any]) -> None:
-    with pytest.raises(RecipeError, match=r"^data\.curators\.clean: n is .*; n lies between 1 and 64, share between"):
+    with pytest.raises(RecipeError, match=r"^data\.curators\.clean\.n is .*; n lies between 1 and 64, share between"):
         apply_curator("clean", Decontaminate(**options), [talk("a", id="1")], 0)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tunesmith import Example, Message, RecipeError, Segment
-from tunesmith.data.curate import apply_curator
+from tunesmith.data.curate import apply_curator, check_curators
 from tunesmith_plugins.curators import language
 from tunesmith_plugins.curators.language import Language
 
@@ -22,6 +22,7 @@ def talk(prompt: str, answer: str) -> Example:
 def curate(*examples: Example, **options: Any) -> tuple[list[int], dict[str, int]]:
     pytest.importorskip("py3langid")
     named = [example.with_(id=str(at)) for at, example in enumerate(examples)]
+    check_curators({"language": Language(**options)})
     kept, counts = apply_curator("language", Language(**options), named, seed=7)
     return [int(example.id) for example in kept], counts["drops"]
 
@@ -75,12 +76,15 @@ def test_pairs_and_texts_are_looked_at() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"languages": []}, r"Language\.languages is empty; name those to keep: .*\bde\b"),
+        ({"languages": []}, r"data\.curators\.language\.languages is empty; name those to keep: .*\bde\b"),
         (
             {"languages": ["en", "eng"]},
-            r"Language\.languages: 'eng' is no language that py3langid knows; did you mean en",
+            r"data\.curators\.language\.languages: 'eng' is no language that py3langid knows; did you mean en",
         ),
-        ({"languages": ["en"], "certainty": 0.0}, r"Language\.certainty is 0\.0; a probability above 0"),
+        (
+            {"languages": ["en"], "certainty": 0.0},
+            r"data\.curators\.language\.certainty is 0\.0; a probability above 0",
+        ),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], said: str) -> None:
@@ -91,5 +95,8 @@ def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], said: 
 def test_its_package_is_named_where_it_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "py3langid.langid", None)
     language._load.cache_clear()
-    with pytest.raises(RecipeError, match=r"Language needs the package py3langid: pip install 'tunesmith\[lang\]'"):
-        apply_curator("language", Language(["en"]), [], seed=7)
+    with pytest.raises(
+        RecipeError,
+        match=r"data\.curators\.language\.languages needs the package py3langid: pip install 'tunesmith\[lang\]'",
+    ):
+        check_curators({"language": Language(["en"])})

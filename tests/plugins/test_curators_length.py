@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith import Example, Message, RecipeError, Segment
-from tunesmith.data.curate import apply_curator
+from tunesmith.data.curate import apply_curator, check_curators
 from tunesmith_plugins.curators.length import Length
 
 
@@ -17,6 +17,7 @@ def talk(prompt: str, answer: str) -> Example:
 
 def curate(*examples: Example, **options: Any) -> tuple[list[int], dict[str, int]]:
     named = [example.with_(id=str(at)) for at, example in enumerate(examples)]
+    check_curators({"length": Length(**options)})
     kept, counts = apply_curator("length", Length(**options), named, seed=7)
     return [int(example.id) for example in kept], counts["drops"]
 
@@ -69,5 +70,7 @@ def test_pairs_segments_and_labels_are_measured_as_what_they_are() -> None:
 
 
 def test_limits_that_nothing_meets_are_refused() -> None:
-    with pytest.raises(RecipeError, match=r"Length\.answer_at_most is 2, less than answer_at_least \(3\)"):
+    with pytest.raises(
+        RecipeError, match=r"data\.curators\.length\.answer_at_most is 2, less than answer_at_least \(3\)"
+    ):
         curate(talk("a", "b"), answer_at_least=3, answer_at_most=2)

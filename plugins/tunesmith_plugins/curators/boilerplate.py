@@ -51,16 +51,20 @@ class Boilerplate(Curator):
         """As it is, and as greedy as it gets."""
         return [cls(), cls(share=0.01, at_least=2, least_words=1, where="both", keep=["lamp"])]
 
-    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
-        """Count the lines of all examples, then take away those that recur.
+    def check(self) -> None:
+        """Refuse a share that is none, and patterns that are none.
 
         Raises:
-            RecipeError: An option cannot be used.
+            RecipeError: One is.
         """
         if not 0 < self.share <= 1:
-            msg = f"Boilerplate.share is {self.share}; a share of the examples lies above 0 and up to 1"
+            msg = f"share is {self.share}; a share of the examples lies above 0 and up to 1"
             raise RecipeError(msg)
-        kept_by = [_compiled(at, pattern) for at, pattern in enumerate(self.keep or [])]
+        self._kept_by()
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        """Count the lines of all examples, then take away those that recur."""
+        kept_by = self._kept_by()
         held = list(examples)
         least = max(self.at_least, 2, self.share * len(held))
         recurring = self._recurring(held, least, kept_by)
@@ -72,6 +76,9 @@ class Boilerplate(Curator):
             if cleaned is not example:
                 record.change(example, "recurring lines")
             yield cleaned
+
+    def _kept_by(self) -> list[re.Pattern[str]]:
+        return [_compiled(at, pattern) for at, pattern in enumerate(self.keep or [])]
 
     def _recurring(self, examples: list[Example], least: float, kept_by: list[re.Pattern[str]]) -> set[bytes]:
         """Keys of the lines that at least so many examples have."""
@@ -123,5 +130,5 @@ def _compiled(at: int, pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
-        msg = f"Boilerplate.keep[{at}] is {pattern!r}, which is no regular expression: {error}"
+        msg = f"keep[{at}] is {pattern!r}, which is no regular expression: {error}"
         raise RecipeError(msg) from None

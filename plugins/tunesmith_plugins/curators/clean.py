@@ -79,12 +79,37 @@ class Clean(Curator):
             cls(tags="both", signatures="both", disclaimers="both", patterns={"digits": r"\d+"}, blank_lines=0),
         ]
 
+    def check(self) -> None:
+        """Refuse patterns that are none.
+
+        Raises:
+            RecipeError: A pattern is no regular expression, or `blank_lines` no number of lines.
+            AbsentPackageError: `pages` is on, and the extra `html` is not installed.
+        """
+        if self.blank_lines < 0:
+            msg = f"blank_lines is {self.blank_lines}; a number of lines is 0 or more"
+            raise RecipeError(msg)
+        self._parts()
+        if self.pages != "none":
+            markup.load()
+
     def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
         """Clean each.
 
         Raises:
-            RecipeError: An option cannot be used, or `pages` is on without its package.
+            AbsentPackageError: `pages` is on, and the extra `html` is not installed.
         """
+        return self._clean(examples, record, keep=False)
+
+    def question(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        """Clean what is asked as what was learnt; what would become empty stays as it is.
+
+        Raises:
+            AbsentPackageError: As `apply`.
+        """
+        return self._clean(examples, record, keep=True)
+
+    def _clean(self, examples: Iterable[Example], record: Record, keep: bool) -> Iterator[Example]:
         parts = self._parts()
         for example in examples:
             reasons: dict[str, None] = {}
@@ -93,7 +118,10 @@ class Clean(Curator):
             while cleaned is not before:
                 cleaned, before = _once(cleaned, parts, reasons), cleaned
             if empty := emptied(example, cleaned):
-                record.drop(example, empty)
+                if keep:
+                    yield example
+                else:
+                    record.drop(example, empty)
                 continue
             if cleaned != example:
                 for reason in reasons:
@@ -101,9 +129,6 @@ class Clean(Curator):
             yield cleaned if cleaned != example else example
 
     def _parts(self) -> list[_Part]:
-        if self.blank_lines < 0:
-            msg = f"Clean.blank_lines is {self.blank_lines}; a number of lines is 0 or more"
-            raise RecipeError(msg)
         parts = [
             _Part("encoding", self.encoding, encoding.repaired),
             _Part("characters", self.characters, characters.seen),
@@ -140,7 +165,7 @@ def _compiled(name: str, pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern, re.MULTILINE)
     except re.error as error:
-        msg = f"Clean.patterns.{name} is {pattern!r}, which is no regular expression: {error}"
+        msg = f"patterns.{name} is {pattern!r}, which is no regular expression: {error}"
         raise RecipeError(msg) from None
 
 

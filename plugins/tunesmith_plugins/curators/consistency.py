@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from tunesmith import Curator, Example, RecipeError, Record
+from tunesmith import AbsentPackageError, Curator, Example, RecipeError, Record
 from tunesmith_plugins.curators.shapes import has_section, headings, read_json
 from tunesmith_plugins.curators.sides import answers
 
@@ -68,21 +68,36 @@ class Consistency(Curator):
             cls(auto=True, share=0.6),
         ]
 
+    @property
+    def by_row(self) -> bool:  # type: ignore[override]
+        """Whether no rule is inferred, and nothing added up for a report."""
+        return not self.auto and self.action == "drop"
+
+    def check(self) -> None:
+        """Refuse options that ask for nothing, or for what cannot be.
+
+        Raises:
+            RecipeError: No rule is set, `matches` is no regular expression, or `schema` no JSON Schema.
+            AbsentPackageError: `schema` is set, and the extra `schema` is not installed.
+        """
+        if not 0.5 < self.share <= 1:
+            msg = f"share is {self.share}; a share above 0.5 and up to 1 is needed"
+            raise RecipeError(msg)
+        if not self._rules() and self.labels is None and not self.auto:
+            msg = "json, schema, sections, matches, labels and auto are not set; nothing is asked for: set one"
+            raise RecipeError(msg)
+
     def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
         """Pass on those that break no rule.
 
         Raises:
-            RecipeError: An option cannot be used, there is none, or jsonschema is absent.
+            RecipeError: As `check`.
         """
         rules = self._rules()
+        found: dict[str, list[_Rule]] = {}
         if self.auto:
             examples = list(examples)
             found = self._found(examples, record)
-        elif not rules and self.labels is None:
-            msg = "Consistency asks for nothing; set json, schema, sections, matches, labels or auto"
-            raise RecipeError(msg)
-        else:
-            found = {}
         broken: Counter[str] = Counter()
         for example in examples:
             reason = self._broken(example, [*rules, *found.get(example.task, [])])
@@ -105,9 +120,6 @@ class Consistency(Curator):
         return next((reason for text in said for rule in rules if (reason := rule(text))), "")
 
     def _rules(self) -> list[_Rule]:
-        if not 0.5 < self.share <= 1:
-            msg = f"Consistency.share is {self.share}; a share above 0.5 and up to 1 is needed"
-            raise RecipeError(msg)
         rules: list[_Rule] = []
         if self.json or self.schema is not None:
             rules.append(lambda text: "" if read_json(text)[0] else "not JSON")
@@ -119,7 +131,7 @@ class Consistency(Curator):
             try:
                 pattern = re.compile(self.matches)
             except re.error as error:
-                msg = f"Consistency.matches is {self.matches!r}, which is no regular expression: {error}"
+                msg = f"matches is {self.matches!r}, which is no regular expression: {error}"
                 raise RecipeError(msg) from None
             rules.append(lambda text: "" if pattern.search(text) else "without the pattern")
         return rules
@@ -180,20 +192,20 @@ def _validator(path: Path) -> Any:
     try:
         import jsonschema
     except ImportError:
-        msg = "Consistency.schema needs the package jsonschema: pip install 'tunesmith[schema]'"
-        raise RecipeError(msg) from None
+        msg = "schema needs the package jsonschema: pip install 'tunesmith[schema]'"
+        raise AbsentPackageError(msg) from None
     try:
         is_json, schema = read_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        msg = f"Consistency.schema: {path} cannot be read: {error}"
+        msg = f"schema: {path} cannot be read: {error}"
         raise RecipeError(msg) from None
     if not is_json:
-        msg = f"Consistency.schema: {path} is no JSON"
+        msg = f"schema: {path} is no JSON"
         raise RecipeError(msg)
     kind = jsonschema.validators.validator_for(schema)
     try:
         kind.check_schema(schema)
     except jsonschema.SchemaError as error:
-        msg = f"Consistency.schema: {path} is no JSON Schema: {error.message}"
+        msg = f"schema: {path} is no JSON Schema: {error.message}"
         raise RecipeError(msg) from None
     return kind(schema)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Literal, Self
 
-from tunesmith import Curator, Example, RecipeError, Record, did_you_mean
+from tunesmith import AbsentPackageError, Curator, Example, RecipeError, Record, did_you_mean
 from tunesmith_plugins.curators.sides import answers, prompts
 
 # Code, addresses and tags are in no language.
@@ -49,34 +49,38 @@ class Language(Curator):
         """English, and two others, of short texts too."""
         return [cls(["en"]), cls(["de", "fr"], "answers", 0.5, 10)]
 
+    def check(self) -> None:
+        """Refuse languages that nobody knows.
+
+        Raises:
+            RecipeError: There is none, one is not known, or `certainty` is no probability.
+            AbsentPackageError: The extra `lang` is not installed.
+        """
+        if not 0 < self.certainty <= 1:
+            msg = f"certainty is {self.certainty}; a probability above 0 and up to 1 is needed"
+            raise RecipeError(msg)
+        known = sorted(map(str, _load().labels))
+        if not self.languages:
+            msg = f"languages is empty; name those to keep: {', '.join(known)}"
+            raise RecipeError(msg)
+        for language in self.languages:
+            if language not in known:
+                near = did_you_mean(language, known)
+                msg = f"languages: {language!r} is no language that py3langid knows{near}: {', '.join(known)}"
+                raise RecipeError(msg)
+
     def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
         """Pass on those in the languages.
 
         Raises:
-            RecipeError: An option cannot be used, or py3langid is absent.
+            AbsentPackageError: The extra `lang` is not installed.
         """
-        if not 0 < self.certainty <= 1:
-            msg = f"Language.certainty is {self.certainty}; a probability above 0 and up to 1 is needed"
-            raise RecipeError(msg)
-        identify = self._identifier().classify
+        identify = _load().classify
         for example in examples:
             if reason := self._foreign(example, identify):
                 record.drop(example, reason)
             else:
                 yield example
-
-    def _identifier(self) -> Any:
-        identifier = _load()
-        known = sorted(map(str, identifier.labels))
-        if not self.languages:
-            msg = f"Language.languages is empty; name those to keep: {', '.join(known)}"
-            raise RecipeError(msg)
-        for language in self.languages:
-            if language not in known:
-                near = did_you_mean(language, known)
-                msg = f"Language.languages: {language!r} is no language that py3langid knows{near}: {', '.join(known)}"
-                raise RecipeError(msg)
-        return identifier
 
     def _foreign(self, example: Example, identify: Any) -> str:
         texts = [("prompt", " ".join(prompts(example)))] if self.where != "answers" else []
@@ -97,6 +101,6 @@ def _load() -> Any:
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError:
-        msg = "Language needs the package py3langid: pip install 'tunesmith[lang]'"
-        raise RecipeError(msg) from None
+        msg = "languages needs the package py3langid: pip install 'tunesmith[lang]'"
+        raise AbsentPackageError(msg) from None
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -45,16 +45,19 @@ class Length(Curator):
         """Only what is empty goes; and all limits."""
         return [cls(), cls("characters", 5, 50, 3, 200)]
 
-    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
-        """Pass on those within the limits.
+    def check(self) -> None:
+        """Refuse limits that no text is within.
 
         Raises:
-            RecipeError: No text can be within the limits.
+            RecipeError: They are.
         """
         for side, least, most in self._limits():
             if most is not None and most < max(least, 0):
-                msg = f"Length.{side}_at_most is {most}, less than {side}_at_least ({least}); no example could stay"
+                msg = f"{side}_at_most is {most}, less than {side}_at_least ({least}); no example could stay"
                 raise RecipeError(msg)
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        """Pass on those within the limits."""
         for example in examples:
             if reason := self._outside(example):
                 record.drop(example, reason)

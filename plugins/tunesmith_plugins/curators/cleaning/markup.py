@@ -4,8 +4,9 @@ import html
 import json
 import re
 from collections import defaultdict
+from typing import Any
 
-from tunesmith import Example, RecipeError
+from tunesmith import AbsentPackageError, Example
 from tunesmith_plugins.curators.cleaning.code import outside
 
 _ATTRIBUTES = r"""(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>=]+))*\s*/?"""
@@ -55,17 +56,27 @@ def main_text(text: str) -> str:
     """What a page says, without its navigation, header and footer; a text that is no page stays.
 
     Raises:
-        RecipeError: trafilatura is absent.
+        AbsentPackageError: trafilatura is not installed.
     """
     if not is_page(text):
         return text
+    trafilatura = load()
+    found = trafilatura.extract(text, include_comments=False, include_tables=True)
+    return str(found or trafilatura.html2txt(text))
+
+
+def load() -> Any:
+    """The package that reads pages.
+
+    Raises:
+        AbsentPackageError: It is not installed.
+    """
     try:
         import trafilatura
     except ImportError:
-        msg = "Clean.pages needs the package trafilatura: pip install 'tunesmith[html]'"
-        raise RecipeError(msg) from None
-    found = trafilatura.extract(text, include_comments=False, include_tables=True)
-    return str(found or trafilatura.html2txt(text))
+        msg = "pages needs the package trafilatura: pip install 'tunesmith[html]'"
+        raise AbsentPackageError(msg) from None
+    return trafilatura
 
 
 def _bare(text: str) -> str:
