@@ -23,14 +23,20 @@ from tunesmith.data.rows import Reject, Row
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.recipe.compose import compose
 from tunesmith.recipe.schema import check
+from tunesmith_plugins.formatters.context_qa import ContextQA
 from tunesmith_plugins.formatters.instruction import Instruction
 from tunesmith_plugins.formatters.label_studio import LabelStudio
 from tunesmith_plugins.formatters.messages import Messages
 from tunesmith_plugins.formatters.preference import Preference
 from tunesmith_plugins.formatters.prodigy import Prodigy
 from tunesmith_plugins.formatters.prompt_completion import PromptCompletion
+from tunesmith_plugins.formatters.prompt_only import PromptOnly
+from tunesmith_plugins.formatters.query_response import QueryResponse
+from tunesmith_plugins.formatters.ranked_answers import RankedAnswers
 from tunesmith_plugins.formatters.raw_text import RawText
 from tunesmith_plugins.formatters.segments import Segments
+from tunesmith_plugins.formatters.share_gpt import ShareGPT
+from tunesmith_plugins.formatters.stepwise import Stepwise
 from tunesmith_plugins.formatters.template import Template
 from tunesmith_plugins.formatters.text_label import TextLabel
 from tunesmith_plugins.formatters.unpaired_preference import UnpairedPreference
@@ -52,6 +58,12 @@ FORMATTERS: Sequence[Formatter] = (
     TextLabel(),
     LabelStudio(),
     Prodigy(),
+    ShareGPT(),
+    QueryResponse(),
+    ContextQA(),
+    PromptOnly(),
+    RankedAnswers(),
+    Stepwise(),
 )
 
 
