@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.cli.main import main
+from tunesmith.data.read_as import formatters_of
 from tunesmith.errors import RecipeError
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.recipe import packages, shipped
 from tunesmith.recipe.code_identity import Code
-from tunesmith.recipe.columns import Columns, choose
+from tunesmith.recipe.columns import FileColumns, choose
 from tunesmith.recipe.compose import compose
 from tunesmith.recipe.draft import draft
 from tunesmith.recipe.package_fs import installed
@@ -402,8 +403,16 @@ def test_a_draft_reads_parquet(here: Path) -> None:
         ),
         ({"a": "x", "b": "y"}, ["--prompt-column", "a", "--completion-column", "a"], "are both a"),
         ({"prompt": "a", "chosen": "b", "rejected": "c"}, [], "--prompt-column prompt --completion-column chosen"),
-        ({"c1": [{"from": "gpt", "value": "a"}], "c2": [{"from": "gpt", "value": "a"}]}, [], "messages: c1, c2"),
-        ({"one": [{"role": "user", "content": "a"}], "two": [{"role": "user", "content": "a"}]}, [], "one, two"),
+        (
+            {"c1": [{"from": "gpt", "value": "a"}], "c2": [{"from": "gpt", "value": "a"}]},
+            [],
+            "ShareGPT (column c1, turns of from and value); ShareGPT (column c2",
+        ),
+        (
+            {"one": [{"role": "user", "content": "a"}], "two": [{"role": "user", "content": "a"}]},
+            [],
+            "Messages (column one, turns of role and content); Messages (column two",
+        ),
         (
             {"a": ["x"], "b": "y"},
             ["--prompt-column", "a", "--completion-column", "b"],
@@ -448,13 +457,17 @@ def test_names_of_columns_and_files_cannot_write_into_the_recipe(here: Path) -> 
     assert written["data"]["sources"]["rows"]["path"] == "./ro\nws.jsonl"
 
 
+FORMATTERS = formatters_of(Catalog.load(allow=()))
+
+
 @settings(max_examples=50)
 @given(TEXT, TEXT)
 def test_any_two_column_names_make_a_recipe_that_reads_back(ask: str, answer: str) -> None:
     if ask == answer:
         return
-    columns = Columns(Path("a b") / "rows.csv", ({ask: "x", answer: "y" * 100},), (ask, answer), (ask, answer))
-    written = yaml.safe_load(draft(columns, choose(columns, ask, answer), Path("sub/mine.yaml"), None))
+    columns = FileColumns(({ask: "x", answer: "y" * 100},), (ask, answer), (ask, answer), Path("a b") / "rows.csv")
+    choice = choose(columns, FORMATTERS, ask, answer)
+    written = yaml.safe_load(draft(columns, choice, Path("sub/mine.yaml"), None))
     spec = written["data"]["sources"]["rows"]["formatter"]
     if (ask, answer) != ("prompt", "completion"):
         braces = {"{", "}"} & {*ask, *answer}

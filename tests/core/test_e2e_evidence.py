@@ -263,7 +263,7 @@ def test_preview_colours_the_trained_tokens_and_no_others(bench: Any, monkeypatc
     [
         (("--success.exact/extra.at_least=1",), "success.exact/extra is not measured"),
         (("--generation.temperature=-1",), "temperature"),
-        (("--model.optimizer.init_args.lr=-1",), "model.optimizer cannot be used so"),
+        (("--model.optimizer.init_args.lr=-1",), "model.optimizer.init_args.lr is -1; AdamW takes 0.0 <= lr"),
         (("--trainer.accumulate_grad_batches=0",), "trainer.accumulate_grad_batches is 0; give a number above 0"),
         (("--trainer.gradient_clip_val=-1",), "trainer.gradient_clip_val is -1.0; give 0 for none, or a number above"),
         (("--trainer.max_steps=0",), "trainer.max_steps is 0; give a number above 0"),

@@ -1,5 +1,6 @@
 """Anonymise: the same identity the same everywhere, nothing left, the same result each time, JSON still JSON."""
 
+import calendar
 import importlib
 import json
 import re
@@ -161,8 +162,9 @@ days = st.datetimes(datetime(1930, 1, 1), datetime(2049, 12, 31))  # noqa: DTZ00
 
 
 def read(text: str, old: str, form: str) -> datetime:
-    """The day of a text; May is the whole month's name as well as its short one."""
-    form = form.replace("%b", "%B") if "May" in old and len(text) > len("01 May 2000") else form
+    """The day of a text; May is the whole name of its month as well as the short one."""
+    whole = "May" in old and any(name in text for name in calendar.month_name[1:])
+    form = form.replace("%b", "%B") if whole else form
     return datetime.strptime(text, form)  # noqa: DTZ007
 
 

@@ -3,10 +3,11 @@
 import inspect
 from typing import Any, Literal, get_args, get_origin
 
-from tunesmith.plugins.interfaces import Plugin
+from tunesmith.plugins.interfaces import Evaluator, Plugin
 from tunesmith.testing.check import Rule, Trial, fail
 
 _BOOL = Literal[True, False]
+_INTERFACES = {Plugin.__module__, Evaluator.__module__}
 
 
 def class_attributes_are_known(trial: Trial) -> None:
@@ -30,7 +31,7 @@ def _declared(cls: type[Plugin]) -> dict[str, Any]:
     """The class attributes whose values the interfaces list, with the list."""
     found: dict[str, Any] = {}
     for owner in cls.__mro__:
-        if owner.__module__ == Plugin.__module__:
+        if owner.__module__ in _INTERFACES:
             for name, hint in inspect.get_annotations(owner).items():
                 (inner,) = get_args(hint) or (None,)  # of ClassVar
                 if inner is bool:

@@ -22,8 +22,9 @@ class RawText(Formatter):
 
     @classmethod
     def recognises(cls, columns: Columns) -> Iterable[Recognised]:
-        """`text`, as the only column of text but for a title."""
-        if "text" in columns.texts and set(columns.texts) <= {"text", "title"}:
+        """`text`, as the only column of text but for a title, where no other holds a conversation."""
+        talks = any(columns.turns(n, "role", "content") or columns.turns(n, "from", "value") for n in columns.names)
+        if "text" in columns.texts and set(columns.texts) <= {"text", "title"} and not talks:
             yield Recognised(("text",), {}, (), "text", "column text, the only one that holds text", "names")
 
     def format(self, row: Mapping[str, Any]) -> Example:

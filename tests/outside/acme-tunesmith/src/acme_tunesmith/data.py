@@ -37,6 +37,8 @@ class Shortest(Curator):
         characters: The fewest characters, all turns together.
     """
 
+    by_row = True
+
     def __init__(self, characters: int = 8) -> None:
         self.characters = characters
 
