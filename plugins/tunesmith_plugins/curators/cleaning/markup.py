@@ -1,13 +1,13 @@
 """HTML: tags and entities that strayed into plain text, and whole pages."""
 
 import html
-import json
 import re
 from collections import defaultdict
 from typing import Any
 
 from tunesmith import AbsentPackageError, Example
 from tunesmith_plugins.curators.cleaning.code import outside
+from tunesmith_plugins.curators.json_text import is_json
 
 _ATTRIBUTES = r"""(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>=]+))*\s*/?"""
 _BREAKS = (
@@ -45,7 +45,7 @@ def without_tags(text: str) -> str:
 
     `a < b` and `a<b>c` stay, and so do pages, JSON, and code in fences, back-ticks, <pre> or <code>.
     """
-    if ("<" not in text and "&" not in text) or is_page(text) or _is_json(text):
+    if ("<" not in text and "&" not in text) or is_page(text) or is_json(text):
         return text
     while (bare := outside(text, _bare)) != text:
         text = bare
@@ -108,13 +108,3 @@ def _without_pairs(text: str) -> str:
         pieces += [text[last : tags[at].start()], mark]
         last = tags[at].end()
     return "".join([*pieces, text[last:]])
-
-
-def _is_json(text: str) -> bool:
-    if text.lstrip()[:1] not in ("{", "["):
-        return False
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunesmith import Example
-from tunesmith_plugins.curators.pii.json_text import change_json, is_json, leaves
+from tunesmith_plugins.curators.json_text import change_json, is_json, leaves
 
 # Of tools and their calls: what a program is called, not who a person is.
 _PROGRAM = frozenset(("name", "type", "role", "id", "tool_call_id", "description", "required", "enum"))

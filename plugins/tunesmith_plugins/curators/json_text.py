@@ -1,4 +1,4 @@
-"""Texts that are JSON, as answers often are: what is anonymised in them leaves them JSON."""
+"""Texts that are JSON, as answers often are: what is changed in them leaves them JSON."""
 
 import json
 import re
