@@ -292,7 +292,7 @@ def test_answers_are_read_in_any_usual_form(said: str) -> None:
 
 @given(st.text())
 def test_any_answer_is_read(text: str) -> None:
-    answer(text, [SEED], "m")
+    assert all((p.status, p.model, p.seeds) == ("proposed", "m", ("s",)) for p in answer(text, [SEED], "m"))
 
 
 def test_the_question_shows_the_seeds_as_json() -> None:
@@ -306,7 +306,7 @@ def test_alike_is_jaccard_of_shingles(texts: list[str], threshold: float) -> Non
     mine, others = texts[::2], texts[1::2]
 
     def near(one: str, other: str) -> bool:
-        a, b = shingles(one), shingles(other)
+        a, b = shingles([one, other])
         return len(a & b) >= threshold * len(a | b)
 
     kept: list[str] = []

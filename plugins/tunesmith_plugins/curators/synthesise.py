@@ -4,6 +4,7 @@ import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -150,14 +151,9 @@ class Synthesise(Curator):
         waiting = [p for p in found if p.status == "proposed"]
         known = (f"{seed.prompt} {seed.completion}" for example in examples if (seed := _seed(example)) is not None)
         queued = (f"{p.prompt} {p.completion}" for p in queue)
-        near = alike([f"{p.prompt} {p.completion}" for p in waiting], _both(known, queued), self.threshold)
+        near = alike([f"{p.prompt} {p.completion}" for p in waiting], chain(known, queued), self.threshold)
         copies = {p.id for p, is_near in zip(waiting, near, strict=True) if is_near}
         return [replace(p, status="filtered", reason="near-duplicate") if p.id in copies else p for p in found]
-
-
-def _both(one: Iterable[str], other: Iterable[str]) -> Iterator[str]:
-    yield from one
-    yield from other
 
 
 def _seed(example: Example) -> Proposal | None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith import normal_text
+
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -16,8 +18,7 @@ _WORD = re.compile(r"\w+")
 
 def folds_of(texts: Sequence[str], folds: int) -> Numbers:
     """The fold of each text, by its hash: equal texts share one, and rows that are appended move none."""
-    normal = (" ".join(text.casefold().split()) for text in texts)
-    hashes = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8] for text in normal]
+    hashes = [hashlib.sha256(normal_text(text).encode("utf-8", "surrogatepass")).digest()[:8] for text in texts]
     return np.array([int.from_bytes(digest, "big") % folds for digest in hashes], np.int64)
 
 

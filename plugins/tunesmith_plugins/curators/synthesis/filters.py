@@ -1,13 +1,14 @@
 """What is kept of a model's proposals before a person sees them."""
 
-import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import tee
 
+from tunesmith import ngram_hashes, normal_text
+from tunesmith_plugins.curators.json_text import is_json
 from tunesmith_plugins.curators.synthesis.queue import Proposal
 
-_WORD = re.compile(r"\w+")
 _REFUSAL = re.compile(
     r"\b(?:as an ai\b|as a language model|i(?:'m| am) (?:sorry|unable)|i can(?:'|no)t (?:help|assist|provide|create))",
     re.IGNORECASE,
@@ -27,19 +28,12 @@ def why_not(proposal: Proposal, seeds: Sequence[Proposal]) -> str:
         return "a part is empty"
     if _REFUSAL.search(proposal.completion) and not any(_REFUSAL.search(seed.completion) for seed in seeds):
         return "the model refuses or speaks of itself"
-    if all(map(_is_json, (seed.completion for seed in seeds))) and not _is_json(proposal.completion):
+    if all(map(is_json, (seed.completion for seed in seeds))) and not is_json(proposal.completion):
         return "the answer is not JSON, as those of the seeds are"
     lengths = [len(seed.completion) for seed in seeds]
     if not min(lengths) / _TIMES <= len(proposal.completion) <= max(lengths) * _TIMES:
         return "the answer is three times longer or shorter than those of the seeds"
     return ""
-
-
-def _is_json(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict | list)
-    except (ValueError, RecursionError):
-        return False
 
 
 def alike(proposals: Sequence[str], others: Iterable[str], threshold: float) -> list[bool]:
@@ -50,14 +44,13 @@ def alike(proposals: Sequence[str], others: Iterable[str], threshold: float) -> 
         others: Any number of texts; read once.
         threshold: Jaccard similarity of the sets of three successive words from which on two texts are alike.
     """
-    sets = [shingles(text) for text in proposals]
-    holders: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    sets = list(shingles(proposals))
+    holders: defaultdict[int | str, list[int]] = defaultdict(list)
     for at, held in enumerate(sets):
         for shingle in held:
             holders[shingle].append(at)
     found = [False] * len(sets)
-    for text in others:
-        other = shingles(text)
+    for other in shingles(others):
         shared = Counter(at for shingle in other for at in holders.get(shingle, ()))
         for at, number in shared.items():
             found[at] = found[at] or number >= threshold * (len(sets[at]) + len(other) - number)
@@ -67,9 +60,8 @@ def alike(proposals: Sequence[str], others: Iterable[str], threshold: float) -> 
     return found
 
 
-def shingles(text: str) -> set[tuple[str, ...]]:
-    """The sets that are compared: three successive words; all words of a shorter text."""
-    words = [word.casefold() for word in _WORD.findall(text)]
-    if len(words) < _SHINGLE:
-        return {tuple(words)}
-    return set(zip(*(words[at:] for at in range(_SHINGLE)), strict=False))
+def shingles(texts: Iterable[str]) -> Iterator[frozenset[int | str]]:
+    """The sets that are compared, of each text: its runs of three words; of a shorter text all of it."""
+    texts, again = tee(texts)
+    for text, runs in zip(again, ngram_hashes(texts, _SHINGLE), strict=True):
+        yield frozenset(runs.tolist()) or frozenset([normal_text(text)])
