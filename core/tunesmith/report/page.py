@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from tunesmith.report.flow import flow
 from tunesmith.report.svg import bars, histogram, scale
@@ -17,19 +16,18 @@ def data_page(card: Mapping[str, Any]) -> str:
     """The data card as HTML: a pure function of what `card.json` holds."""
     rows = {name: split["rows"] for name, split in card["splits"].items()}
     mark = (card["max_length"], "data.max_length") if card["max_length"] else None
-    plots = {
-        "flow": flow(card["steps"], rows, "What became of the rows, step by step"),
-        "sizes": scale(rows.get("train", 0), card["sizes"], "Training rows against sizes that are advised"),
-        "lengths": _lengths(card, "lengths", "Tokens of whole rows", mark),
-        "trained": _lengths(card, "trained", "Tokens that are trained on", None),
-        "personal": bars(
-            {k: {"gone": n} for k, n in (card["personal data"] or {}).items()}, "Rows with personal data", shares=False
-        )
-        if card["personal data"]
-        else "",
-        "balance": [(balance, bars(_by_value(balance), f"Rows by {balance['of']}")) for balance in card["balance"]],
-    }
-    return _render("data_card.html.jinja", card=card, rows=rows, plots=_marked(plots))
+    found = {kind: {"gone": number} for kind, number in (card["personal data"] or {}).items()}
+    return _render(
+        "data_card.html.jinja",
+        card=card,
+        rows=rows,
+        flow=flow(card["steps"], rows, "What became of the rows, step by step"),
+        sizes=scale(rows.get("train", 0), card["sizes"], "Training rows against sizes that are advised"),
+        lengths=_lengths(card, "lengths", "Tokens of whole rows", mark),
+        trained=_lengths(card, "trained", "Tokens that are trained on", None),
+        personal=bars(found, "Rows with personal data", shares=False),
+        balance=[(balance, bars(_by_value(balance), f"Rows by {balance['of']}")) for balance in card["balance"]],
+    )
 
 
 def _lengths(card: Mapping[str, Any], what: str, title: str, mark: tuple[float, str] | None) -> str:
@@ -46,15 +44,6 @@ def _by_value(balance: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         for value, count in counts.items():
             values.setdefault(value, {})[split] = count
     return values
-
-
-def _marked(value: Any) -> Any:
-    """Drawings as markup that is not escaped again."""
-    if isinstance(value, str):
-        return Markup(value)  # noqa: S704  made by `svg`, which escapes what is data
-    if isinstance(value, Mapping):
-        return {key: _marked(inner) for key, inner in value.items()}
-    return [(balance, Markup(drawn)) for balance, drawn in value]  # noqa: S704  as above
 
 
 def _render(template: str, **values: Any) -> str:

@@ -16,8 +16,8 @@ class LabelErrors(Curator):
     A classifier (words and pairs of words by TF-IDF, logistic regression) is trained on some folds and asked about the
     rows of another, until it was asked about each row once. Likely wrong are the rows that confident learning
     (Northcutt, Jiang, Chuang 2021, https://arxiv.org/abs/1911.00068; by cleanlab) prunes: as many of each pair of given
-    and likely class as the counts of confident disagreement say, the least likely first. That is careful: of planted
-    mistakes it drops some 60 to 80 %, and hardly another row. `ranked` lists all rows that the classifier puts into
+    and likely class as the counts of confident disagreement say, the least likely first. That is careful: it leaves a
+    part of the mistakes, and drops hardly another row. `ranked` lists all rows that the classifier puts into
     another class, for people to relabel. Both find what words can tell, and err where they cannot. A class of fewer
     rows than folds is not judged, nor is a set of fewer than two rows a fold.
 

@@ -41,7 +41,10 @@ def given_names() -> frozenset[str]:
 
 @cache
 def common_words() -> frozenset[str]:
-    """Words that are written in lower case in dialogues, notes, abstracts and letters, in lower case."""
+    """Words that are written in lower case in dialogues, notes, abstracts and letters, in lower case.
+
+    Of MTS-Dialog and Banking77 (CC BY 4.0) and PubMedQA (MIT): single words, none of their texts.
+    """
     return frozenset(
         map(sys.intern, (Path(__file__).with_name("common_words.txt")).read_text(encoding="utf-8").split())
     )
