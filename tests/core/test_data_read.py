@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import json
-import sys
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
@@ -107,13 +106,6 @@ def test_parquet_gives_plain_values(tmp_path: Path) -> None:
         "price": 1.25,
     }
     assert second == {"text": None, "turns": [], "age": None, "at": None, "price": None}
-
-
-def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parquet.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(DataError, match=r'a.parquet needs the package pyarrow: pip install "tunesmith\[parquet\]"$'):
-        good(tmp_path / "a.parquet")
 
 
 def test_parquet_with_pictures_sets_rows_aside(tmp_path: Path) -> None:
@@ -275,18 +267,13 @@ def test_what_the_csv_module_writes_is_read_back(tmp_path: Path, rows: list[tupl
         assert good(write(tmp_path / f"a{ending}", text)) == table
 
 
-def test_zstd_of_several_frames_is_read_whole_and_needs_its_library(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_zstd_of_several_frames_is_read_whole(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl.zst", zstd(b'{"a": 1}\n') + zstd(b'{"a": 2}\n'))
     assert good(path) == [{"a": 1}, {"a": 2}]
     with open_unpacked(path) as file:  # readers look at the first bytes and go back
         assert file.read(3) == b'{"a'
         assert file.seek(0) == 0
         assert file.read() == b'{"a": 1}\n{"a": 2}\n'
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(DataError, match=r'needs the package pyarrow: pip install "tunesmith\[zstd\]"'):
-        good(path)
 
 
 SHORT = 200

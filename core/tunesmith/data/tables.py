@@ -155,14 +155,10 @@ def read_parquet(path: Path) -> Iterator[Row | Reject]:
     """Rows of a Parquet file, streamed by row group; dates are ISO text, NaN is null.
 
     Raises:
-        DataError: The file is broken or has a column twice, or pyarrow is not installed.
+        DataError: The file is broken or has a column twice.
     """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        msg = f'{path} needs the package pyarrow: pip install "tunesmith[parquet]"'
-        raise DataError(msg) from error
+    import pyarrow as pa
+    from pyarrow import parquet
 
     number = 0
     try:

@@ -6,8 +6,6 @@ import zlib
 from pathlib import Path
 from typing import IO, Any, cast
 
-from tunesmith.errors import DataError
-
 PACKED = (".gz", ".zst")
 # What the readers of packed files raise for content that is broken; all others are the file system's.
 BROKEN = (gzip.BadGzipFile, EOFError, zlib.error)
@@ -17,7 +15,6 @@ def open_unpacked(path: Path) -> IO[bytes]:
     """A file's bytes, unpacked where its name ends in `.gz` or `.zst`.
 
     Raises:
-        DataError: It ends in `.zst`, and pyarrow is not installed.
         OSError: It cannot be opened.
     """
     ending = path.suffix.lower()
@@ -35,11 +32,8 @@ class _Zstd(io.RawIOBase):
     """The bytes of a zstd file, of one frame or several; goes back by beginning again."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            import pyarrow as pa
-        except ImportError as error:
-            msg = f'{path} needs the package pyarrow: pip install "tunesmith[zstd]"'
-            raise DataError(msg) from error
+        import pyarrow as pa
+
         self._path, self._library = path, pa
         self._stream: Any = None
         self.seek(0)
