@@ -84,8 +84,9 @@ def put(drawn: Sequence[Drawn], split: Split = EVEN, before: int = 0) -> tuple[d
         placing.note(examples[-1], {"patient": group, "time": group})
     if drawn:
         placing.finish()
-    splits, dropped = settle(examples, placing.places, placing.index(examples))
-    return {e.id: name for name, kept in splits.items() for e in kept}, {e.id: reason for e, reason in dropped}
+    splits, dropped = settle(examples, placing.places, placing.index(examples, range(len(examples))))
+    at_split = {str(at): name for name, kept in splits.items() for at in kept}
+    return at_split, {str(at): why for at, why in dropped.items()}
 
 
 @cache
@@ -405,7 +406,7 @@ def test_strata_are_labels_tasks_or_columns() -> None:
         for e in made:
             placing.note(e, {"kind": e.label})
         placing.finish()
-        found[name] = [placing.places[e.id].split for e in made]
+        found[name] = [at.split for at in placing.places]
         for kind in (0, 1):
             assert found[name][kind::2].count("train") in (9, 10, 11)
     assert found["label"] == found["kind"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith import Example, Message, RecipeError, Segment
-from tunesmith.data.curate import apply_curator, change_questions, check_curators
+from tunesmith.data.curate import Tally, apply_curator, change_questions, check_curators
 from tunesmith_plugins.curators.clean import Clean
 from tunesmith_plugins.curators.cleaning import encoding, mail, markup
 
@@ -376,7 +376,8 @@ def test_each_part_is_counted_once_an_example_and_what_is_clean_is_the_same_obje
     named = [example.with_(id=str(at)) for at, example in enumerate(given)]
     kept, counts = apply_curator("clean", Clean(), named, seed=7)
     assert counts["changes"] == {"white space": 1}
-    assert kept[1] is named[1]
+    assert kept[1] == named[1]
+    assert list(Clean().apply(named, Tally(7)))[1] is named[1]
 
 
 def test_pages_that_are_code_are_told_from_text() -> None:

@@ -1,12 +1,18 @@
 """Curators at work: what each did, by reason, and the proof that it lost nothing uncounted."""
 
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
+from tunesmith.data.account import OUT_OF_ORDER, Account, difference, problem
 from tunesmith.data.example import Example
+from tunesmith.data.row_file import Packed, RowWriter
 from tunesmith.data.rows import digest
+from tunesmith.data.store import SHIFT, Store, stored
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Curator
@@ -56,13 +62,20 @@ class Tally:
 def check_curators(curators: Mapping[str, Curator]) -> None:
     """Raise RecipeError where an option of a curator has a value that cannot be."""
     for name, curator in curators.items():
-        with _said(name), blamed(f"data.curators.{name}", curator):
+        with said(name), blamed(f"data.curators.{name}", curator):
             curator.check()
 
 
 def apply_curator(
-    name: str, curator: Curator, examples: Sequence[Example], seed: int, held_out: Sequence[Example] = ()
-) -> tuple[list[Example], dict[str, Any]]:
+    name: str,
+    curator: Curator,
+    examples: Sequence[Example],
+    seed: int,
+    held_out: Sequence[Example] = (),
+    *,
+    into: Callable[[], RowWriter] = RowWriter,
+    whole: bool = False,
+) -> tuple[Store, dict[str, Any]]:
     """Run one curator over the examples.
 
     Args:
@@ -71,6 +84,8 @@ def apply_curator(
         examples: What it may look at.
         seed: The recipe's seed.
         held_out: What it may compare with: validation and test examples, where it runs after the split.
+        into: Opens the file of the examples that it changes or makes.
+        whole: Whether that file takes all examples, so that those before are needed no more.
 
     Returns:
         The examples that stay or were made; and the counts: scope, rows in and out, drops, changes and additions by
@@ -78,12 +93,62 @@ def apply_curator(
 
     Raises:
         RecipeError: The curator says that an option of it is wrong.
-        DataError: The curator lost, made, changed or reordered examples without a record (trap 38).
+        DataError: The curator lost, made, changed or reordered examples without a record (trap 38), or there is no room
+            for what it made.
     """
     tally = Tally(_seed(seed, name), held_out)
-    kept = _run(name, curator, curator.apply, examples, tally)
-    counts = {"scope": curator.scope, "in": len(examples), "out": len(kept), **tally.counts()}
+    given = examples if isinstance(examples, Store) else stored(examples)
+    kept = _streamed(name, curator, given, tally, into, whole)
+    counts = {"scope": curator.scope, "in": len(given), "out": len(kept), **tally.counts()}
     return kept, counts | ({"remarks": tally.remarks} if tally.remarks else {})
+
+
+def _streamed(
+    name: str, curator: Curator, given: Store, tally: Tally, into: Callable[[], RowWriter], whole: bool
+) -> Store:
+    """One example after the other, so that no more of them are in memory than the curator itself holds."""
+    account, digests, numbers = Account(given.ids()), given.digests(), given.numbers()
+    places, rewritten = array("q"), array("q")
+    fresh = 0 if whole else len(given.files) << SHIFT
+    with into() as writer:
+        for example, packed in _outcome(name, curator, given, tally):
+            at = account.out(example)
+            if at is not None and packed.digest == digests[at].tobytes():
+                places.append(fresh | writer.add(example, int(numbers[at]), packed) if whole else int(given.places[at]))
+            else:
+                rewritten.extend(() if at is None else (at, len(places)))
+                places.append(fresh | writer.add(example, -1 if at is None else int(numbers[at]), packed))
+        file = writer.finish()
+    made = Store([file] if whole else [*given.files, file], np.array(places, np.int64))
+    wrong = account.wrong(tally) or _rewritten(given, made, rewritten, tally)
+    if wrong or not account.in_order:
+        raise _broken(name, curator, wrong or OUT_OF_ORDER)
+    return made
+
+
+def _outcome(name: str, curator: Curator, given: Store, tally: Tally) -> Iterator[tuple[Example, Packed]]:
+    """What a curator returns, with errors that say whose they are."""
+    with said(name), blamed(f"data.curators.{name}", curator):
+        found = iter(curator.apply(given, tally))
+    while True:
+        with said(name), blamed(f"data.curators.{name}", curator):
+            example = next(found, None)
+            packed = None if example is None else Packed(example)
+        if example is None or packed is None:
+            return
+        yield example, packed
+
+
+def _rewritten(given: Store, made: Store, pairs: Sequence[int], tally: Tally) -> str:
+    """What is wrong with examples whose bytes are others than before."""
+    for before, after in zip(pairs[::2], pairs[1::2], strict=True):
+        key = next(made[after : after + 1].ids())
+        if key in tally.changed:  # as nearly all are: their texts need no look
+            if given.origin(before) != made.origin(after):
+                return f"changes the origin of {key}"
+        elif wrong := difference(given[before], made[after], is_recorded=False):
+            return wrong
+    return ""
 
 
 def change_questions(curators: Mapping[str, Curator], examples: Sequence[Example], seed: int) -> list[Example]:
@@ -101,7 +166,11 @@ def change_questions(curators: Mapping[str, Curator], examples: Sequence[Example
     for name, curator in curators.items():
         if curator.scope == "all":
             tally = Tally(_seed(seed, name))
-            changed = _run(name, curator, curator.question, changed, tally)
+            before = changed
+            with said(name), blamed(f"data.curators.{name}", curator):
+                changed = list(curator.question(iter(before), tally))
+            if wrong := problem(before, changed, tally):
+                raise _broken(name, curator, wrong)
             if tally.dropped or tally.added:
                 what = f"{len(tally.dropped)} dropped, {len(tally.added)} added"
                 msg = f"data.curators.{name}: {type(curator).__name__}.question has to keep the rows to answer; {what}"
@@ -114,7 +183,7 @@ def _seed(seed: int, name: str) -> int:
 
 
 @contextmanager
-def _said(name: str) -> Iterator[None]:
+def said(name: str) -> Iterator[None]:
     """Context whose errors say which curator they are of: it does not know its name in the recipe."""
     try:
         yield
@@ -126,53 +195,6 @@ def _said(name: str) -> Iterator[None]:
         raise DataError(msg) from error
 
 
-def _run(
-    name: str,
-    curator: Curator,
-    work: Callable[[Iterable[Example], Tally], Iterable[Example]],
-    examples: Sequence[Example],
-    tally: Tally,
-) -> list[Example]:
-    with _said(name), blamed(f"data.curators.{name}", curator):
-        kept = list(work(iter(examples), tally))
-    wrong = problem(examples, kept, tally)
-    if wrong:
-        msg = f"data.curators.{name}: {type(curator).__name__} {wrong}; the plugin breaks its contract, remove it"
-        raise DataError(msg)
-    return kept
-
-
-def problem(before: Sequence[Example], after: Sequence[Example], tally: Tally) -> str:
-    """What a curator did without a record, as the rest of a sentence about it; empty where all is accounted for."""
-    old = {example.id: example for example in before}
-    new = {example.id: example for example in after}
-    if len(new) < len(after):
-        return f"returns id {_twice([e.id for e in after])} twice"
-    if len(set(tally.dropped)) < len(tally.dropped):
-        return f"records the drop of {_twice(tally.dropped)} twice"
-    if set(tally.dropped) != old.keys() - new.keys():
-        return _mismatch("drop", "drops", old.keys() - new.keys(), set(tally.dropped))
-    if set(tally.added) != new.keys() - old.keys() or len(tally.added) != len(set(tally.added)):
-        return _mismatch("addition", "makes", new.keys() - old.keys(), set(tally.added))
-    stayed = [example for example in after if example.id in old]
-    for example in stayed:
-        if example.origin != old[example.id].origin:
-            return f"changes the origin of {example.id}"
-        if example.id not in tally.changed and example is not old[example.id] and example != old[example.id]:
-            return f"changes {example.id} without a record"
-    if [example.id for example in stayed] != [key for key in old if key in new]:
-        return "changes the order of the examples"
-    return ""
-
-
-def _twice(ids: Sequence[str]) -> str:
-    return next(key for key, count in Counter(ids).items() if count > 1)
-
-
-def _mismatch(what: str, does: str, real: set[str], recorded: set[str]) -> str:
-    if real - recorded:
-        return f"{does} {len(real - recorded)} examples without a record (first: {min(real - recorded)})"
-    wrong = recorded - real
-    if wrong:
-        return f"records the {what} of {len(wrong)} examples where there was none (first: {min(wrong)})"
-    return f"records the {what} of one example twice"
+def _broken(name: str, curator: Curator, wrong: str) -> DataError:
+    msg = f"data.curators.{name}: {type(curator).__name__} {wrong}; the plugin breaks its contract, remove it"
+    return DataError(msg)

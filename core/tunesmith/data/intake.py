@@ -5,11 +5,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tunesmith.data.example import Example, Origin
 from tunesmith.data.read_as import described, settled
 from tunesmith.data.rejected import Rejected
+from tunesmith.data.row_file import Packed, RowWriter
 from tunesmith.data.rows import Reject, Row, canonical, digest
 from tunesmith.data.sources import Opened, Source, rename
+from tunesmith.data.store import Store
 from tunesmith.errors import DataError, RowError, TunesmithError
 from tunesmith.plugins.interfaces import Formatter
 
@@ -26,7 +30,7 @@ class Intake:
         hashes: By source: what identifies its content.
     """
 
-    examples: list[Example] = field(default_factory=list)
+    examples: Store
     rejected: Rejected = field(default_factory=Rejected)
     counts: dict[str, dict[str, Any]] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
@@ -40,6 +44,7 @@ def read_sources(
     rejected_file: Path | None = None,
     note: Callable[[Example, Mapping[str, Any]], None] | None = None,
     formatters: Sequence[type[Formatter]] | None = None,
+    into: Callable[[], RowWriter] = RowWriter,
 ) -> Intake:
     """Read sources whole.
 
@@ -50,38 +55,42 @@ def read_sources(
         rejected_file: Where rejected rows are written if the run stops for them.
         note: Called with each example and its row, columns as they were read and as `map` names them.
         formatters: All that the recipe may name, for those that choose among them; None for all that are installed.
+        into: Opens the file of the examples.
 
     Raises:
         DataError: A source is missing, empty, unreadable, or past the limit.
         TunesmithError: A formatter failed with anything but RowError.
     """
     opened = {name: Opened(name, source) for name, source in sources.items()}
-    intake = Intake(rejected=Rejected(keep_rejected))
+    rejected = Rejected(keep_rejected)
+    counts: dict[str, dict[str, Any]] = {}
+    hashes: dict[str, str] = {}
     ids: dict[str, int] = {}
-    for name, source in sources.items():
-        count = read = 0
-        source = replace(source, formatter=settled(opened[name], source, formatters))
-        for row in opened[name].read():
-            read += 1
-            made = row if isinstance(row, Reject) else to_example(name, source, row)
-            if isinstance(made, Reject):
-                intake.rejected.add(name, made)
-                continue
-            example, columns = made
-            example = example.with_(id=_unique(example.id, ids))
-            if note is not None:
-                note(example, columns)
-            intake.examples.append(example)
-            count += 1
-        if not read:
-            msg = f"{opened[name].key}: no rows in {', '.join(map(str, opened[name].parts))}"
-            raise DataError(msg)
-        intake.rejected.check(name, read, reject_limit, rejected_file)
-        reasons = intake.rejected.reasons(name)
-        numbers = {"read": read, "rejected": read - count, "examples": count, "reasons": reasons}
-        intake.counts[name] = numbers | described(source.formatter)
-        intake.hashes[name] = opened[name].fingerprint()
-    return intake
+    with into() as writer:
+        for name, source in sources.items():
+            count = read = 0
+            source = replace(source, formatter=settled(opened[name], source, formatters))
+            for row in opened[name].read():
+                read += 1
+                made = row if isinstance(row, Reject) else to_example(name, source, row)
+                if isinstance(made, Reject):
+                    rejected.add(name, made)
+                    continue
+                example, columns = made
+                example = example.with_(id=_unique(example.id, ids))
+                if note is not None:
+                    note(example, columns)
+                writer.add(example, len(ids) - 1, Packed(example))
+                count += 1
+            if not read:
+                msg = f"{opened[name].key}: no rows in {', '.join(map(str, opened[name].parts))}"
+                raise DataError(msg)
+            rejected.check(name, read, reject_limit, rejected_file)
+            numbers = {"read": read, "rejected": read - count, "examples": count, "reasons": rejected.reasons(name)}
+            counts[name] = numbers | described(source.formatter)
+            hashes[name] = opened[name].fingerprint()
+        file = writer.finish()
+    return Intake(Store([file], np.arange(len(ids))), rejected, counts, hashes)
 
 
 def to_example(name: str, source: Source, row: Row) -> tuple[Example, Mapping[str, Any]] | Reject:

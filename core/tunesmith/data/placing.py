@@ -1,15 +1,20 @@
 """Where each row belongs, decided by the row as it was read and by earlier rows of its source."""
 
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tunesmith.data.example import Example
 from tunesmith.data.moments import moment
 from tunesmith.data.near import NearDuplicateIndex
 from tunesmith.data.rows import canonical
 from tunesmith.data.sources import SplitName
-from tunesmith.data.split import Place, Split, content_key, group_of
+from tunesmith.data.split import SPLITS, Place, Split, content_key, group_of
 from tunesmith.errors import DataError
 from tunesmith.nearest import did_you_mean
 
@@ -24,7 +29,7 @@ class Placing:
 
     def __init__(self, split: Split, fixed: Mapping[str, SplitName | None]) -> None:
         self.split = split
-        self.places: dict[str, Place] = {}
+        self.places: list[Place] = []
         self.moved = 0
         self.timeless = 0
         self._fixed = fixed
@@ -38,19 +43,39 @@ class Placing:
         self._moments: list[tuple[tuple[str, float], Any]] = []
         self._timed = 0
         self._index = None if split.near_duplicates is None else NearDuplicateIndex(split.near_duplicates)
-        self._read: list[Example] = []
+        self._sources = array("i")
+        self._numbers = {name: number for number, name in enumerate(fixed)}
 
     def note(self, example: Example, row: Mapping[str, Any]) -> None:
         """Place an example by its source, its row's columns, or its content; called for each in order."""
         self._columns.update(row)
-        self.places[example.id] = self._place(example, row, self._fixed[example.origin.source])
+        self.places.append(self._place(example, row, self._fixed[example.origin.source]))
         if self._index is not None:
             self._index.add(example)
-            self._read.append(example)
+            self._sources.append(self._numbers[example.origin.source])
 
-    def note_made(self, example: Example) -> None:
-        """Place an example that a curator made."""
-        self.places[example.id] = self._place(example, example.extras, None, made=True)
+    def numbers(self) -> dict[str, NDArray[Any]]:
+        """The places as numbers that say of no row whose it is; `restored` makes them places again."""
+        names: dict[str | None, int] = {None: -1}
+        groups = [names.setdefault(at.group, len(names) - 1) for at in self.places]
+        return {
+            "split": np.array([SPLITS.index(at.split) for at in self.places], np.uint8),
+            "fixed": np.array([at.fixed for at in self.places], np.bool_),
+            "group": np.array(groups, np.int64),
+        }
+
+    def restore(self, numbers: Mapping[str, NDArray[Any]]) -> None:
+        """Take places over that `numbers` gave; their groups are others than those of rows that come later."""
+        columns = (numbers[name].tolist() for name in ("split", "fixed", "group"))
+        self.places = [
+            _place(SPLITS[split], fixed, None if group < 0 else f"{group}")
+            for split, fixed, group in zip(*columns, strict=True)
+        ]
+        self._index = None if self.split.near_duplicates is None else NearDuplicateIndex(self.split.near_duplicates)
+
+    def made(self, example: Example) -> Place:
+        """Where an example belongs that a curator made."""
+        return self._place(example, example.extras, None, made=True)
 
     def finish(self) -> None:
         """Put rows with the first row of their source that they resemble.
@@ -64,46 +89,46 @@ class Placing:
             self._check_moments()
         if self._index is None:
             return
-        numbers = {name: number for number, name in enumerate(self._fixed)}
-        first = self._index.first_alike([numbers[example.origin.source] for example in self._read])
-        for example, number in zip(self._read, first, strict=True):
-            at = self.places[example.id]
-            if number < 0 or at.fixed or at.group is not None:
+        for at, first in enumerate(self._index.first_alike(self._sources)):
+            place = self.places[at]
+            if first < 0 or place.fixed or place.group is not None:
                 continue
-            there = self.places[self._read[number].id].split
-            if there != at.split:
-                self.places[example.id] = Place(there, False, None)
+            there = self.places[first].split
+            if there != place.split:
+                self.places[at] = _place(there, False, None)
                 self.moved += 1
 
-    def index(self, examples: Sequence[Example]) -> NearDuplicateIndex | None:
-        """Signatures of examples as they are now, in their order; those of rows that no curator changed are there."""
+    def index(self, examples: Sequence[Example], as_read: Sequence[int]) -> NearDuplicateIndex | None:
+        """Signatures of examples as they are now, in their order.
+
+        Args:
+            examples: The examples.
+            as_read: The number of each among those that were noted, if it is the same as then, so that its signature is
+                there; else -1.
+        """
         if self._index is None:
             return None
-        numbers = {example.id: number for number, example in enumerate(self._read)}
         fresh = NearDuplicateIndex(self._index.threshold)
-        order = []
-        for example in examples:
-            number = numbers.get(example.id)
-            if number is not None and self._read[number] is example:
-                order.append(number)
-            else:
-                order.append(len(self._read) + len(fresh))
-                fresh.add(example)
+        order = array("q", as_read)
+        for at, number in enumerate(as_read):
+            if number < 0:
+                order[at] = len(self._index) + len(fresh)
+                fresh.add(examples[at])
         return self._index.joined(fresh).select(order)
 
     def _place(self, example: Example, row: Mapping[str, Any], fixed: SplitName | None, made: bool = False) -> Place:
         split = self.split
         group = group_of(row.get(split.keep_together)) if split.keep_together else None
         if fixed is not None:
-            return Place(fixed, True, group)
+            return _place(fixed, True, group)
         if split.by_time:
-            return Place(self._by_time(row.get(split.by_time)), True, group)
+            return _place(self._by_time(row.get(split.by_time)), True, group)
         if split.stratify and not made:
             stratum = _stratum(example, row, split.stratify)
             number = self._strata[example.origin.source, stratum]
             self._strata[example.origin.source, stratum] += 1
-            return Place(split.nth(stratum, number), False, group)
-        return Place(split.of(f"group {group}" if group else f"row {content_key(example).hex()}"), False, group)
+            return _place(split.nth(stratum, number), False, group)
+        return _place(split.of(f"group {group}" if group else f"row {content_key(example).hex()}"), False, group)
 
     def _by_time(self, value: Any) -> SplitName:
         at = moment(value)
@@ -140,6 +165,11 @@ class Placing:
                 f"so that rows which are added later move no other\nby the shares it is now {', '.join(told)}"
             )
             raise DataError(msg)
+
+
+@lru_cache(maxsize=4096)  # one object for all rows of a place: a million of them take a hundred megabytes
+def _place(split: SplitName, fixed: bool, group: str | None) -> Place:
+    return Place(split, fixed, group)
 
 
 def _stratum(example: Example, row: Mapping[str, Any], name: str) -> str:

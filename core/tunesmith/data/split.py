@@ -29,9 +29,9 @@ a training row asks are counted, since they may flatter; `keep_together` with th
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import get_args
 
 from tunesmith.data.example import Example, Message
@@ -45,6 +45,9 @@ from tunesmith.errors import RecipeError
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 # Held-out rows claim first: a leak is mended by training on less, not by testing on less.
 _CLAIMS: tuple[SplitName, ...] = ("test", "validation", "train")
+
+_NOWHERE: frozenset[SplitName] = frozenset()
+_HOLDERS = {held: held for count in range(1, 4) for held in map(frozenset[SplitName], combinations(SPLITS, count))}
 
 SAME_GROUP = "same keep_together value as a row of another split"
 SAME_CONTENT = "equal to a row of another split"
@@ -195,61 +198,58 @@ class _Claims:
     """Which splits hold a key."""
 
     def __init__(self) -> None:
-        self._held: defaultdict[bytes | str, set[SplitName]] = defaultdict(set)
+        self._held: dict[bytes | str, frozenset[SplitName]] = {}
 
     def elsewhere(self, key: bytes | str, split: SplitName) -> bool:
-        return bool(self._held.get(key, set()) - {split})
+        return bool(self._held.get(key, _NOWHERE) - {split})
 
     def claim(self, key: bytes | str, split: SplitName) -> None:
-        self._held[key].add(split)
+        # one object for all keys of the same splits: a million sets take hundreds of megabytes
+        self._held[key] = _HOLDERS[self._held.get(key, _NOWHERE) | {split}]
 
 
 def settle(
-    examples: Sequence[Example], places: Mapping[str, Place], index: NearDuplicateIndex | None = None
-) -> tuple[dict[SplitName, list[Example]], list[tuple[Example, str]]]:
+    examples: Sequence[Example], places: Sequence[Place], index: NearDuplicateIndex | None = None
+) -> tuple[dict[SplitName, list[int]], dict[int, str]]:
     """Put examples into their splits by rule 3, on their text as it is now.
 
     Args:
         examples: All examples, in order.
-        places: Place of each, by id.
+        places: Place of each.
         index: Signatures of the examples, in order; without it near-duplicates are not looked for.
 
     Returns:
-        The examples of each split, in order; and those that were dropped, each with the reason.
+        The indices of the examples of each split, in order; and of those that were dropped, each with the reason.
     """
     contents, groups = _Claims(), _Claims()
-    dropped: dict[str, tuple[Example, str]] = {}
-    for example in _by_claim(examples, places):
-        at = places[example.id]
-        content = content_key(example)
-        reason = ""
+    dropped: dict[int, str] = {}
+    keys = [content_key(example) for example in examples]
+    claims = list(_by_claim(places))
+    for number in claims:
+        at, content = places[number], keys[number]
         if at.group is not None and groups.elsewhere(at.group, at.split):
-            reason = SAME_GROUP
+            dropped[number] = SAME_GROUP
         elif contents.elsewhere(content, at.split):
-            reason = SAME_CONTENT
-        if reason:
-            dropped[example.id] = (example, reason)
-            continue
-        contents.claim(content, at.split)
-        if at.group is not None:
-            groups.claim(at.group, at.split)
+            dropped[number] = SAME_CONTENT
+        else:
+            contents.claim(content, at.split)
+            if at.group is not None:
+                groups.claim(at.group, at.split)
     if index is not None:
-        numbers = {example.id: number for number, example in enumerate(examples)}
-        claims = [example for example in _by_claim(examples, places) if example.id not in dropped]
-        at_split = [SPLITS.index(places[example.id].split) for example in claims]
-        repeated = index.select([numbers[example.id] for example in claims]).repeats(across=at_split)
-        dropped |= {e.id: (e, ALIKE) for e, repeats in zip(claims, repeated, strict=True) if repeats}
-    splits: dict[SplitName, list[Example]] = {name: [] for name in SPLITS}
-    for example in examples:
-        if example.id not in dropped:
-            splits[places[example.id].split].append(example)
-    return splits, list(dropped.values())
+        claims = [number for number in claims if number not in dropped]
+        repeated = index.select(claims).repeats(across=[SPLITS.index(places[number].split) for number in claims])
+        dropped |= {number: ALIKE for number, repeats in zip(claims, repeated, strict=True) if repeats}
+    splits: dict[SplitName, list[int]] = {name: [] for name in SPLITS}
+    for number, at in enumerate(places):
+        if number not in dropped:
+            splits[at.split].append(number)
+    return splits, dropped
 
 
-def _by_claim(examples: Sequence[Example], places: Mapping[str, Place]) -> Iterable[Example]:
+def _by_claim(places: Sequence[Place]) -> Iterable[int]:
     for split in _CLAIMS:
-        yield from (e for e in examples if places[e.id].fixed and places[e.id].split == split)
-    yield from (e for e in examples if not places[e.id].fixed)
+        yield from (number for number, at in enumerate(places) if at.fixed and at.split == split)
+    yield from (number for number, at in enumerate(places) if not at.fixed)
 
 
 def asked_in_training(splits: Mapping[SplitName, Sequence[Example]]) -> dict[SplitName, int]:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from tunesmith.data.curate import Tally, problem
+from tunesmith.data.account import problem
+from tunesmith.data.curate import Tally
 from tunesmith.data.example import Example
 from tunesmith.testing.check import Call, NotApplicableError, Rule, Trial, fail, quoted
 from tunesmith.testing.material import examples, unclean

@@ -1,6 +1,7 @@
 """NearDuplicates: one of those that resemble each other."""
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Self
 
 from tunesmith import Curator, Example, NearDuplicateIndex, Record
@@ -38,21 +39,17 @@ class NearDuplicates(Curator):
         """Each way to choose, and both comparisons."""
         return [cls(), cls(threshold=0.6, keep="longest"), cls(prompts_only=True)]
 
-    def apply(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
         """Keep one of those that resemble each other."""
+        given = examples if isinstance(examples, Sequence) else list(examples)
         index = NearDuplicateIndex(self.threshold, self.prompts_only)
-        given: list[Example] = []
-        for example in examples:
+        lengths = array("q")
+        for example in given:
             index.add(example)
-            given.append(example)
-        order = None
-        if self.keep == "longest":
-            lengths = [sum(map(len, example.texts())) for example in given]
-            order = sorted(range(len(given)), key=lambda number: -lengths[number])
-        kept = []
+            lengths.append(sum(map(len, example.texts())))
+        order = sorted(range(len(given)), key=lambda number: -lengths[number]) if self.keep == "longest" else None
         for example, repeated in zip(given, index.repeats(order), strict=True):
             if repeated:
                 record.drop(example, "near-duplicate")
             else:
-                kept.append(example)
-        return kept
+                yield example
