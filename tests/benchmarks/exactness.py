@@ -25,7 +25,7 @@ from transformers import AutoModelForCausalLM
 
 from tunesmith import Adapter
 from tunesmith.cli.quiet import quieten
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.module import RecipeData
 from tunesmith.data.sources import Source
 from tunesmith.data.split import Split

@@ -22,8 +22,8 @@ from tunesmith.cli.metrics_file import MetricsFile
 from tunesmith.cli.progress import TrainingProgress
 from tunesmith.cli.quiet import quieten
 from tunesmith.data.batch import Batch
-from tunesmith.data.encode import EncodedRow
 from tunesmith.data.encoded import Encoded
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.example import Example
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan

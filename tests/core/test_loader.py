@@ -14,8 +14,8 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from tunesmith.data.collate import collate
-from tunesmith.data.encode import EncodedRow
 from tunesmith.data.encoded import Encoded
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.example import Example
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan

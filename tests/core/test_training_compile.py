@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from torch._dynamo import config as dynamo
 
 from tunesmith import Encoded, Example, Forward, RecipeError, Term
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
 from tunesmith.training import compiling

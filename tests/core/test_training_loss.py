@@ -16,7 +16,7 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from torch import Tensor, nn
 
 from tunesmith import Adapter, Encoded, Example, Forward, Objective, Origin, RecipeError, Regularizer, Term
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
 from tunesmith.training.ledger import Ledger, doubled, summing

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from tunesmith import Adapter, Chunk, DataError, Encoded, Example, RecipeError, out_of_reach
 from tunesmith.data.batch import Batch
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
 from tunesmith.training import attach

@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from tunesmith import Encoded, Example, RecipeError
 from tunesmith.cli.metrics_file import MetricsFile
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError

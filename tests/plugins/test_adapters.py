@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tunesmith import Adapter, Example, Message, RecipeError
 from tunesmith.data.collate import collate
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.training.attention import language_model, plain_attention
 from tunesmith.training.specialist import Specialist
 from tunesmith_plugins.adapters.full import Full

@@ -10,7 +10,7 @@ import torch
 
 from tunesmith import Example, Message
 from tunesmith.data.collate import collate
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.evaluation.decoding import stop_ids
 from tunesmith.evaluation.generation import Generation
 from tunesmith.evaluation.language_model import TransformersModel

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tunesmith import Example, Message, RecipeError
 from tunesmith.data.collate import collate
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.training.attention import plain_attention
 from tunesmith.training.packed import left_whole, packed_share
 from tunesmith.training.specialist import Specialist

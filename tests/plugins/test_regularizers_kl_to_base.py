@@ -10,7 +10,7 @@ import transformers
 
 from tunesmith import Adapter, Example, Message
 from tunesmith.data.collate import collate
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.training.specialist import Specialist
 from tunesmith_plugins.adapters.full import Full
 from tunesmith_plugins.adapters.lora import LoRA

@@ -18,7 +18,7 @@ from tunesmith.cli.screen import fact
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.batch import Batch
 from tunesmith.data.collate import collate
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.plan import MicroBatch, Plan
 from tunesmith.training.compiling import Choice
 from tunesmith.training.optimizer_states import ASSUMED, optimizer_bytes

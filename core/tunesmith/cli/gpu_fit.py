@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tunesmith.cli.course import Course
 from tunesmith.cli.screen import fact
 from tunesmith.cli.trainer_cli import Session
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.training.footprint import Size
 from tunesmith.training.needs import CONTEXT, GAPS, Needs, Parts
 from tunesmith.training.optimizer_states import ASSUMED

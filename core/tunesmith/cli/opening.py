@@ -1,6 +1,7 @@
 """What `fit` says before and after, and `preview` and `prepare` about the rows."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,16 @@ def show_data(session: Session) -> None:
     """Print them as facts."""
     for number, line in enumerate(data_lines(session)):
         fact("" if number else "data", line)
+    fact("", _curated_in(session.data.prepare_rows().seconds))
+
+
+def _curated_in(seconds: Mapping[str, float]) -> str:
+    """How long each step of curation took."""
+    if not seconds:
+        return "curated before, and found in the cache"
+    told = ", ".join(f"{name} {spent:.1f}" for name, spent in seconds.items())
+    kept = "; all before was found in the cache" if "read" not in seconds else ""
+    return f"curated in {sum(seconds.values()):.1f} s: {told}{kept}"
 
 
 def show_method(session: Session) -> None:

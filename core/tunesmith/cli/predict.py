@@ -92,7 +92,7 @@ def _rows(session: Session, file: str, run: Run) -> list[Example]:
     )
     if bad := read.counts["sources"][name]["rejected"]:
         warn(f"{bad} rows of {file} cannot be read and are not answered, see {rejected}")
-    return read.need("test")
+    return list(read.need("test"))
 
 
 def _formatter(session: Session, name: str, run: Run) -> Formatter:

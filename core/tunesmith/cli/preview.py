@@ -11,7 +11,7 @@ from tunesmith.cli.opening import show_data, show_method
 from tunesmith.cli.screen import console, fact, say
 from tunesmith.cli.trainer_checks import check_batches, check_strategy, checked_callbacks
 from tunesmith.cli.trainer_cli import Session
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.errors import RecipeError
 
 _OPEN, _CLOSE = "⟦", "⟧"

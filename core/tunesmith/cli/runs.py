@@ -95,7 +95,7 @@ def method(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved recipe that decides what is trained."""
     part: dict[str, Any] = {key: config.get(key) for key in _METHOD}
     part["trainer"] = {k: v for k, v in (config.get("trainer") or {}).items() if k not in _WATCHING}
-    data = {k: v for k, v in (config.get("data") or {}).items() if k not in ("workers", "keep_rejected")}
+    data = {k: v for k, v in (config.get("data") or {}).items() if k not in ("workers", "keep_rejected", "cache")}
     if isinstance(sources := data.get("sources"), Mapping):
         # what is said about a file is not what is in it
         data["sources"] = {n: {k: v for k, v in s.items() if k not in _SAID} for n, s in sources.items()}

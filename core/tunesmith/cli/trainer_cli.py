@@ -216,7 +216,7 @@ def _session(
     config = {key: value for key, value in yaml.safe_load(dump).items() if key != "config"}
     # the parser adds options that Lightning's loggers pass on to others, which no recipe may name
     config["trainer"]["logger"] = (checked.get("trainer") or {}).get("logger")
-    return Session(
+    session = Session(
         arguments=arguments,
         name=home.lock["recipe"] if home is not None else recipe.name,
         config=config,
@@ -234,6 +234,8 @@ def _session(
         remote=recipe.remote,
         home=home,
     )
+    session.data.cache_folder = session.root / session.name / "cache"
+    return session
 
 
 def run(verb: str, words: Sequence[str]) -> int:

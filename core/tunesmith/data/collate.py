@@ -6,7 +6,7 @@ from itertools import accumulate, chain
 import torch
 
 from tunesmith.data.batch import Batch, Window
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 
 
 def collate(rows: Sequence[EncodedRow], window: Window | None = None, ghost: bool = False) -> Batch:

@@ -1,12 +1,15 @@
 """Examples to encoded rows: what an objective makes of them, cut to length, every drop counted by reason."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from tunesmith.data.encoded import Encoded, Unit
+from tunesmith.data.encoded_rows import EncodedRow, EncodedRows, EncodedWriter, Sizes
 from tunesmith.data.example import Example, Origin
 from tunesmith.data.packing import Shape
 from tunesmith.data.truncate import Truncation, truncate
@@ -17,25 +20,6 @@ from tunesmith.plugins.interfaces import Objective, Renderer
 UNSUPERVISED = "no supervised token"
 CUT_AWAY = "no supervised token left after truncation"
 TOO_LONG = "longer than data.max_length"
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedRow:
-    """An example with its sequences: one, or the two of a pair, which stay in one micro-batch."""
-
-    example: Example
-    sequences: tuple[Encoded, ...]
-
-    @property
-    def length(self) -> int:
-        """Tokens of all its sequences."""
-        return sum(len(sequence.ids) for sequence in self.sequences)
-
-    @property
-    def units(self) -> dict[Unit, int]:
-        """What it counts of each unit that a loss may be divided by."""
-        supervised = sum(sequence.supervised for sequence in self.sequences)
-        return {"token": supervised, "example": 1, "pair": int(len(self.sequences) == 2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +40,34 @@ class EncodedSplit:
         drops: Rows left out.
     """
 
-    rows: list[EncodedRow] = field(default_factory=list)
-    drops: list[Drop] = field(default_factory=list)
+    rows: Sequence[EncodedRow]
+    drops: Sequence[Drop] = ()
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """Numbers of each row."""
+        return self.rows.sizes if isinstance(self.rows, EncodedRows) else Sizes.of(self.rows)
 
     @cached_property
     def lengths(self) -> list[int]:
         """Tokens of each row."""
-        return [row.length for row in self.rows]
+        found: list[int] = self.sizes.length.tolist()
+        return found
 
     @cached_property
     def shapes(self) -> list[Shape]:
         """Documents of each row, and the longest of them."""
-        return [Shape(len(row.sequences), max(len(s.ids) for s in row.sequences)) for row in self.rows]
+        return self.sizes.shapes
 
     @cached_property
     def units(self) -> dict[Unit, list[int]]:
         """Number of each unit in each row."""
-        counted = [row.units for row in self.rows]
-        kinds: tuple[Unit, ...] = ("token", "example", "pair")
-        return {unit: [counts[unit] for counts in counted] for unit in kinds}
+        return self.sizes.units
 
     @cached_property
     def truncated(self) -> list[str]:
         """Ids of the rows that were cut."""
-        return [row.example.id for row in self.rows if any(sequence.truncated for sequence in row.sequences)]
+        return [self.rows[at].example.id for at in np.flatnonzero(self.sizes.truncated).tolist()]
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -95,13 +83,14 @@ class EncodedSplit:
 
 
 def encode_split(
-    examples: Iterable[Example],
+    examples: Sequence[Example],
     objective: Objective,
     renderer: Renderer,
     max_length: int | None,
     truncation: Truncation = "right",
     *,
     bos: int | None = None,
+    into: Callable[[], EncodedWriter] = EncodedWriter,
 ) -> EncodedSplit:
     """Encode every example, or drop and count it.
 
@@ -112,20 +101,23 @@ def encode_split(
         max_length: Tokens a sequence at most; None for no limit.
         truncation: What to do with a longer sequence.
         bos: Id of the token that opens every sequence, which truncation from the left keeps.
+        into: Opens the file of the rows.
 
     Raises:
         DataError: There are examples, and not one can be trained on (traps 13, 15).
     """
-    split = EncodedSplit()
-    for example in examples:
-        fitted = _encode(example, objective, renderer, max_length, truncation, bos)
-        if isinstance(fitted, str):
-            split.drops.append(Drop(example.id, example.origin, fitted))
-        else:
-            split.rows.append(EncodedRow(example, fitted))
-    if split.drops and not split.rows:
-        raise DataError(_nothing_left(split.drops))
-    return split
+    drops = []
+    with into() as writer:
+        for at, example in enumerate(examples):
+            fitted = _encode(example, objective, renderer, max_length, truncation, bos)
+            if isinstance(fitted, str):
+                drops.append(Drop(example.id, example.origin, fitted))
+            else:
+                writer.add(at, fitted)
+        rows = writer.finish(examples)
+    if drops and not len(rows):
+        raise DataError(_nothing_left(drops))
+    return EncodedSplit(rows, drops)
 
 
 def _encode(

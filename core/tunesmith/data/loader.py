@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tunesmith.data.batch import Batch
 from tunesmith.data.collate import collate
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.plan import MicroBatch, Plan
 from tunesmith.data.workers import leave_signals, unharmed_start
 from tunesmith.errors import RecipeError
@@ -21,7 +21,7 @@ from tunesmith.errors import RecipeError
 class PlannedRows(Dataset[Any]):
     """Encoded rows, fetched by micro-batch."""
 
-    def __init__(self, rows: list[EncodedRow]) -> None:
+    def __init__(self, rows: Sequence[EncodedRow]) -> None:
         self.rows = rows
 
     def __len__(self) -> int:
@@ -72,7 +72,7 @@ class PlanLoader(DataLoader[Batch]):
         workers: Processes that collate; 0 collates in this one.
     """
 
-    def __init__(self, rows: list[EncodedRow], plan: Plan, rank: int = 0, workers: int = 0) -> None:
+    def __init__(self, rows: Sequence[EncodedRow], plan: Plan, rank: int = 0, workers: int = 0) -> None:
         self.position = PlanSampler(plan, rank)
         # torch gives each worker one thread, so that they don't fight over the processors with training
         self.leaves_cut_epoch = False

@@ -1,6 +1,7 @@
 """The data of a recipe for Lightning: sources to curated, encoded splits, and their loaders."""
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,8 +9,10 @@ import lightning
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.utilities import rank_zero_only
 
+from tunesmith.data.cache import Cache
 from tunesmith.data.curate import check_curators
-from tunesmith.data.encode import EncodedSplit, encode_split
+from tunesmith.data.encode import EncodedSplit
+from tunesmith.data.encoded_cache import encode_kept
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.pipeline import Curated, curate
 from tunesmith.data.plan import Plan
@@ -36,6 +39,8 @@ class RecipeData(lightning.LightningDataModule):
         workers: Processes that make batches; 0 makes them in the training process.
         reject_limit: Share of a source's rows that may be unreadable before the run stops.
         keep_rejected: Whether `rejected.jsonl` holds the rows' text.
+        cache: Whether curated and encoded rows are kept in the recipe's folder of runs, so that the next run begins
+            where something has changed; those before the last curator that anonymises never are.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class RecipeData(lightning.LightningDataModule):
         workers: int = 0,
         reject_limit: float = LIMIT,
         keep_rejected: bool = False,
+        cache: bool = True,
     ) -> None:
         super().__init__()
         self.sources = sources
@@ -62,7 +68,9 @@ class RecipeData(lightning.LightningDataModule):
         self.workers = workers
         self.reject_limit = reject_limit
         self.keep_rejected = keep_rejected
+        self.cache = cache
         self.formatters: list[type[Formatter]] | None = None  # all that the recipe may name; the command says it
+        self.cache_folder: Path | None = None  # the same
         self._bound: tuple[ChatRenderer, Objective, int, Path | None] | None = None
         self._longest = max_length
         self._quadratic = 0.0
@@ -138,6 +146,7 @@ class RecipeData(lightning.LightningDataModule):
                 keep_rejected=self.keep_rejected,
                 rejected_file=rejected_file,
                 formatters=self.formatters,
+                cache=self._kept,
             )
             self._seed = seed
         return self._curated
@@ -150,13 +159,15 @@ class RecipeData(lightning.LightningDataModule):
         """
         if split not in self._encoded:
             renderer, objective, _, _ = self._ready()
-            self._encoded[split] = encode_split(
-                self.prepare_rows().splits[split],
+            curated = self.prepare_rows()
+            self._encoded[split] = encode_kept(
+                self._kept,
+                (curated.key, split),
+                curated.splits[split],
                 objective,
                 renderer,
                 self._longest,
                 self.truncation,
-                bos=renderer.bos_id,
             )
         return self._encoded[split]
 
@@ -254,6 +265,11 @@ class RecipeData(lightning.LightningDataModule):
         loader = PlanLoader(self.encoded(split).rows, plan, rank, self.workers)
         loader.leaves_cut_epoch = self.leaves_cut_epoch
         return loader
+
+    @cached_property
+    def _kept(self) -> Cache:
+        folder = self.cache_folder
+        return Cache(folder if self.cache else None, None if folder is None else folder.parent)
 
     def _ready(self) -> tuple[ChatRenderer, Objective, int, Path | None]:
         if self._bound is None:

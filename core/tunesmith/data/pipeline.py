@@ -2,17 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from tunesmith.data.curate import apply_curator
+from tunesmith.data.cache import Cache
+from tunesmith.data.curating import Curating
 from tunesmith.data.example import Example
-from tunesmith.data.intake import Intake, read_sources
-from tunesmith.data.placing import Placing
 from tunesmith.data.rejected import Rejected
 from tunesmith.data.sources import Source, SplitName
-from tunesmith.data.split import Split, asked_in_training, leaked, settle
+from tunesmith.data.split import Split
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.plugins.interfaces import Curator, Formatter
 
@@ -31,15 +31,19 @@ class Curated:
         hashes: By source, what identifies its content; for the lock.
         rejected: Rows that were set aside; `rejected.write(path)` writes them.
         split: The recipe's split.
+        seconds: How long reading, each curator and the split took; without those that were found in the cache.
+        key: What identifies the rows and their order, and all that they were made by.
     """
 
-    splits: dict[str, list[Example]]
+    splits: Mapping[str, Sequence[Example]]
     counts: dict[str, Any]
     hashes: dict[str, str]
     rejected: Rejected
     split: Split
+    seconds: dict[str, float] = field(default_factory=dict, compare=False)
+    key: str = field(default="", compare=False)
 
-    def need(self, name: SplitName) -> list[Example]:
+    def need(self, name: SplitName) -> Sequence[Example]:
         """The examples of a split that has to have some.
 
         Raises:
@@ -67,6 +71,7 @@ def curate(
     keep_rejected: bool,
     rejected_file: Path | None,
     formatters: Sequence[type[Formatter]] | None = None,
+    cache: Cache | None = None,
 ) -> Curated:
     """Read, format, curate and split. Deterministic: same files and recipe, same result.
 
@@ -79,72 +84,43 @@ def curate(
         keep_rejected: Whether rejected rows are kept with their text.
         rejected_file: Where to write rejected rows; None writes none.
         formatters: All that the recipe may name, for those that choose among them; None for all that are installed.
+        cache: Where the result of each step is kept; None keeps nothing.
 
     Raises:
         RecipeError: No source, or a share outside of its bounds.
         DataError: A source cannot be used, or a curator breaks its contract.
     """
     check_options(sources, split, reject_limit)
-    placing = Placing(split, {name: source.split for name, source in sources.items()})
-    intake = read_sources(
+    cache = Cache() if cache is None else cache
+    work = Curating(
         sources,
+        curators,
+        split,
+        seed=seed,
         reject_limit=reject_limit,
         keep_rejected=keep_rejected,
         rejected_file=rejected_file,
-        note=placing.note,
         formatters=formatters,
+        cache=cache,
     )
+    with cache.held() if work.is_kept else nullcontext():
+        done, read, seconds = work.run()
     if rejected_file is not None:
-        intake.rejected.write(rejected_file)
-    placing.finish()
-    return _curate(intake, placing, curators, seed)
-
-
-def _curate(intake: Intake, placing: Placing, curators: Mapping[str, Curator], seed: int) -> Curated:
-    split, places = placing.split, placing.places
-    done: dict[str, Any] = {}
-    examples = _run("all", curators, intake.examples, seed, done)
-    for example in examples:
-        if example.id not in places:
-            placing.note_made(example)
-    splits, dropped = settle(examples, places, placing.index(examples))
-    drops = Counter(reason for _, reason in dropped)
-    before = {id(example) for example in splits["train"]}
-    held_out = [*splits["validation"], *splits["test"]]
-    splits["train"] = _run("train", curators, splits["train"], seed, done, held_out)
-    made = [example for example in splits["train"] if id(example) not in before]
-    gone = leaked(made, splits, split.near_duplicates)
-    splits["train"] = [example for example in splits["train"] if example.id not in gone]
-    drops.update(gone.values())
-    alone = sum(at.group is None and not at.fixed for at in places.values()) if split.keep_together else 0
+        read.rejected.write(rejected_file)
+    told = done.told
     counts = {
-        "sources": intake.counts,
-        "curators": {name: done[name] for name in curators},
+        "sources": read.counts,
+        "curators": {name: told["curators"][name] for name in curators},
         "split": {
-            "drops": dict(sorted(drops.items())),
-            "moved to near-duplicates": placing.moved,
-            "without keep_together": alone,
-            "without by_time": placing.timeless,
-            "asked in training": asked_in_training(splits),
+            "drops": dict(sorted(Counter(told["drops"]).items())),
+            "moved to near-duplicates": told["moved"],
+            "without keep_together": told["alone"] if split.keep_together else 0,
+            "without by_time": told["timeless"],
+            "asked in training": told["asked in training"],
         },
-        "splits": {name: dict(Counter(e.origin.source for e in examples)) for name, examples in splits.items()},
+        "splits": told["splits"],
     }
-    return Curated({str(k): v for k, v in splits.items()}, counts, intake.hashes, intake.rejected, split)
-
-
-def _run(
-    scope: Literal["all", "train"],
-    curators: Mapping[str, Curator],
-    examples: Sequence[Example],
-    seed: int,
-    done: dict[str, Any],
-    held_out: Sequence[Example] = (),
-) -> list[Example]:
-    current = list(examples)
-    for name, curator in curators.items():
-        if curator.scope == scope:
-            current, done[name] = apply_curator(name, curator, current, seed, held_out)
-    return current
+    return Curated(dict(done.stores), counts, read.hashes, read.rejected, split, seconds, done.key)
 
 
 def check_options(sources: Mapping[str, Source], split: Split, reject_limit: float) -> None:

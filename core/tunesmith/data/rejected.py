@@ -2,10 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tunesmith.data.rows import Reject
 from tunesmith.errors import DataError, listed
@@ -26,6 +26,17 @@ class Rejected:
     def __init__(self, keep_rows: bool = False) -> None:
         self.keep_rows = keep_rows
         self._entries: dict[str, list[Reject]] = {}
+
+    def kept(self) -> dict[str, list[list[Any]]]:
+        """All of them without their rows, JSON-able; `of_kept` reads it."""
+        return {name: [[e.file, e.line, e.field, e.reason] for e in found] for name, found in self._entries.items()}
+
+    @classmethod
+    def of_kept(cls, kept: Mapping[str, Sequence[Sequence[Any]]]) -> Self:
+        """Those that `kept` told."""
+        made = cls()
+        made._entries = {name: [Reject(*entry) for entry in found] for name, found in kept.items()}
+        return made
 
     def add(self, source: str, reject: Reject) -> None:
         """Set one row of a source aside."""

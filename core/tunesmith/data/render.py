@@ -6,6 +6,7 @@ from typing import Any
 from tunesmith.data.chat import ChatTemplate, Tools
 from tunesmith.data.encoded import Encoded
 from tunesmith.data.example import Message
+from tunesmith.data.identity import key_of
 from tunesmith.data.spans import Span, token_weights
 from tunesmith.data.turns import Turns
 from tunesmith.errors import DataError, RowError
@@ -39,6 +40,12 @@ class ChatRenderer:
         self.bos_id: int | None = tokenizer.bos_token_id if opens else None
         special = {t.content for t in tokenizer.added_tokens_decoder.values() if t.special and t.content.strip()}
         self._ends = sorted(special | ({tokenizer.eos_token} if tokenizer.eos_token else set()))
+
+    def identity(self) -> str:
+        """What identifies the ids that texts become."""
+        tokenizer = self.tokenizer
+        named = [type(tokenizer).__qualname__, repr(tokenizer), str(tokenizer.chat_template), self.bos_id]
+        return key_of(named, tokenizer.backend_tokenizer.to_str())
 
     def conversation(self, messages: Sequence[Message], tools: Tools = ()) -> Encoded:
         """Render a whole conversation once and tokenise it once, with the weights of its turns.

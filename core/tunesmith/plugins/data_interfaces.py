@@ -128,7 +128,10 @@ class Curator(Plugin):
 
     @abstractmethod
     def apply(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:
-        """Return the examples that stay, in order, with `id` and `origin` kept."""
+        """Return the examples that stay, in order, with `id` and `origin` kept.
+
+        `examples` may be walked through more than once; each time they are read anew, so they need not be held.
+        """
 
     def check(self) -> None:
         """Refuse options that cannot be; called before any row is read, by `recipes check` as well. Since 0.9.
@@ -137,6 +140,18 @@ class Curator(Plugin):
             RecipeError: An option has a value that cannot be; names the option, without the curator's name in the
                 recipe, which the core puts before it.
         """
+
+    def fingerprint(self) -> str | None:
+        """What the result depends on beside examples, options, seed and the files and folders that options name.
+
+        The core keeps what a curator made, and takes it from there as long as none of these has changed. A key in the
+        environment or the version of a model belongs into it; installed packages need not be said. Since 0.10.
+
+        Returns:
+            A text that is another where the result may be, and tells no secret; None where nobody can say, as where a
+            server is asked: such a curator runs each time.
+        """
+        return ""
 
     def question(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:
         """Change rows that `predict` is given to answer as `apply` changes those that are trained on. Since 0.9.

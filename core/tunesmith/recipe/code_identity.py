@@ -18,11 +18,11 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-from tunesmith import __version__
 from tunesmith.plugins.catalog import Entry
 from tunesmith.plugins.installed import version_of
 from tunesmith.recipe import shipped
 from tunesmith.recipe.trust import Trust
+from tunesmith.version import __version__
 
 _NO_CODE = frozenset({".pyc", ".pyo", ".pyi", ".typed", ".md", ".rst", ".lock"})
 # Their bytes are of one machine; all that tells them on another is the release that they came with.
@@ -91,6 +91,14 @@ def plugin_code(used: Iterable[Entry]) -> dict[str, str]:
     inherited = sorted({_root(one) for entry in used for one in _family(entry.cls)} - own)
     owners = metadata.packages_distributions() if inherited else {}
     return found | {root: _identity(root, owners) for root in inherited}
+
+
+def class_code(cls: type) -> str | None:
+    """What identifies the code of a class and of its bases; None where there is no file that holds it."""
+    roots = sorted({_root(name) for name in _family(cls)})
+    if any(_file(sys.modules.get(root)) is None for root in roots):
+        return None
+    return _short_hash(f"{root} {Code('', frozenset({root})).identity()}" for root in roots)
 
 
 def _identity(root: str, owners: Mapping[str, Sequence[str]]) -> str:

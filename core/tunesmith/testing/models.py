@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from tunesmith.data.batch import Batch, Window
 from tunesmith.data.collate import collate
-from tunesmith.data.encode import EncodedRow, encode_split
+from tunesmith.data.encode import encode_split
 from tunesmith.data.encoded import Encoded
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.example import Example
 from tunesmith.errors import RowError
 from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer, Renderer
@@ -139,7 +140,7 @@ def specialist(
 def encoded(module: Specialist, given: Sequence[Example] | None = None) -> list[EncodedRow]:
     """The rows that the module's objective makes of examples of all shapes."""
     split = encode_split(examples() if given is None else given, module.objective, module.renderer, None)
-    return split.rows
+    return list(split.rows)
 
 
 def batch_of(module: Specialist, rows: Sequence[EncodedRow]) -> Batch:

@@ -11,7 +11,7 @@ from tunesmith.testing.encodings import accepted, is_sound, renderer_of, shape_o
 from tunesmith.testing.material import examples
 
 if TYPE_CHECKING:
-    from tunesmith.data.encode import EncodedRow
+    from tunesmith.data.encoded_rows import EncodedRow
     from tunesmith.data.example import Example
     from tunesmith.data.render import ChatRenderer
     from tunesmith.training.specialist import Specialist

@@ -11,7 +11,7 @@ from tunesmith.testing.material import examples
 
 if TYPE_CHECKING:
     from tunesmith.data.batch import Batch
-    from tunesmith.data.encode import EncodedRow
+    from tunesmith.data.encoded_rows import EncodedRow
     from tunesmith.training.specialist import Specialist
 
 NAME = "it"

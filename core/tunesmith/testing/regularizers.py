@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from tunesmith.data.encode import EncodedRow
+    from tunesmith.data.encoded_rows import EncodedRow
     from tunesmith.training.specialist import Specialist
 
 _WITHIN = 1e-4

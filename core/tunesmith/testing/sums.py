@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from tunesmith.data.batch import Batch
-from tunesmith.data.encode import EncodedRow
 from tunesmith.data.encoded import Unit
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.testing.check import fail, quoted
 from tunesmith.testing.models import batch_of
 from tunesmith.training.forward import Forward, Term

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.testing.check import fail
 from tunesmith.testing.models import batch_of, train
 from tunesmith.testing.randomness import drawn, random_states

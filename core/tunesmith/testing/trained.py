@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tunesmith.data.batch import Batch
-    from tunesmith.data.encode import EncodedRow
+    from tunesmith.data.encoded_rows import EncodedRow
     from tunesmith.training.specialist import Specialist
 
 MERGED_WITHIN = 1e-3

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.data.batch import Batch
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.testing.check import NotApplicableError, fail
 from tunesmith.testing.models import batch_of
 from tunesmith.testing.sums import WITHIN, Make, value_of

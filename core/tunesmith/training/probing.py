@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tunesmith.data.batch import Batch
 from tunesmith.data.collate import collate
-from tunesmith.data.encode import EncodedRow
+from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.training.attach import recompute
 from tunesmith.training.attention import by_sdpa
 from tunesmith.training.footprint import Footprint, LiveBytes, Size, footprint

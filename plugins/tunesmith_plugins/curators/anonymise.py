@@ -101,6 +101,11 @@ class Anonymise(Curator):
         if self.vault is not None:
             need_cryptography()
 
+    def fingerprint(self) -> str:
+        """The key, which may stand in the environment."""
+        key = self._key()
+        return "" if key is None else key.derived("fingerprint").hex()
+
     def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
         """Pass on each example without identities."""
         wanted = {*self.columns, *([self.person] if self.person is not None else [])}
