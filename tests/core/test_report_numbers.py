@@ -13,7 +13,7 @@ from scipy.stats import entropy
 from tunesmith import Example, Message, Origin
 from tunesmith.report.balance import balances
 from tunesmith.report.lengths import lengths, round_edges
-from tunesmith.report.quality import Dimension, accuracy, consistency, relevance, variety, volume
+from tunesmith.report.quality import Dimension, accuracy, consistency, quality, relevance, variety, volume
 from tunesmith.report.shapes import odd, shape
 from tunesmith.report.words import SAMPLE, covered, diversity, words_of
 
@@ -195,3 +195,12 @@ def test_answers_of_an_odd_shape_are_counted() -> None:
 def test_volume_is_on_a_logarithmic_scale(rows: int, score: float) -> None:
     assert volume(rows).score == pytest.approx(score, abs=0.01)
     assert bool(volume(rows).advice) == (rows < 10_000)
+
+
+def test_of_very_many_rows_some_are_judged_and_the_card_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [talk(f"question {at}", f"answer {at}" if at % 2 else "") for at in range(40)]
+    monkeypatch.setattr("tunesmith.report.quality._JUDGED", 20)
+    few = {one.name: one for one in quality({"train": rows, "validation": [], "test": []})}
+    assert few["accuracy (proxies)"].found == ["20 rows have an empty answer"]  # every second row, from the first on
+    assert few["accuracy (proxies)"].means.endswith("; of 20 rows at even distances")
+    assert few["volume"].found[0].startswith("40 training rows")

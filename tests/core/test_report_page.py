@@ -150,16 +150,21 @@ def test_prepare_writes_a_card(bench: Any) -> None:
     assert "nothing was looked for" in html
 
 
-def test_the_card_says_which_personal_data_were_found(bench: Any) -> None:
-    rows = [{"prompt": f"Call {n}", "completion": f"Mail to anna.{n}@acme.com" if n % 3 else "ok"} for n in range(30)]
+def test_the_card_says_which_personal_data_were_found_and_what_curators_remark(bench: Any) -> None:
+    rows = [
+        {"prompt": f"Call {n % 20}", "completion": f"Mail to anna.{n}@acme.com" if n % 3 else "ok"} for n in range(30)
+    ]
     (bench.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    bench.write(data={"curators": {"private": "Anonymise"}})
+    report = {"class_path": "Contradictions", "init_args": {"action": "report"}}
+    bench.write(data={"curators": {"private": "Anonymise", "same": report}})
     bench.done("prepare", "--config", "tiny.yaml")
     directory = next(bench.folder.glob("runs/*/data"))
     assert json.loads((directory / "card.json").read_text())["personal data"] == {"EMAIL replaced": 20}
     html = (directory / "card.html").read_text()
     assert "EMAIL replaced" in html
     assert "@acme.com" not in html
+    assert "<p><code>same</code> found: " in html
+    assert "examples say different things of" in html
 
 
 def test_prepared_rows_hold_all_of_an_example() -> None:

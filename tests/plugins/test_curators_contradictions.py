@@ -40,6 +40,21 @@ def test_the_most_frequent_answer_stays_where_asked() -> None:
     assert curated(*tie, action="keep_majority") == ([], {ANOTHER: 5})
 
 
+def test_contradictions_may_be_counted_alone() -> None:
+    given = [talk("a", "x"), talk("a", "y"), talk("b", "x"), talk("c", "y"), talk("c", "z"), talk("c", "z")]
+    named = [example.with_(id=str(index)) for index, example in enumerate(given)]
+    for action, kept, said in (
+        ("report", 6, "5 examples say different things of 2 inputs"),
+        ("keep_majority", 3, "5 examples say different things of 2 inputs"),
+    ):
+        tally = Tally(0)
+        assert len(list(Contradictions(action).apply(named, tally))) == kept  # type: ignore[arg-type]
+        assert tally.remarks == [said]
+    tally = Tally(0)
+    assert len(list(Contradictions("report").apply(named[2:4], tally))) == 2
+    assert tally.remarks == []
+
+
 def test_labels_contradict_each_other_and_answers_only_where_asked() -> None:
     examples = [talk("a", label="warm"), talk("A", label="cold"), talk("b", label=1), talk("b", label=1)]
     assert curated(*examples) == ([2, 3], {ANOTHER: 2})

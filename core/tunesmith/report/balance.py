@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,43 +53,54 @@ def balances(splits: Mapping[str, Sequence[Example]], leave_out: Iterable[str] =
         splits: Examples by split.
         leave_out: Columns that are not looked at.
     """
-    found = [
-        _balance("label", splits, lambda e: e.label, most=2 * _MOST),
-        _balance("task", splits, lambda e: e.task or None),
-        _balance("source", splits, lambda e: e.origin.source or None, most=1000),
-    ]
-    names = dict.fromkeys(name for examples in splits.values() for e in examples for name in e.extras)
-    found += [_balance(name, splits, _column(name)) for name in names if name not in set(leave_out)]
+    fixed = {"label": _Counting(2 * _MOST), "task": _Counting(_MOST), "source": _Counting(1000)}
+    columns: dict[str, _Counting] = {}
+    left_out, rows = set(leave_out), 0
+    for name, examples in splits.items():  # once through all: rows may lie on the disk
+        for example in examples:
+            rows += 1
+            fixed["label"].add(name, example.label)
+            fixed["task"].add(name, example.task)
+            fixed["source"].add(name, example.origin.source)
+            for column, value in example.extras.items():
+                if column not in columns:
+                    columns[column] = _Counting(_MOST)
+                columns[column].add(name, value)
+    counted = [*fixed.items(), *((column, its) for column, its in columns.items() if column not in left_out)]
+    found = [its.balance(of, splits, rows) for of, its in counted]
     return [balance for balance in found if balance is not None]
 
 
-def _column(name: str) -> Callable[[Example], Any]:
-    return lambda example: example.extras.get(name)
+class _Counting:
+    """Counts values of one thing, until there are too many or too long ones.
 
+    Args:
+        most: Values at most.
+    """
 
-def _balance(
-    of: str, splits: Mapping[str, Sequence[Example]], value: Callable[[Example], Any], most: int = _MOST
-) -> Balance | None:
-    counts: dict[str, dict[str, int]] = {}
-    missing = rows = 0
-    seen: set[str] = set()
-    for name, examples in splits.items():
-        counter: Counter[str] = Counter()
-        for example in examples:
-            rows += 1
-            values = list(_values(value(example)))
-            missing += not values
-            counter.update(dict.fromkeys(values, 1))
-            if any(len(text) > _LONGEST for text in values):
-                return None
-            seen.update(values)
-            if len(seen) > most:
-                return None
-        counts[name] = dict(counter.most_common())
-    # One row a value is no group either.
-    if len(seen) < 2 or rows < _FEW or rows < 2 * len(seen):
-        return None
-    return Balance(of, counts, missing, _effective(counts))
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._counts: dict[str, Counter[str]] = {}
+        self._seen: set[str] = set()
+        self._with_value = 0
+        self._is_none = False
+
+    def add(self, split: str, value: Any) -> None:
+        """Count a row."""
+        if self._is_none:
+            return
+        values = dict.fromkeys(_values(value))
+        self._with_value += bool(values)
+        self._counts.setdefault(split, Counter()).update(values.keys())
+        self._seen.update(values)
+        self._is_none = len(self._seen) > self._most or any(len(text) > _LONGEST for text in values)
+
+    def balance(self, of: str, splits: Iterable[str], rows: int) -> Balance | None:
+        """The balance of so many rows; None where the values are no groups, as one row a value is none."""
+        if self._is_none or len(self._seen) < 2 or rows < _FEW or rows < 2 * len(self._seen):
+            return None
+        counts = {name: dict(self._counts.get(name, Counter()).most_common()) for name in splits}
+        return Balance(of, counts, rows - self._with_value, _effective(counts))
 
 
 def _values(value: Any) -> Iterator[str]:

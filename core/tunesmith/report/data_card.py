@@ -1,9 +1,11 @@
 """What a data set is, in numbers: where it comes from, what became of each row, and how good what is left looks."""
 
+import heapq
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.encode import EncodedSplit
 from tunesmith.data.example import Example
@@ -11,11 +13,15 @@ from tunesmith.data.pipeline import Curated
 from tunesmith.data.rows import digest
 from tunesmith.data.sources import Source
 from tunesmith.data.split import SPLITS
+from tunesmith.data.store import ids_of
 from tunesmith.plugins.data_interfaces import Curator
 from tunesmith.report.balance import balances
 from tunesmith.report.lengths import lengths, round_edges
 from tunesmith.report.quality import SIZES, quality
 from tunesmith.report.words import diversity
+
+if TYPE_CHECKING:
+    from tunesmith.data.encoded_rows import EncodedRow
 
 Json = Any
 _AT_RANDOM = 4
@@ -70,7 +76,6 @@ def data_card(
         what: round_edges([length for split in encoded.values() for length in _measured(split)[what]])
         for what in ("lengths", "trained")
     }
-    shuffled = {name: _shuffled(examples) for name, examples in splits.items()}
     return {
         **asdict(told),
         "sources": {name: _source(source, counts["sources"][name]) for name, source in sources.items()},
@@ -79,11 +84,13 @@ def data_card(
         "balance": [asdict(b) | {"skewed": b.skewed} for b in balances(splits, [curated.split.keep_together or ""])],
         "groups": _groups(curated),
         "personal data": _personal(curators, counts["curators"]),
-        "words": {what: asdict(diversity(texts)) for what, texts in _texts(shuffled["train"]).items() if any(texts)},
+        "words": {
+            what: asdict(diversity(texts)) for what, texts in _texts(_sampled(splits["train"])).items() if any(texts)
+        },
         "quality": [asdict(d) | {"grade": d.grade} for d in quality(splits, cut)],
         "sizes": [list(size) for size in SIZES],
         "asked in training": counts["split"]["asked in training"],
-        "examples": _shown(shuffled, encoded),
+        "examples": _shown(encoded.get("train")),
     }
 
 
@@ -174,30 +181,26 @@ def _groups(curated: Curated) -> dict[str, Json] | None:
 
 
 def _texts(examples: Sequence[Example]) -> dict[str, list[str]]:
-    sampled = examples[:_SAMPLED]
     return {
-        "prompts": [turn.content for e in sampled for turn in e.prompt if turn.role == "user"],
-        "answers": [e.reference for e in sampled if e.reference],
-        "texts": ["".join(segment.text for segment in e.segments) for e in sampled if e.segments],
+        "prompts": [turn.content for e in examples for turn in e.prompt if turn.role == "user"],
+        "answers": [e.reference for e in examples if e.reference],
+        "texts": ["".join(segment.text for segment in e.segments) for e in examples if e.segments],
     }
 
 
-def _shuffled(examples: Sequence[Example]) -> list[Example]:
-    """The examples in an order that is random and always the same."""
-    return sorted(examples, key=lambda example: digest("card", example.id))
+def _sampled(examples: Sequence[Example]) -> list[Example]:
+    """Examples at random, always the same; not more than words are looked for in."""
+    order = heapq.nsmallest(_SAMPLED, ((digest("card", key), at) for at, key in enumerate(ids_of(examples))))
+    return [examples[at] for _, at in order]
 
 
-def _shown(shuffled: Mapping[str, Sequence[Example]], encoded: Mapping[str, EncodedSplit]) -> dict[str, list[Json]]:
-    rows = encoded["train"].rows if "train" in encoded else []
-    tokens = {row.example.id: row.length for row in rows}
-    ordered = sorted(rows, key=lambda row: (row.length, row.example.id))
-    at_random = [example for example in shuffled["train"] if example.id in tokens][:_AT_RANDOM]
-    shown = {
-        "at random": at_random,
-        "shortest": [row.example for row in ordered[:_EXTREME]],
-        "longest": [row.example for row in ordered[-_EXTREME:]],
-    }
-    return {name: [_example(e, tokens[e.id]) for e in examples] for name, examples in shown.items()}
+def _shown(split: EncodedSplit | None) -> dict[str, list[Json]]:
+    rows: Sequence[EncodedRow] = [] if split is None else split.rows
+    lengths = [] if split is None else split.lengths
+    by_length = sorted(range(len(rows)), key=lengths.__getitem__)
+    at_random = random.Random(0).sample(range(len(rows)), min(_AT_RANDOM, len(rows)))  # noqa: S311  no secret
+    shown = {"at random": at_random, "shortest": by_length[:_EXTREME], "longest": by_length[-_EXTREME:]}
+    return {name: [_example(rows[at].example, lengths[at]) for at in chosen] for name, chosen in shown.items()}
 
 
 def _example(example: Example, tokens: int) -> dict[str, Json]:

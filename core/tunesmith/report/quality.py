@@ -8,7 +8,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,8 +23,8 @@ _DIGITS = re.compile(r"\d+")
 _DAMAGED = re.compile("\ufffd|Ã[\u0080-\u00bf©¨¼¶¤]|â€[\u0080-\u00ff™œ“]")
 _UNFILLED = re.compile(r"\b(?:TODO|TBD|FIXME|lorem ipsum)\b|\[insert\b|<your |\{\{\s*\w+\s*\}\}", re.IGNORECASE)
 _GOOD, _FAIR = 90, 70
-# Rows that are compared with each other: more would take longer than it tells.
-_LOOKED = 50_000
+# Rows of a split whose texts are all looked at; more would take minutes, and tell nothing else.
+_JUDGED = 50_000
 # What the articles advise: style and format, a domain task, a complex one.
 SIZES = (
     (100, 500, "a first proof: style and format of answers"),
@@ -66,15 +66,19 @@ def quality(splits: Mapping[str, Sequence[Example]], cut: Iterable[str] = ()) ->
         splits: Curated examples by split; what trains is judged, what is held out says what it is for.
         cut: Ids of examples that `data.max_length` cuts.
     """
-    train = splits["train"]
-    held_out = [example for name in ("validation", "test") for example in splits[name]]
-    return [
-        relevance(train, held_out),
-        variety(train),
-        accuracy(train, set(cut)),
-        consistency(train),
-        volume(len(train)),
-    ]
+    train = _judged(splits["train"])
+    held_out = [example for name in ("validation", "test") for example in _judged(splits[name])]
+    judged = [relevance(train, held_out), variety(train), accuracy(train, set(cut)), consistency(train)]
+    if len(train) < len(splits["train"]):
+        judged = [replace(one, means=f"{one.means}; of {len(train):,} rows at even distances") for one in judged]
+    return [*judged, volume(len(splits["train"]))]
+
+
+def _judged(examples: Sequence[Example]) -> list[Example]:
+    """All examples, or of very many some at even distances: read once, since they may lie on the disk."""
+    if len(examples) <= _JUDGED:
+        return list(examples)
+    return [examples[at * len(examples) // _JUDGED] for at in range(_JUDGED)]
 
 
 def relevance(train: Sequence[Example], held_out: Sequence[Example]) -> Dimension:
@@ -92,11 +96,10 @@ def relevance(train: Sequence[Example], held_out: Sequence[Example]) -> Dimensio
 def variety(train: Sequence[Example]) -> Dimension:
     """Do training rows differ from each other?"""
     means = "training rows that repeat no other, word for word or nearly, nor but for numbers"
-    looked = train[:_LOOKED]
     index = NearDuplicateIndex()
     seen: set[bytes] = set()
     numbers_only = set()
-    for at, example in enumerate(looked):
+    for at, example in enumerate(train):
         index.add(example)
         if (key := _without_numbers(example)) in seen:
             numbers_only.add(at)
@@ -109,8 +112,6 @@ def variety(train: Sequence[Example]) -> Dimension:
     ):
         found += [f"{number:,} rows {what}"] if number else []
         advice += [todo] if number else []
-    if len(train) > _LOOKED:
-        found.append(f"looked for among the first {_LOOKED:,}")
     answers = [example.reference for example in train if example.reference]
     labelled = any(example.label is not None for example in train)
     if answers and not labelled:
@@ -118,7 +119,7 @@ def variety(train: Sequence[Example]) -> Dimension:
         if share > 0.5 and len(set(answers)) > len(answers) / 2:
             found.append(f"{share:.0%} of the answers begin with “{opening}”")
             advice.append("if that is not the house style, add answers that begin otherwise")
-    return Dimension("diversity", _score(len(looked) - len(near | numbers_only), len(looked)), means, found, advice)
+    return Dimension("diversity", _score(len(train) - len(near | numbers_only), len(train)), means, found, advice)
 
 
 def accuracy(train: Sequence[Example], cut: set[str]) -> Dimension:

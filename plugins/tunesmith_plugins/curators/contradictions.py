@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Literal, Self
 
@@ -24,41 +24,45 @@ class Contradictions(Curator):
 
     Args:
         action: `drop`: all examples of an input of which different things are said. `keep_majority`: those stay that
-            say what is said most often, if no other thing is said as often; else all go.
+            say what is said most often, if no other thing is said as often; else all go. `report`: all stay; how many
+            there are is said.
         labels_only: Look at examples with a label alone.
     """
 
-    def __init__(self, action: Literal["drop", "keep_majority"] = "drop", labels_only: bool = False) -> None:
+    def __init__(self, action: Literal["drop", "keep_majority", "report"] = "drop", labels_only: bool = False) -> None:
         self.action = action
         self.labels_only = labels_only
 
     @classmethod
     def trial_instances(cls) -> list[Self]:
         """Both actions, and both comparisons."""
-        return [cls(), cls("keep_majority"), cls(labels_only=True)]
+        return [cls(), cls("keep_majority"), cls("report"), cls(labels_only=True)]
 
-    def apply(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
         """Keep what contradicts nothing."""
-        given = list(examples)
+        given = examples if isinstance(examples, Sequence) else list(examples)
         keys = [self._key(example) for example in given]
         said: defaultdict[bytes, Counter[bytes]] = defaultdict(Counter)
         for asked, answer in filter(None, keys):
             said[asked][answer] += 1
-        kept = []
+        contradicting = 0
         for example, key in zip(given, keys, strict=True):
             answers = said[key[0]] if key else Counter()
             if key is None or len(answers) == 1:
-                kept.append(example)
+                yield example
                 continue
+            contradicting += 1
             (first, most), (_, next_most), *_ = answers.most_common()
-            if self.action == "keep_majority" and most > next_most:
-                if key[1] == first:
-                    kept.append(example)
-                else:
-                    record.drop(example, "outvoted by other answers to the same input")
+            has_majority = self.action == "keep_majority" and most > next_most
+            if self.action == "report" or (has_majority and key[1] == first):
+                yield example
+            elif has_majority:
+                record.drop(example, "outvoted by other answers to the same input")
             else:
                 record.drop(example, "another answer to the same input")
-        return kept
+        if contradicting:
+            inputs = sum(len(answers) > 1 for answers in said.values())
+            record.remark(f"{contradicting:,} examples say different things of {inputs:,} inputs")
 
     def _key(self, example: Example) -> tuple[bytes, bytes] | None:
         """The input and what is said of it; None where there is nothing to compare."""
