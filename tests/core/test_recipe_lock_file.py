@@ -157,7 +157,25 @@ def test_the_command_line_and_an_overlay_are_part_of_what_is_locked(bench: Any) 
 
 def test_what_only_says_how_a_run_is_watched_is_not_locked(bench: Any) -> None:
     bench.done(*LOCK)
-    bench.done(*FIT, "--trainer.log_every_n_steps=2", "--trainer.default_root_dir=kept", "--data.workers=0")
+    bench.done(
+        *FIT,
+        "--trainer.log_every_n_steps=2",
+        "--trainer.default_root_dir=kept",
+        "--data.workers=0",
+        "--data.cache=false",
+    )
+
+
+def test_a_formatter_that_the_rows_choose_is_locked(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.write(data={"sources": {"notes": {"formatter": "Auto"}}})
+    bench.done("recipes", "lock", "tiny.yaml")
+    lock = yaml.safe_load((bench.folder / "tiny.lock").read_text())
+    (chosen,) = [value for key, value in lock["rows"].items() if key.endswith(", read as")]
+    assert chosen == ["PromptCompletion"]
+    text = (bench.folder / "tiny.lock").read_text().replace("- PromptCompletion", "- Template")
+    (bench.folder / "tiny.lock").write_text(text)
+    refused = bench.done("fit", "--config", "tiny.yaml", "--locked", code=2)
+    assert 'read as: ["Template"] then, ["PromptCompletion"] now' in refused.err
 
 
 def test_another_kind_of_machine_is_a_warning(bench: Any) -> None:

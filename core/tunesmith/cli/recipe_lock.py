@@ -22,6 +22,7 @@ from tunesmith.cli.screen import warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
 from tunesmith.data.sources import open_sources
+from tunesmith.data.store import ids_of
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.recipe.code_identity import file_hash, frame, plugin_code, trusted_code
 from tunesmith.recipe.lock import base_revision, environment
@@ -114,12 +115,21 @@ def without_rows(session: Session, commit: str | None = None) -> dict[str, Any]:
 
 
 def of_rows(curated: Curated) -> dict[str, Any]:
-    """What is known of the rows: their sources' content, and which of them are in which split, in which order."""
+    """What is known of the rows.
+
+    Their sources' content, which of them are in which split and in which order, and what reads those of a source whose
+    formatter is chosen by its rows.
+    """
     rows = {
-        split: {"count": len(examples), "ids": _hash("\n".join(example.id for example in examples))}
+        split: {"count": len(examples), "ids": _hash("\n".join(ids_of(examples)))}
         for split, examples in curated.splits.items()
     }
-    return {"data": dict(curated.hashes), "rows": rows}
+    chosen = {
+        f"{name}, read as": [one["formatter"] for one in counts["read as"]]
+        for name, counts in curated.counts["sources"].items()
+        if "read as" in counts
+    }
+    return {"data": dict(curated.hashes), "rows": {**rows, **chosen}}
 
 
 def _configuration(session: Session) -> dict[str, Any]:
