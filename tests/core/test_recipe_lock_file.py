@@ -58,7 +58,7 @@ def test_with_the_lock_another_folder_trains_the_same_rows_in_the_same_order_to_
     monkeypatch.chdir(two)
     assert bench.done(*LOCK, "--check").out == "tiny.lock holds\n"
     bench.done(*FIT)
-    left, right = (next(folder.glob("runs/tiny/*")) for folder in (one, two))
+    left, right = (next(folder.glob("runs/tiny/2*")) for folder in (one, two))
     bench.assert_same(left, right)
     ids = {split: [example.id for example in examples] for split, examples in _splits(one / "tiny.yaml").items()}
     assert ids == {s: [example.id for example in e] for s, e in _splits(two / "tiny.yaml").items()}
@@ -139,7 +139,7 @@ def test_what_is_no_lock_is_told_how_it_is_written(bench: Any) -> None:
     bench.done(*LOCK)
     lock.write_text(lock.read_text().replace("batch_size: 4", "batch_size: 5"))
     assert "its configuration is not the one that it was written with" in bench.done(*FIT, code=2).err
-    assert not (bench.folder / "runs").exists()
+    assert [path.name for path in bench.folder.glob("runs/tiny/*")] == ["cache"]
 
 
 def test_the_command_line_and_an_overlay_are_part_of_what_is_locked(bench: Any) -> None:
