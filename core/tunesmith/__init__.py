@@ -9,6 +9,7 @@ from tunesmith.data.example import Example, Message, Origin, Segment
 from tunesmith.data.near import NearDuplicateIndex
 from tunesmith.data.ngrams import ngram_hashes
 from tunesmith.data.normal import normal_text
+from tunesmith.data.parts import Parts, parts_of
 from tunesmith.data.read_as import recognise
 from tunesmith.data.read_rows import read_rows
 from tunesmith.data.recognise import Recognised
@@ -55,6 +56,7 @@ __all__ = [
     "NearDuplicateIndex",
     "Objective",
     "Origin",
+    "Parts",
     "RecipeError",
     "Recognised",
     "Record",
@@ -75,6 +77,7 @@ __all__ = [
     "ngram_hashes",
     "normal_text",
     "out_of_reach",
+    "parts_of",
     "read_rows",
     "recognise",
 ]

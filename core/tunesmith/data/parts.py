@@ -11,6 +11,8 @@ from tunesmith.data.rows import canonical
 class Parts:
     """An example as two texts.
 
+    Since 0.9.
+
     Args:
         prompt: The turns before the last assistant turn, or the first pieces of template-free text that weigh nothing;
             without system turns.
@@ -24,7 +26,10 @@ class Parts:
 
 
 def parts_of(example: Example) -> Parts:
-    """An example as prompt and answer, tool calls and other fields of its turns included."""
+    """An example as prompt and answer, tool calls and other fields of its turns included.
+
+    Since 0.9.
+    """
     label = canonical([example.label, list(example.tools)]) if example.label is not None or example.tools else ""
     if example.segments:
         asked = _leading(example.segments)
