@@ -1,6 +1,5 @@
 """LabelErrors: rows whose label the other rows speak against."""
 
-import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from tunesmith import AbsentPackageError, Curator, Example, RecipeError, Record
+from tunesmith_plugins.curators.ranked import write_ranked
 
 
 class LabelErrors(Curator):
@@ -74,8 +74,7 @@ class LabelErrors(Curator):
         held = list(examples)
         wrong = self._wrong(held) if len(held) >= 2 * self.folds else []
         if self.ranked is not None:
-            self.ranked.parent.mkdir(parents=True, exist_ok=True)
-            self.ranked.write_text("".join(json.dumps(line) + "\n" for _, line in wrong), encoding="utf-8")
+            write_ranked(self.ranked, (line for _, line in wrong))
         drop = {at for at, line in wrong if line["pruned"]} if self.action == "drop" else set()
         for at, example in enumerate(held):
             if at in drop:
