@@ -64,6 +64,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
     from tunesmith_plugins.curators.language import Language
     from tunesmith_plugins.curators.length import Length
     from tunesmith_plugins.curators.near_duplicates import NearDuplicates
+    from tunesmith_plugins.curators.semantic_duplicates import SemanticDuplicates
     from tunesmith_plugins.curators.synthesise import Synthesise
 
     return [
@@ -75,6 +76,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
         Anonymise,
         ExactDuplicates,
         NearDuplicates,
+        SemanticDuplicates,
         Contradictions,
         Decontaminate,
         Balance,
