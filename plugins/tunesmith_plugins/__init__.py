@@ -64,6 +64,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
     from tunesmith_plugins.curators.language import Language
     from tunesmith_plugins.curators.length import Length
     from tunesmith_plugins.curators.near_duplicates import NearDuplicates
+    from tunesmith_plugins.curators.outliers import Outliers
     from tunesmith_plugins.curators.semantic_duplicates import SemanticDuplicates
     from tunesmith_plugins.curators.synthesise import Synthesise
 
@@ -81,6 +82,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
         Decontaminate,
         Balance,
         LabelErrors,
+        Outliers,
         Synthesise,
     ]
 
