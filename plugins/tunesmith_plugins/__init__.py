@@ -59,6 +59,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
     from tunesmith_plugins.curators.consistency import Consistency
     from tunesmith_plugins.curators.contradictions import Contradictions
     from tunesmith_plugins.curators.decontaminate import Decontaminate
+    from tunesmith_plugins.curators.diversity import Diversity
     from tunesmith_plugins.curators.exact_duplicates import ExactDuplicates
     from tunesmith_plugins.curators.label_errors import LabelErrors
     from tunesmith_plugins.curators.language import Language
@@ -83,6 +84,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
         Balance,
         LabelErrors,
         Outliers,
+        Diversity,
         Synthesise,
     ]
 
