@@ -161,6 +161,13 @@ def test_each_distinct_text_is_embedded_once() -> None:
     assert not vectors[2].any()  # a blank text
 
 
+def test_text_that_is_no_unicode_is_embedded_too(static_model: Static, bert_model: Bert) -> None:
+    examples = [Example(segments=(Segment(text),)) for text in ("red \ud800", "red ?")]
+    for folder in (static_model(WORDS), bert_model(list(WORDS))):
+        rows = embedded(iter(examples), folder)
+        assert np.allclose(*rows.of(np.arange(2)))
+
+
 def test_rows_are_their_prompt_beside_their_answer(static_model: Static) -> None:
     examples = [
         Example(messages=(Message("user", "red car"), Message("assistant", "moon"))),

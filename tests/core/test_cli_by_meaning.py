@@ -1,0 +1,48 @@
+"""Curators that compare meanings, through the command: a model beside the recipe, lists beside it, remarks printed."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tunesmith_plugins
+
+LETTERS = Path(tunesmith_plugins.__path__[0]) / "curators" / "embedding" / "letters"
+
+
+def test_a_model_beside_the_recipe_is_used_and_lists_land_there(bench: Any) -> None:
+    pytest.importorskip("model2vec", exc_type=ImportError)
+    shutil.copytree(LETTERS, bench.folder / "letters")
+    rows = [json.loads(line) for line in (bench.folder / "rows.jsonl").read_text().splitlines()]
+    # the same letters in another order, which are the same to this model
+    again = rows[0] | {"prompt": " ".join(reversed(rows[0]["prompt"].split()))}
+    with (bench.folder / "rows.jsonl").open("a") as file:
+        file.write(json.dumps(again) + "\n")
+    same = {"model": "letters", "threshold": 0.9999, "ranked": "lists/same.jsonl"}
+    curators = {
+        "same": {"class_path": "SemanticDuplicates", "init_args": same},
+        "odd": {
+            "class_path": "Outliers",
+            "init_args": {"model": "letters", "threshold": 1, "ranked": "lists/odd.jsonl"},
+        },
+        "even": {"class_path": "Diversity", "init_args": {"model": "letters", "clusters": 3, "ratio": 1.5}},
+    }
+    bench.write(data={"curators": curators})
+    said = bench.done("prepare", "--config", "tiny.yaml").out
+    listed = [json.loads(line) for line in (bench.folder / "lists/same.jsonl").read_text().splitlines()]
+    assert f"rows.jsonl:{len(rows) + 1}" in {Path(line["origin"]).name for line in listed}
+    assert f"same: {len(listed)} drops (semantic duplicate)" in said
+    odd = (bench.folder / "lists/odd.jsonl").read_text().splitlines()
+    assert f"odd: {len(odd)} of " in said
+    assert " rows in 3 clusters: as diverse as " in said
+
+
+def test_a_model_that_is_none_stops_before_rows_are_read(bench: Any) -> None:
+    bench.write(data={"curators": {"same": {"class_path": "SemanticDuplicates", "init_args": {"model": "MiniLM"}}}})
+    for verb in (("prepare", "--config", "tiny.yaml"), ("recipes", "check", "tiny.yaml")):
+        ran = bench.done(*verb, code=2)
+        said = ran.out + ran.err
+        assert "data.curators.same.model is " in said
+        assert "/MiniLM, which is no folder; name a folder with a static model of model2vec" in said
