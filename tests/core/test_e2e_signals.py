@@ -15,7 +15,7 @@ WORKERS = ("--data.workers=2", "--trainer.val_check_interval=3")
 BOTH = ("--trainer.devices=2", "--trainer.strategy=ddp", "--data.max_tokens=90")
 
 
-def until(true: Callable[[], Any], seconds: float = 60) -> bool:
+def until(true: Callable[[], Any], seconds: float = 180) -> bool:
     """Wait for something; whether it came."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
