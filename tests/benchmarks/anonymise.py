@@ -14,7 +14,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from anonymise_rows import HELD_OUT_FAMILY, HELD_OUT_GIVEN, Document, documents, styles
+from anonymise_rows import (
+    HELD_OUT_FAMILY,
+    HELD_OUT_GIVEN,
+    SECOND_FAMILY,
+    SECOND_GIVEN,
+    Document,
+    documents,
+    styles,
+)
 from machine import header, table
 
 from tunesmith_plugins.curators.pii.anonymiser import Engine
@@ -42,6 +50,9 @@ def main() -> None:
         "made with": documents(styles("anonymise_styles.txt"), options.rows, 1),
         "held out": documents(
             styles("anonymise_held_out.txt"), options.rows, 2, given=HELD_OUT_GIVEN, family=HELD_OUT_FAMILY
+        ),
+        "held out, second": documents(
+            styles("anonymise_second.txt"), options.rows, 3, given=SECOND_GIVEN, family=SECOND_FAMILY
         ),
     }
     nothing = Path(__file__).with_name("anonymise_none.txt").read_text(encoding="utf-8").split("\n\n")

@@ -1,8 +1,8 @@
 """Made-up documents whose identities are known: where each stands, and of what kind it is.
 
 A style is a list of templates; a slot `{first}` is filled from a person, and is an identity of the kind that `SLOTS`
-says. `anonymise_styles.txt` holds the styles that patterns were made with, `anonymise_held_out.txt` others.
- Numbers are valid (cards by Luhn, IBAN by 97, NPI, DEA, ABA by their check digits) and belong to nobody but by chance.
+says. `anonymise_styles.txt` holds the styles that patterns were made with; `anonymise_held_out.txt` others, and
+`anonymise_second.txt` others again, written before anybody saw what the patterns do with them. Numbers are valid (cards by Luhn, IBAN by 97, NPI, DEA, ABA by their check digits) and belong to nobody but by chance.
 """
 
 import random
@@ -25,7 +25,7 @@ SLOTS = {
     **dict.fromkeys(
         ("full", "first", "last", "upper", "reversed", "doctor", "doctor_last", "kin", "kin_first", "agent"), "NAME"
     ),
-    **dict.fromkeys(("initialled", "lower"), "NAME"),
+    **dict.fromkeys(("initialled", "lower", "initial_last"), "NAME"),
     **dict.fromkeys(("dob", "seen", "seen_long", "seen_iso", "next_day", "next_short", "german_day"), "DATE"),
     **dict.fromkeys(("street", "city_zip", "german_street", "zip", "box"), "ADDRESS"),
     "city": "PLACE",
@@ -43,7 +43,7 @@ SLOTS = {
     **dict.fromkeys(("card", "card_dense"), "CARD"),
     "aba": "ROUTING",
     **dict.fromkeys(("npi", "dea", "licence", "passport"), "LICENCE"),
-    **dict.fromkeys(("vin", "plate"), "VEHICLE"),
+    **dict.fromkeys(("vin", "plate", "plate_dash", "plate_gb", "plate_de", "plate_fr"), "VEHICLE"),
     **dict.fromkeys(("serial", "imei"), "DEVICE"),
 }
 DRUGS = ("metoprolol", "Lisinopril", "Eliquis", "atorvastatin", "Humira", "insulin glargine", "Zoloft", "amoxicillin")
@@ -81,6 +81,30 @@ HELD_OUT_FAMILY = words(
     Kuznetsov Łukasik Mkhize Nakamura Ó'Briain Pfeiffer Quispe Ravichandran Szabó Thorvaldsen Uzun Vandenberghe Wanjiru
     Xhaka Yamaguchi Zieliński Brzęczyszczykiewicz Chaudhary Dlamini Eriksen
     """
+)
+
+# Names of the second held-out styles: none of the above, about half of the given names not in the list either.
+SECOND_GIVEN = words(
+    """
+    Gloria Teresa Gerald Harold Diane Carl Julie Henry Joyce Arthur Ruth Ryan Janice Roger Judith Albert Willie Terry
+    Beverly Denise Marilyn Walter Gary Nicole Wayne Ralph Alan Ruby Crystal Dawn
+    Saskia Emre Thandiwe Eirik Nadzeya Chinonso Kateryna Hamza Rūta Zsófia Arjun Meera Dmytro Lindiwe Gintaras Sunniva
+    Baozhai Hoang Iñaki Leïla Çağla Yetunde Miroslav Pavlo Jean-Luc Aurélie Wojciech Tariq Ximena Mwangi
+    """
+)
+SECOND_FAMILY = (
+    *words(
+        """
+        Hughes Sanders Price Bennett Wood Barnes Ross Powell Sullivan Russell Ortiz Jenkins Gutierrez Perry Butler
+        Fisher Cole West Reyes Bishop Black Hunt Banks Day Stone Small Rivers Marsh Wise Field
+        Szczepański Olofsson Oyelaran Subramaniam Kjærgaard Bondarenko Şahin Tshabalala Hoxha Yamashita Nørgaard
+        O'Donoghue Ben-David Haile Karlsson Villanueva-Soto Zhukov Ng Wu Achterberg Mutombo Gonçalves Rahimi Echeverría
+        MacPherson
+        """
+    ),
+    "van den Berg",
+    "de la Cruz",
+    "von Reuter",
 )
 
 
@@ -165,6 +189,8 @@ def person(
     plain = plain.replace(".", "") if draw.random() < 0.3 else plain
     host = draw.choice(("mail.com", "web.de", "inbox.co.uk"))
     state = draw.choice(("IL", "CA", "TX", "MA", "OH"))
+    # By a draw of their own, so that what came later changed no figure of the sets before.
+    plates = random.Random(f"{first} {last} {born}")
     return {
         "first": first,
         "last": last,
@@ -173,6 +199,7 @@ def person(
         "reversed": f"{last}, {first}",
         "initialled": f"{first} {draw.choice('ABCDEFGHJKLMRST')}. {last}",
         "lower": f"{first} {last}".lower(),
+        "initial_last": f"{first[0]}. {last}",
         "kin": f"{kin} {last}",
         "kin_first": kin,
         "doctor": f"{doctor} {doctor_last}",
@@ -221,6 +248,10 @@ def person(
         "passport": f"{_letters(draw, 1)}{digits(8)}",
         "vin": vin(draw),
         "plate": f"{_letters(draw, 3)} {digits(4)}",
+        "plate_dash": f"{_letters(plates, 3)}-{_digits(plates)(4)}",
+        "plate_gb": f"{plates.choice('ABFKLM')}{_letters(plates, 1)}{plates.randrange(51, 75)} {_letters(plates, 3)}",
+        "plate_de": f"{plates.choice(('M', 'HH', 'KA', 'FR'))}-{_letters(plates, 2)} {_digits(plates)(3)}",
+        "plate_fr": f"{_letters(plates, 2)}-{_digits(plates)(3)}-{_letters(plates, 2)}",
         "serial": f"{_letters(draw, 2)}{digits(6)}",
         "imei": digits(15),
         "drug": draw.choice(DRUGS),
