@@ -146,12 +146,12 @@ def test_one_persons_documents_share_names_numbers_and_what_is_known() -> None:
     examples = [
         talk("Weber asked again.", id="1", extras={"pid": "P-1"}),
         talk("Dr. Peter Lindqvist saw Mrs. Anna Weber.", id="2", extras={"pid": "P-1"}),
-        talk("Weber asked.", id="3", extras={"pid": "P-2"}),
+        talk("On Weber again.", id="3", extras={"pid": "P-2"}),
     ]
     first, second, other = changed(*examples, person="pid", columns={"pid": "ID"})
     assert first.texts() == ["[NAME_1] asked again."]
     assert second.texts() == ["Dr. [NAME_2] saw Mrs. [NAME_1]."]
-    assert other.texts() == ["Weber asked."]
+    assert other.texts() == ["On Weber again."]
     assert first.extras == second.extras == {"pid": "[ID_1]"}
     assert Anonymise().by_row
     assert not Anonymise(person="pid").by_row

@@ -36,6 +36,11 @@ _UNIT = re.compile(
 _NOT_PERSONAL = ("NCT", "PMID", "PMC", "CVE", "RFC", "ISO", "DOI", "ICD", "CPT", "LOINC", "SKU", "EAN", "ISBN")
 _CURRENCY = "$€£¥"
 _FEW, _SOME, _LONG, _LONGEST = 3, 6, 9, 22
+_DECIMAL = re.compile(r"\d{1,3}\.\d{1,3}")
+# So many digits in one, that are no day, are no quantity either.
+_DENSE = 8
+_DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_OF_PAPERS = re.compile(r"(?:pmid|pmc|doi|nct|isbn|ean|sku)[:# ]*$")
 
 
 def checked(text: str, low: str) -> Iterator[Found]:
@@ -68,10 +73,10 @@ def labelled(text: str, low: str) -> Iterator[Found]:
             label = label_before(low, prefix.start())
             start = prefix.start() if label is not None else start
         token = text[start:end]
-        if label is not None and (label.sure or digits >= _SOME) and not _quantity(text, end, digits):
+        if label is not None and (label.sure or digits >= _SOME) and not _quantity(text, start, end, digits):
             yield Found(start, end, label.kind)
             done = end
-        elif digits >= _LONG or (digits > _SOME and token[0].isalpha()):
+        elif digits >= _LONG or (digits >= _SOME and _has_letters(token, digits)) or _is_dense(text, low, start, end):
             yield from _unlabelled(token, start, digits)
 
 
@@ -97,8 +102,24 @@ def _unlabelled(token: str, start: int, digits: int) -> Iterator[Found]:
         yield Found(start, start + len(token), "ID")
 
 
-def _quantity(text: str, end: int, digits: int) -> bool:
-    return digits < _SOME and _UNIT.match(text, end) is not None
+def _has_letters(token: str, digits: int) -> bool:
+    """Whether letters begin a token: one before seven digits, or three before six."""
+    return token[0].isalpha() and (digits > _SOME or token[:_FEW].isalpha())
+
+
+def _is_dense(text: str, low: str, start: int, end: int) -> bool:
+    """Whether a token is of eight digits, and no day, no amount and no number of a paper."""
+    token = text[start:end]
+    if len(token) != _DENSE or not token.isdecimal() or _DAY.fullmatch(token) or token.endswith("000"):
+        return False
+    return not (
+        _OF_PAPERS.search(low, max(0, start - 10), start) or _UNIT.match(text, end) or text[end : end + 2] == " /"
+    )
+
+
+def _quantity(text: str, start: int, end: int, digits: int) -> bool:
+    """Whether a short number is a measure: a unit follows, or it has decimals ("group = 0.22")."""
+    return digits < _SOME and (_UNIT.match(text, end) is not None or _DECIMAL.fullmatch(text, start, end) is not None)
 
 
 def _plain(number: str) -> str:

@@ -8,7 +8,7 @@ TITLES = frozenset(
         dr mr mrs ms mx prof professor sir dame lord lady rev reverend father sister fr capt captain sgt sergeant lt
         lieutenant col colonel maj gen judge justice hon doctor nurse rn md herr frau hr fr dr.med mme mlle monsieur
         madame mademoiselle señor señora sr sra srta dott signor signora ing mag rabbi imam pastor detective officer
-        inspector attorney senator governor coach master
+        inspector attorney senator governor coach master mister missus miss
         """
     )
 )
@@ -28,9 +28,18 @@ RELATIONS = frozenset(
         roommate boss manager supervisor adviser advisor teller agent therapist pharmacist dentist landlord tenant
         fiancé fiancée fiance fiancee boyfriend girlfriend grandson granddaughter grandmother grandfather nephew niece
         caregiver guardian caretaker mom dad grandma grandpa stepson stepdaughter specialist counsellor counselor
-        midwife paramedic nanny tutor accountant executor trustee beneficiary heir borrower signatory applicant claimant
-        insured employee secretary assistant cardiologist oncologist neurologist psychiatrist psychologist
-        anesthesiologist
+        midwife paramedic nanny tutor accountant executor trustee beneficiary heir borrower co-borrower signatory
+        applicant claimant insured employee secretary assistant cardiologist oncologist neurologist psychiatrist
+        psychologist anesthesiologist anaesthetist radiologist pathologist urologist dermatologist endocrinologist
+        gastroenterologist nephrologist pulmonologist rheumatologist gynecologist obstetrician pediatrician
+        paediatrician ophthalmologist orthopedist podiatrist dietitian dietician nutritionist physiotherapist physio
+        internist registrar intern houseman matron orderly technician phlebotomist interpreter chaplain caseworker
+        worker carer coordinator clerk cashier officer underwriter adjuster handler passenger victim suspect
+        complainant petitioner respondent deponent donor dependant dependent baby mum mummy mama mamma papa dad daddy
+        nan nana gran granny auntie auntie's spouse ex ex-wife ex-husband ex-partner twin stepmother stepfather
+        stepsister stepbrother stepchild half-sister half-brother mother-in-law father-in-law sister-in-law
+        brother-in-law daughter-in-law son-in-law grandchild godmother godfather godson goddaughter housemate flatmate
+        classmate teammate teacher lecturer student trainee apprentice supervisor dtr hubby missus
         """
     )
 )
@@ -51,9 +60,10 @@ LABELS = phrases(
     by, authorized by, prepared by, dictated by, reviewed by, sender, approved by, attending physician, attending,
     referring physician, primary care physician, pcp, surname, provider, guarantor, policyholder, policy holder,
     subscriber name, member name, forename, nachname, vorname, insured name, payable to, payee, beneficiary name,
-    recipient name, attn, attention, c/o, my name is, name's, employee name, contact name, contact person, nok,
+    recipient name, attn, attention, my name is, name's, employee name, contact name, contact person, nok,
     author, known as, a.k.a, /s/, spouse, in favour of, in favor of, on behalf of, pt name, witness, witnessed by,
-    undersigned
+    undersigned, nom, prénom, nombre, apellido, apellidos, cognome, alias, preferred name, nickname, policyholder name, guarantor name, tenant name,
+    mother's name, father's name, mother's maiden name, parent name, guardian name, driver name, provider name, physician name
     """
 )
 # Names may follow these, or anything else.
@@ -65,16 +75,67 @@ CUES = phrases(
     ask for, named, discussed with, called, care of, written by, evaluated by, examined by, followed by, consulted,
     performed by, assisted by, spouse is, i am, i'm, this is, it's, here is, introduce, brought in by, informed,
     notified, contacted, cell for, employee, tenant, landlord, driver, owner, manager, relationship manager, for,
-    to, re, by, transfer to, behalf of, regarding, paged, emailed, texted, messaged, told, asked, with
+    to, re, by, transfer to, behalf of, regarding, paged, emailed, texted, messaged, told, asked, with, tell, tells,
+    ask, asks, thank, thanked, remind, reminded, phoned, phone, rang, ring, meet, met, married, married to, divorced,
+    engaged to, c/o, per, d/w, s/w, dw, spoke w, discussed w, reviewed w, handed over to, hand over to, handover to,
+    passed to, given to, called to, reported to, escalated to, assigned to, addressed to, introduced to, sent to,
+    wrote to, listen to, listened to, apologised to, apologized to, known to, explained to, under, admitted under,
+    treated by, reviewed by, prescribed by, ordered by, completed by, interviewed by, supervised by, cared for by,
+    driven by, picked up by, operated on by, operated by, delivered by, signed off by, handled by, cleared by,
+    confirmed by, bleep, bleeped, page, cc'd, pt's, signed, sincerely, cared for, lives with, lived with, living with,
+    stays with, staying with, says, said, whose, daughters, sons, sisters, brothers, children, kids, twins, parents,
+    ordered by, verified by, transcribed by, collected by, drawn by, reported by, completed by, entered by,
+    interpreted by, requested by, cosigned by, co-signed by, countersigned by, checked by, received by, handled by,
+    processed by, admitted by, discharged by, prescribed by, prescriber, ordering physician, ordering provider,
+    requesting physician, consultant, requester, radiologist, pathologist, surgeon, anesthesiologist, technologist,
+    technician, phlebotomist, verified, dictated, transcribed, case manager, case worker, social worker, key worker,
+    account manager, relationship manager, loan officer, assigned to, assignee, adjuster, claims handler,
+    underwriter, insured, claimant, borrower, co-borrower, applicant, co-applicant, landlord, driver, passenger,
+    registered keeper, registered owner, vehicle owner, interpreter, parent, guardian, responsible clinician, gp,
+    named nurse, informant, historian, caller, complainant, respondent, petitioner, plaintiff, defendant, signatory,
+    authorised by, authorised signatory, authorized signatory, originator, ordering customer, remitter, payer,
+    drawer, versicherter, patientin, kontoinhaber, empfänger, absender,
+    saw, helps, help, visit, visited, invited, accompanied, remember, named after, called, via, bed, against, v, vs
     """
 )
 # Cues that stand before anything: a name after them has to look like one by itself, or to follow a colon.
-VAGUE = frozenset(
+VAGUE_CUES = frozenset(
     phrases(
         """
-    from, cc, bcc, for, to, re, by, with, it's, called, told, asked, regarding, contact, consulted, informed,
-    driver, owner, followed by, this is, here is, i am, i'm
+    cc, bcc, for, to, re, with, it's, called, regarding, contact, consulted, informed,
+    driver, owner, followed by, this is, here is, i am, i'm, saw, helps, help, visit, visited, via, bed, against, v, vs,
+    under, under care of, says, said, whose, per, phone, ring, page, signed, under, remember, sent to, known to
     """
+    )
+)
+# A word before these is a person: it does what persons alone do.
+PERSON_VERBS = frozenset(
+    words(
+        """
+        said says told tells asked asks denies denied states stated agreed agrees disagreed thinks thought wants wanted
+        phoned rang rings emailed e-mailed texted messaged wrote writes explained explains confirmed requested
+        requests promised mentioned mentions insisted insists recalls recalled remembers remembered feels felt complains
+        complained hopes hoped believes believed knows knew lives lived sleeps slept eats ate drinks drank smokes smoked
+        walks walked drives drove visited visits attended attends arrived arrives verbalized verbalised ambulated
+        refused refuses declined declines understands understood expressed weighs speaks spoke replied replies answered
+        noticed notices takes took likes loves hates enjoys worries worried cried cries laughed smiled apologised
+        apologized went came comes goes calls called signed resides moved died sat stood slipped fell vomited coughed
+        speaking consented thanked admits admitted acknowledged presented presents underwent reports reported
+        describes described travelled traveled owes paid pays married divorced retired weighed threatened swore
+        testified deposed drafted replied forgot forgets wishes wished prefers preferred tried tries appreciates
+        """
+    )
+)
+# Who speaks in a written dialogue, by what they are.
+ROLES = frozenset(
+    words(
+        """
+        agent caller user assistant system bot chatbot operator rep representative admin administrator moderator host
+        interviewer interviewee clinician provider staff helpdesk support desk banker broker lender dispatcher
+        receptionist triage speaker participant owner driver recipient contact advisor adviser consultant human ai
+        question answer subject sender buyer seller vendor merchant passenger helper counsellor counselor guest tutor
+        analyst auditor inspector examiner reviewer author narrator other unknown
+        """
     )
 )
 PARTICLES = frozenset(
@@ -105,7 +166,15 @@ NOT_PERSONS = frozenset(
         award trial study project corporation airlines hotel restaurant pharmacy laboratory laboratories labs library
         museum theorem regression transform distribution estimator curve ratio analysis contracture thyroiditis
         arthritis nodes ganglion chorea ulcer esophagus oesophagus duct loop canal gland tablet tablets capsule cream
-        gel injection spray
+        membrane gangrene kappa correlation coefficient exact alpha layer capsule hernia aneurysm facies pouch space body
+        gel injection spray building theatre stadium county district region province
+        bay beach hills valley heights harbor harbour springs falls ridge creek island islands ocean sea desert
+        protocol guideline guidelines declaration convention agreement treaty standard edition version software
+        device devices pump monitor meter brand generic trials register registry survey questionnaire inventory
+        interview checklist stent graft prosthesis implant splint technique approach maneuver incision
+        angle ligament muscle artery vein nerve reflex triad tetrad law sequence repair lesion nodule node
+        network airways tribune magazine review tunnel road motorway orchestra
+        chemotherapy regimen vaccine antibody antigen species genus mice rats
         """
     )
 )

@@ -1,188 +1,229 @@
 """Names of persons by what surrounds them and by lists of words: titles, labels, greetings, signatures, given names."""
 
-import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from tunesmith_plugins.curators.pii.found import Found
-from tunesmith_plugins.curators.pii.lexicon import AMBIGUOUS, UPPER, WORDS_TOO, common_words, given_names, sure_names
+from tunesmith_plugins.curators.pii.lexicon import (
+    AMBIGUOUS,
+    SURNAMES_TOO,
+    WORDS_TOO,
+    given_names,
+    sure_names,
+)
+from tunesmith_plugins.curators.pii.name_cues import (
+    CUE,
+    LABEL,
+    NONE,
+    VAGUE,
+    cue_before,
+    has_degree,
+    is_addressed,
+    stands_in_record,
+    tells_a_person,
+)
+from tunesmith_plugins.curators.pii.name_lines import chatted, ends_label, signed, speakers
+from tunesmith_plugins.curators.pii.name_runs import CAPITAL, COLONS, LEADS, TITLED, Word, is_common, runs
 from tunesmith_plugins.curators.pii.name_words import (
-    CUES,
     DOUBTFUL_TITLES,
-    GREETINGS,
-    LABELS,
     NOT_PERSONS,
     PARTICLES,
-    RELATIONS,
+    PERSON_VERBS,
+    ROLES,
     SUFFIXES,
     TITLES,
-    VAGUE,
 )
 from tunesmith_plugins.curators.pii.word_list import words
 
-_CAPITAL = re.compile(rf"[{UPPER}](?<![\w@/.].)[^\W\d_]*(?:['’-][^\W\d_]+)*(?![\d_@])")
-_GIVEN_AND_MORE = rf"[{UPPER}][^\W\d_]*(?:[ .'’-]{{1,2}}[{UPPER}][^\W\d_]*){{0,3}}"
-_CLOSE = re.compile(
-    r"\b(?i:regards|sincerely|truly|faithfully|thanks|thank you|cheers|best|love|warmly|cordially|respectfully|wishes|"
-    rf"grüße|grüßen|yours)[,.!]?[ \t]*\n\s*(?:[-–—] ?)?(?P<name>{_GIVEN_AND_MORE})"
-)
-_CLOSES = ("regards", "sincerely", "truly", "faithfully", "thank", "cheers", "best", "love", "warmly", "cordially",
-           "respectfully", "wishes", "grüß", "yours")  # fmt: skip
-_DASHED = re.compile(rf"(?:^|\n|\s{{2}})[-–—~] ?(?P<name>[{UPPER}][^\W\d_]+(?: [{UPPER}][^\W\d_]+)?)[ \t]*(?=\n|$)")
-_SAYS = ("name", "i am", "i'm", "i’m", "im ", "this is", "it's", "hi ", "hi,", "hello", "hey", "dear", "thanks")
-_LOWER = re.compile(
-    r"\b(?P<cue>my (?:full |first |last )?name is|name['’]?s|name is|i am|i['’]?m|this is|it['’]?s|hi|hello|hey|dear|"
-    r"thanks)[ ,]+"
-    r"(?=(?P<name>[^\W\d_]+(?:['’-][^\W\d_]+)*(?: [^\W\d_]+(?:['’-][^\W\d_]+)*)?))"
-)
-_BACK, _MOST, _SHORT = 40, 5, 3
-_LABEL, _CUE, _VAGUE, _NONE = 3, 2, 1, 0
-_CUES = {**dict.fromkeys(CUES, _CUE), **dict.fromkeys(TITLES - DOUBTFUL_TITLES, _CUE)}
-_CUES |= {**dict.fromkeys(RELATIONS | GREETINGS, _CUE), **dict.fromkeys(VAGUE, _VAGUE), **dict.fromkeys(LABELS, _LABEL)}
-# Labels of one word name somebody only before a colon: "name: Weber" and not "the name Weber".
-_BY_THEMSELVES = frozenset(("name's", "c/o", "/s/", "attn", "attn."))
-_LEADS = TITLES | DOUBTFUL_TITLES | RELATIONS | GREETINGS
-
-
-# What dialogues are full of, and lists of words are not.
-_EXCLAIMED = frozenset(
+_BACK, _AROUND, _MOST, _SHORT = 40, 20, 5, 3
+_ANDS = frozenset((" and ", " & ", " und ", "/", " and/or "))
+# Before a letter with a dot that is no initial: "hepatitis B. Tests", "vitamin C. Then".
+_LETTERED = frozenset(
     words(
-        "oh ah hm hmm hmmm mm mmm um uh uhm aw ow nah nope yep yup yeah huh wow ouch oops gosh gee lets lemme gimme "
-        "gonna wanna gotta alright ok okay congratulations goodbye bye hurray aha mhm ugh eh er erm well"
+        """
+        hepatitis vitamin type group class stage grade factor protein appendix section plan part option influenza strep
+        streptococcus phase category figure table arm cohort schedule exhibit annex model series version room ward unit
+        bed level zone gate plasma blood serum
+        """
     )
 )
-_SHORTENED = frozenset(words("m ve ll d re s t"))
-_COLONS = frozenset((": ", ":\t", "= ", "| ", ">:"))
-
-
-class Word(NamedTuple):
-    """A capitalised word: where it stands, and itself in lower case."""
-
-    start: int
-    end: int
-    low: str
-    capitals: bool
+# Letters with dots that stand before no surname.
+_NO_INITIALS = frozenset(("u.s", "u.k", "u.n", "d.c", "e.u", "e.g", "i.e"))
 
 
 def names(text: str, low: str) -> Iterator[Found]:
     """Names without titles; labels and greetings before them make sure of them."""
-    common = common_words()
-    for run in _runs(text):
-        if len(run) > 1 or run[0].low not in common or text[run[0].start - 2 : run[0].start] in _COLONS:
-            yield from _in_run(text, low, run)
-    if "\n" in text and any(word in low for word in _CLOSES):
-        yield from (Found(*m.span("name"), "NAME") for m in _CLOSE.finditer(text) if _is_signature(text, m))
-    if "-" in text or "–" in text or "~" in text:
-        yield from (Found(*m.span("name"), "NAME") for m in _DASHED.finditer(text) if _is_signature(text, m))
-    if any(word in low for word in _SAYS):
-        yield from _in_lower_case(text, low)
+    last = -1
+    for run in runs(text):
+        after = last >= 0 and _is_with(text, last, run)
+        for found in _in_run(text, low, run, after):
+            yield found
+            last = found.end
+    if "\n" in text:
+        yield from signed(text, low)
+        yield from speakers(text)
+    yield from chatted(text, low)
 
 
-def _runs(text: str) -> Iterator[list[Word]]:
-    """Capitalised words that stand beside each other, with particles, initials and the dots of titles between them.
-
-    A common word by itself, as sentences begin with, is left out where no label stands before it.
-    """
-    common = common_words()
-    run: list[Word] = []
-    for match in _CAPITAL.finditer(text):
-        start, end = match.span()
-        word = match[0]
-        if word.endswith(("'s", "’s", "'S", "’S")):
-            end, word = end - 2, word[:-2]
-        low = word.lower()
-        if run and not _joined(text[run[-1].end : start], run[-1]):
-            yield run
-            run = []
-        if not run and low in common and _alone(text, start, end):
-            continue
-        run.append(Word(start, end, low, len(word) > 1 and word.isupper()))
-    if run:
-        yield run
+def _is_with(text: str, last: int, run: Sequence[Word]) -> bool:
+    """Whether words stand beside a name that was found: "Anna and Xolani", "Anna, Xolani and Peter"."""
+    gap = text[last : run[0].start]
+    return gap in _ANDS or (gap == ", " and text[run[-1].end : run[-1].end + 5] == " and ")
 
 
-def _alone(text: str, start: int, end: int) -> bool:
-    """Whether nothing stands beside a word that could make a name of it."""
-    after = text[end : end + 2]
-    beside = (after[:1] == " " and not after[1:].islower()) or after[:1] in (".", "\u00a0", ",")
-    return not beside and text[start - 2 : start] not in _COLONS
-
-
-def _joined(gap: str, before: Word) -> bool:
-    if gap in (" ", "\u00a0", "  "):
-        return True
-    if gap in (". ", ".", ".\u00a0"):
-        return (
-            before.end - before.start == 1
-            or before.low in TITLES
-            or before.low in DOUBTFUL_TITLES
-            or before.low in ("med", "st")
-        )
-    return gap[:1] == " " and gap[-1:] == " " and len(gap) < 12 and all(part in PARTICLES for part in gap.split())
-
-
-def _in_run(text: str, low: str, run: Sequence[Word]) -> Iterator[Found]:
-    cue = _cue(low, run[0].start)
+def _in_run(text: str, low: str, run: Sequence[Word], after_name: bool) -> Iterator[Found]:
+    start = _with_particles(text, low, run[0].start)
+    cue = cue_before(low, start)
+    if cue < LABEL and all(word.common for word in run) and not _may_be_name(text, run, cue):
+        return
+    cue = max(cue, CUE) if after_name else cue
     at = 0
     while at < len(run):
         word = run[at].low
-        if at + 1 < len(run) and word in _LEADS:
-            cue, at = max(cue, _LABEL if word in TITLES and word not in DOUBTFUL_TITLES else _CUE), at + 1
+        if at + 1 < len(run) and word in LEADS:
+            cue, at = max(cue, LABEL if word in TITLES and word not in DOUBTFUL_TITLES else CUE), at + 1
+            start = _with_particles(text, low, run[at].start)
             continue
-        length = _length(text, run[at:], cue)
+        length, cue = _length(text, run[at:], cue)
         if length:
-            words = run[at : at + length]
-            yield Found(words[0].start, words[-1].end, "NAME")
-            yield from _after_comma(text, words, cue)
-        at, cue = at + max(1, length), _NONE
+            name = run[at : at + length]
+            yield Found(start if cue >= CUE else name[0].start, name[-1].end, "NAME")
+            yield from _after_comma(text, name, cue)
+        at += max(1, length)
+        if at < len(run):
+            start, cue = run[at].start, NONE if length or run[at].common else cue_before(low, run[at].start)
 
 
-def _length(text: str, words: Sequence[Word], cue: int) -> int:
-    """How many of the words are a name; 0 where the first begins none."""
+def _may_be_name(text: str, run: Sequence[Word], cue: int) -> bool:
+    """Whether words of the language may be a name without a label: after a title, or before a given name."""
+    return any(word.low in LEADS or _is_lone_surname(text, word, cue) for word in run)
+
+
+def _is_lone_surname(text: str, word: Word, cue: int) -> bool:
+    """Whether a word of the language is a surname by itself: "Young, Robert", "her husband Young"."""
+    if word.low not in SURNAMES_TOO:
+        return not word.common and _before_given(text, word.end, cue)
+    said = cue == CUE and not word.capitals and text[word.start - 2 : word.start] not in COLONS
+    return said or _before_given(text, word.end, cue)
+
+
+def _with_particles(text: str, low: str, start: int) -> int:
+    """Where a name begins with the particles before it: "van den Berg"."""
+    while text[start - 1 : start] == " ":
+        particle = low[max(0, start - 6) : start - 1].rpartition(" ")[2]
+        if particle not in PARTICLES or not text[start - 2].islower():
+            break
+        start -= len(particle) + 1
+    return start
+
+
+def _length(text: str, words: Sequence[Word], cue: int) -> tuple[int, int]:
+    """How many of the words are a name, 0 where the first begins none; and the cue, with what stands behind."""
     size = 0
     for word in words[:_MOST]:
         if word.low in SUFFIXES and size:
             break
-        leads = size == 0 and (cue == _LABEL or _before_given(text, word.end))
-        if _is_common(word) and not leads and not _is_surname(text, words, size, cue):
+        leads = size == 0 and (cue == LABEL or _is_lone_surname(text, word, cue))
+        if word.common and not leads and not _is_surname(text, words, size, cue):
             break
         size += 1
-    while size and words[size - 1].low in TITLES | DOUBTFUL_TITLES:
+    while size and words[size - 1].low in TITLED:
         size -= 1
     if not size:
-        return 0
+        return 0, cue
     name = words[:size]
     following = words[size].low if size < len(words) else _next(text, name[-1].end)
-    if name[-1].low in NOT_PERSONS or (following in NOT_PERSONS and cue < _LABEL):
-        return 0
-    return size if _is_name(text, name, cue) else 0
+    if (following in NOT_PERSONS and cue < LABEL) or (name[-1].low in NOT_PERSONS and not _is_all_the_same(name, cue)):
+        return 0, cue
+    if cue < LABEL and _is_told(text, name, following):
+        cue = LABEL
+    return (size, cue) if _is_name(text, name, cue) else (0, cue)
+
+
+def _is_all_the_same(name: Sequence[Word], cue: int) -> bool:
+    """Whether a word that ends names of organisations is a surname: "Mrs. Church", "her aunt Sigrún Hall"."""
+    return name[-1].low in SURNAMES_TOO and (cue == LABEL or (cue == CUE and len(name) > 1))
+
+
+def _is_told(text: str, name: Sequence[Word], following: str) -> bool:
+    """Whether something behind words that are in no list says that they name a person, or an initial before them."""
+    first, last = name[0], name[-1]
+    if last.common or first.common or first.low in LEADS or first.low in ROLES:
+        return False
+    if has_degree(text, last.end):
+        return not last.capitals or len(last.low) > _SHORT
+    if len(name) > 1:
+        return (
+            _has_initial(text, name)
+            or (all(word.capitals for word in name) and stands_in_record(text, last.end))
+            or (
+                len(last.low) == 1
+                and len(first.low) > _SHORT
+                and not first.capitals
+                and text[last.end : last.end + 1] == "."
+            )
+        )
+    if len(first.low) < _SHORT or (first.capitals and len(first.low) <= _SHORT):
+        return False
+    if following in PERSON_VERBS and not first.capitals:
+        return text[last.end + 1 : last.end + 2].islower()
+    if is_addressed(text, first.start, last.end):
+        return not first.capitals
+    return tells_a_person(text, first.start, last.end) and (not first.capitals or text[last.end : last.end + 2] == ", ")
+
+
+def _has_initial(text: str, name: Sequence[Word]) -> bool:
+    """Whether initials stand before a surname: "J. Weber", and not "hepatitis B. Tests" or "U.S. Navy"."""
+    *initials, last = name
+    if any(len(word.low) > 1 or text[word.end : word.end + 1] != "." for word in initials) or len(last.low) < _SHORT:
+        return False
+    start = name[0].start
+    if text[start : start + 3].lower() in _NO_INITIALS:
+        return False
+    before = text[max(0, start - 16) : start].rstrip().rpartition(" ")[2].lower()
+    return before not in _LETTERED
 
 
 def _is_name(text: str, name: Sequence[Word], cue: int) -> bool:
-    if cue == _LABEL:
-        return not (len(name) == 1 and name[0].low in common_words() and _ends_label(text, name[0].end))
     lone = len(name) == 1
-    if lone and _before_given(text, name[0].end):
+    if cue == LABEL:
+        if lone and name[0].capitals and text[name[0].end + 1 : name[0].end + 2].isdigit():  # "Driver: BP 120/80"
+            return False
+        said = text[name[0].start - 2 : name[0].start] in COLONS and text[name[0].end + 1 : name[0].end + 2].islower()
+        return not (lone and name[0].common and (said or ends_label(text, name[0].end)))
+    if lone and name[0].low not in LEADS and _is_lone_surname(text, name[0], cue):
         return True
-    if cue == _CUE:
-        return len(name[0].low) > 1 and (not name[0].capitals or not lone or name[0].low in given_names())
+    if cue == CUE:
+        return len(name[0].low) > 1 and (not name[0].capitals or not lone or _is_shouted(text, name[0], cue))
     sure = any(word.low.partition("-")[0] in sure_names() and len(word.low) > 2 for word in name)
     if sure:
-        return not (lone and name[0].capitals and len(name[0].low) <= _SHORT)
+        return not (lone and name[0].capitals and not _is_shouted(text, name[0], cue))
     if lone and name[0].low in WORDS_TOO and not name[0].capitals and _is_within(text, name[0].start):
         return True
     if lone:
-        return (
-            cue == _VAGUE and name[0].low in given_names() and name[0].low not in AMBIGUOUS and not _is_common(name[0])
-        )
+        return cue == VAGUE and name[0].low in given_names() and name[0].low not in AMBIGUOUS and not name[0].common
     known = any(word.low in given_names() for word in name)
-    plain = [word for word in name if not word.capitals and len(word.low) >= _SHORT]
+    plain = [word for word in name if not word.capitals and (len(word.low) >= _SHORT or word.low in SURNAMES_TOO)]
     return (len(plain) >= 2 and not _german(text)) or (known and len(plain) >= 1 and len(name) > 1)
 
 
+def _is_shouted(text: str, word: Word, cue: int) -> bool:
+    """Whether a word in capitals may be a name: a given one after a cue, or where all around is in capitals."""
+    if len(word.low) <= _SHORT:
+        return cue == CUE and word.low in given_names()
+    if word.low in given_names() and cue == CUE:
+        return True
+    return text[max(0, word.start - _AROUND) : word.end + _AROUND].isupper()
+
+
 def _german(text: str) -> bool:
-    """Whether all nouns are capitalised, so that two capitals say nothing."""
-    return any(word in text for word in (" und ", " der ", " ist ", " zum ", " für "))
+    """Whether all nouns are capitalised, so that two capitals say nothing; " der " alone is a Dutch name's too."""
+    return (
+        sum(
+            word in text
+            for word in (" und ", " der ", " ist ", " zum ", " für ", " die ", " mit ", " Sie ", " geehrte", " Ihre ")
+        )
+        > 1
+    )
 
 
 def _is_within(text: str, at: int) -> bool:
@@ -193,88 +234,58 @@ def _is_within(text: str, at: int) -> bool:
 
 def _is_surname(text: str, words: Sequence[Word], size: int, cue: int) -> bool:
     """Whether a common word stands where a surname does: after a given name, and before no colon ("Anna Young")."""
-    if not size or size + 1 != len(words):
+    word = words[size]
+    if not size or (size + 1 != len(words) and words[size + 1].low not in SUFFIXES):
         return False
     before = words[size - 1].low
-    given = before in sure_names() or (cue >= _VAGUE and before in given_names()) or _is_initial(words, size - 1)
-    word = words[size]
-    given = given or cue == _LABEL or (cue == _CUE and text[word.end : word.end + 1] in (",", "\n"))
-    return given and not _ends_label(text, word.end) and word.low not in NOT_PERSONS | TITLES
+    given = has_degree(text, word.end) or cue == LABEL
+    given = given or (word.low in SURNAMES_TOO and _is_given_like(words[0], word))
+    given = (
+        given
+        or before in sure_names()
+        or (cue >= VAGUE and before in given_names())
+        or _is_initial(text, words, size - 1)
+    )
+    given = given or (cue == CUE and text[word.end : word.end + 1] in (",", "\n"))
+    return given and not ends_label(text, word.end) and word.low not in NOT_PERSONS | TITLES
 
 
-def _is_initial(words: Sequence[Word], at: int) -> bool:
-    return at > 0 and len(words[at].low) == 1 and words[at - 1].low in sure_names()
+def _is_given_like(first: Word, surname: Word) -> bool:
+    """Whether a word that is in no list may be the given name before a surname that is a word: "Xolani Wise"."""
+    return (
+        not first.common and len(first.low) >= _SHORT and first.capitals == surname.capitals and first.low not in ROLES
+    )
 
 
-def _is_common(word: Word) -> bool:
-    """Whether a word is one of the language, a contraction of one ("I'm", "Don't") included."""
-    low = word.low
-    if low in common_words() or low in _EXCLAIMED:
-        return True
-    first, quote, rest = low.replace("’", "'").partition("'")
-    return bool(quote) and (rest in _SHORTENED and (first == "i" or first in common_words()))
-
-
-def _cue(low: str, at: int) -> int:
-    """What stands before: a label of names, a word that names follow, one that anything follows, or none."""
-    before = low[max(0, at - _BACK) : at]
-    stripped = before.rstrip(" \t*\"'`(:=-|_")
-    gap = before[len(stripped) :]
-    if "\n" in gap or stripped.endswith("\n"):
-        return _NONE
-    colon = ":" in gap or "=" in gap or "|" in gap
-    words = stripped[stripped.rfind("\n") + 1 :].replace("_", " ").rsplit(" ", 3)[-3:]
-    for first in range(len(words)):
-        said = " ".join(words[first:]).strip("(.,>|*")
-        rank = _CUES.get(said, _NONE)
-        if rank == _LABEL and not (colon or " " in said or said in _BY_THEMSELVES):
-            rank = _CUE if said in CUES or said in RELATIONS else _NONE
-        if rank:
-            return _CUE if rank == _VAGUE and colon else rank
-    return _NONE
+def _is_initial(text: str, words: Sequence[Word], at: int) -> bool:
+    """Whether a word is the initial of a middle name, or of a given one ("J. Young")."""
+    if len(words[at].low) != 1:
+        return False
+    return words[at - 1].low in sure_names() if at else _has_initial(text, words[at : at + 2])
 
 
 def _after_comma(text: str, name: Sequence[Word], cue: int) -> Iterator[Found]:
     """The given name of "Weber, Anna" and the initials behind it."""
     if text[name[-1].end : name[-1].end + 2] != ", ":
         return
-    match = _CAPITAL.match(text, name[-1].end + 2)
-    if match is None:
+    match = CAPITAL.match(text, name[-1].end + 2)
+    if match is None or match[0] == "I":
         return
     low = match[0].lower()
-    if low in sure_names() or (cue >= _CUE and low not in common_words() and low not in SUFFIXES):
+    if low in sure_names() or (cue >= CUE and not is_common(low) and low not in SUFFIXES):
         yield Found(name[0].start, match.end(), "NAME")
 
 
-def _before_given(text: str, at: int) -> bool:
-    """Whether a comma and a given name follow: "Young, Robert"."""
-    match = _CAPITAL.match(text, at + 2) if text[at : at + 2] == ", " else None
-    return match is not None and match[0].lower() in sure_names()
-
-
-def _ends_label(text: str, at: int) -> bool:
-    return text[at : at + 3].lstrip(" *").startswith((":", "="))
+def _before_given(text: str, at: int, cue: int = NONE) -> bool:
+    """Whether a comma and a given name follow: "Young, Robert"; behind a cue, one that is in no list too."""
+    match = CAPITAL.match(text, at + 2) if text[at : at + 2] == ", " else None
+    if match is None:
+        return False
+    low = match[0].lower()
+    return low in sure_names() or (len(low) > 1 and cue == CUE and not is_common(low) and low not in SUFFIXES | LEADS)
 
 
 def _next(text: str, at: int) -> str:
     """The word behind, in lower case."""
     rest = text[at : at + 20]
     return rest[1:].split(" ", 1)[0].rstrip(".,;:)\n").lower() if rest[:1] in (" ", "-") else ""
-
-
-def _is_signature(text: str, match: "re.Match[str]") -> bool:
-    """Whether the words below a farewell are a name, and not who speaks next ("Doctor: ...")."""
-    said = match["name"].replace(".", " ").split()
-    plain = [word for word in said if word.lower() not in common_words() and word.lower() not in _LEADS | _EXCLAIMED]
-    return bool(plain) and said[0][0].isupper() and not _ends_label(text, match.end("name"))
-
-
-def _in_lower_case(text: str, low: str) -> Iterator[Found]:
-    """Names of chats: "hi i'm anna weber"."""
-    common, sure = common_words(), sure_names()
-    for match in _LOWER.finditer(low):
-        first, _, second = match["name"].partition(" ")
-        told = "name" in match["cue"]
-        if first in sure or (told and len(first) > 1 and first not in common):
-            both = len(second) > 1 and (second not in common or (told and first in sure)) and second not in PARTICLES
-            yield Found(match.start("name"), match.end("name") if both else match.start("name") + len(first), "NAME")

@@ -10,6 +10,7 @@ from tunesmith_plugins.curators.pii.found import Found
 from tunesmith_plugins.curators.pii.identifiers import checked, labelled
 from tunesmith_plugins.curators.pii.names import names
 from tunesmith_plugins.curators.pii.places import places
+from tunesmith_plugins.curators.pii.plates import plates
 
 _DIGIT = re.compile(r"\d")
 
@@ -36,6 +37,7 @@ class Patterns:
             found += phones(text, low)
             found += dates(text, low)
             found += labelled(text, low)
+            found += plates(text, low)
         found += ages(text, low)
         found += places(text, low)
         found += names(text, low)

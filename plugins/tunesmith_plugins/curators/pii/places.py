@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from tunesmith_plugins.curators.pii.found import Found
-from tunesmith_plugins.curators.pii.lexicon import UPPER
+from tunesmith_plugins.curators.pii.lexicon import UPPER, proper_nouns
 
 _CAP = rf"[{UPPER}][\w'’.-]{{0,30}}"
 _WAYS = (
@@ -22,6 +22,7 @@ _CITY = rf"(?:[{UPPER}][\w'’-]{{1,24}}\.?[ -]){{0,3}}[{UPPER}][\w'’-]{{1,24}
 _CITY_STATE = rf"{_CITY}, ?(?:{_STATES}|{_CAP}(?: [{UPPER}]\w{{1,20}})?),? {_ZIP}"
 _UK = r"[A-Z](?<!\w.)(?:[A-Z]\d[A-Z\d]?|\d[A-Z\d]?) ?\d[ABD-HJLNP-UW-Z]{2}"
 _TAIL = rf"(?:(?:, ?|\n){_CITY})?(?:,? (?:{_STATES}))?(?:,? (?:{_ZIP}|{_UK}))?"
+_TOWN = rf"(?:[{UPPER}][\w'’-]{{1,24}}(?:(?<=St)\.|(?<=Ft)\.|(?<=Mt)\.)?[ -]){{0,3}}[{UPPER}][\w'’-]{{1,24}}"
 _STREET = re.compile(
     r"\d(?<![\w.,/-]\d)\d{0,5}[A-Za-z]?(?:-\d{1,4})? (?:(?:[NSEW]|[NS][EW]|North|South|East|West)\.? )?"
     rf"(?:(?:{_CAP}|\d{{1,3}}(?:st|nd|rd|th)) ){{1,4}}(?i:{_WAYS})\b\.?(?i:{_UNIT})"
@@ -40,10 +41,12 @@ _POSTCODE = re.compile(rf"{_UK}(?![\w-])")
 _LIVES = re.compile(
     r"\b(?:lives? (?:alone )?in|living in|lived in|resid(?:es|ing|ent) (?:in|of)|moved (?:to|from)|born in|grew up in|"
     r"hometown (?:is|of)|native of|relocated to|commut(?:es|ing) from|(?:[Cc]ity|[Tt]own|Ort|Wohnort|[Hh]ometown|"
-    rf"[Mm]unicipality|[Cc]ounty|[Ss]uburb)[:=]) *(?P<place>{_CITY})"
+    rf"[Mm]unicipality|[Cc]ounty|[Ss]uburb)[:=]) *(?P<place>{_TOWN})"
 )
 _LIVING = ("live", "living", "resid", "moved", "born in", "grew up", "hometown", "native", "relocat", "commut", "city",
            "town", "ort:", "municipal", "county", "suburb")  # fmt: skip
+# Of names of states and countries, which are no identities: "New York", "South Africa".
+_PARTS = frozenset(("new", "north", "south", "west", "east", "the"))
 _ADDRESS = re.compile(
     r"\b(?:address|adresse|anschrift|residence)(?: line \d)? ?[:=][ \t]*(?P<place>\d{0,6}[^\n;|]{4,100}?)"
     r"(?=\n|;|\||\. |, ?(?:phone|tel|e-?mail|dob|fax)|  |$)",
@@ -66,4 +69,6 @@ def places(text: str, low: str) -> Iterator[Found]:
                 Found(*match.span("place"), "ADDRESS") for match in _ADDRESS.finditer(text) if "@" not in match[0]
             )
     if any(word in low for word in _LIVING):
-        yield from (Found(*match.span("place"), "PLACE") for match in _LIVES.finditer(text))
+        for match in _LIVES.finditer(text):
+            if not all(word in proper_nouns() or word in _PARTS for word in match["place"].lower().split()):
+                yield Found(*match.span("place"), "PLACE")

@@ -1,0 +1,93 @@
+"""Capitalised words of a text that stand beside each other: what names are made of."""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from tunesmith_plugins.curators.pii.lexicon import UPPER, is_word
+from tunesmith_plugins.curators.pii.name_words import DOUBTFUL_TITLES, GREETINGS, PARTICLES, RELATIONS, TITLES
+from tunesmith_plugins.curators.pii.word_list import words
+
+CAPITAL = re.compile(rf"[{UPPER}](?<![\w@/.].)[^\W\d_]*(?:['’-][^\W\d_]+)*(?![\d_@])")
+LEADS = TITLES | DOUBTFUL_TITLES | RELATIONS | GREETINGS
+TITLED = TITLES | DOUBTFUL_TITLES
+COLONS = frozenset((": ", ":\t", "= ", "| ", ">:", "  "))
+_DOTTED = TITLED | {"med", "st"}
+_SHORTENED = frozenset(words("m ve ll d re s t"))
+_BETWEEN = 4
+
+
+class Word(NamedTuple):
+    """A capitalised word: where it stands, and itself in lower case."""
+
+    start: int
+    end: int
+    low: str
+    capitals: bool
+    common: bool
+
+
+def runs(text: str) -> Iterator[list[Word]]:
+    """Capitalised words that stand beside each other, with particles, initials and the dots of titles between them.
+
+    A common word by itself, as sentences begin with, is left out where no label stands before it.
+    """
+    run: list[Word] = []
+    for match in CAPITAL.finditer(text):
+        start, end = match.span()
+        word = match[0]
+        if word.endswith(("'s", "’s", "'S", "’S")):
+            end, word = end - 2, word[:-2]
+        low = word.lower()
+        if low == "i" and text[end : end + 1] != ".":
+            if run:
+                yield run
+                run = []
+            continue
+        common = is_common(low) and not (end - start == 1 and text[end : end + 1] == ".")
+        if run and not _joined(text[run[-1].end : start], run[-1]):
+            yield run
+            run = []
+        if not run and common and low not in LEADS and _alone(text, start, end):
+            continue
+        run.append(Word(start, end, low, _in_capitals(word), common))
+    if run:
+        yield run
+
+
+def _in_capitals(word: str) -> bool:
+    """Whether a word is in capitals, as abbreviations are: "ECG", "ATMs", "TNF-alpha", "X-ray"."""
+    if len(word) > 1 and word.isupper():
+        return True
+    return (word[1:2].isupper() and word[:-1].isupper()) or ("-" in word and any(p.isupper() for p in word.split("-")))
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    """Whether nothing stands beside a word that could make a name of it."""
+    after = text[end : end + 2]
+    beside = (after[:1] == " " and not after[1:].islower()) or after[:1] in (".", "\u00a0", ",")
+    return not beside and text[start - 2 : start] not in COLONS
+
+
+def _joined(gap: str, before: Word) -> bool:
+    if gap in (" ", "\u00a0", "  "):
+        return True
+    if gap in (". ", ".", ".\u00a0"):
+        return before.end - before.start == 1 or before.low in _DOTTED
+    if len(gap) == _BETWEEN and gap[1].isupper() and gap[0] + gap[2:] == ".. ":  # "J.R. Weber"
+        return before.end - before.start == 1
+    if gap[:1] == "." and before.low in TITLED:
+        gap = gap[1:]
+    return gap[:1] == " " and gap[-1:] == " " and len(gap) < 12 and all(part in PARTICLES for part in gap.split())
+
+
+@lru_cache(65536)
+def is_common(low: str) -> bool:
+    """Whether a word is one of the language, a contraction ("I'm", "Don't") or compound ("Well-being") of such included."""
+    if is_word(low):
+        return True
+    first, quote, rest = low.replace("’", "'").partition("'")
+    if quote:
+        return rest in _SHORTENED and (first == "i" or is_word(first))
+    return "-" in low and all(is_word(part) for part in low.split("-"))
