@@ -2,7 +2,8 @@
 
 A style is a list of templates; a slot `{first}` is filled from a person, and is an identity of the kind that `SLOTS`
 says. `anonymise_styles.txt` holds the styles that patterns were made with; `anonymise_held_out.txt` others, and
-`anonymise_second.txt` others again, written before anybody saw what the patterns do with them. Numbers are valid (cards by Luhn, IBAN by 97, NPI, DEA, ABA by their check digits) and belong to nobody but by chance.
+`anonymise_second.txt` others again, written before anybody saw what the patterns do with them. Numbers are valid
+(cards by Luhn, IBAN by 97, NPI, DEA, ABA by their check digits) and belong to nobody but by chance.
 """
 
 import random

@@ -120,7 +120,8 @@ def _label(before: str) -> Label | None:
         for first in range(len(last)):
             label = " ".join(last[first:]).lstrip(_HEAD)
             # "the zip on file is": a word that is a filler as well is a label only where a mark follows it.
-            if label in LABELS and label != "id" and (marked or label not in _FILLERS):
+            idiom = label in _FILLERS and (not marked or last[-2:-1] == ["on"])
+            if label in LABELS and label != "id" and not idiom:
                 return Label(LABELS[label], marked or label not in _WEAK)
         word = last[-1].lstrip(_HEAD)
         if word not in _FILLERS:

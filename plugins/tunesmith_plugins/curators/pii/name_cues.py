@@ -31,7 +31,8 @@ _CAPITALS = rf"[{UPPER}][^\W\d_]+(?:['’-][^\W\d_]+)*"
 _KIN = "|".join(sorted(RELATIONS))
 _AGED = r"\d{1,3}(?:[ -]?(?:y\b|yo\b|y/o|yrs?\b|years?\b|[MF]\b)|(?=[,)]))"
 _DOES = (
-    "told|asked|advised|seen|discharged|admitted|informed|counsell?ed|reassured|diagnosed|referred|brought|accompanied|born|"
+    "told|asked|advised|seen|discharged|admitted|informed|counsell?ed|reassured|diagnosed|referred|b"
+    r"rought|accompanied|born|"
     "married|transferred|examined|interviewed|return|call|come|drive|bring|phone|help|attend|visit|meet|live|sleep|eat|walk|"
     "pay|sign|send|ask|stay|join|speak|write|decide|try|worried|anxious|tearful|alert|oriented|pregnant|retired|divorced|"
     "unable|keen|aware|allergic|happy|unhappy|upset|angry|concerned|ambulating|eating|sleeping|coping|living|working|known|"
@@ -60,8 +61,8 @@ _OF_RECORD = re.compile(
     r"male\b|female\b|aged?\b)"
 )
 _DEGREE = re.compile(
-    r",? (?:M\.?D\.?|R\.?N\.?|D\.O\.|NP|FNP|APRN|CRNA|PA-C|Pharm\.?D\.?|Ph\.?D\.?|DDS|DMD|LPN|LCSW|MSW|CNM|RPh|DPT|MBBS|"
-    r"FRCS|FRCP|FACS|FACP|Esq|CPA|CFA|JD|BSN|MPH|DNP|LMFT|CCRN)(?!\w)|, (?:DO|PT|OT|RD)(?!\w)"
+    r",? (?:M\.?D\.?|R\.?N\.?|D\.O\.|NP|FNP|APRN|CRNA|PA-C|Pharm\.?D\.?|Ph\.?D\.?|DDS|DMD|LPN|LCSW|MSW|CNM|RPh|DPT|"
+    r"MBBS|FRCS|FRCP|FACS|FACP|Esq|CPA|CFA|JD|BSN|MPH|DNP|LMFT|CCRN)(?!\w)|, (?:DO|PT|OT|RD)(?!\w)"
 )
 
 

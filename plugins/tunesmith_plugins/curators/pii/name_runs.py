@@ -84,7 +84,7 @@ def _joined(gap: str, before: Word) -> bool:
 
 @lru_cache(65536)
 def is_common(low: str) -> bool:
-    """Whether a word is one of the language, a contraction ("I'm", "Don't") or compound ("Well-being") of such included."""
+    """Whether a word is one of the language, a contraction or compound of such ("I'm", "Well-being") too."""
     if is_word(low):
         return True
     first, quote, rest = low.replace("’", "'").partition("'")

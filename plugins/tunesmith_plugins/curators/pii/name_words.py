@@ -24,22 +24,22 @@ RELATIONS = frozenset(
     words(
         """
         patient client customer resident surgeon physician attorney counsel plaintiff defendant witness cousin uncle
-        aunt brother sister daughter son wife husband mother father friend neighbour neighbor colleague coworker partner
-        roommate boss manager supervisor adviser advisor teller agent therapist pharmacist dentist landlord tenant
-        fiancé fiancée fiance fiancee boyfriend girlfriend grandson granddaughter grandmother grandfather nephew niece
-        caregiver guardian caretaker mom dad grandma grandpa stepson stepdaughter specialist counsellor counselor
-        midwife paramedic nanny tutor accountant executor trustee beneficiary heir borrower co-borrower signatory
-        applicant claimant insured employee secretary assistant cardiologist oncologist neurologist psychiatrist
-        psychologist anesthesiologist anaesthetist radiologist pathologist urologist dermatologist endocrinologist
-        gastroenterologist nephrologist pulmonologist rheumatologist gynecologist obstetrician pediatrician
-        paediatrician ophthalmologist orthopedist podiatrist dietitian dietician nutritionist physiotherapist physio
-        internist registrar intern houseman matron orderly technician phlebotomist interpreter chaplain caseworker
-        worker carer coordinator clerk cashier officer underwriter adjuster handler passenger victim suspect
-        complainant petitioner respondent deponent donor dependant dependent baby mum mummy mama mamma papa dad daddy
-        nan nana gran granny auntie auntie's spouse ex ex-wife ex-husband ex-partner twin stepmother stepfather
+        aunt brother sister daughter son wife husband mother father friend neighbour neighbor colleague coworker
+        partner roommate boss manager supervisor adviser advisor teller agent therapist pharmacist dentist landlord
+        tenant fiancé fiancée fiance fiancee boyfriend girlfriend grandson granddaughter grandmother grandfather
+        nephew niece caregiver guardian caretaker mom dad grandma grandpa stepson stepdaughter specialist counsellor
+        counselor midwife paramedic nanny tutor accountant executor trustee beneficiary heir borrower co-borrower
+        signatory applicant claimant insured employee secretary assistant cardiologist oncologist neurologist
+        psychiatrist psychologist anesthesiologist anaesthetist radiologist pathologist urologist dermatologist
+        endocrinologist gastroenterologist nephrologist pulmonologist rheumatologist gynecologist obstetrician
+        pediatrician paediatrician ophthalmologist orthopedist podiatrist dietitian dietician nutritionist
+        physiotherapist physio internist registrar intern houseman matron orderly technician phlebotomist interpreter
+        chaplain caseworker worker carer coordinator clerk cashier officer underwriter adjuster handler passenger
+        victim suspect complainant petitioner respondent deponent donor dependant dependent baby mum mummy mama mamma
+        papa daddy nan nana gran granny auntie spouse ex ex-wife ex-husband ex-partner twin stepmother stepfather
         stepsister stepbrother stepchild half-sister half-brother mother-in-law father-in-law sister-in-law
         brother-in-law daughter-in-law son-in-law grandchild godmother godfather godson goddaughter housemate flatmate
-        classmate teammate teacher lecturer student trainee apprentice supervisor dtr hubby missus
+        classmate teammate teacher lecturer student trainee apprentice dtr hubby missus
         """
     )
 )
@@ -60,10 +60,11 @@ LABELS = phrases(
     by, authorized by, prepared by, dictated by, reviewed by, sender, approved by, attending physician, attending,
     referring physician, primary care physician, pcp, surname, provider, guarantor, policyholder, policy holder,
     subscriber name, member name, forename, nachname, vorname, insured name, payable to, payee, beneficiary name,
-    recipient name, attn, attention, my name is, name's, employee name, contact name, contact person, nok,
-    author, known as, a.k.a, /s/, spouse, in favour of, in favor of, on behalf of, pt name, witness, witnessed by,
-    undersigned, nom, prénom, nombre, apellido, apellidos, cognome, alias, preferred name, nickname, policyholder name, guarantor name, tenant name,
-    mother's name, father's name, mother's maiden name, parent name, guardian name, driver name, provider name, physician name
+    recipient name, attn, attention, my name is, name's, employee name, contact name, contact person, nok, author,
+    known as, a.k.a, /s/, spouse, in favour of, in favor of, on behalf of, pt name, witness, witnessed by,
+    undersigned, nom, prénom, nombre, apellido, apellidos, cognome, alias, preferred name, nickname, policyholder
+    name, guarantor name, tenant name, mother's name, father's name, mother's maiden name, parent name, guardian
+    name, driver name, provider name, physician name
     """
 )
 # Names may follow these, or anything else.
@@ -76,26 +77,25 @@ CUES = phrases(
     performed by, assisted by, spouse is, i am, i'm, this is, it's, here is, introduce, brought in by, informed,
     notified, contacted, cell for, employee, tenant, landlord, driver, owner, manager, relationship manager, for,
     to, re, by, transfer to, behalf of, regarding, paged, emailed, texted, messaged, told, asked, with, tell, tells,
-    ask, asks, thank, thanked, remind, reminded, phoned, phone, rang, ring, meet, met, married, married to, divorced,
-    engaged to, c/o, per, d/w, s/w, dw, spoke w, discussed w, reviewed w, handed over to, hand over to, handover to,
-    passed to, given to, called to, reported to, escalated to, assigned to, addressed to, introduced to, sent to,
-    wrote to, listen to, listened to, apologised to, apologized to, known to, explained to, under, admitted under,
-    treated by, reviewed by, prescribed by, ordered by, completed by, interviewed by, supervised by, cared for by,
-    driven by, picked up by, operated on by, operated by, delivered by, signed off by, handled by, cleared by,
-    confirmed by, bleep, bleeped, page, cc'd, pt's, signed, sincerely, cared for, lives with, lived with, living with,
-    stays with, staying with, says, said, whose, daughters, sons, sisters, brothers, children, kids, twins, parents,
-    ordered by, verified by, transcribed by, collected by, drawn by, reported by, completed by, entered by,
-    interpreted by, requested by, cosigned by, co-signed by, countersigned by, checked by, received by, handled by,
-    processed by, admitted by, discharged by, prescribed by, prescriber, ordering physician, ordering provider,
-    requesting physician, consultant, requester, radiologist, pathologist, surgeon, anesthesiologist, technologist,
-    technician, phlebotomist, verified, dictated, transcribed, case manager, case worker, social worker, key worker,
-    account manager, relationship manager, loan officer, assigned to, assignee, adjuster, claims handler,
-    underwriter, insured, claimant, borrower, co-borrower, applicant, co-applicant, landlord, driver, passenger,
-    registered keeper, registered owner, vehicle owner, interpreter, parent, guardian, responsible clinician, gp,
-    named nurse, informant, historian, caller, complainant, respondent, petitioner, plaintiff, defendant, signatory,
-    authorised by, authorised signatory, authorized signatory, originator, ordering customer, remitter, payer,
-    drawer, versicherter, patientin, kontoinhaber, empfänger, absender,
-    saw, helps, help, visit, visited, invited, accompanied, remember, named after, called, via, bed, against, v, vs
+    ask, asks, thank, thanked, remind, reminded, phoned, phone, rang, ring, meet, met, married, married to,
+    divorced, engaged to, c/o, per, d/w, s/w, dw, spoke w, discussed w, reviewed w, handed over to, hand over to,
+    handover to, passed to, given to, called to, reported to, escalated to, assigned to, addressed to, introduced
+    to, sent to, wrote to, listen to, listened to, apologised to, apologized to, known to, explained to, under,
+    admitted under, treated by, reviewed by, prescribed by, ordered by, completed by, interviewed by, supervised by,
+    cared for by, driven by, picked up by, operated on by, operated by, delivered by, signed off by, handled by,
+    cleared by, confirmed by, bleep, bleeped, page, cc'd, pt's, signed, sincerely, cared for, lives with, lived
+    with, living with, stays with, staying with, says, said, whose, daughters, sons, sisters, brothers, children,
+    kids, twins, parents, verified by, transcribed by, collected by, drawn by, reported by, entered by, interpreted
+    by, requested by, cosigned by, co-signed by, countersigned by, checked by, received by, processed by, admitted
+    by, discharged by, prescriber, ordering physician, ordering provider, requesting physician, consultant,
+    requester, radiologist, pathologist, anesthesiologist, technologist, technician, phlebotomist, verified,
+    dictated, transcribed, case manager, case worker, social worker, key worker, account manager, loan officer,
+    assignee, adjuster, claims handler, underwriter, claimant, co-borrower, co-applicant, passenger, registered
+    keeper, registered owner, vehicle owner, interpreter, parent, guardian, responsible clinician, gp, named nurse,
+    informant, historian, complainant, respondent, petitioner, plaintiff, defendant, signatory, authorised by,
+    authorised signatory, authorized signatory, originator, ordering customer, remitter, payer, drawer,
+    versicherter, patientin, kontoinhaber, empfänger, absender, saw, helps, help, visit, visited, invited,
+    accompanied, remember, named after, via, bed, against, v, vs
     """
 )
 # Cues that stand before anything: a name after them has to look like one by itself, or to follow a colon.
@@ -157,23 +157,22 @@ NOT_PERSONS = frozenset(
     words(
         """
         disease syndrome disorder sign test score scale index classification criteria procedure operation maneuver
-        manoeuvre lymphoma sarcoma tumor tumour palsy fracture hospital clinic bank university college school institute
-        foundation street avenue road lane drive boulevard inc llc ltd gmbh ag corp company co group center centre
-        society association journal press county city state river lake mountain island park airport station church
-        insurance mutual financial holdings partners services systems technologies pharmaceuticals health healthcare
-        medical plan agency department ministry council committee act law rule model method equation theorem algorithm
-        cell cells bodies catheter valve stain agar needle tube effect reflex phenomenon virus fever stage cup day prize
-        award trial study project corporation airlines hotel restaurant pharmacy laboratory laboratories labs library
-        museum theorem regression transform distribution estimator curve ratio analysis contracture thyroiditis
-        arthritis nodes ganglion chorea ulcer esophagus oesophagus duct loop canal gland tablet tablets capsule cream
-        membrane gangrene kappa correlation coefficient exact alpha layer capsule hernia aneurysm facies pouch space body
-        gel injection spray building theatre stadium county district region province
-        bay beach hills valley heights harbor harbour springs falls ridge creek island islands ocean sea desert
-        protocol guideline guidelines declaration convention agreement treaty standard edition version software
-        device devices pump monitor meter brand generic trials register registry survey questionnaire inventory
-        interview checklist stent graft prosthesis implant splint technique approach maneuver incision
-        angle ligament muscle artery vein nerve reflex triad tetrad law sequence repair lesion nodule node
-        network airways tribune magazine review tunnel road motorway orchestra
+        manoeuvre lymphoma sarcoma tumor tumour palsy fracture hospital clinic bank university college school
+        institute foundation street avenue road lane drive boulevard inc llc ltd gmbh ag corp company co group center
+        centre society association journal press county city state river lake mountain island park airport station
+        church insurance mutual financial holdings partners services systems technologies pharmaceuticals health
+        healthcare medical plan agency department ministry council committee act law rule model method equation
+        theorem algorithm cell cells bodies catheter valve stain agar needle tube effect reflex phenomenon virus fever
+        stage cup day prize award trial study project corporation airlines hotel restaurant pharmacy laboratory
+        laboratories labs library museum regression transform distribution estimator curve ratio analysis contracture
+        thyroiditis arthritis nodes ganglion chorea ulcer esophagus oesophagus duct loop canal gland tablet tablets
+        capsule cream membrane gangrene kappa correlation coefficient exact alpha layer hernia aneurysm facies pouch
+        space body gel injection spray building theatre stadium district region province bay beach hills valley
+        heights harbor harbour springs falls ridge creek islands ocean sea desert protocol guideline guidelines
+        declaration convention agreement treaty standard edition version software device devices pump monitor meter
+        brand generic trials register registry survey questionnaire inventory interview checklist stent graft
+        prosthesis implant splint technique approach incision angle ligament muscle artery vein nerve triad tetrad
+        sequence repair lesion nodule node network airways tribune magazine review tunnel motorway orchestra
         chemotherapy regimen vaccine antibody antigen species genus mice rats
         """
     )

@@ -46,6 +46,7 @@ _LETTERED = frozenset(
         """
     )
 )
+_GERMAN = (" und ", " der ", " ist ", " zum ", " für ", " die ", " mit ", " Sie ", " geehrte", " Ihre ")
 # Letters with dots that stand before no surname.
 _NO_INITIALS = frozenset(("u.s", "u.k", "u.n", "d.c", "e.u", "e.g", "i.e"))
 
@@ -217,13 +218,7 @@ def _is_shouted(text: str, word: Word, cue: int) -> bool:
 
 def _german(text: str) -> bool:
     """Whether all nouns are capitalised, so that two capitals say nothing; " der " alone is a Dutch name's too."""
-    return (
-        sum(
-            word in text
-            for word in (" und ", " der ", " ist ", " zum ", " für ", " die ", " mit ", " Sie ", " geehrte", " Ihre ")
-        )
-        > 1
-    )
+    return sum(word in text for word in _GERMAN) > 1
 
 
 def _is_within(text: str, at: int) -> bool:

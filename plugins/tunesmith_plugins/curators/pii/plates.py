@@ -36,9 +36,7 @@ _FORMATS = (
 _PLATE = re.compile(rf"(?=[A-Z\dÄÖÜ])(?<![\w.,/+$€£-])(?:{'|'.join(_FORMATS)})(?![\w/-]|[.,]\d)")
 # Nearly every plate has a capital and a digit beside each other, or with one sign between.
 _MAYBE = re.compile(r"[A-ZÄÖÜ][ -]?\d|\d[ -]?[A-Z]")
-_NO_LETTERS = frozenset(
-    words("usd eur gbp chf iso rfc icd cpt din pin tel fax mrn ssn dob npi dea vin ecg ekg bpm mph")
-)
+_NO_LETTERS = frozenset(words("usd eur gbp chf iso rfc icd cpt din pin tel fax mrn ssn dob npi dea vin ecg bpm"))
 _BACK, _AHEAD = 90, 50
 _STOPS = re.compile(r"[.!?]\s+(?=[A-ZÄÖÜ])|\n\n")
 
