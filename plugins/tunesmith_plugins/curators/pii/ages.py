@@ -7,7 +7,8 @@ from tunesmith_plugins.curators.pii.found import Found
 
 _UNITS = "one|two|three|four|five|six|seven|eight|nine"
 _OLD = rf"(?P<age>9\d|1[01]\d|ninety(?:[ -](?:{_UNITS}))?|(?:a|one) hundred(?: and (?:{_UNITS}|ten))?)"
-_ANY = re.compile(r"9\d|1[01]\d|ninety|hundred")
+MAYBE_AGE = re.compile(r"9\d|1[01]\d|ninety|hundred")
+_PARTS = ("9", "10", "11", "ninety", "hundred")
 _AFTER = re.compile(
     rf"(?<![\w.,/-]){_OLD}(?:[ -]?(?:years?|yrs?|y)\b\.?(?:[ -](?:old|of age)\b)?(?! (?:ago|later|in|of (?!age)))|"
     r" ?y\.?/?o\b|[ -](?:jähr|Jahre alt))",
@@ -22,6 +23,6 @@ _BEFORE = re.compile(
 
 def ages(text: str, low: str) -> Iterator[Found]:
     """The number, or the words for it, of each age over 89."""
-    if _ANY.search(low):
+    if any(part in low for part in _PARTS) and MAYBE_AGE.search(low):
         yield from (Found(*match.span("age"), "AGE") for match in _AFTER.finditer(text))
         yield from (Found(*match.span("age"), "AGE") for match in _BEFORE.finditer(text))

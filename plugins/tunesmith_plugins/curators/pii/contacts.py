@@ -21,7 +21,11 @@ _BARE_URL = re.compile(
     r"(?:/[\w./?%&=+#~-]{0,300}\w/?|\b(?![\w@(-]|\.\w))",
     re.IGNORECASE,
 )
-_HAS_ENDING = tuple(f".{ending}" for ending in _ENDINGS)
+# Cheap looks at what a text must hold before a pattern is worth its time.
+MAYBE_URL = re.compile(rf"\.(?:{'|'.join(_ENDINGS)})")
+MAYBE_IP6 = re.compile(r":[0-9A-Fa-f]{0,4}:")
+MAYBE_MAC = re.compile(r"[:-][0-9A-Fa-f]{2}[:-]")
+MAYBE_IP4 = re.compile(r"\.\d{1,3}\.\d")
 _IP4 = re.compile(r"\d(?<![\w.]\d)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?:/\d{1,2})?(?!\w|\.\d)")
 _IP6 = re.compile(r"[0-9A-Fa-f:](?<![\w:.].)[0-9A-Fa-f:]{1,38}(?:\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])")
 _MAC = re.compile(r"[0-9A-Fa-f](?<![\w:-].)[0-9A-Fa-f]([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w:-])")
@@ -53,15 +57,13 @@ def contacts(text: str, low: str) -> Iterator[Found]:
         yield from (Found(m.start(), m.start() + len(m[0].rstrip(".-")), "EMAIL") for m in _MAIL.finditer(text))
     if "://" in text or "www." in low:
         yield from (Found(m.start(), m.start() + len(m[0].rstrip(_TAIL)), "URL") for m in _URL.finditer(text))
-    dots = text.count(".")
-    if dots and any(ending in low for ending in _HAS_ENDING):
+    if MAYBE_URL.search(low):
         yield from (Found(*m.span(), "URL") for m in _BARE_URL.finditer(text))
-    if dots > 2:
+    if MAYBE_IP4.search(text):
         yield from (Found(*m.span(), "IP") for m in _IP4.finditer(text) if _is_address(text, m))
-    colons = text.count(":")
-    if colons > 4 or text.count("-") > 4:
+    if MAYBE_MAC.search(text):
         yield from (Found(*m.span(), "MAC") for m in _MAC.finditer(text))
-    if colons > 1:
+    if MAYBE_IP6.search(text):
         yield from (Found(*m.span(), "IP") for m in _IP6.finditer(text) if m[0].count(":") > 1 and _is_address(text, m))
 
 

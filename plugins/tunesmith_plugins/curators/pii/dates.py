@@ -1,7 +1,7 @@
 """Dates: how they are written, and the same writing with another day."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -55,7 +55,9 @@ _BORN = re.compile(r"\bborn(?: in)? (?P<year>(?:18|19|20)\d{2})\b", re.IGNORECAS
 _COMPACT_BEFORE = re.compile(r"(?:dob|date|born|geb(?:oren)?|birth ?date|geburtsdatum)\W{0,4}$", re.IGNORECASE)
 # A cheap look for two numbers that a date may have between its separators.
 _DIGIT = re.compile(r"\d")
-_ANY_NUMERIC = re.compile(r"\d[-/.]\d")
+# Where a date in numbers may begin: `re` has no fast way to the places that the forms ask for themselves.
+_NUMERIC_START = re.compile(r"\d(?<!\w\d)\d{0,3}[-/.]\d")
+MAYBE_COMPACT = re.compile(r"dob|date|born|geb")
 
 
 @dataclass(frozen=True)
@@ -79,22 +81,37 @@ class Parsed:
 
 def dates(text: str, low: str) -> Iterator[Found]:
     """Dates with more than a year, in English and German, and years of birth."""
-    if _ANY_NUMERIC.search(text):
+    starts = [match.start() for match in _NUMERIC_START.finditer(text)]
+    if starts:
         for form in (_ISO, _NUMERIC, _SHORT, _MONTHLY):
-            yield from _of_form(form, text)
+            yield from _dates(form, text, _at(form, text, starts))
     for month in _MONTHS_START.finditer(low):
         start, end = month.span()
         behind = _DIGIT.search(text, end, end + 10) is not None
         forms = [_DAY_MONTH] if _DIGIT.search(text, max(0, start - 8), start) else []
         for form in [*forms, *([_MONTH_DAY, _MONTH_YEAR] if behind else [])]:
             yield from _of_form(form, text, max(0, start - _BACK), end + _AHEAD)
-    if "dob" in low or "date" in low or "born" in low or "geb" in low:
+    if MAYBE_COMPACT.search(low):
         yield from _of_form(_COMPACT, text)
         yield from (Found(*match.span("year"), "DATE") for match in _BORN.finditer(text))
 
 
+def _at(form: "re.Pattern[str]", text: str, starts: Iterable[int]) -> Iterator["re.Match[str]"]:
+    """Matches that begin at these places, none over another: what `finditer` finds."""
+    done = 0
+    for start in starts:
+        match = form.match(text, start) if start >= done else None
+        if match is not None:
+            done = match.end()
+            yield match
+
+
 def _of_form(form: "re.Pattern[str]", text: str, begin: int = 0, end: int = 2**62) -> Iterator[Found]:
-    for match in form.finditer(text, begin, end):
+    return _dates(form, text, form.finditer(text, begin, end))
+
+
+def _dates(form: "re.Pattern[str]", text: str, matches: Iterable["re.Match[str]"]) -> Iterator[Found]:
+    for match in matches:
         start = match.start()
         if form is _SHORT and not _BEFORE.search(text, max(0, start - 12), start):
             continue

@@ -14,6 +14,13 @@ _CARD = re.compile(
     r"\d(?<![\w.+-]\d)\d{3}(?:(?:[ -]?\d{4}){2}[ -]?\d{1,4}(?:[ -]?\d{3})?|[ -]?\d{6}[ -]?\d{5})(?![\w-])"
 )
 _IBAN = re.compile(r"[A-Z](?<!\w.)[A-Z]\d{2}(?:[ -]?[A-Z0-9]{2,4}){2,8}(?:[ -]?[A-Z0-9]{1,3})?(?!\w)")
+# Cheap looks at what a text must hold before a pattern is worth its time.
+MAYBE_IBAN = re.compile(r"[A-Z]{2}\d\d")
+MAYBE_VIN = re.compile(r"[A-Z\d]{17}")
+MAYBE_DEA = re.compile(r"[A-Z\d]\d{7}")
+MAYBE_MEDICARE = re.compile(r"\d[A-Z][A-Z\d]\d-?[A-Z]")
+MAYBE_UUID = re.compile(r"-[0-9a-fA-F]{4}-")
+MAYBE_CARD = re.compile(r"\d{4}[ -]?\d{4}")
 _SSN = re.compile(r"\d(?<![\w-]\d)\d{2}([- ])\d{2}\1\d{4}(?![\w-])")
 _DEA = re.compile(r"[ABCDEFGHJKLMPRSTUXZ](?<!\w.)[A-Z9]\d{7}(?!\w)")
 _VIN = re.compile(r"[A-HJ-NPR-Z0-9](?<!\w.)[A-HJ-NPR-Z0-9]{16}(?!\w)")
@@ -45,14 +52,18 @@ _OF_PAPERS = re.compile(r"(?:pmid|pmc|doi|nct|isbn|ean|sku)[:# ]*$")
 
 def checked(text: str, low: str) -> Iterator[Found]:
     """Numbers that their check digits, ranges or shape give away, wherever they stand; the most certain kind first."""
-    if low != text:
+    if MAYBE_IBAN.search(text):
         yield from (Found(*m.span(), "IBAN") for m in _IBAN.finditer(text) if checksums.iban(_plain(m[0])))
+    if MAYBE_VIN.search(text):
         yield from (Found(*m.span(), "VEHICLE") for m in _VIN.finditer(text) if checksums.vin(m[0]))
+    if MAYBE_DEA.search(text):
         yield from (Found(*m.span(), "LICENCE") for m in _DEA.finditer(text) if checksums.dea(m[0]))
+    if MAYBE_MEDICARE.search(text):
         yield from (Found(*m.span(), "PLAN") for m in _MEDICARE.finditer(text))
-    if text.count("-") > 3:
+    if MAYBE_UUID.search(text):
         yield from (Found(*m.span(), "ID") for m in _UUID.finditer(text))
-    yield from (Found(*m.span(), "CARD") for m in _CARD.finditer(text) if checksums.card(_plain(m[0])))
+    if MAYBE_CARD.search(text):
+        yield from (Found(*m.span(), "CARD") for m in _CARD.finditer(text) if checksums.card(_plain(m[0])))
     yield from (Found(*m.span(), "SSN") for m in _SSN.finditer(text) if checksums.ssn(_plain(m[0])))
 
 

@@ -60,6 +60,8 @@ class Known:
 
 
 def _capitalised(word: str) -> str:
+    if word.isalpha():
+        return word[0].upper() + word[1:]
     return re.sub(r"(?:^|(?<=[-'’]))[^\W\d_]", lambda match: match[0].upper(), word)
 
 

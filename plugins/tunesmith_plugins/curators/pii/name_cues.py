@@ -24,6 +24,7 @@ _CUES |= dict.fromkeys(LABELS, LABEL)
 _BY_THEMSELVES = frozenset(("name's", "/s/", "attn", "attn."))
 # A cheap look: most of what stands before a capital ends no cue.
 _LAST = frozenset(cue.rsplit(" ", 1)[-1] for cue in _CUES)
+_LAST_OF_LABELS = frozenset(label.rsplit(" ", 1)[-1] for label in LABELS)
 _AROUND = "(.,>|*"
 _BACK = 40
 
@@ -66,12 +67,12 @@ _DEGREE = re.compile(
 )
 
 
-def cue_before(low: str, at: int) -> int:
-    """What stands before a place of a text in lower case."""
+def cue_before(low: str, at: int, least: int = VAGUE) -> int:
+    """What stands before a place of a text in lower case; nothing where it is less than `least`."""
     before = low[max(0, at - _BACK) : at]
     stripped = before.rstrip(" \t*\"'`(:=-|_")
     words = stripped[stripped.rfind("\n") + 1 :].replace("_", " ").rsplit(" ", 3)[-3:]
-    if words[-1].strip(_AROUND) not in _LAST:
+    if words[-1].strip(_AROUND) not in (_LAST if least < LABEL else _LAST_OF_LABELS):
         return NONE
     gap = before[len(stripped) :]
     if "\n" in gap or stripped.endswith("\n"):

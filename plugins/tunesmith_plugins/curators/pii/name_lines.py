@@ -28,6 +28,7 @@ _SPEAKER = re.compile(
 )
 _END = re.compile(rf"(?:[-–—~] ?)?(?P<name>{_ONE}(?: {_ONE}){{0,2}})")
 _LEADS = TITLES | DOUBTFUL_TITLES | RELATIONS | GREETINGS
+_SAID = _LEADS | ROLES
 _LINE = 40
 
 
@@ -58,16 +59,31 @@ def _last(text: str) -> Iterator[Found]:
 
 def speakers(text: str) -> Iterator[Found]:
     """Who is named before a colon, line after line."""
-    if text.count("\n") < 1 or ": " not in text:
+    if not any(_may_speak(text, at) for at in _colons(text)):
         return
     lines = [match for match in _SPEAKER.finditer(text) if not _is_role(match["name"])]
     often = Counter(match["name"] for match in lines)
     yield from (Found(*match.span("name"), "NAME") for match in lines if often[match["name"]] > 1)
 
 
+def _colons(text: str) -> Iterator[int]:
+    at = text.find(": ")
+    while at >= 0:
+        yield at
+        at = text.find(": ", at + 2)
+
+
+def _may_speak(text: str, at: int) -> bool:
+    """Whether the word before a colon may be a name: most often it is a role, line after line."""
+    head = text[max(0, at - _LINE) : at]
+    head = head.rpartition(" (")[0] if head.endswith(")") else head
+    word = head.rpartition(" ")[2].rpartition("\n")[2]
+    return word[:1].isupper() and word.lower() not in _SAID
+
+
 def _is_role(name: str) -> bool:
     low = name.lower()
-    return name.isupper() or any(word in _LEADS or word in ROLES or is_word(word) for word in low.split())
+    return name.isupper() or any(word in _SAID or is_word(word) for word in low.split())
 
 
 def chatted(text: str, low: str) -> Iterator[Found]:

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
-from tunesmith_plugins.curators.pii.lexicon import UPPER, is_word
+from tunesmith_plugins.curators.pii.lexicon import UPPER, is_word, no_names
 from tunesmith_plugins.curators.pii.name_words import DOUBTFUL_TITLES, GREETINGS, PARTICLES, RELATIONS, TITLES
 from tunesmith_plugins.curators.pii.word_list import words
 
@@ -16,6 +16,15 @@ COLONS = frozenset((": ", ":\t", "= ", "| ", ">:", "  "))
 _DOTTED = TITLED | {"med", "st"}
 _SHORTENED = frozenset(words("m ve ll d re s t"))
 _BETWEEN = 4
+_POSSESSIVE = frozenset(("'s", "’s", "'S", "’S"))
+# The same for texts without other letters, where `re` is twice as fast.
+_ASCII = re.compile(r"[A-Z](?<![\w@/.].)[A-Za-z]*(?:['-][A-Za-z]+)*(?![\d_@])")
+
+
+@cache
+def _plain() -> frozenset[str]:
+    """What may be left out where it stands alone; the look for it comes first, as it is what most words are."""
+    return no_names() - LEADS
 
 
 class Word(NamedTuple):
@@ -34,12 +43,15 @@ def runs(text: str) -> Iterator[list[Word]]:
     A common word by itself, as sentences begin with, is left out where no label stands before it.
     """
     run: list[Word] = []
-    for match in CAPITAL.finditer(text):
+    plain = _plain()
+    for match in (_ASCII if text.isascii() else CAPITAL).finditer(text):
         start, end = match.span()
         word = match[0]
-        if word.endswith(("'s", "’s", "'S", "’S")):
+        if word[-2:] in _POSSESSIVE:
             end, word = end - 2, word[:-2]
         low = word.lower()
+        if not run and low in plain and _alone(text, start, end):
+            continue
         if low == "i" and text[end : end + 1] != ".":
             if run:
                 yield run

@@ -73,8 +73,11 @@ def _is_with(text: str, last: int, run: Sequence[Word]) -> bool:
 
 def _in_run(text: str, low: str, run: Sequence[Word], after_name: bool) -> Iterator[Found]:
     start = _with_particles(text, low, run[0].start)
-    cue = cue_before(low, start)
-    if cue < LABEL and all(word.common for word in run) and not _may_be_name(text, run, cue):
+    words = all(word.common for word in run)
+    # Words of the language are a name behind a label, and else only where one of them looks like a part of one.
+    least = LABEL if words and not any(word.low in LEADS or word.low in SURNAMES_TOO for word in run) else VAGUE
+    cue = cue_before(low, start, least)
+    if cue < LABEL and words and not _may_be_name(text, run, cue):
         return
     cue = max(cue, CUE) if after_name else cue
     at = 0

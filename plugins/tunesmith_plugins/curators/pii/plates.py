@@ -35,7 +35,7 @@ _FORMATS = (
 )
 _PLATE = re.compile(rf"(?=[A-Z\dÄÖÜ])(?<![\w.,/+$€£-])(?:{'|'.join(_FORMATS)})(?![\w/-]|[.,]\d)")
 # Nearly every plate has a capital and a digit beside each other, or with one sign between.
-_MAYBE = re.compile(r"[A-ZÄÖÜ][ -]?\d|\d[ -]?[A-Z]")
+MAYBE_PLATE = re.compile(r"[A-ZÄÖÜ][ -]?\d|\d[ -]?[A-Z]")
 _NO_LETTERS = frozenset(words("usd eur gbp chf iso rfc icd cpt din pin tel fax mrn ssn dob npi dea vin ecg bpm"))
 _BACK, _AHEAD = 90, 50
 _STOPS = re.compile(r"[.!?]\s+(?=[A-ZÄÖÜ])|\n\n")
@@ -43,7 +43,7 @@ _STOPS = re.compile(r"[.!?]\s+(?=[A-ZÄÖÜ])|\n\n")
 
 def plates(text: str, low: str) -> Iterator[Found]:
     """Plates in sentences about vehicles; years of make and amounts of money are none."""
-    if _MAYBE.search(text) is None or _ABOUT.search(low) is None:
+    if MAYBE_PLATE.search(text) is None or not any(word in low for word in _VEHICLES):
         return
     for match in _PLATE.finditer(text):
         start, end = match.span()
