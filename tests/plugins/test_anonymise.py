@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith import DataError, Example, Message, RecipeError
+from tunesmith import DataError, Example, Message, Origin, RecipeError
 from tunesmith.data.curate import Tally
 from tunesmith_plugins.curators.anonymise import Anonymise
 from tunesmith_plugins.curators.pii import checksums
@@ -258,6 +258,29 @@ def test_a_column_that_no_row_has_is_an_error_but_not_for_rows_to_answer() -> No
     with pytest.raises(DataError, match="columns: no row keeps a column patient_nam; did you mean patient_name"):
         list(curator.apply([example], Tally(1)))
     assert len(list(curator.question([example], Tally(1)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"origin": Origin("notes", "in/patient_john_smith.jsonl", 3)}, "line 3 of source notes: the name of the file"),
+        ({"origin": Origin("notes", "in/lindqvist.jsonl", 3)}, "name of the file holds an identity of its text"),
+        ({"id": "visit-4471123"}, "the id of the row holds an identity of its text"),
+        ({"id": "lindqvist-2"}, "the id of the row holds an identity of its text"),
+        ({"extras": {"note": "x", "seen_by_john": "yes"}}, "column 2: its name holds NAME"),
+    ],
+)
+def test_an_identity_that_is_no_text_is_refused_and_not_said(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(DataError, match=says) as caught:
+        changed(talk("Mrs. Lindqvist, MRN 4471123", **changes))
+    assert not re.search("(?i)john|lindqvist|4471123", str(caught.value))
+
+
+@pytest.mark.parametrize("file", ["rows.jsonl", "report_2023-12-31.csv", "mts-dialog/train.csv", "PATIENT_NOTES.csv"])
+def test_common_names_of_files_and_columns_are_not_refused(file: str) -> None:
+    extras = {"patient_name": "x", "MRN": "4471123", "grace_period": "x", "dateOfBirth": "x", "mark": "x"}
+    example = talk("Mrs. Lindqvist, MRN 4471123", extras=extras, origin=Origin("a", file, 1), id="0f4471123ab94471")
+    assert changed(example)[0].texts() == ["Mrs. [NAME_1], MRN [RECORD_1]"]
 
 
 def test_the_vault_turns_answers_back_and_holds_no_identity(

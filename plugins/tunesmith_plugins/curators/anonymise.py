@@ -12,6 +12,7 @@ from tunesmith_plugins.curators.pii.custom import check_kinds, compiled
 from tunesmith_plugins.curators.pii.date_policy import DatePolicy
 from tunesmith_plugins.curators.pii.document import content_of
 from tunesmith_plugins.curators.pii.key import Key, need_key
+from tunesmith_plugins.curators.pii.outside import Outside
 from tunesmith_plugins.curators.pii.patterns import Patterns
 from tunesmith_plugins.curators.pii.presidio import Presidio
 from tunesmith_plugins.curators.pii.surrogates import Surrogates
@@ -22,9 +23,10 @@ class Anonymise(Curator):
     """Replaces what identifies persons, in every text of an example: turns, columns, tool calls, labels.
 
     A name that is found once is found again in the same document in other forms ("Mr. Weber", "Anna", "WEBER"), and the
-    same identity gets the same replacement. What is only in a file's name or a column's name is not looked at. Nothing
-    finds all: look at what `prepare` writes before you share it. How each of the 18 identifiers of HIPAA's Safe Harbor
-    is found, and what is not: `python -m tunesmith_plugins.curators.pii.safe_harbor`.
+    same identity gets the same replacement. Ids that a formatter sets, and names of files and columns, are written as
+    they are: rows are refused where one of these holds an identity. Nothing finds all: look at what `prepare` writes before
+    you share it. How each of the 18 identifiers of HIPAA's Safe Harbor is found, and what is not:
+    `python -m tunesmith_plugins.curators.pii.safe_harbor`.
 
     Since 0.9.
 
@@ -131,7 +133,9 @@ class Anonymise(Curator):
             return Placeholders() if self.replace == "placeholders" or key is None else Surrogates(key, scope)
 
         dates = DatePolicy(self.dates, key)
-        anonymiser = Anonymiser(self._engine(), writer, dates, self.columns, self.keep)
+        engine = self._engine()
+        outside = Outside(engine, self.keep)
+        anonymiser = Anonymiser(engine, writer, dates, self.columns, self.keep)
         persons: dict[str, Person] = {}
         if self.person is not None:
             examples = list(examples)
@@ -140,6 +144,7 @@ class Anonymise(Curator):
         with nullcontext() if vault is None or key is None else Vault(vault, key) as kept:
             for example in examples:
                 made = anonymiser.change(example, self._person(anonymiser, example, persons))
+                outside.check(example, made.replaced)
                 for kind in made.kinds:
                     record.change(example, f"{kind} replaced")
                 if kept is not None and made.replaced:
