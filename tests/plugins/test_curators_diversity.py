@@ -78,6 +78,12 @@ def test_copies_go_before_rows_that_differ(model: Path) -> None:
     assert kept[0] is examples[0]  # of equal rows the first
 
 
+def test_the_row_nearest_to_the_centre_stays(model: Path) -> None:
+    texts = ["refund", "refund w3", "refund w4", "parcel"]
+    examples = [Example(messages=(Message("user", text),), id=str(at)) for at, text in enumerate(texts)]
+    assert [example.id for example in run(Diversity(model, 2, 1.0), examples)[0]] == ["0", "1", "3"]
+
+
 def test_the_seed_decides_and_nothing_else(model: Path) -> None:
     examples = rows()
     one, again = (run(Diversity(model, 12, 1.0), examples, 3) for _ in range(2))

@@ -31,7 +31,7 @@ class SemanticDuplicates(Curator):
 
     The model is read from a folder and nothing is ever downloaded: a static model (of model2vec, with
     `pip install 'tunesmith[semantic]'`; blind to the order of words), or a transformer for sentence embeddings such as
-    all-MiniLM-L6-v2, about fifty times slower. Both run on the processor. Then each row is compared with all that stay,
+    all-MiniLM-L6-v2, 30 to 100 times slower. Both run on the processor. Then each row is compared with all that stay,
     exactly: time grows with the square of the rows (1.5 and 20 processor seconds for 10,000 and 50,000 rows of 256
     dimensions, after 0.3 milliseconds a row of embedding by a static model), memory with the rows, 2 kB each.
 
