@@ -19,7 +19,7 @@ LOOKS = [
 PIECES = """
 a.b@c.de|www.x.com|clinic.org|1.2.3.4|fe80::1|2a02:1::|00:1b:44:11:3a:b7|DE89370400440532013000|GB82|1HGCM82633A004352
 1EG4-TE5-MK73|4111 1111 4111 1111|4111-1111-1111-1111|3f2504e0-4f89-11d3-9a0c-0305e82c3301|XKT 4821|AB1234563
-dob 19310314|born 1931|03/14/2021|2021-03-14|14.3.21|3/14|on May 5|aged 93|ninety years|one hundred and two years|: 
+dob 19310314|born 1931|03/14/2021|2021-03-14|14.3.21|3/14|on May 5|aged 93|ninety years|one hundred and two years|:
 AB-123-CD|12345678|Anna: hi there|Agent: no|(0711) 123456|ninety-one|plate|1.2/3/2021|Z|A|a|1
 """.strip().replace("\n", "|")
 pieces = st.sampled_from(PIECES.split("|")) | st.text("0123456789ABFZabf.:-/@ ", max_size=6)
