@@ -49,12 +49,18 @@ _LETTERED = frozenset(
 _GERMAN = (" und ", " der ", " ist ", " zum ", " für ", " die ", " mit ", " Sie ", " geehrte", " Ihre ")
 # Letters with dots that stand before no surname.
 _NO_INITIALS = frozenset(("u.s", "u.k", "u.n", "d.c", "e.u", "e.g", "i.e"))
+_MAYBE_NAMES = LEADS | SURNAMES_TOO
 
 
 def names(text: str, low: str) -> Iterator[Found]:
     """Names without titles; labels and greetings before them make sure of them."""
     last = -1
     for run in runs(text):
+        first = run[0]
+        lone_word = len(run) == 1 and first.common and first.low not in _MAYBE_NAMES
+        # What most runs are: a word of the language, which only a label makes a name of.
+        if lone_word and cue_before(low, _with_particles(text, low, first.start), LABEL) < LABEL:
+            continue
         after = last >= 0 and _is_with(text, last, run)
         for found in _in_run(text, low, run, after):
             yield found
@@ -75,7 +81,7 @@ def _in_run(text: str, low: str, run: Sequence[Word], after_name: bool) -> Itera
     start = _with_particles(text, low, run[0].start)
     words = all(word.common for word in run)
     # Words of the language are a name behind a label, and else only where one of them looks like a part of one.
-    least = LABEL if words and not any(word.low in LEADS or word.low in SURNAMES_TOO for word in run) else VAGUE
+    least = LABEL if words and _MAYBE_NAMES.isdisjoint([word.low for word in run]) else VAGUE
     cue = cue_before(low, start, least)
     if cue < LABEL and words and not _may_be_name(text, run, cue):
         return
