@@ -15,6 +15,7 @@ _CARD = re.compile(
 )
 _IBAN = re.compile(r"[A-Z](?<!\w.)[A-Z]\d{2}(?:[ -]?[A-Z0-9]{2,4}){2,8}(?:[ -]?[A-Z0-9]{1,3})?(?!\w)")
 # Cheap looks at what a text must hold before a pattern is worth its time.
+MAYBE_CHECKED = re.compile(r"\d(?:\d\d|[A-Z])|[A-Z]\d|-[0-9a-fA-F]{4}-|[A-Z]{17}")
 MAYBE_IBAN = re.compile(r"[A-Z]{2}\d\d")
 MAYBE_VIN = re.compile(r"[A-Z\d]{17}")
 MAYBE_DEA = re.compile(r"[A-Z\d]\d{7}")
@@ -52,6 +53,8 @@ _OF_PAPERS = re.compile(r"(?:pmid|pmc|doi|nct|isbn|ean|sku)[:# ]*$")
 
 def checked(text: str, low: str) -> Iterator[Found]:
     """Numbers that their check digits, ranges or shape give away, wherever they stand; the most certain kind first."""
+    if MAYBE_CHECKED.search(text) is None:
+        return
     if MAYBE_IBAN.search(text):
         yield from (Found(*m.span(), "IBAN") for m in _IBAN.finditer(text) if checksums.iban(_plain(m[0])))
     if MAYBE_VIN.search(text):
