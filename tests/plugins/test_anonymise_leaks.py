@@ -59,7 +59,9 @@ class Ran:
     def leaks(self, planted: set[str]) -> set[tuple[str, str]]:
         """Each planted identity with each file that holds it, as text or in JSON's spelling; the screen is one."""
         found = set()
-        for name, data in [("screen", self.said.encode()), *self._files()]:
+        # `preview` parts tokens by lines: what it shows is sought without them too
+        screens = [("screen", self.said.encode()), ("tokens on the screen", self.said.replace("|", "").encode())]
+        for name, data in [*screens, *self._files()]:
             low = data.lower()
             for text in planted:
                 if any(form.encode().lower() in low for form in {text, json.dumps(text)[1:-1]}):
@@ -162,7 +164,7 @@ def test_no_planted_identity_is_in_any_file_or_on_the_screen(ran: tuple[str, Ran
     how, result = ran
     leaks = result.leaks(made[1])
     if how == "off":  # the same search finds them where nothing was anonymised
-        assert {name.rpartition("/")[2] for _, name in leaks} >= {"screen", "train.jsonl", "test.jsonl"}
+        assert {name.rpartition("/")[2] for _, name in leaks} >= {"tokens on the screen", "train.jsonl", "test.jsonl"}
         assert len({text for text, _ in leaks}) > len(made[1]) * 0.9
     else:
         assert leaks == set()
@@ -173,7 +175,7 @@ def test_what_was_searched_holds_all_that_a_run_writes(ran: tuple[str, Ran]) -> 
         return
     names = {name for name, _ in ran[1]._files()}
     ends = ["train.jsonl", "rejected.jsonl", "counts.json", "lock.json", "config.yaml", "adapter_model.safetensors",
-            "data.json", "audit/report.html"]  # fmt: skip
+            "data.json", "audit/findings.json"]  # fmt: skip
     ends += ["predictions.jsonl", "metrics.json"] if ran[0] != "presidio" else []
     for end in ends:
         assert any(name.endswith(end) for name in names), end
