@@ -122,9 +122,14 @@ def test_content_is_told_by_examples_ids_and_order(given_examples: list[Example]
     assert len({stored(other).content() for other in others} | {base.content()}) == 6
 
 
-def test_another_process_gets_the_same_part(store: Store) -> None:
+def test_another_process_gets_the_same_part(tmp_path: Path, store: Store, given_examples: list[Example]) -> None:
     part = store[7:9]
     assert pickle.loads(pickle.dumps(part)) == list(part)
+    named = joined([stored(given_examples, tmp_path / "a.arrow"), stored(given_examples, tmp_path / "b.arrow")])
+    both = named.select([3, len(given_examples) + 1])
+    sent = pickle.dumps(both)
+    assert len(sent) < 1000
+    assert list(pickle.loads(sent)) == [given_examples[3], given_examples[1]]
 
 
 def test_nothing_is_an_empty_sequence() -> None:
@@ -204,6 +209,17 @@ def test_encoded_rows_come_back_as_they_were(drawn: list[tuple[Encoded, ...]], d
     assert [tuple(shape) for shape in rows.sizes.shapes] == [
         (len(row.sequences), max(len(s.ids) for s in row.sequences)) for row in expected
     ]
+
+
+def test_another_process_opens_encoded_rows_that_have_a_name(tmp_path: Path) -> None:
+    made = stored([Example(id=str(at)) for at in range(300)], tmp_path / "rows.arrow")
+    with EncodedWriter(tmp_path / "encoded.arrow") as writer:
+        for at in range(300):
+            writer.add(at, (Encoded((1,) * 50, (0.0, *[1.0] * 49)),))
+        rows = writer.finish(made)
+    sent = pickle.dumps(rows)
+    assert len(sent) < 20_000  # but for sizes and places, nothing
+    assert list(pickle.loads(sent)) == list(rows)
 
 
 def test_more_encoded_rows_than_a_batch(given_examples: list[Example]) -> None:

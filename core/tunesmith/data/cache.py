@@ -46,8 +46,8 @@ class Cache:
     """A folder of entries.
 
     Args:
-        folder: Where; it may be deleted at any time. None keeps nothing: rows lie in files without names, which go with
-            the process.
+        folder: Where; it may be deleted between runs. None keeps nothing: rows lie in files without names, which go
+            with the process.
         hidden: Where files without names lie; the folder where it is not given, else where temporary files do.
     """
 

@@ -191,10 +191,16 @@ class EncodedRows(Sequence[EncodedRow]):
         )
 
     def __reduce__(self) -> Any:
-        """Another process gets the rows: a file without a name cannot be opened there."""
+        """Another process opens the file; where it has no name, it gets the rows."""
+        if self.name:
+            return _opened, (self._file.path, self.examples, self.sizes)
         return list, (list(self),)
 
 
 def _view(column: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     """Where each list of a column begins, with the end of the last; and the values of all."""
     return column.offsets.to_numpy(), column.values.to_numpy()
+
+
+def _opened(path: Path, examples: Sequence[Example], sizes: Sizes) -> EncodedRows:
+    return EncodedRows(path.open("rb"), examples, sizes, path.name)

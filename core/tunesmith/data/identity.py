@@ -97,9 +97,11 @@ def _code(cls: type) -> str | None:
 
 def _content(path: Path) -> str:
     """What a path leads to: a file by its bytes, a folder by the names, sizes and times of its files."""
+    from tunesmith.recipe.code_identity import file_hash
+
     try:
         if path.is_file():
-            return sha256(path.read_bytes()).hexdigest()
+            return file_hash(path)
         if not path.is_dir():
             return "nothing"
     except (OSError, ValueError):  # text that only looks like a path

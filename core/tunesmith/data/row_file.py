@@ -111,6 +111,7 @@ class ArrowFile:
     """
 
     def __init__(self, file: IO[bytes]) -> None:
+        self.path = Path(str(file.name))
         with file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         reader = pa.ipc.open_file(pa.py_buffer(self._map))

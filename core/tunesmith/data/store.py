@@ -55,7 +55,9 @@ class Store(Sequence[Example]):
     __hash__ = None  # type: ignore[assignment]  # as lists
 
     def __reduce__(self) -> Any:
-        """Another process gets the examples: a file without a name cannot be opened there."""
+        """Another process opens the files; where one has no name, it gets the examples."""
+        if self.is_named:
+            return _opened, ([file.path for file in self.files], self.places)
         return list, (list(self),)
 
     def select(self, at: Sequence[int] | NDArray[np.integer[Any]]) -> "Store":
@@ -119,6 +121,10 @@ class Store(Sequence[Example]):
 def ids_of(examples: Sequence[Example]) -> Iterator[str]:
     """The ids of examples, which a store knows without decoding them."""
     return examples.ids() if isinstance(examples, Store) else (example.id for example in examples)
+
+
+def _opened(paths: Sequence[Path], places: Rows) -> Store:
+    return Store([RowFile(path.open("rb"), path.name) for path in paths], places)
 
 
 def joined(stores: Sequence[Store]) -> Store:
