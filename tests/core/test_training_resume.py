@@ -5,8 +5,10 @@ import errno
 import functools
 import math
 import os
+import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +189,36 @@ def make(base: str, rank: int = 4) -> Specialist:
     )
 
 
+@dataclass(frozen=True)
+class AtOnce:
+    """A run without a stop.
+
+    Args:
+        checkpoints: The folder of its checkpoints.
+        log: The folder of its `metrics.csv`.
+        ran: Its losses and weights.
+    """
+
+    checkpoints: Path
+    log: Path
+    ran: tuple[Losses, dict[str, torch.Tensor]]
+
+
 @pytest.fixture(scope="module")
-def whole(base: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Losses, dict[str, torch.Tensor]]:
-    return fit(base, tmp_path_factory.mktemp("whole"))
+def at_once(base: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AtOnce]:
+    """Runs without a stop under given options; each is made once, for tests that only read it."""
+
+    @functools.cache
+    def run(**options: Any) -> AtOnce:
+        checkpoints, log = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("log")
+        return AtOnce(checkpoints, log, fit(base, checkpoints, logger=MetricsFile(log), **options))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(at_once: Callable[..., AtOnce]) -> tuple[Losses, dict[str, torch.Tensor]]:
+    return at_once().ran
 
 
 def same(
@@ -301,21 +330,23 @@ def test_trap_27_the_random_stream_does_not_depend_on_regularizers_or_validation
 
 
 def test_trap_28_a_checkpoint_holds_trained_tensors_and_loads_without_pickled_classes(
-    base: str, tmp_path: Path
+    at_once: Callable[..., AtOnce],
 ) -> None:
-    _, weights = fit(base, tmp_path, max_steps=5)
-    content = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    run = at_once(max_steps=5)
+    _, weights = run.ran
+    content = torch.load(run.checkpoints / "last.ckpt", weights_only=True)
     assert list(content["state_dict"]) == list(weights)
     assert all("lora_" in name for name in weights)
     assert "hyper_parameters" not in content
     assert len(content["optimizer_states"][0]["state"]) == len(weights)
-    assert (tmp_path / "best.ckpt").is_file() or content["global_step"] < STEPS_AN_EPOCH
+    assert (run.checkpoints / "best.ckpt").is_file() or content["global_step"] < STEPS_AN_EPOCH
 
 
 @pytest.mark.parametrize("change", ["rank", "missing", "renamed"])
-def test_trap_28_a_checkpoint_of_another_method_is_refused(base: str, tmp_path: Path, change: str) -> None:
-    fit(base, tmp_path, max_steps=5)
-    path = tmp_path / "last.ckpt"
+def test_trap_28_a_checkpoint_of_another_method_is_refused(
+    base: str, at_once: Callable[..., AtOnce], tmp_path: Path, change: str
+) -> None:
+    path = shutil.copy(at_once(max_steps=5).checkpoints / "last.ckpt", tmp_path / "last.ckpt")
     content = torch.load(path, weights_only=True)
     state = content["state_dict"]
     name = next(iter(state))
@@ -332,12 +363,13 @@ def test_trap_28_a_checkpoint_of_another_method_is_refused(base: str, tmp_path: 
     assert all(torch.equal(tensor, before[n]) for n, tensor in module.state_dict().items())
 
 
-def test_best_checkpoint_is_the_one_with_the_lowest_validation_loss(base: str, tmp_path: Path) -> None:
-    losses, _ = fit(base, tmp_path)
-    best = torch.load(tmp_path / "best.ckpt", weights_only=True)
+def test_best_checkpoint_is_the_one_with_the_lowest_validation_loss(at_once: Callable[..., AtOnce]) -> None:
+    run = at_once()
+    losses, _ = run.ran
+    best = torch.load(run.checkpoints / "best.ckpt", weights_only=True)
     after = {step: loss for step, loss in losses.validation.items() if step}
     assert best["global_step"] == min(after, key=lambda step: after[step])
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert sorted(p.name for p in run.checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -351,11 +383,13 @@ def test_a_validation_loss_that_is_no_number_is_never_the_best(tmp_path: Path, v
 
 @pytest.mark.parametrize("validates", [True, False])
 @pytest.mark.parametrize("step", [7, 10, 14])
-def test_a_run_by_steps_resumes_from_the_end_of_an_epoch(base: str, tmp_path: Path, step: int, validates: bool) -> None:
+def test_a_run_by_steps_resumes_from_the_end_of_an_epoch(
+    base: str, at_once: Callable[..., AtOnce], tmp_path: Path, step: int, validates: bool
+) -> None:
     options: dict[str, Any] = {"max_epochs": -1, "max_steps": 17, "val_check_interval": 6}
     if not validates:
         options["limit_val_batches"] = 0
-    whole = fit(base, tmp_path / "whole", **options)
+    whole = at_once(**options).ran
 
     def crash() -> None:
         raise KeyboardInterrupt
@@ -390,21 +424,19 @@ def test_sigterm_finishes_the_window_saves_and_resumes_exactly(
 @pytest.mark.parametrize("options", [{}, {"max_epochs": -1, "max_steps": 21}, {"val_check_interval": 6}], ids=str)
 @pytest.mark.parametrize("step", [3, 7, 9])
 def test_a_stopped_run_leaves_out_neither_validation_nor_a_line_of_the_log(
-    base: str, tmp_path: Path, step: int, options: dict[str, Any]
+    base: str, at_once: Callable[..., AtOnce], tmp_path: Path, step: int, options: dict[str, Any]
 ) -> None:
-    def logged(name: str, *callbacks: Callback, resume: bool = False) -> Losses:
-        (tmp_path / name).mkdir(exist_ok=True)
-        logger = MetricsFile(tmp_path / name)
-        return fit(base, tmp_path / name, *callbacks, resume=resume, logger=logger, **options)[0]
+    def logged(*callbacks: Callback, resume: bool = False) -> Losses:
+        return fit(base, tmp_path, *callbacks, resume=resume, logger=MetricsFile(tmp_path), **options)[0]
 
-    whole = logged("whole")
+    whole = at_once(**options)
     with pytest.raises(StoppedError, match=f"after step {step};"):
-        logged("stopped", MidWindow(step - 1, lambda: os.kill(os.getpid(), signal.SIGTERM)))
-    resumed = logged("stopped", resume=True)
-    assert resumed.validation == {s: loss for s, loss in whole.validation.items() if s > step}
+        logged(MidWindow(step - 1, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    resumed = logged(resume=True)
+    assert resumed.validation == {s: loss for s, loss in whole.ran[0].validation.items() if s > step}
     lines = []
-    for name in ("whole", "stopped"):
-        with (tmp_path / name / "metrics.csv").open(newline="") as file:
+    for folder in (whole.log, tmp_path):
+        with (folder / "metrics.csv").open(newline="") as file:
             lines.append([{k: v for k, v in row.items() if k != "tokens/s"} for row in csv.DictReader(file)])
     assert lines[0] == lines[1]
 
@@ -659,14 +691,14 @@ def test_a_full_disk_leaves_the_checkpoint_of_before_and_no_part(
 
 
 def test_a_kill_during_the_validation_that_a_stopped_run_makes_leaves_it_to_the_resumed_run(
-    base: str, tmp_path: Path
+    base: str, curves: Any, tmp_path: Path
 ) -> None:
     class Impatient(Callback):
         def on_validation_start(self, trainer: Trainer, *_: Any) -> None:
             if trainer.global_step == 7:
                 stop()
 
-    whole, _ = fit(base, tmp_path / "whole", **SHORT)
+    whole, _ = curves(base, False, True)
     with pytest.raises(RuntimeError, match="stopped by the test"):
         fit(base, tmp_path, MidWindow(6, lambda: os.kill(os.getpid(), signal.SIGTERM)), Impatient(), **SHORT)
     resumed, _ = fit(base, tmp_path, resume=True, **SHORT)
