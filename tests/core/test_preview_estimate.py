@@ -231,6 +231,7 @@ def test_a_budget_that_all_training_rows_keep_is_not_searched_further(bench: Any
     assert said in " ".join(bench.done("preview", *CONFIG, "--examples=0", "--gpu=h100").out.split())
 
 
+@pytest.mark.slow
 def test_preview_names_the_largest_budget_for_a_gpu(bench: Any) -> None:
     much(bench)
     told = {}
@@ -256,6 +257,7 @@ def test_preview_says_what_does_not_fit_and_what_would_help(bench: Any) -> None:
     assert "did you mean l4 or l40s?" in bench.done("preview", *CONFIG, "--gpu=l40", code=2).err
 
 
+@pytest.mark.slow
 def test_a_gpu_computes_in_bf16_unless_the_recipe_says_otherwise(bench: Any) -> None:
     much(bench)
 

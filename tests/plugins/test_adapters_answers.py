@@ -66,6 +66,7 @@ def alone(module: Specialist, prompt: list[Message], base: bool) -> str:
     return str(module.tokenizer.decode(ids[start:], skip_special_tokens=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_trap_32_answers_of_tuned_and_base_equal_those_to_single_prompts(adapter: str) -> None:
     module = tuned(adapter)

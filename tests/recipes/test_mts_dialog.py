@@ -66,6 +66,7 @@ def test_eight_steps_on_real_dialogues_lower_the_validation_loss_within_8_gb(apa
 
 
 @needs_all
+@pytest.mark.slow
 def test_the_shipped_lengths_keep_nearly_all_rows_and_bound_a_step() -> None:
     import yaml
     from transformers import AutoTokenizer
