@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import example as tried
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def test_capped_groups_are_within_the_ratio_and_no_smaller_than_they_have_to_be(
 
 
 @given(SIZES, st.floats(1, 4), st.integers(1, 5))
+@tried([6, 19], 1.9, 1)
 def test_repeated_groups_are_within_the_ratio_as_far_as_copies_are_allowed(
     groups: list[int], ratio: float, most: int
 ) -> None:

@@ -89,7 +89,7 @@ class Balance(Curator):
         largest = max(map(len, drawn.values()), default=0)
         copies: dict[str, int] = {}
         for group in drawn.values():
-            missing = min(-int(-largest // self.ratio) - len(group), self.most_copies * len(group))
+            missing = min(_least(largest, self.ratio) - len(group), self.most_copies * len(group))
             for at, example in enumerate(group):
                 copies[example.id] = max(0, (missing - at - 1) // len(group) + 1)
         taken = {example.id for example in held}
@@ -111,3 +111,13 @@ class Balance(Curator):
 
 def _draw(example: Example, seed: int) -> bytes:
     return hashlib.blake2b(f"{seed}:{example.id}".encode(), digest_size=16).digest()
+
+
+def _least(largest: int, ratio: float) -> int:
+    """The fewest rows of which `ratio` times as many are `largest`: in integers, since 19 // 1.9 is 9."""
+    rows = int(largest / ratio)
+    while rows * ratio < largest:
+        rows += 1
+    while rows > 1 and (rows - 1) * ratio >= largest:
+        rows -= 1
+    return rows
