@@ -75,7 +75,7 @@ def test_copies_go_before_rows_that_differ(model: Path) -> None:
     kept, drops, _ = run(Diversity(model, 2, 1.0), examples)
     assert drops == {DROPPED: 25}
     assert kept[-10:] == examples[-10:]
-    assert kept[0] is examples[0]  # of equal rows the first
+    assert kept[0] == examples[0]  # of equal rows the first
 
 
 def test_the_row_nearest_to_the_centre_stays(model: Path) -> None:
