@@ -2,8 +2,10 @@
 
 import json
 import os
+import sys
 import threading
 import time
+import types
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tunesmith import Curator, Example, Record
+from tunesmith import Curator, DataError, Example, Record
 from tunesmith.data.cache import KEPT_DAYS, Cache, Entry
 from tunesmith.data.identity import identity
 from tunesmith.data.pipeline import Curated, curate
@@ -245,6 +247,17 @@ def test_what_is_not_whole_is_made_again(notes: Path, kind: str, broken: bytes |
     assert run(notes, curators).seconds == {}
 
 
+def test_rows_that_the_disk_has_damaged_are_never_trained_on(notes: Path) -> None:
+    run(notes, {"mark": Mark("!")})
+    for path in (notes.parent / "cache").glob("*.arrow"):
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data.replace(b"say 7", b"say 8"))  # still JSON
+    damaged = run(notes, {"mark": Mark("!")})
+    with pytest.raises(DataError, match=r"cache/\w+\.arrow is damaged, .*; delete .*/cache$"):
+        [*damaged.splits["train"], *damaged.splits["validation"], *damaged.splits["test"]]
+
+
 def test_what_a_killed_run_has_left_goes_a_day_later(notes: Path) -> None:
     run(notes)
     folder = notes.parent / "cache"
@@ -282,6 +295,20 @@ def test_other_code_or_packages_make_all_anew(notes: Path, curator: Curator, mon
     after = run(notes, {"mark": curator, "after": Mark("?")})
     assert list(after.seconds) == list(before.seconds)
     assert after.key != before.key  # by which encoded rows are found
+
+
+def test_a_module_that_a_plugins_file_imports_counts(
+    notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper = tmp_path / "words_beside.py"
+    helper.write_text("WORD = '!'")
+    module = types.ModuleType("words_beside")
+    module.__file__ = str(helper)
+    monkeypatch.setitem(sys.modules, "words_beside", module)
+    run(notes)
+    assert run(notes).seconds == {}
+    helper.write_text("WORD = '?'")
+    assert "read" in run(notes).seconds
 
 
 def test_nobody_waits_for_what_is_not_kept(notes: Path) -> None:

@@ -3,7 +3,9 @@
 import json
 import os
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -29,7 +31,30 @@ def surroundings() -> dict[str, Any]:
     from tunesmith.recipe.code_identity import frame
 
     names = {name for path in sys.path for name in _distributions(path)}
-    return {"code": frame(), "python": list(sys.version_info[:3]), "packages": sorted(names)}
+    return {"code": frame(), "python": list(sys.version_info[:3]), "packages": sorted(names), "own": _own_modules()}
+
+
+def _own_modules() -> list[str]:
+    """The content of modules that came in no package: a plugin's file may import others beside it."""
+    from tunesmith.recipe.code_identity import file_hash
+
+    found = set()
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        # what lies in a package is known by the plugins of it that are in use
+        if file is None or not file.endswith(".py") or "." in name or _is_packaged(file):
+            continue
+        if Path(file).name == "__init__.py":
+            continue
+        with suppress(OSError):
+            found.add(f"{Path(file).name} {file_hash(Path(file))}")
+    return sorted(found)
+
+
+@cache
+def _is_packaged(file: str) -> bool:
+    """Whether a file belongs to Python or to an installed package, which are known by their versions."""
+    return "site-packages" in file or any(file.startswith(f"{home}/") for home in sysconfig.get_paths().values())
 
 
 def identity(plugin: Plugin) -> str | None:

@@ -207,7 +207,13 @@ class Packed:
             msg = f"{example.origin}: the example {error}; formatters and curators may keep JSON's types only"
             raise DataError(msg) from error
         self.origin = origin_text(example.origin)
-        self.digest = blake2b(self.data, digest_size=DIGEST, key=blake2b(self.origin.encode()).digest()).digest()
+        self.digest = _digest(self.data, self.origin)
+
+
+def _digest(data: bytes, origin: str) -> bytes:
+    made = blake2b(origin.encode(), digest_size=DIGEST)
+    made.update(b"\0" + data)
+    return made.digest()
 
 
 class RowFile(ArrowFile):
@@ -224,13 +230,17 @@ class RowFile(ArrowFile):
 
     def example(self, row: int) -> Example:
         """The example at one row."""
-        key, origin, data = (self.value(row, column) for column in (0, 1, 4))
-        return from_bytes(data, key, to_origin(origin))
+        return self._example(*(self.value(row, column) for column in (0, 1, 3, 4)))
 
     def examples(self, rows: Rows) -> list[Example]:
         """The examples at these rows."""
-        columns = self.take(rows, (0, 1, 4))
-        return [from_bytes(data, key, to_origin(origin)) for key, origin, data in zip(*columns, strict=True)]
+        return [self._example(*values) for values in zip(*self.take(rows, (0, 1, 3, 4)), strict=True)]
+
+    def _example(self, key: str, origin: str, digest: bytes, data: bytes) -> Example:
+        if _digest(data, origin) != digest:
+            msg = f"{self.path} is damaged, which nobody but the disk or a person does; delete {self.path.parent}"
+            raise DataError(msg)
+        return from_bytes(data, key, to_origin(origin))
 
     def ids(self, rows: Rows) -> list[str]:
         """The ids of the examples at these rows."""
