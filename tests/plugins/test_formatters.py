@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith import Example, Formatter, RecipeError, RowError
+from tunesmith import DataError, Example, Formatter, RecipeError, RowError, recognise
 from tunesmith_plugins.formatters.instruction import Instruction
 from tunesmith_plugins.formatters.messages import Messages
 from tunesmith_plugins.formatters.prompt_completion import PromptCompletion
+from tunesmith_plugins.formatters.query_response import QueryResponse
 from tunesmith_plugins.formatters.raw_text import RawText
 from tunesmith_plugins.formatters.share_gpt import ShareGPT
 from tunesmith_plugins.formatters.template import Template
@@ -128,6 +129,35 @@ def test_columns_and_system_have_the_names_that_are_given() -> None:
 )
 def test_prompt_completion_refuses(row: dict[str, Any], message: str) -> None:
     assert refusal(PromptCompletion(), row) == message
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"image": "a.png"}, {"image_path": "in/a.JPG"}, {"audios": "a.wav"}, {"Video_URL": "https://x.org/a.mp4?t=3"}],
+)
+def test_a_column_that_names_a_picture_or_sound_is_refused(more: dict[str, str]) -> None:
+    row = {"prompt": "q", "completion": "a"}
+    with pytest.raises(RowError, match="names a picture, a video or sound; only text is read"):
+        PromptCompletion().format({**row, **more})
+    text = {"image": "a lamp on a table", "picture": "none", "source": "a.png"}
+    assert PromptCompletion().format({**row, **text}).extras == text
+
+
+def test_dollys_context_is_the_input_and_another_column_beside_one() -> None:
+    dolly = {"instruction": "Add", "context": "1 2", "response": "3", "category": "sums"}
+    made = Instruction().format(dolly)
+    assert made.messages[0].content == "Add\n1 2"
+    assert made.extras == {"category": "sums"}
+    other = Instruction().format({"instruction": "Add", "input": "1 2", "output": "3", "context": "school"})
+    assert other.messages[0].content == "Add\n1 2"
+    assert other.extras == {"context": "school"}
+    assert Instruction().question({"instruction": "Add", "context": "1 2"}).messages[0].content == "Add\n1 2"
+
+
+def test_a_rejected_answer_is_not_left_out_silently() -> None:
+    row = {"query": "q", "response": "a", "rejected_response": "b"}
+    with pytest.raises(DataError, match="no formatter recognises the columns"):
+        recognise([row], [QueryResponse])
 
 
 def test_two_system_turns_are_refused() -> None:

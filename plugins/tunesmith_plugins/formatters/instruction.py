@@ -18,7 +18,8 @@ _CONSUMED = ("instruction", "input", "output", "response", "system", "history")
 class Instruction(Formatter):
     """Rows with `instruction`, `input` (optional) and `output` or `response`; `system` and `history` where they are.
 
-    The user says the instruction, then the input on a new line. `history` is a list of `[question, answer]`; its
+    The user says the instruction, then the input on a new line. Rows of Dolly's columns (`instruction`, `context`,
+    `response`) have their input in `context`. `history` is a list of `[question, answer]`; its
     answers are trained on as well. Other names: `data.sources.<name>.map`.
 
     Since 0.1.
@@ -29,7 +30,7 @@ class Instruction(Formatter):
         """`instruction`, with `output` or `response`."""
         answer = next((name for name in ("output", "response") if columns.can_be_said(name)), None)
         if answer and columns.can_be_said("instruction"):
-            also = ("input", "system", "history")
+            also = ("input", "context", "system", "history")
             yield Recognised(("instruction", answer), {}, also, answer, f"columns instruction and {answer}")
 
     def format(self, row: Mapping[str, Any]) -> Example:
@@ -39,7 +40,9 @@ class Instruction(Formatter):
             RowError: A column is missing, empty, or of the wrong kind.
         """
         messages = [*asked(row), Message("assistant", _answer(row))]
-        return text_only(Example(messages=tuple(messages), extras=others(row, _CONSUMED)), ["instruction", "input"])
+        return text_only(
+            Example(messages=tuple(messages), extras=others(row, (*_CONSUMED, _input(row)))), ["instruction", "input"]
+        )
 
     def question(self, row: Mapping[str, Any]) -> Example:
         """The turns before the answer alone where the row has none.
@@ -49,7 +52,7 @@ class Instruction(Formatter):
         """
         if not (absent(row, "output") and absent(row, "response")):
             return self.format(row)
-        example = Example(messages=tuple(asked(row)), extras=others(row, _CONSUMED))
+        example = Example(messages=tuple(asked(row)), extras=others(row, (*_CONSUMED, _input(row))))
         return text_only(example, ["instruction", "input"])
 
 
@@ -63,10 +66,15 @@ def asked(row: Mapping[str, Any]) -> list[Message]:
     if "id" in row and not absent(row, "parent_id"):
         raise RowError(field="parent_id", reason=_CONTINUES)
     column(row, "instruction")
-    texts = [t for name in ("instruction", "input") if (t := optional_text(row, name)).strip()]
+    texts = [t for name in ("instruction", _input(row)) if (t := optional_text(row, name)).strip()]
     messages = [Message("system", t) for t in [optional_text(row, "system")] if t.strip()]
     messages += earlier(row)
     return [*messages, Message("user", filled("\n".join(texts), "instruction"))]
+
+
+def _input(row: Mapping[str, Any]) -> str:
+    """The column of the input: Dolly calls it otherwise. Beside `input` or `output`, a `context` is another column."""
+    return "context" if "context" in row and not {"input", "output"} & row.keys() else "input"
 
 
 def _answer(row: Mapping[str, Any]) -> str:

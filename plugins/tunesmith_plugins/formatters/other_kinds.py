@@ -24,6 +24,16 @@ _COLUMNS = {
         "give the text they were made of: Segments, with `label: false` where labels are -100",
     ),
 }
+# Columns that name one file, and what such a file is called.
+_FILES = frozenset(
+    f"{kind}{ending}"
+    for kind in ("image", "picture", "video", "audio")
+    for ending in ("", "s", "_path", "_url", "_file")
+)
+_FILE = re.compile(
+    r"^data:(image|video|audio)/|\.(png|jpe?g|gif|webp|bmp|tiff?|svg|mp4|avi|mov|mkv|webm|wav|mp3|flac|ogg|m4a)(\?\S*)?$",
+    re.IGNORECASE,
+)
 _PAIR = ("anchor", "positive")
 # At an end of a line, where trainers put them: within one, a tag is more often talked about.
 _MARK = re.compile(r"^\s*<(image|video|audio)>|<(image|video|audio)>\s*$|<(ref-object|bbox)>", re.MULTILINE)
@@ -43,6 +53,9 @@ def refuse_other_kinds(row: Mapping[str, Any], reads: Collection[str] = ()) -> N
     for name, (what, advice) in _COLUMNS.items():
         if isinstance(row.get(name), list | Mapping) and row[name] and name not in reads:
             raise RowError(name, f"holds {what}; {advice}")
+    for name, value in row.items():
+        if name.lower() in _FILES and isinstance(value, str) and _FILE.search(value.strip()) and name not in reads:
+            raise RowError(name, f"names a picture, a video or sound; {_ONLY_TEXT}")
     anchor, positive = (row.get(name) for name in _PAIR)
     if isinstance(anchor, str) and isinstance(positive, str | list) and positive and not set(_PAIR) & set(reads):
         raise RowError(_PAIR[0], f"and positive are an embedding pair; {_NO_PAIRS}")

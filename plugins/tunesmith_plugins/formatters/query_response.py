@@ -33,8 +33,8 @@ class QueryResponse(Formatter):
 
     @classmethod
     def recognises(cls, columns: Columns) -> Iterable[Recognised]:
-        """`query` and `response`."""
-        if columns.can_be_said("query", "response"):
+        """`query` and `response`; not beside an answer that is rejected, which makes a pair of them."""
+        if columns.can_be_said("query", "response") and "rejected_response" not in columns.names:
             answer = "response"
             yield Recognised(("query", answer), {}, ("system", "history"), answer, "columns query and response")
 
