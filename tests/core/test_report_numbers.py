@@ -13,7 +13,8 @@ from scipy.stats import entropy
 from tunesmith import Example, Message, Origin
 from tunesmith.report.balance import balances
 from tunesmith.report.lengths import lengths, round_edges
-from tunesmith.report.quality import Dimension, accuracy, consistency, quality, relevance, variety, volume
+from tunesmith.report.quality import Dimension, Judged, accuracy, consistency, quality, relevance, variety, volume
+from tunesmith.report.repeats import Repeats, repeats
 from tunesmith.report.shapes import odd, shape
 from tunesmith.report.words import SAMPLE, covered, diversity, words_of
 
@@ -131,7 +132,8 @@ def test_relevance_is_the_share_of_held_out_words_that_training_knows() -> None:
 
 
 def test_rows_that_differ_in_numbers_only_are_alike() -> None:
-    found = variety([talk("Report 7", "at 9:15"), talk("report  12", "At 10:01"), talk("Report 7", "other")])
+    rows = [talk("Report 7", "at 9:15"), talk("report  12", "At 10:01"), talk("Report 7", "other")]
+    found = variety(rows, repeats(rows))
     assert found.score == pytest.approx(100 * 2 / 3)
     assert found.found == ["1 rows say what another row says, but for numbers"]
 
@@ -140,9 +142,29 @@ def test_near_duplicates_are_alike() -> None:
     words = [f"word{at}" for at in range(60)]
     asked = [" ".join(words), " ".join([*words[:-1], "other"]), "something else that is asked here now and then"]
     said = [" ".join(reversed(words)), " ".join(reversed(words)), "no"]
-    found = variety([talk(one, other) for one, other in zip(asked, said, strict=True)])
+    rows = [talk(one, other) for one, other in zip(asked, said, strict=True)]
+    found = variety(rows, repeats(rows))
     assert found.score == pytest.approx(100 * 2 / 3)
     assert found.found[0] == "1 rows repeat another row, or nearly"
+
+
+def test_each_row_that_repeats_another_is_counted_once_as_the_closest_kind() -> None:
+    words = [f"word{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"] * 2
+    long, nearly = " ".join(words), " ".join([*words[:-1], "other"])
+    rows = [
+        talk(long, "stop"),
+        talk(long.upper(), "Stop"),  # word for word, case aside
+        talk(nearly, "stop"),
+        talk(nearly, "stop "),  # word for word what the row before says
+        talk("Report 7", "at 9"),
+        talk("Report 8", "at 10"),
+        talk("Report 8", "at noon"),
+    ]
+    found = repeats(rows)
+    assert found == Repeats(rows=7, exact=2, near=1, numbers=1)
+    assert found.rate == pytest.approx(3 / 7)
+    assert repeats([]) == Repeats(0, 0, 0, 0)
+    assert repeats([]).rate is None
 
 
 @pytest.mark.parametrize(
@@ -200,7 +222,7 @@ def test_volume_is_on_a_logarithmic_scale(rows: int, score: float) -> None:
 def test_of_very_many_rows_some_are_judged_and_the_card_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [talk(f"question {at}", f"answer {at}" if at % 2 else "") for at in range(40)]
     monkeypatch.setattr("tunesmith.report.quality._JUDGED", 20)
-    few = {one.name: one for one in quality({"train": rows, "validation": [], "test": []})}
+    few = {one.name: one for one in quality(Judged.of({"train": rows, "validation": [], "test": []}))}
     assert few["accuracy (proxies)"].found == ["20 rows have an empty answer"]  # every second row, from the first on
     assert few["accuracy (proxies)"].means.endswith("; of 20 rows at even distances")
     assert few["volume"].found[0].startswith("40 training rows")

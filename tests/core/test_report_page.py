@@ -146,6 +146,9 @@ def test_prepare_writes_a_card(bench: Any) -> None:
     ]
     assert all(d["name"] in ran.out for d in card["quality"])
     assert card["balance"][0]["of"] == "ward"
+    assert set(card["repeats"]) == {"rows", "exact", "near", "numbers", "rate"}
+    assert card["repeats"]["rows"] == card["splits"]["train"]["rows"]
+    assert "training rows repeat another: " in html
     assert card["personal data"] is None
     assert "nothing was looked for" in html
 

@@ -17,7 +17,7 @@ from tunesmith.data.store import ids_of
 from tunesmith.plugins.data_interfaces import Curator
 from tunesmith.report.balance import balances
 from tunesmith.report.lengths import lengths, round_edges
-from tunesmith.report.quality import SIZES, quality
+from tunesmith.report.quality import SIZES, Judged, quality
 from tunesmith.report.words import diversity
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def data_card(
     counts = curated.counts
     splits: dict[str, Sequence[Example]] = {name: curated.splits[name] for name in SPLITS}
     cut = [key for split in encoded.values() for key in split.truncated]
+    judged = Judged.of(splits)
     edges = {
         what: round_edges([length for split in encoded.values() for length in _measured(split)[what]])
         for what in ("lengths", "trained")
@@ -87,7 +88,8 @@ def data_card(
         "words": {
             what: asdict(diversity(texts)) for what, texts in _texts(_sampled(splits["train"])).items() if any(texts)
         },
-        "quality": [asdict(d) | {"grade": d.grade} for d in quality(splits, cut)],
+        "repeats": asdict(judged.repeats) | {"rate": judged.repeats.rate},
+        "quality": [asdict(d) | {"grade": d.grade} for d in quality(judged, cut)],
         "sizes": [list(size) for size in SIZES],
         "asked in training": counts["split"]["asked in training"],
         "examples": _shown(encoded.get("train")),

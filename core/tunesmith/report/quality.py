@@ -9,17 +9,17 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from tunesmith.data.example import Example
-from tunesmith.data.near import NearDuplicateIndex
 from tunesmith.data.normal import normal_text
 from tunesmith.data.split import content_key
+from tunesmith.report.repeats import Repeats, repeats
 from tunesmith.report.shapes import odd, shape
 from tunesmith.report.words import covered, diversity
 
-_DIGITS = re.compile(r"\d+")
 _DAMAGED = re.compile("\ufffd|Ã[\u0080-\u00bf©¨¼¶¤]|â€[\u0080-\u00ff™œ“]")
 _UNFILLED = re.compile(r"\b(?:TODO|TBD|FIXME|lorem ipsum)\b|\[insert\b|<your |\{\{\s*\w+\s*\}\}", re.IGNORECASE)
 _GOOD, _FAIR = 90, 70
@@ -59,23 +59,48 @@ class Dimension:
         return "good" if self.score >= _GOOD else "fair" if self.score >= _FAIR else "poor"
 
 
-def quality(splits: Mapping[str, Sequence[Example]], cut: Iterable[str] = ()) -> list[Dimension]:
+@dataclass(frozen=True)
+class Judged:
+    """The rows that are judged: all, or of very many some at even distances, since they may lie on the disk.
+
+    Args:
+        train: Training rows.
+        held_out: Rows of validation and test.
+        rows: Training rows there are.
+    """
+
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    rows: int
+
+    @classmethod
+    def of(cls, splits: Mapping[str, Sequence[Example]]) -> "Judged":
+        """Read the rows of curated examples by split, once."""
+        held_out = [example for name in ("validation", "test") for example in _some(splits[name])]
+        return cls(_some(splits["train"]), held_out, len(splits["train"]))
+
+    @cached_property
+    def repeats(self) -> Repeats:
+        """Training rows that repeat others."""
+        return repeats(self.train)
+
+
+def quality(judged: Judged, cut: Iterable[str] = ()) -> list[Dimension]:
     """All dimensions.
 
     Args:
-        splits: Curated examples by split; what trains is judged, what is held out says what it is for.
+        judged: What trains is judged, what is held out says what it is for.
         cut: Ids of examples that `data.max_length` cuts.
     """
-    train = _judged(splits["train"])
-    held_out = [example for name in ("validation", "test") for example in _judged(splits[name])]
-    judged = [relevance(train, held_out), variety(train), accuracy(train, set(cut)), consistency(train)]
-    if len(train) < len(splits["train"]):
-        judged = [replace(one, means=f"{one.means}; of {len(train):,} rows at even distances") for one in judged]
-    return [*judged, volume(len(splits["train"]))]
+    train = judged.train
+    found = [relevance(train, judged.held_out), variety(train, judged.repeats), accuracy(train, set(cut))]
+    found.append(consistency(train))
+    if len(train) < judged.rows:
+        found = [replace(one, means=f"{one.means}; of {len(train):,} rows at even distances") for one in found]
+    return [*found, volume(judged.rows)]
 
 
-def _judged(examples: Sequence[Example]) -> list[Example]:
-    """All examples, or of very many some at even distances: read once, since they may lie on the disk."""
+def _some(examples: Sequence[Example]) -> list[Example]:
     if len(examples) <= _JUDGED:
         return list(examples)
     return [examples[at * len(examples) // _JUDGED] for at in range(_JUDGED)]
@@ -93,22 +118,17 @@ def relevance(train: Sequence[Example], held_out: Sequence[Example]) -> Dimensio
     return Dimension("relevance", 100 * share, means, found, advice)
 
 
-def variety(train: Sequence[Example]) -> Dimension:
+def variety(train: Sequence[Example], repeated: Repeats) -> Dimension:
     """Do training rows differ from each other?"""
     means = "training rows that repeat no other, word for word or nearly, nor but for numbers"
-    index = NearDuplicateIndex()
-    seen: set[bytes] = set()
-    numbers_only = set()
-    for at, example in enumerate(train):
-        index.add(example)
-        if (key := _without_numbers(example)) in seen:
-            numbers_only.add(at)
-        seen.add(key)
-    near = {at for at, repeats in enumerate(index.repeats()) if repeats}
     found, advice = [], []
     for number, what, todo in (
-        (len(near), "repeat another row, or nearly", "remove them: curators ExactDuplicates, NearDuplicates"),
-        (len(numbers_only - near), "say what another row says, but for numbers", "see whether they teach anything"),
+        (
+            repeated.exact + repeated.near,
+            "repeat another row, or nearly",
+            "remove them: curators ExactDuplicates, NearDuplicates",
+        ),
+        (repeated.numbers, "say what another row says, but for numbers", "see whether they teach anything"),
     ):
         found += [f"{number:,} rows {what}"] if number else []
         advice += [todo] if number else []
@@ -119,7 +139,13 @@ def variety(train: Sequence[Example]) -> Dimension:
         if share > 0.5 and len(set(answers)) > len(answers) / 2:
             found.append(f"{share:.0%} of the answers begin with “{opening}”")
             advice.append("if that is not the house style, add answers that begin otherwise")
-    return Dimension("diversity", _score(len(train) - len(near | numbers_only), len(train)), means, found, advice)
+    return Dimension(
+        "diversity",
+        _score(len(train) - repeated.exact - repeated.near - repeated.numbers, len(train)),
+        means,
+        found,
+        advice,
+    )
 
 
 def accuracy(train: Sequence[Example], cut: set[str]) -> Dimension:
@@ -169,10 +195,6 @@ def volume(rows: int) -> Dimension:
 
 def _texts(examples: Iterable[Example]) -> Iterable[str]:
     return (text for example in examples for text in example.texts())
-
-
-def _without_numbers(example: Example) -> bytes:
-    return content_key(example.map_texts(lambda text: _DIGITS.sub("0", text)))
 
 
 def _contradicting(examples: Sequence[Example]) -> set[str]:
