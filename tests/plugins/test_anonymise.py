@@ -292,7 +292,13 @@ def test_the_vault_turns_answers_back_and_holds_no_identity(
     (tmp_path / "key").write_text("a key that is long enough")
     vault = tmp_path / "vault"
     example = talk("Mrs. Anna Weber, MRN 4471123", "Weber was seen.", id="row-7")
-    (made,) = changed(example, vault=vault, key_file=tmp_path / "key")
+    for there in ("", None):  # an empty file, and its own, are written over
+        if there is not None:
+            vault.write_text(there)
+        Anonymise(vault=vault, key_file=tmp_path / "key").check()
+        (made,) = changed(example, vault=vault, key_file=tmp_path / "key")
+    with pytest.raises(RecipeError, match=r"vault is .*, which is no vault and would be written over"):
+        Anonymise(vault=tmp_path / "key", key_file=tmp_path / "key").check()
     assert made.texts() == ["Mrs. [NAME_1], MRN [RECORD_1]", "[NAME_1] was seen."]
     assert vault.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir() if "vault" in path.name] == ["vault"]

@@ -90,7 +90,7 @@ def test_the_list_is_ranked_and_holds_no_text(tmp_path: Path) -> None:
     worst = lines[0]
     assert worst["id"] in wrong
     assert worst["origin"] == f"mail.csv:{int(worst['id'][4:]) + 1}"
-    assert set(worst) == {"id", "origin", "label", "likely", "probability", "probability of likely", "pruned"}
+    assert set(worst) == {"by", "id", "origin", "label", "likely", "probability", "probability of likely", "pruned"}
     assert {line["id"] for line in lines} == wrong
     assert [line["id"] for line in lines if line["pruned"]] != []
     dropped = run(LabelErrors(), examples)[1]
@@ -161,6 +161,31 @@ def test_rare_classes_and_rows_without_a_label_are_not_judged() -> None:
 def test_options_that_find_nothing_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         LabelErrors(**options).check()
+
+
+@pytest.mark.parametrize("held", ['{"id": "1", "origin": "a:1"}\n', "id,text\n", '{"by": "Outliers"}\n', "[1]\n"])
+def test_no_file_of_somebody_else_is_written_over(tmp_path: Path, held: str) -> None:
+    ranked = tmp_path / "rows.jsonl"
+    ranked.write_text(held)
+    curator = LabelErrors(ranked=ranked)
+    for act in (curator.check, lambda: run(curator, rows()[0])):
+        with pytest.raises(RecipeError, match=r"ranked is .*rows\.jsonl, which LabelErrors has not written"):
+            act()
+    assert ranked.read_text() == held
+    ranked.write_text("")
+    for _ in range(2):  # an empty file, then its own
+        curator.check()
+        run(curator, rows()[0])
+    assert json.loads(ranked.read_text().splitlines()[0])["by"] == "LabelErrors"
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_a_list_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecipeError, match=r"ranked is .*rows\.jsonl, which cannot be written: "):
+        run(LabelErrors(ranked=tmp_path / "file" / "rows.jsonl"), rows()[0])
+    with pytest.raises(RecipeError, match="which LabelErrors has not written"):
+        LabelErrors(ranked=tmp_path).check()
 
 
 @pytest.mark.parametrize(

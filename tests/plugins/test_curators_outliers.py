@@ -86,10 +86,13 @@ def test_no_more_than_a_share_goes_and_those_that_stand_out_most(tmp_path: Path)
     lines = [json.loads(line) for line in ranked.read_text().splitlines()]
     assert [(line["id"], line["within most"]) for line in lines] == [("40", True), ("77", True), ("3", False)]
     assert lines[0]["origin"] == "mail.jsonl:41"
-    assert set(lines[0]) == {"id", "origin", "reason", LONG, RARE, "within most"}
+    assert set(lines[0]) == {"by", "id", "origin", "reason", LONG, RARE, "within most"}
     assert lines[0][LONG] > lines[1][LONG] > lines[2][LONG] > 3.5
     assert run(Outliers(ranked=ranked), examples)[:2] == ([], {})
     assert len(ranked.read_text().splitlines()) == 3
+    ranked.write_text("id,text\n")
+    with pytest.raises(RecipeError, match="which Outliers has not written"):
+        Outliers(ranked=ranked).check()
 
 
 def test_what_is_drawn_hangs_on_the_seed_alone(static_model: Static) -> None:

@@ -103,6 +103,7 @@ def test_the_list_begins_with_the_least_alike_and_holds_no_text(model: Path, tmp
     assert [line["id"] for line in lines] == ["2", "1"]
     cosine = 1 / 1.01**0.5
     assert lines[0] == {
+        "by": "SemanticDuplicates",
         "id": "2",
         "origin": "mail.jsonl:3",
         "like": "0",
@@ -112,6 +113,9 @@ def test_the_list_begins_with_the_least_alike_and_holds_no_text(model: Path, tmp
     assert lines[1]["cosine"] == 1.0
     assert kept(model, *examples, ranked=ranked) == [0, 3]
     assert len(ranked.read_text().splitlines()) == 2
+    ranked.write_text("id,text\n")
+    with pytest.raises(RecipeError, match="which SemanticDuplicates has not written"):
+        SemanticDuplicates(model, ranked=ranked).check()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)

@@ -16,7 +16,7 @@ from tunesmith_plugins.curators.pii.outside import Outside
 from tunesmith_plugins.curators.pii.patterns import Patterns
 from tunesmith_plugins.curators.pii.presidio import Presidio
 from tunesmith_plugins.curators.pii.surrogates import Surrogates
-from tunesmith_plugins.curators.pii.vault import VARIABLE, Vault, need_cryptography
+from tunesmith_plugins.curators.pii.vault import VARIABLE, Vault, check_vault, need_cryptography
 
 
 class Anonymise(Curator):
@@ -44,7 +44,7 @@ class Anonymise(Curator):
         key_file: File with the key, at least 16 characters.
         key_env: Variable of the environment that holds the key, where no file is named.
         vault: File that keeps what each replacement stands for, encrypted with the key; extra `pii`. Written anew by
-            every curation; the rows that `predict` is given go to one beside it (`-predict`).
+            every curation; what is no vault is not written over. Rows that `predict` gets go to `-predict`.
             `python -m tunesmith_plugins.curators.pii.vault VAULT FILE.jsonl` turns answers back.
         engine: `patterns`: fast, no dependency, needs a hint beside a name that is in no list (a title, a label, a
             greeting). `presidio` also asks a named-entity model for names and places in free text, some 50 times
@@ -102,6 +102,7 @@ class Anonymise(Curator):
             engine.check()
         if self.vault is not None:
             need_cryptography()
+            check_vault(self.vault)
 
     def fingerprint(self) -> str:
         """The key, which may stand in the environment."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from tunesmith import AbsentPackageError, Curator, Example, RecipeError, Record
-from tunesmith_plugins.curators.ranked import write_ranked
+from tunesmith_plugins.curators.ranked import check_ranked, write_ranked
 
 
 class LabelErrors(Curator):
@@ -30,6 +30,7 @@ class LabelErrors(Curator):
         action: `drop` the rows, or `keep` them.
         ranked: A file for all rows that the classifier puts into another class, the worst first, as JSON lines: id,
             origin, label, likely label, the probability of each of the two, and whether the row is `pruned`. No text.
+            A file that another wrote is not written over.
         folds: Parts of the data.
         most: Classes at most; a set with more has no labels but texts.
     """
@@ -63,6 +64,7 @@ class LabelErrors(Curator):
         if self.action == "keep" and self.ranked is None:
             msg = "action is keep, and ranked names no file: nothing would come of it"
             raise RecipeError(msg)
+        check_ranked(self.ranked, type(self).__name__)
 
     def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
         """Pass on the rows whose label seems right.
@@ -74,7 +76,7 @@ class LabelErrors(Curator):
         held = list(examples)
         wrong = self._wrong(held) if len(held) >= 2 * self.folds else []
         if self.ranked is not None:
-            write_ranked(self.ranked, (line for _, line in wrong))
+            write_ranked(self.ranked, type(self).__name__, (line for _, line in wrong))
         drop = {at for at, line in wrong if line["pruned"]} if self.action == "drop" else set()
         for at, example in enumerate(held):
             if at in drop:

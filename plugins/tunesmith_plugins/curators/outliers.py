@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from tunesmith import Curator, Example, RecipeError, Record, parts_of
-from tunesmith_plugins.curators.ranked import write_ranked
+from tunesmith_plugins.curators.ranked import check_ranked, write_ranked
 
 if TYPE_CHECKING:
     from tunesmith_plugins.curators.embedding.robust import Values
@@ -41,7 +41,8 @@ class Outliers(Curator):
         most: Share of the rows that are dropped at most, those that stand out most; above 0 and up to 1.
         action: `keep` the rows and say how many stand out, or `drop` them.
         ranked: A file for all rows that stand out, the most unusual first, as JSON lines: id, origin, reason, the three
-            numbers, and whether the row is within `most`. No text.
+            numbers, and whether the row is within `most`. No text. A file that another wrote is
+            not written over.
         nearest: Neighbours that count.
         sample: Rows that each is compared with at most, drawn by the recipe's seed.
     """
@@ -86,6 +87,7 @@ class Outliers(Curator):
             raise RecipeError(msg)
         if self.model is not None:
             check_model(self.model)
+        check_ranked(self.ranked, type(self).__name__)
 
     def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
         """Pass on what does not stand out, or all.
@@ -99,7 +101,11 @@ class Outliers(Curator):
         found = _outstanding(signals, self.threshold)
         most = int(self.most * len(given))
         if self.ranked is not None:
-            write_ranked(self.ranked, (_line(given[at], at, place < most, signals) for place, at in enumerate(found)))
+            write_ranked(
+                self.ranked,
+                type(self).__name__,
+                (_line(given[at], at, place < most, signals) for place, at in enumerate(found)),
+            )
         if found:
             reasons = Counter(_reason(signals, at) for at in found)
             by = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tunesmith import Curator, Example, RecipeError, Record, normal_text, parts_of
-from tunesmith_plugins.curators.ranked import write_ranked
+from tunesmith_plugins.curators.ranked import check_ranked, write_ranked
 
 if TYPE_CHECKING:
     from tunesmith_plugins.curators.embedding.rows import Rows
@@ -42,7 +42,8 @@ class SemanticDuplicates(Curator):
         threshold: Least cosine of texts that are alike, above 0 and up to 1.
         action: `drop` the rows, or `keep` them.
         ranked: A file for all rows that are like one that stays, the least alike first, as JSON lines: id, origin, that
-            of the other row, the smallest of the sides' cosines. No text.
+            of the other row, the smallest of the sides' cosines. No text. A file that another wrote is not written
+            over.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class SemanticDuplicates(Curator):
             msg = "action is keep, and ranked names no file: nothing would come of it"
             raise RecipeError(msg)
         check_model(self.model)
+        check_ranked(self.ranked, type(self).__name__)
 
     def apply(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:
         """Keep the first of those that mean the same.
@@ -88,7 +90,7 @@ class SemanticDuplicates(Curator):
         originals = _originals(given, rows, self.threshold)
         if self.ranked is not None:
             lines = [_line(given, rows, at, first) for at, first in originals.items()]
-            write_ranked(self.ranked, sorted(lines, key=lambda line: float(line["cosine"])))
+            write_ranked(self.ranked, type(self).__name__, sorted(lines, key=lambda line: float(line["cosine"])))
         if self.action == "keep":
             return given
         kept = []

@@ -22,6 +22,7 @@ from tunesmith import DataError, RecipeError, TunesmithError
 from tunesmith_plugins.curators.pii.key import Key, need_key
 
 _EXTRA = "vault: needs cryptography; pip install 'tunesmith[pii]'"
+_FIRST = b"gAAAA"  # what each token of Fernet begins with: its version, and the first bytes of a time before 2106
 VARIABLE = "TUNESMITH_ANONYMISE_KEY"
 
 
@@ -54,6 +55,23 @@ class Vault:
     def add(self, row: str, replaced: Mapping[str, str]) -> None:
         """Note what the replacements of a row stand for."""
         self._file.write(self._box.encrypt(json.dumps([row, replaced]).encode("utf-8", "surrogatepass")) + b"\n")
+
+
+def check_vault(path: Path) -> None:
+    """Refuse to write over a file that is no vault.
+
+    Raises:
+        RecipeError: It is there, and something else.
+    """
+    if not path.exists():
+        return
+    first = None
+    if path.is_file():
+        with path.open("rb") as file:
+            first = file.read(len(_FIRST))
+    if first not in (_FIRST, b""):
+        msg = f"vault is {path}, which is no vault and would be written over; name another file, or move it"
+        raise RecipeError(msg)
 
 
 def read_vault(path: Path, key: Key) -> Iterator[tuple[str, dict[str, str]]]:
