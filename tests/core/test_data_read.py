@@ -1,5 +1,6 @@
 """Files to rows: every format, every way in which a line can be broken, and nothing lost without a count."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -14,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -247,6 +248,10 @@ def test_arbitrary_bytes_never_give_a_traceback(tmp_path: Path, data: bytes) -> 
 @on_files
 @given(lines=st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b""))))
 def test_trap_38_every_line_is_a_row_or_a_reject(tmp_path: Path, lines: list[bytes]) -> None:
+    begin = b"\n".join(lines)[:4]
+    # then the whole file is of another encoding, as a mark says, or NULs beside letters do
+    assume([byte == 0 for byte in begin] not in ([False, True] * 2, [True, False] * 2))
+    assume(not begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)))
     wanted = sum(
         bool(line.strip()) for line in [x.removeprefix(b"\xef\xbb\xbf") if not i else x for i, x in enumerate(lines)]
     )
