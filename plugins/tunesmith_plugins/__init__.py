@@ -126,9 +126,14 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
 @hookimpl
 def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
     """The evaluators of this package."""
+    from tunesmith_plugins.evaluators.bleu import BLEU
+    from tunesmith_plugins.evaluators.chrf import ChrF
+    from tunesmith_plugins.evaluators.classification import Classification
     from tunesmith_plugins.evaluators.critical_errors import CriticalErrors
     from tunesmith_plugins.evaluators.exact_match import ExactMatch
     from tunesmith_plugins.evaluators.perplexity import Perplexity
+    from tunesmith_plugins.evaluators.readability import Readability
     from tunesmith_plugins.evaluators.rouge import ROUGE
+    from tunesmith_plugins.evaluators.token_f1 import TokenF1
 
-    return [ROUGE, ExactMatch, Perplexity, CriticalErrors]
+    return [ROUGE, BLEU, ChrF, ExactMatch, TokenF1, Classification, Perplexity, Readability, CriticalErrors]

@@ -1,0 +1,138 @@
+"""Classification: does the output name the right class?"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith import Evaluator, Measure, RecipeError, Sample
+
+_NAMES = ("precision", "recall", "f1")
+_SPACE = re.compile(r"[\s_]+")
+
+Table = NDArray[np.int64]
+
+
+class Classification(Evaluator):
+    """Outputs as classes, against the reference's or a column's; all in [0, 1], higher is better but for `unread`.
+
+    Measures `accuracy`, `precision`, `recall` and `f1` (each the mean over classes, so that a rare one counts as much
+    as a frequent one: macro), `weighted_f1` (classes count by their rows), `unread` (share of outputs in which no class
+    is found; they are wrong), and for each class `precision/CLASS`, `recall/CLASS`, `f1/CLASS`. A class that no row has
+    and no output names has no value and is left out of means; one that only outputs name has an F1 of 0. A row of
+    none of the classes is left out, and said. Case, punctuation at the ends, runs of spaces and underscores do not
+    count.
+
+    Since 0.11.
+
+    Args:
+        labels: The classes, as rows write them.
+        of: Column that holds the class; without it, the reference does.
+        find: `whole`: the output is the class and nothing else. `first`: the first class that stands in it as whole
+            words, of two at one place the longer.
+    """
+
+    def __init__(self, labels: list[str], of: str | None = None, find: Literal["whole", "first"] = "whole") -> None:
+        self.labels = labels
+        self.of = of
+        self.find = find
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """Whole outputs, and the first class in them."""
+        return [cls(["yes", "no"]), cls(["urgent", "not urgent"], find="first")]
+
+    def check(self) -> None:
+        """Refuse classes that cannot be told apart."""
+        bare = [_bare(label) for label in self.labels]
+        if len(self.labels) < 2 or len(set(bare)) < len(bare) or not all(bare):
+            msg = f"labels is {self.labels}; give two classes or more that differ in more than case and punctuation"
+            raise RecipeError(msg)
+
+    def columns(self) -> Sequence[str]:
+        """The column of the class, where it is one."""
+        return () if self.of is None else (self.of,)
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        """Counts of each row; shares of any rows together. A row of none of the classes is nan.
+
+        Raises:
+            RecipeError: A row does not have the column.
+        """
+        places = {_bare(label): at for at, label in enumerate(self.labels)}
+        gold = np.array([places.get(_bare(self._gold(sample)), -1) for sample in samples], dtype=np.int64)
+        said = np.array([self._said(sample.output, places) for sample in samples], dtype=np.int64)
+        number, known = len(self.labels), gold >= 0
+        other = int((~known).sum())
+        note = f"{other} rows are of none of the classes, and left out" if other else ""
+        cells = gold * (number + 1) + np.where(said < 0, number, said)
+
+        def of_rows(
+            name: str, score: Callable[[Table], float], values: NDArray[np.bool_], concerns: NDArray[np.bool_] = known
+        ) -> Measure:
+            def together(indices: Sequence[int]) -> float:
+                rows = np.fromiter(indices, dtype=np.int64)
+                counts = np.bincount(cells[rows[known[rows]]], minlength=number * (number + 1))
+                return score(counts.reshape(number, number + 1))
+
+            shown = np.where(known & concerns, values, math.nan).tolist()
+            return Measure(name, shown, name != "unread", corpus=together, note=note)
+
+        hits = gold == said
+        found = [of_rows("accuracy", _accuracy, hits), of_rows("unread", _unread, said < 0)]
+        found += [of_rows(name, partial(_mean, name), hits) for name in _NAMES]
+        found.append(of_rows("weighted_f1", partial(_mean, "f1", weighted=True), hits))
+        for at, label in enumerate(self.labels):
+            concerns = (gold == at) | (said == at)
+            found += [of_rows(f"{name}/{label}", partial(_of_class, name, at), hits, concerns) for name in _NAMES]
+        return found
+
+    def _gold(self, sample: Sample) -> str:
+        if self.of is None:
+            return sample.reference
+        if self.of not in sample.extras:
+            msg = f"of is {self.of}, which is no column of row {sample.id}; it has {', '.join(sample.extras) or 'none'}"
+            raise RecipeError(msg)
+        return str(sample.extras[self.of])
+
+    def _said(self, output: str, places: dict[str, int]) -> int:
+        """The place of the class that an output names; -1 where it names none."""
+        bare = _bare(output)
+        if self.find == "whole":
+            return places.get(bare, -1)
+        longest = sorted(map(re.escape, places), key=len, reverse=True)
+        match = re.search(rf"(?<!\w)(?:{'|'.join(longest)})(?!\w)", bare)
+        return -1 if match is None else places[match[0]]
+
+
+def _accuracy(table: Table) -> float:
+    return float(np.trace(table) / table.sum()) if table.sum() else math.nan
+
+
+def _unread(table: Table) -> float:
+    return float(table[:, -1].sum() / table.sum()) if table.sum() else math.nan
+
+
+def _of_class(name: str, at: int, table: Table) -> float:
+    """Precision, recall or F1 of a class, from rows by class (down) and output (across); nan where it is not there."""
+    right, rows, said = int(table[at, at]), int(table[at].sum()), int(table[:, at].sum())
+    of = {"precision": said, "recall": rows, "f1": (rows + said) / 2}
+    if not rows + said:
+        return math.nan
+    return right / of[name] if of[name] else 0.0
+
+
+def _mean(name: str, table: Table, weighted: bool = False) -> float:
+    """The mean over the classes that are there."""
+    values = np.array([_of_class(name, at, table) for at in range(len(table))])
+    weights = np.where(np.isnan(values), 0, table.sum(axis=1) if weighted else 1)
+    return float(np.nansum(values * weights) / weights.sum()) if weights.sum() else math.nan
+
+
+def _bare(text: str) -> str:
+    """A text as it is compared."""
+    return _SPACE.sub(" ", text).strip(" \t\n.,;:!?\"'`*()[]").casefold()
