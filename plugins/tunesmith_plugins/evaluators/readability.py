@@ -44,9 +44,9 @@ class Readability(Evaluator):
         found = [_formulas(sample.output) for sample in samples]
         grade, ease, fog = ([row[at] for row in found] for at in range(3))
         measures = [
-            Measure("grade", grade, higher_is_better=False, unit="grade"),
+            Measure("grade", grade, higher_is_better=False),
             Measure("ease", ease),
-            Measure("fog", fog, higher_is_better=False, unit="grade"),
+            Measure("fog", fog, higher_is_better=False),
         ]
         if self.band is not None:
             low, high = self.band
