@@ -141,10 +141,10 @@ class Anonymise(Curator):
         if self.person is not None:
             examples = list(examples)
             for example in examples:
-                anonymiser.learn(example, self._person(anonymiser, example, persons))
+                anonymiser.learn(example, self._person(anonymiser, example, persons, key is not None))
         with nullcontext() if vault is None or key is None else Vault(vault, key) as kept:
             for example in examples:
-                made = anonymiser.change(example, self._person(anonymiser, example, persons))
+                made = anonymiser.change(example, self._person(anonymiser, example, persons, key is not None))
                 outside.check(example, made.replaced)
                 for kind in made.kinds:
                     record.change(example, f"{kind} replaced")
@@ -152,11 +152,12 @@ class Anonymise(Curator):
                     kept.add(example.id, made.replaced)
                 yield example, made.example
 
-    def _person(self, anonymiser: Anonymiser, example: Example, persons: dict[str, Person]) -> Person:
+    def _person(self, anonymiser: Anonymiser, example: Example, persons: dict[str, Person], keyed: bool) -> Person:
         """Whose document it is: the person of its column, or who is in this document alone."""
         value = example.extras.get(self.person) if self.person is not None else None
         if value is None or not str(value).strip():
-            return anonymiser.person(f"document {content_of(example)}")
+            # Numbers are made from it with the key alone.
+            return anonymiser.person(f"document {content_of(example)}" if keyed else "document")
         scope = f"person {str(value).strip()}"
         if scope not in persons:
             persons[scope] = anonymiser.person(scope)

@@ -3,12 +3,15 @@
 import re
 from collections.abc import Iterator
 
+from tunesmith_plugins.curators.pii.anchors import Digits
 from tunesmith_plugins.curators.pii.found import Found
 
 _UNITS = "one|two|three|four|five|six|seven|eight|nine"
 _OLD = rf"(?P<age>9\d|1[01]\d|ninety(?:[ -](?:{_UNITS}))?|(?:a|one) hundred(?: and (?:{_UNITS}|ten))?)"
-MAYBE_AGE = re.compile(r"9\d|1[01]\d|ninety|hundred")
-_PARTS = ("9", "10", "11", "ninety", "hundred")
+MAYBE_AGE = re.compile(r"9\d|1[01]\d")
+_WORDS = ("ninety", "hundred")
+# So far before and behind a number its label, its unit or the rest of its words may stand.
+_NEAR, _BEHIND = 24, 48
 _AFTER = re.compile(
     rf"(?<![\w.,/-]){_OLD}(?:[ -]?(?:years?|yrs?|y)\b\.?(?:[ -](?:old|of age)\b)?(?! (?:ago|later|in|of (?!age)))|"
     r" ?y\.?/?o\b|[ -](?:jähr|Jahre alt))",
@@ -21,8 +24,15 @@ _BEFORE = re.compile(
 )
 
 
-def ages(text: str, low: str) -> Iterator[Found]:
+def ages(text: str, low: str, digits: Digits) -> Iterator[Found]:
     """The number, or the words for it, of each age over 89."""
-    if any(part in low for part in _PARTS) and MAYBE_AGE.search(low):
-        yield from (Found(*match.span("age"), "AGE") for match in _AFTER.finditer(text))
-        yield from (Found(*match.span("age"), "AGE") for match in _BEFORE.finditer(text))
+    if any(word in low for word in _WORDS):
+        stretches = [(0, len(text))]
+    else:
+        high = [at for at, start in enumerate(digits.starts) if MAYBE_AGE.match(text, start)]
+        if not high:
+            return
+        stretches = Digits([digits.starts[at] for at in high], [digits.ends[at] for at in high]).near(_NEAR, _BEHIND)
+    for form in (_AFTER, _BEFORE):
+        for begin, stop in stretches:
+            yield from (Found(*match.span("age"), "AGE") for match in form.finditer(text, begin, stop))

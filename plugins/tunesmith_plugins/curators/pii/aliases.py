@@ -6,6 +6,9 @@ from typing import Protocol
 
 from tunesmith_plugins.curators.pii.known import parts
 
+_SEPARATORS = re.compile(r"[\s()./-]+")
+_DIGIT = re.compile(r"\d")
+
 
 class Writer(Protocol):
     """How aliases are written: as placeholders, or as surrogates."""
@@ -85,6 +88,6 @@ class Aliases:
 
 def same_form(text: str) -> str:
     """A number without the separators that it is written with; any other text in lower case with single spaces."""
-    if any(c.isdigit() for c in text):
-        return re.sub(r"[\s()./-]+", "", text).lower()
+    if _DIGIT.search(text):
+        return _SEPARATORS.sub("", text).lower()
     return " ".join(text.lower().split())

@@ -97,6 +97,8 @@ class Anonymiser:
         """
         texts = texts_of(example)
         finds = self._found(texts, person)
+        if not person.names and not person.values and not any(finds.values()):
+            return Anonymised(example, (), {})
         known = Known(person.names, person.values)
         spans = {text: settled(text, [*found, *known.find(text)]) for text, found in finds.items()}
         spans = {text: kept for text, found in spans.items() if (kept := [f for f in found if f.kind not in self.keep])}

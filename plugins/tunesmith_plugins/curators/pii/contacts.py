@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
+from tunesmith_plugins.curators.pii.anchors import Digits, matches_at
 from tunesmith_plugins.curators.pii.found import Found
 from tunesmith_plugins.curators.pii.word_list import words
 
@@ -24,7 +25,8 @@ _BARE_URL = re.compile(
 # Cheap looks at what a text must hold before a pattern is worth its time.
 MAYBE_URL = re.compile(rf"\.(?:{'|'.join(_ENDINGS)})")
 MAYBE_IP6 = re.compile(r":[0-9A-Fa-f]{0,4}:")
-MAYBE_MAC = re.compile(r"[:-][0-9A-Fa-f]{2}[:-]")
+MAYBE_MAC = re.compile(r":[0-9A-Fa-f]{2}:")
+MAYBE_DASHED_MAC = re.compile(r"-[0-9A-Fa-f]{2}-")
 MAYBE_IP4 = re.compile(r"\.\d{1,3}\.\d")
 _IP4 = re.compile(r"\d(?<![\w.]\d)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?:/\d{1,2})?(?!\w|\.\d)")
 _IP6 = re.compile(r"[0-9A-Fa-f:](?<![\w:.].)[0-9A-Fa-f:]{1,38}(?:\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])")
@@ -51,8 +53,8 @@ _LEAST, _MOST = 8, 16
 _COLONS = 7
 
 
-def contacts(text: str, low: str) -> Iterator[Found]:
-    """Mail, web and network addresses, and telephone numbers; the most certain kind first."""
+def contacts(text: str, low: str, digits: Digits) -> Iterator[Found]:
+    """Mail, web and network addresses; the most certain kind first."""
     if "@" in text:
         yield from (Found(m.start(), m.start() + len(m[0].rstrip(".-")), "EMAIL") for m in _MAIL.finditer(text))
     if "://" in text or "www." in low:
@@ -60,20 +62,23 @@ def contacts(text: str, low: str) -> Iterator[Found]:
     if MAYBE_URL.search(low):
         yield from (Found(*m.span(), "URL") for m in _BARE_URL.finditer(text))
     if MAYBE_IP4.search(text):
-        yield from (Found(*m.span(), "IP") for m in _IP4.finditer(text) if _is_address(text, m))
-    if MAYBE_MAC.search(text):
+        yield from (Found(*m.span(), "IP") for m in matches_at(_IP4, text, digits.starts) if _is_address(text, m))
+    if MAYBE_MAC.search(text) or MAYBE_DASHED_MAC.search(text):
         yield from (Found(*m.span(), "MAC") for m in _MAC.finditer(text))
     if MAYBE_IP6.search(text):
         yield from (Found(*m.span(), "IP") for m in _IP6.finditer(text) if m[0].count(":") > 1 and _is_address(text, m))
 
 
-def phones(text: str, low: str) -> Iterator[Found]:
+def phones(text: str, digits: Digits) -> Iterator[Found]:
     """Telephone and fax numbers by their shape."""
-    first, abroad, zero = _PHONES
-    yield from (Found(*m.span(), "PHONE") for m in first.finditer(text) if _is_phone(m[0]))
-    if "+" in text or "00" in text:
-        yield from (Found(*m.span(), "PHONE") for m in abroad.finditer(text) if _is_phone(m[0]))
-    yield from (Found(*m.span(), "PHONE") for m in zero.finditer(text) if _is_phone(m[0]))
+    starts = [at for start in digits.starts for at in _with_sign(text, start)]
+    for form in _PHONES:
+        yield from (Found(*m.span(), "PHONE") for m in matches_at(form, text, starts) if _is_phone(m[0]))
+
+
+def _with_sign(text: str, start: int) -> tuple[int, ...]:
+    """Where a number may begin whose first digit stands there: at the sign before it too."""
+    return (start - 1, start) if text[start - 1 : start] in ("+", "(") else (start,)
 
 
 def _is_address(text: str, match: "re.Match[str]") -> bool:

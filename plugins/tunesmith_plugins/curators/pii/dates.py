@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from tunesmith_plugins.curators.pii.anchors import Digits, matches_at
 from tunesmith_plugins.curators.pii.found import Found
 
 _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
@@ -26,6 +27,8 @@ _SECOND = r"(?P<second>0?[1-9]|[12]\d|3[01])"
 # Where a month may stand, in lower case: the forms with a month's name are tried around these places alone.
 _MONTHS_START = re.compile(r"[jfmasond](?<![^\W\d_].)(?:an|eb|ar|är|pr|ay|ai|un|ul|ug|ep|ct|kt|ov|ec|ez)[a-zä]{0,6}")
 _BACK, _AHEAD = 24, 24
+# How far from a month's name its digits may stand.
+_DIGITS_BEFORE, _DIGITS_BEHIND, _LONGEST_MONTH = 8, 10, 9
 # Each begins with a look at what is before it, so that versions, file names and addresses are no dates.
 _ISO, _NUMERIC, _MONTH_DAY, _DAY_MONTH, _MONTH_YEAR, _SHORT, _MONTHLY, _COMPACT = _FORMS = tuple(
     re.compile(form, re.IGNORECASE)
@@ -51,13 +54,12 @@ _BEFORE = re.compile(
     r"(?:\b(?:on|since|by|until|till|from|dated?|due|before|after|of|for|dob|visit|seen|and|to)[: ]{1,2}|[(–-] ?)$",
     re.I,
 )
-_BORN = re.compile(r"\bborn(?: in)? (?P<year>(?:18|19|20)\d{2})\b", re.IGNORECASE)
+_BORN = re.compile(r"born(?<!\wborn)(?: in)? (?P<year>(?:18|19|20)\d{2})\b")
 _COMPACT_BEFORE = re.compile(r"(?:dob|date|born|geb(?:oren)?|birth ?date|geburtsdatum)\W{0,4}$", re.IGNORECASE)
-# A cheap look for two numbers that a date may have between its separators.
 _DIGIT = re.compile(r"\d")
-# Where a date in numbers may begin: `re` has no fast way to the places that the forms ask for themselves.
+# Where a date in numbers may begin: nowhere else are its forms tried.
 _NUMERIC_START = re.compile(r"\d(?<!\w\d)\d{0,3}[-/.]\d")
-MAYBE_COMPACT = re.compile(r"dob|date|born|geb")
+_BIRTHS = ("dob", "date", "born", "geb")
 
 
 @dataclass(frozen=True)
@@ -79,35 +81,22 @@ class Parsed:
     day_first: bool
 
 
-def dates(text: str, low: str) -> Iterator[Found]:
+def dates(text: str, low: str, digits: Digits) -> Iterator[Found]:
     """Dates with more than a year, in English and German, and years of birth."""
-    starts = [match.start() for match in _NUMERIC_START.finditer(text)]
+    starts = [start for start in digits.starts if _NUMERIC_START.match(text, start)]
     if starts:
         for form in (_ISO, _NUMERIC, _SHORT, _MONTHLY):
-            yield from _dates(form, text, _at(form, text, starts))
-    for month in _MONTHS_START.finditer(low):
-        start, end = month.span()
-        behind = _DIGIT.search(text, end, end + 10) is not None
-        forms = [_DAY_MONTH] if _DIGIT.search(text, max(0, start - 8), start) else []
-        for form in [*forms, *([_MONTH_DAY, _MONTH_YEAR] if behind else [])]:
-            yield from _of_form(form, text, max(0, start - _BACK), end + _AHEAD)
-    if MAYBE_COMPACT.search(low):
-        yield from _of_form(_COMPACT, text)
-        yield from (Found(*match.span("year"), "DATE") for match in _BORN.finditer(text))
-
-
-def _at(form: "re.Pattern[str]", text: str, starts: Iterable[int]) -> Iterator["re.Match[str]"]:
-    """Matches that begin at these places, none over another: what `finditer` finds."""
-    done = 0
-    for start in starts:
-        match = form.match(text, start) if start >= done else None
-        if match is not None:
-            done = match.end()
-            yield match
-
-
-def _of_form(form: "re.Pattern[str]", text: str, begin: int = 0, end: int = 2**62) -> Iterator[Found]:
-    return _dates(form, text, form.finditer(text, begin, end))
+            yield from _dates(form, text, matches_at(form, text, starts))
+    for begin, stop in digits.near(_DIGITS_BEHIND + _LONGEST_MONTH, _DIGITS_BEFORE + _LONGEST_MONTH):
+        for month in _MONTHS_START.finditer(low, begin, stop):
+            start, end = month.span()
+            behind = _DIGIT.search(text, end, end + _DIGITS_BEHIND) is not None
+            forms = [_DAY_MONTH] if _DIGIT.search(text, max(0, start - _DIGITS_BEFORE), start) else []
+            for form in [*forms, *([_MONTH_DAY, _MONTH_YEAR] if behind else [])]:
+                yield from _dates(form, text, form.finditer(text, max(0, start - _BACK), end + _AHEAD))
+    if any(word in low for word in _BIRTHS):
+        yield from _dates(_COMPACT, text, matches_at(_COMPACT, text, digits.starts))
+        yield from (Found(*match.span("year"), "DATE") for match in _BORN.finditer(low))
 
 
 def _dates(form: "re.Pattern[str]", text: str, matches: Iterable["re.Match[str]"]) -> Iterator[Found]:

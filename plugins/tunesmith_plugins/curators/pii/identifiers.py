@@ -1,12 +1,13 @@
 """Numbers that identify: by their check digits, by their shape, or by what stands before them.
 
-Patterns begin with what they search for, and look behind it from there: `re` then skips to the next such character.
+Patterns begin with what they search for, and look behind it from there: each is tried at the digits of a text alone.
 """
 
 import re
 from collections.abc import Iterator
 
 from tunesmith_plugins.curators.pii import checksums
+from tunesmith_plugins.curators.pii.anchors import Digits, matches_at, words_with
 from tunesmith_plugins.curators.pii.found import Found
 from tunesmith_plugins.curators.pii.labels import label_before
 
@@ -14,14 +15,8 @@ _CARD = re.compile(
     r"\d(?<![\w.+-]\d)\d{3}(?:(?:[ -]?\d{4}){2}[ -]?\d{1,4}(?:[ -]?\d{3})?|[ -]?\d{6}[ -]?\d{5})(?![\w-])"
 )
 _IBAN = re.compile(r"[A-Z](?<!\w.)[A-Z]\d{2}(?:[ -]?[A-Z0-9]{2,4}){2,8}(?:[ -]?[A-Z0-9]{1,3})?(?!\w)")
-# Cheap looks at what a text must hold before a pattern is worth its time.
-MAYBE_CHECKED = re.compile(r"\d(?:\d\d|[A-Z])|[A-Z]\d|-[0-9a-fA-F]{4}-|[A-Z]{17}")
-MAYBE_IBAN = re.compile(r"[A-Z]{2}\d\d")
-MAYBE_VIN = re.compile(r"[A-Z\d]{17}")
-MAYBE_DEA = re.compile(r"[A-Z\d]\d{7}")
-MAYBE_MEDICARE = re.compile(r"\d[A-Z][A-Z\d]\d-?[A-Z]")
+# A cheap look at what a text must hold before the pattern is worth its time.
 MAYBE_UUID = re.compile(r"-[0-9a-fA-F]{4}-")
-MAYBE_CARD = re.compile(r"\d{4}[ -]?\d{4}")
 _SSN = re.compile(r"\d(?<![\w-]\d)\d{2}([- ])\d{2}\1\d{4}(?![\w-])")
 _DEA = re.compile(r"[ABCDEFGHJKLMPRSTUXZ](?<!\w.)[A-Z9]\d{7}(?!\w)")
 _VIN = re.compile(r"[A-HJ-NPR-Z0-9](?<!\w.)[A-HJ-NPR-Z0-9]{16}(?!\w)")
@@ -51,32 +46,37 @@ _DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _OF_PAPERS = re.compile(r"(?:pmid|pmc|doi|nct|isbn|ean|sku)[:# ]*$")
 
 
-def checked(text: str, low: str) -> Iterator[Found]:
+def checked(text: str, digits: Digits) -> Iterator[Found]:
     """Numbers that their check digits, ranges or shape give away, wherever they stand; the most certain kind first."""
-    if MAYBE_CHECKED.search(text) is None:
-        return
-    if MAYBE_IBAN.search(text):
-        yield from (Found(*m.span(), "IBAN") for m in _IBAN.finditer(text) if checksums.iban(_plain(m[0])))
-    if MAYBE_VIN.search(text):
-        yield from (Found(*m.span(), "VEHICLE") for m in _VIN.finditer(text) if checksums.vin(m[0]))
-    if MAYBE_DEA.search(text):
-        yield from (Found(*m.span(), "LICENCE") for m in _DEA.finditer(text) if checksums.dea(m[0]))
-    if MAYBE_MEDICARE.search(text):
-        yield from (Found(*m.span(), "PLAN") for m in _MEDICARE.finditer(text))
+    starts = digits.starts
+    lettered = [start for start in starts if text[start - 1 : start].isalpha()]
+    for m in matches_at(_IBAN, text, (start - 2 for start in lettered)):
+        if checksums.iban(_plain(m[0])):
+            yield Found(*m.span(), "IBAN")
+    for m in matches_at(_VIN, text, words_with(text, digits)):
+        if checksums.vin(m[0]):
+            yield Found(*m.span(), "VEHICLE")
+    for m in matches_at(_DEA, text, (at for start in lettered for at in (start - 2, start - 1))):
+        if checksums.dea(m[0]):
+            yield Found(*m.span(), "LICENCE")
+    yield from (Found(*m.span(), "PLAN") for m in matches_at(_MEDICARE, text, starts))
     if MAYBE_UUID.search(text):
         yield from (Found(*m.span(), "ID") for m in _UUID.finditer(text))
-    if MAYBE_CARD.search(text):
-        yield from (Found(*m.span(), "CARD") for m in _CARD.finditer(text) if checksums.card(_plain(m[0])))
-    yield from (Found(*m.span(), "SSN") for m in _SSN.finditer(text) if checksums.ssn(_plain(m[0])))
+    for m in matches_at(_CARD, text, starts):
+        if checksums.card(_plain(m[0])):
+            yield Found(*m.span(), "CARD")
+    for m in matches_at(_SSN, text, starts):
+        if checksums.ssn(_plain(m[0])):
+            yield Found(*m.span(), "SSN")
 
 
-def labelled(text: str, low: str) -> Iterator[Found]:
+def labelled(text: str, low: str, digits: Digits) -> Iterator[Found]:
     """Numbers that a label names, and those that are too long to be a quantity."""
     done = 0
-    for match in _TOKEN.finditer(text):
+    for match in matches_at(_TOKEN, text, digits.starts):
         first, end = match.span()
-        digits = sum(map(str.isdigit, match[0]))
-        if digits < _FEW or first < done:
+        count = sum(map(str.isdigit, match[0]))
+        if count < _FEW or first < done:
             continue
         start = _start(text, first)
         before = text[start - 1 : start]
@@ -87,11 +87,11 @@ def labelled(text: str, low: str) -> Iterator[Found]:
             label = label_before(low, prefix.start())
             start = prefix.start() if label is not None else start
         token = text[start:end]
-        if label is not None and (label.sure or digits >= _SOME) and not _quantity(text, start, end, digits):
+        if label is not None and (label.sure or count >= _SOME) and not _quantity(text, start, end, count):
             yield Found(start, end, label.kind)
             done = end
-        elif digits >= _LONG or (digits >= _SOME and _has_letters(token, digits)) or _is_dense(text, low, start, end):
-            yield from _unlabelled(token, start, digits)
+        elif count >= _LONG or (count >= _SOME and _has_letters(token, count)) or _is_dense(text, low, start, end):
+            yield from _unlabelled(token, start, count)
 
 
 def _start(text: str, first: int) -> int:

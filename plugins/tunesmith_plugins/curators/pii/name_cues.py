@@ -71,8 +71,12 @@ def cue_before(low: str, at: int, least: int = VAGUE) -> int:
     """What stands before a place of a text in lower case; nothing where it is less than `least`."""
     before = low[max(0, at - _BACK) : at]
     stripped = before.rstrip(" \t*\"'`(:=-|_")
+    last = stripped[stripped.rfind(" ") + 1 :]
+    last_of_cues = _LAST if least < LABEL else _LAST_OF_LABELS
+    if last.strip(_AROUND) not in last_of_cues and "\n" not in last and "_" not in last:
+        return NONE
     words = stripped[stripped.rfind("\n") + 1 :].replace("_", " ").rsplit(" ", 3)[-3:]
-    if words[-1].strip(_AROUND) not in (_LAST if least < LABEL else _LAST_OF_LABELS):
+    if words[-1].strip(_AROUND) not in last_of_cues:
         return NONE
     gap = before[len(stripped) :]
     if "\n" in gap or stripped.endswith("\n"):

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from tunesmith_plugins.curators.pii.anchors import matches_at
 from tunesmith_plugins.curators.pii.found import Found
 from tunesmith_plugins.curators.pii.lexicon import SURNAMES_TOO, UPPER, common_words, is_word, sure_names
 from tunesmith_plugins.curators.pii.name_words import DOUBTFUL_TITLES, GREETINGS, PARTICLES, RELATIONS, ROLES, TITLES
@@ -17,6 +18,8 @@ _CLOSES = ("regards", "sincerely", "truly", "faithfully", "thanks", "thank you",
            "in advance", "appreciated", "saludos", "cordialement")  # fmt: skip
 _BELOW = re.compile(rf"\s*(?:[-–—] ?)?(?P<name>{_GIVEN_AND_MORE})")
 _DASHED = re.compile(rf"[-–—~](?:(?<=^.)|(?<=\n.)|(?<=\s\s.)) ?(?P<name>{_ONE}(?: {_ONE})?)[ \t]*(?=\n|$)")
+_BEGINS = ("my ", "name", "i am", "i'm", "i’m", "im", "this is", "it's", "it’s", "its", "hi", "hello", "hey", "dear",
+           "thanks")  # fmt: skip
 _SAYS = ("name", "i am", "i'm", "i’m", "im ", "this is", "it's", "hi ", "hi,", "hello", "hey", "dear", "thanks")
 _LOWER = re.compile(
     r"\b(?P<cue>my (?:full |first |last )?name is|name['’]?s|name is|i am|i['’]?m|this is|it['’]?s|hi|hello|hey|dear|"
@@ -91,7 +94,8 @@ def chatted(text: str, low: str) -> Iterator[Found]:
     if not any(word in low for word in _SAYS):
         return
     common, sure = common_words(), sure_names()
-    for match in _LOWER.finditer(low):
+    starts = sorted({at for word in _BEGINS for at in _beginning(low, word)})
+    for match in matches_at(_LOWER, low, starts):
         first, _, second = match["name"].partition(" ")
         told = "name" in match["cue"]
         if first in sure or (told and len(first) > 1 and not is_word(first)):
@@ -101,6 +105,16 @@ def chatted(text: str, low: str) -> Iterator[Found]:
                 and second not in PARTICLES
             )
             yield Found(match.start("name"), match.end("name") if both else match.start("name") + len(first), "NAME")
+
+
+def _beginning(low: str, word: str) -> Iterator[int]:
+    """Where words begin with this one."""
+    at = low.find(word)
+    while at >= 0:
+        before = low[at - 1 : at]
+        if not before.isalnum() and before != "_":
+            yield at
+        at = low.find(word, at + 1)
 
 
 def _is_signature(text: str, match: "re.Match[str]") -> bool:

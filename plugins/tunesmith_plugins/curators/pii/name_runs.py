@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from tunesmith_plugins.curators.pii.lexicon import UPPER, is_word, no_names
+from tunesmith_plugins.curators.pii.lexicon import SURNAMES_TOO, UPPER, is_word, no_names, sure_names
 from tunesmith_plugins.curators.pii.name_words import DOUBTFUL_TITLES, GREETINGS, PARTICLES, RELATIONS, TITLES
 from tunesmith_plugins.curators.pii.word_list import words
 
@@ -27,6 +27,12 @@ def _plain() -> frozenset[str]:
     return no_names() - LEADS
 
 
+@cache
+def _speakers() -> frozenset[str]:
+    """What is nobody's name between the start of a line and a colon, as all over dialogues: "Doctor: ..."."""
+    return LEADS - SURNAMES_TOO - sure_names()
+
+
 class Word(NamedTuple):
     """A capitalised word: where it stands, and itself in lower case."""
 
@@ -43,24 +49,27 @@ def runs(text: str) -> Iterator[list[Word]]:
     A common word by itself, as sentences begin with, is left out where no label stands before it.
     """
     run: list[Word] = []
-    plain = _plain()
+    plain, speakers = _plain(), _speakers()
     for match in (_ASCII if text.isascii() else CAPITAL).finditer(text):
         start, end = match.span()
         word = match[0]
         if word[-2:] in _POSSESSIVE:
             end, word = end - 2, word[:-2]
         low = word.lower()
-        if not run and low in plain and _alone(text, start, end):
-            continue
+        if run and not _joined(text[run[-1].end : start], run[-1]):
+            yield run
+            run = []
+        if not run:
+            if low in plain and _alone(text, start, end):
+                continue
+            if low in speakers and text[end : end + 1] == ":" and text[start - 1 : start] in ("", "\n"):
+                continue
         if low == "i" and text[end : end + 1] != ".":
             if run:
                 yield run
                 run = []
             continue
         common = is_common(low) and not (end - start == 1 and text[end : end + 1] == ".")
-        if run and not _joined(text[run[-1].end : start], run[-1]):
-            yield run
-            run = []
         if not run and common and low not in LEADS and _alone(text, start, end):
             continue
         run.append(Word(start, end, low, _in_capitals(word), common))

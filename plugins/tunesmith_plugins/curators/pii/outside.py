@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from tunesmith import DataError, Example
 from tunesmith_plugins.curators.pii.aliases import same_form
@@ -14,6 +15,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|[_\W]+")
 # By itself, or behind letters ("mrn4471123"): what digests hold by chance is neither.
 _NUMBER = re.compile(r"(?<![^\W_])[^\W\d_]*(\d+)(?![^\W_])")
+_NO_DIGITS = re.compile(r"\D+")
 _DIGITS, _LETTERS = 6, 3
 # A day in a file's name is when it was written, and long numbers there are its own.
 _KINDS = frozenset(("NAME", "EMAIL", "PHONE", "SSN", "CARD", "IBAN", "RECORD", "PLAN", "ACCOUNT", "LICENCE"))
@@ -46,8 +48,11 @@ class Outside:
         for place, text in {"the name of the file": file, **said}.items():
             if kind := self._found(text):
                 raise DataError(_refusal(example, f"{place} holds {kind}"))
+        identities = [identity for identity in replaced.values() if not PLACEHOLDER.fullmatch(identity)]
+        if not identities:
+            return
         for place, text in (("the name of the file", file), ("the id of the row", example.id)):
-            if _holds(text, replaced.values()):
+            if _holds(text, identities):
                 raise DataError(_refusal(example, f"{place} holds an identity of its text"))
 
     def _found(self, said: str) -> str:
@@ -72,16 +77,23 @@ def _is_sure(kind: str, text: str) -> bool:
     return kind in _KINDS
 
 
+@lru_cache(256)
+def _parts_of(said: str) -> tuple[frozenset[str], frozenset[str], str]:
+    """What a name of a file or an id is made of: its words that are none of the language, its numbers, and its form."""
+    low = said.lower()
+    words = (word for word in _WORD.findall(low) if len(word) > _LETTERS and not is_word(word))
+    return frozenset(words), frozenset(_NUMBER.findall(low)), same_form(said)
+
+
 def _holds(said: str, identities: Iterable[str]) -> bool:
-    low, plain = said.lower(), same_form(said)
-    words = {word for word in _WORD.findall(low) if len(word) > _LETTERS and not is_word(word)}
-    numbers = set(_NUMBER.findall(low))
+    words, numbers, plain = _parts_of(said)
     for identity in identities:
-        digits = "".join(c for c in identity if c.isdigit())
-        if PLACEHOLDER.fullmatch(identity):
-            continue
-        if digits and (plain == same_form(identity) or (len(digits) >= _DIGITS and digits in numbers)):
-            return True
-        if words and not digits and words.intersection(parts(identity)):
+        digits = _NO_DIGITS.sub("", identity)
+        if digits:
+            # The form of an identity is longer than its digits at most by what is no digit in it.
+            alike = len(digits) <= len(plain) <= len(identity) and plain == same_form(identity)
+            if alike or (len(digits) >= _DIGITS and digits in numbers):
+                return True
+        elif words and words.intersection(parts(identity)):
             return True
     return False

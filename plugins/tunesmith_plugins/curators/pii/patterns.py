@@ -1,9 +1,10 @@
 """The engine `patterns`: check digits, shapes, labels, and lists of words. It needs nothing but a text."""
 
-import re
 from collections.abc import Mapping
+from re import Pattern
 
 from tunesmith_plugins.curators.pii.ages import ages
+from tunesmith_plugins.curators.pii.anchors import digits_of
 from tunesmith_plugins.curators.pii.contacts import contacts, phones
 from tunesmith_plugins.curators.pii.dates import dates
 from tunesmith_plugins.curators.pii.found import Found
@@ -11,8 +12,6 @@ from tunesmith_plugins.curators.pii.identifiers import checked, labelled
 from tunesmith_plugins.curators.pii.names import names
 from tunesmith_plugins.curators.pii.places import places
 from tunesmith_plugins.curators.pii.plates import plates
-
-_DIGIT = re.compile(r"\d")
 
 
 class Patterns:
@@ -22,24 +21,24 @@ class Patterns:
         custom: The customer's own, by kind.
     """
 
-    def __init__(self, custom: Mapping[str, "re.Pattern[str]"]) -> None:
+    def __init__(self, custom: Mapping[str, Pattern[str]]) -> None:
         self.custom = custom
 
     def find(self, text: str) -> list[Found]:
         """Identities of a text, the most certain kind first; they may overlap."""
         low = _lower(text)
         found = [Found(*match.span(), kind) for kind, own in self.custom.items() for match in own.finditer(text)]
-        has_digits = _DIGIT.search(text) is not None
-        if has_digits:
-            found += checked(text, low)
-        found += contacts(text, low)
-        if has_digits:
-            found += phones(text, low)
-            found += dates(text, low)
-            found += labelled(text, low)
-            found += plates(text, low)
-        found += ages(text, low)
-        found += places(text, low)
+        digits = digits_of(text)
+        if digits.starts:
+            found += checked(text, digits)
+        found += contacts(text, low, digits)
+        if digits.starts:
+            found += phones(text, digits)
+            found += dates(text, low, digits)
+            found += labelled(text, low, digits)
+            found += plates(text, low, digits)
+        found += ages(text, low, digits)
+        found += places(text, low, digits)
         found += names(text, low)
         return found
 

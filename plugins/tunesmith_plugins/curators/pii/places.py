@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from tunesmith_plugins.curators.pii.anchors import Digits, matches_at
 from tunesmith_plugins.curators.pii.found import Found
 from tunesmith_plugins.curators.pii.lexicon import UPPER, proper_nouns
 
@@ -35,7 +36,7 @@ _GERMAN = re.compile(
 )
 _CITY_ZIP = re.compile(rf"(?<!\w){_CITY_STATE}(?![\w-])")
 _ZIP_CITY = re.compile(rf"\d(?<![\w.,/-]\d)\d{{4}} {_CITY}(?=[,.;\n]|$)")
-_FIVE = re.compile(r"\d{5}")
+_ZIP_DIGITS, _LONGEST_CITY = 5, 200
 _BOX = re.compile(r"\b(?:p\.? ?o\.? ?box|post office box|postfach) \d[\d ]{0,9}\d?\b", re.IGNORECASE)
 _POSTCODE = re.compile(rf"{_UK}(?![\w-])")
 _LIVES = re.compile(
@@ -55,15 +56,10 @@ _ADDRESS = re.compile(
 _ADDRESSES = ("address", "adresse", "anschrift", "residence")
 
 
-def places(text: str, low: str) -> Iterator[Found]:
+def places(text: str, low: str, digits: Digits) -> Iterator[Found]:
     """Streets, boxes, postal codes with a city, and cities that a person is said to live in."""
-    if any(digit in low for digit in "0123456789"):
-        patterns = [_STREET, _ZIP_CITY, _POSTCODE]
-        patterns += [_GERMAN] if any(way in low for way in _GERMAN_WAYS) else []
-        patterns += [_CITY_ZIP] if ", " in text and _FIVE.search(text) else []
-        patterns += [_BOX] if "box" in low or "postfach" in low else []
-        for pattern in patterns:
-            yield from (Found(*match.span(), "ADDRESS") for match in pattern.finditer(text))
+    if digits.starts:
+        yield from (Found(*match.span(), "ADDRESS") for match in _with_digits(text, low, digits))
         if any(word in low for word in _ADDRESSES):
             yield from (
                 Found(*match.span("place"), "ADDRESS") for match in _ADDRESS.finditer(text) if "@" not in match[0]
@@ -72,3 +68,18 @@ def places(text: str, low: str) -> Iterator[Found]:
         for match in _LIVES.finditer(text):
             if not all(word in proper_nouns() or word in _PARTS for word in match["place"].lower().split()):
                 yield Found(*match.span("place"), "PLACE")
+
+
+def _with_digits(text: str, low: str, digits: Digits) -> Iterator["re.Match[str]"]:
+    starts = digits.starts
+    yield from matches_at(_STREET, text, starts)
+    yield from matches_at(_ZIP_CITY, text, starts)
+    yield from matches_at(_POSTCODE, text, (at for start in starts for at in (start - 2, start - 1) if at >= 0))
+    if any(low.endswith(_GERMAN_WAYS, 0, start - (text[start - 1 : start] == " ")) for start in starts):
+        yield from _GERMAN.finditer(text)
+    zips = [start for start, end in zip(*digits, strict=True) if end - start == _ZIP_DIGITS]
+    if zips and ", " in text:
+        for begin, stop in Digits(zips, zips).near(_LONGEST_CITY, _ZIP_DIGITS + 8):
+            yield from _CITY_ZIP.finditer(text, begin, stop)
+    if "box" in low or "postfach" in low:
+        yield from _BOX.finditer(text)

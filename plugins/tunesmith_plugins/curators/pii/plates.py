@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from tunesmith_plugins.curators.pii.anchors import Digits
 from tunesmith_plugins.curators.pii.found import Found
 from tunesmith_plugins.curators.pii.lexicon import common_words
 from tunesmith_plugins.curators.pii.word_list import words
@@ -34,18 +35,16 @@ _FORMATS = (
     r"[A-Z]{2}[ -]?\d{2}[ -][A-Z]{1,2}[ -]?\d{4}",  # India
 )
 _PLATE = re.compile(rf"(?=[A-Z\dÄÖÜ])(?<![\w.,/+$€£-])(?:{'|'.join(_FORMATS)})(?![\w/-]|[.,]\d)")
-# Nearly every plate has a capital and a digit beside each other, or with one sign between.
-MAYBE_PLATE = re.compile(r"[A-ZÄÖÜ][ -]?\d|\d[ -]?[A-Z]")
+# So far from its digits a plate may begin and end.
+_BEGINS, _ENDS = 8, 16
 _NO_LETTERS = frozenset(words("usd eur gbp chf iso rfc icd cpt din pin tel fax mrn ssn dob npi dea vin ecg bpm"))
 _BACK, _AHEAD = 90, 50
 _STOPS = re.compile(r"[.!?]\s+(?=[A-ZÄÖÜ])|\n\n")
 
 
-def plates(text: str, low: str) -> Iterator[Found]:
+def plates(text: str, low: str, digits: Digits) -> Iterator[Found]:
     """Plates in sentences about vehicles; years of make and amounts of money are none."""
-    if MAYBE_PLATE.search(text) is None or not any(word in low for word in _VEHICLES):
-        return
-    for match in _PLATE.finditer(text):
+    for match in (match for begin, stop in digits.near(_BEGINS, _ENDS) for match in _PLATE.finditer(text, begin, stop)):
         start, end = match.span()
         letters = "".join(c for c in match[0] if c.isalpha()).lower()
         if letters in _NO_LETTERS or letters in _VEHICLES or (letters in common_words() and " " in match[0]):
