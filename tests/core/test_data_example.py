@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tunesmith import Example, Message, Origin, Segment
+from tunesmith.data.codec import from_bytes, to_bytes
 
 TOOL = {"name": "find", "description": "finds", "parameters": {"type": "object", "required": ["key"]}}
 SAID = Message("assistant", "said", 0.5, {"tool_calls": [{"name": "find", "n": 3}]})
@@ -59,3 +62,37 @@ def test_segments_and_both_sides_of_a_pair_are_texts(example: Example) -> None:
 def test_what_does_not_change_is_the_same_object(everywhere: bool) -> None:
     example = Example(**WHOLE)
     assert example.map_texts(lambda text: text, everywhere) is example
+
+
+WEIGHED = Message("assistant", "Mr Bloom is well.", 1.0, spans=((9, 0.0), (8, 1.0)))
+
+
+def test_the_weights_of_stretches_go_with_their_words() -> None:
+    def changed(old: str, new: str) -> tuple[tuple[int, float], ...]:
+        example = Example(messages=(WEIGHED,)).map_texts(lambda text: text.replace(old, new))
+        return example.messages[0].spans
+
+    assert changed("Mr Bloom", "[NAME_1]") == ((9, 0.0), (8, 1.0))
+    assert changed("Bloom", "Murakami") == ((12, 0.0), (8, 1.0))
+    assert changed(" is", " now is") == ((13, 0.0), (8, 1.0))  # as what stands before it
+    assert changed("Mr Bloom ", "") == ((8, 1.0),)
+    assert changed("Bloom is", "was") == ((3, 0.0), (9, 1.0))  # as the last character that went
+    assert changed("Mr Bloom is well.", "") == ()
+    assert WEIGHED.with_content(WEIGHED.content) is WEIGHED
+    assert Message("assistant", "a").with_content("b").spans == ()
+
+
+TEXTS = st.lists(st.sampled_from(["a", " ", "b b", "é", ".", "\n", "long"]), max_size=9).map("".join)
+
+
+@given(old=TEXTS.filter(bool), new=TEXTS, data=st.data())
+def test_stretches_are_as_long_as_the_text_and_come_back_from_a_file(old: str, new: str, data: st.DataObject) -> None:
+    lengths = [data.draw(st.integers(1, len(old)))]
+    while sum(lengths) < len(old):
+        lengths.append(data.draw(st.integers(1, len(old) - sum(lengths))))
+    spans = tuple((length, at % 2 / 2) for at, length in enumerate(lengths))
+    turn = Message("assistant", old, spans=spans).with_content(new)
+    assert sum(length for length, _ in turn.spans) == len(new)
+    assert {weight for _, weight in turn.spans} <= {weight for _, weight in spans}
+    example = Example(messages=(turn,), id="x")
+    assert from_bytes(to_bytes(example), "x", Origin()) == example

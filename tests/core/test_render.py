@@ -273,6 +273,75 @@ def test_turns_take_the_weights_that_they_are_given() -> None:
         assert set(encoded.weights) == {0.0, 0.25, 0.5}
 
 
+def test_stretches_of_a_turn_weigh_what_a_hand_counts_with_the_embedded_tokenizer() -> None:
+    from tunesmith.testing.base import tokenizer_of_base
+
+    renderer = ChatRenderer(tokenizer_of_base())
+    said = Message("assistant", "The patient is stable.", 2.0, spans=((4, 0.0), (4, 0.5), (9, 0.0), (5, 1.0)))
+    encoded = renderer.conversation([Message("user", "Hot?"), said])
+    tokens = [renderer.tokenizer.decode([token]) for token in encoded.ids]
+    begin = tokens.index("<|assistant|>") + 1
+    # "The |pati|ent is st|able.": " pat" ends in the second stretch, "ient" in the third; the end token has the turn's
+    by_hand = [("The", 0.0), (" pat", 1.0), ("ient", 0.0), (" is", 0.0), (" st", 0.0), ("able", 2.0), (".", 2.0)]
+    assert list(zip(tokens[begin:], encoded.weights[begin:], strict=True)) == [*by_hand, ("<|end|>", 2.0)]
+    assert not any(encoded.weights[:begin])
+
+
+@pytest.mark.parametrize("name", SOUND)
+@given(said=st.lists(st.tuples(SAID, st.sampled_from([0.0, 0.5, 1.0])), min_size=1, max_size=4), lead=st.booleans())
+@settings(max_examples=30)
+def test_stretches_weigh_as_a_reference_by_characters_says(name, said, lead) -> None:
+    renderer = RENDERERS[name]
+    content = (" " if lead else "") + "".join(text for text, _ in said)
+    spans = ((1, 0.0),) * lead + tuple((len(text), weight) for text, weight in said)
+    asked = Message("user", "so?")
+    try:
+        whole = renderer.conversation([asked, Message("assistant", content)])
+        encoded = renderer.conversation([asked, Message("assistant", content, spans=spans)])
+    except RowError as error:
+        if "more than once" in error.reason or "begins with white space" in error.reason:
+            return
+        raise
+    assert encoded.ids == whole.ids
+    weights = [weight for length, weight in spans for _ in range(length)]
+    text = renderer.tokenizer.decode(whole.ids)
+    start = text.rindex(content.strip()) - (len(content) - len(content.lstrip()))
+    place = 0
+    for spelt, weight, before in zip(
+        renderer.tokenizer.convert_ids_to_tokens(list(whole.ids)), encoded.weights, whole.weights, strict=True
+    ):
+        if spelt in SPECIAL:
+            assert weight == before
+            place += len(spelt.encode())
+            continue
+        letters = [at for at, letter in enumerate(text) for _ in letter.encode()][place : place + len(spelt)]
+        place += len(spelt)
+        last = ([at for at in letters if not text[at].isspace()] or letters)[-1]
+        inside = 0 <= last - start < len(content) and before
+        assert weight == (weights[last - start] if inside else before)
+
+
+def test_stretches_of_another_text_and_words_that_stand_twice_are_refused() -> None:
+    renderer = with_template(TINY)
+    with pytest.raises(RowError, match="turn 2: its spans are of another text; change texts by"):
+        renderer.conversation([Message("user", "a"), Message("assistant", "two", spans=((2, 1.0),))])
+    thinks = (
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + ':' + (m.thinking or '') + m.content + '<|im_end|>' }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant:' }}{% endif %}"
+    )
+    said = Message("assistant", "it is", fields={"thinking": "so it is. "}, spans=((2, 0.0), (3, 1.0)))
+    with pytest.raises(RowError, match="turn 2: its words are not found, or more than once, in what the chat template"):
+        with_template(thinks).conversation([Message("user", "a"), said])
+
+
+def test_a_user_turn_is_trained_on_in_parts_as_well() -> None:
+    renderer = with_template(SMOL)
+    asked = Message("user", "one two", 1.0, spans=((3, 0.0), (4, 0.5)))
+    encoded = renderer.conversation([asked, Message("assistant", "b", 0.0)])
+    assert trained(renderer, encoded) == [" two<|im_end|>"]
+    assert set(encoded.weights) == {0.0, 0.5, 1.0}
+
+
 def test_a_system_turn_and_a_default_one_are_not_trained_on() -> None:
     renderer = with_template(SMOL)
     assert "SmolLM" in renderer.tokenizer.decode(renderer.conversation(talk("a", "b")).ids)

@@ -49,7 +49,10 @@ def named(spec: str) -> tuple[Formatter, dict[str, str]]:
 
 
 def told(turns: tuple[Message, ...]) -> str:
-    return " ".join(m.role[0] + ("" if m.weight is None else f"*{m.weight:g}") for m in turns)
+    def parts(turn: Message) -> str:
+        return f"({' '.join(f'{length}*{weight:g}' for length, weight in turn.spans)})" if turn.spans else ""
+
+    return " ".join(m.role[0] + ("" if m.weight is None else f"*{m.weight:g}") + parts(m) for m in turns)
 
 
 def becomes(example: Example) -> str:

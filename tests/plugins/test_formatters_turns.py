@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith import Formatter, RowError
+from tunesmith import Formatter, RowError, recognise
 from tunesmith_plugins.formatters.instruction import Instruction
 from tunesmith_plugins.formatters.messages import Messages
 from tunesmith_plugins.formatters.prompt_completion import PromptCompletion
@@ -63,11 +63,69 @@ def test_parts_of_tools_become_calls_and_results() -> None:
             {"role": "user", "content": [{**RESULT, "content": [{"type": "image"}]}]},
             "messages[0].content[0].content: holds an image; only text is read",
         ),
-        ({"role": "assistant", "content": "x", "channel": "analysis"}, "messages[0].channel: is not `final`"),
     ],
 )
 def test_parts_where_they_have_no_meaning_are_refused(turn: dict[str, Any], message: str) -> None:
     assert refusal(Messages(), {"messages": [turn]}).startswith(message)
+
+
+def said(channel: str | None, content: Any, **more: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": content, **({"channel": channel} if channel else {}), **more}
+
+
+def test_channels_of_harmony_become_thinking_calls_and_answers() -> None:
+    turns = [
+        {"role": "user", "content": "On?"},
+        said("analysis", "I look."),
+        said("analysis", [{"type": "text", "text": "There is a tool."}]),
+        said("commentary", "One moment."),
+        said("commentary", '{"on": true}', recipient="functions.lamp", content_type="json"),
+        {"role": "tool", "name": "functions.lamp", "channel": "commentary", "recipient": "assistant", "content": "ok"},
+        said("final", "It is on.", weight=0.5),
+        {"role": "user", "content": "Sure?"},
+        said("analysis", "It is."),
+        said(None, "Yes."),
+    ]
+    example = Messages().format({"messages": turns})
+    assert [(m.role, m.content, m.weight) for m in example.messages] == [
+        ("user", "On?", None),
+        ("assistant", "One moment.", None),
+        ("tool", "ok", None),
+        ("assistant", "It is on.", 0.5),
+        ("user", "Sure?", None),
+        ("assistant", "Yes.", None),
+    ]
+    call = {"type": "function", "function": {"name": "lamp", "arguments": {"on": True}}}
+    assert example.messages[1].fields == {"thinking": "I look.\n\nThere is a tool.", "tool_calls": [call]}
+    assert [m.fields for m in example.messages[2:]] == [{"name": "lamp"}, {}, {}, {"thinking": "It is."}]
+    assert recognise([{"messages": turns}]).format({"messages": turns}) == example
+
+
+@pytest.mark.parametrize(
+    ("turns", "message"),
+    [
+        ([said("analyses", "x")], "messages[1].channel: is none of analysis, commentary, final"),
+        ([said("analysis", "x")], "messages[1].channel: is analysis, and no answer of the assistant follows"),
+        (
+            [said("analysis", "x"), {"role": "user", "content": "a"}],
+            "messages[1].channel: is analysis, and no answer of the assistant follows",
+        ),
+        ([said("commentary", "x"), said("final", "y")], "messages[1].channel: is commentary, and no call of a tool"),
+        ([said("commentary", "x", recipient="functions.f")], "messages[1].content: is no JSON map"),
+        ([said("commentary", "{", recipient="f")], "messages[1].tool_calls[0].function.arguments: is text that is no"),
+        ([said("analysis", "x"), said("final", "y", thinking="z")], "messages[2].thinking: is filled, and the turn"),
+        (
+            [said("analysis", "x", train=False), said("final", "y")],
+            "messages[2].train: is not that of the analysis before it, with which it is one turn; give both the same",
+        ),
+        ([said("analysis", "x"), said("final", " ")], "messages[2].content: is empty"),
+        ([said("analysis", "x"), said("final", [{"type": "image"}])], "messages[2].content: holds an image"),
+        ([said("analysis", [{"type": "image"}]), said("final", "x")], "messages[1].content: holds an image"),
+    ],
+)
+def test_channels_that_lead_nowhere_are_refused(turns: list[dict[str, Any]], message: str) -> None:
+    row = {"messages": [{"role": "user", "content": "a"}, *turns]}
+    assert refusal(Messages(), row).startswith(message)
 
 
 def detail(*parts: tuple[int, int, bool]) -> list[dict[str, Any]]:
@@ -77,20 +135,44 @@ def detail(*parts: tuple[int, int, bool]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("parts", "weight"),
     [
-        (detail((0, 4, True)), 1.0),
-        (detail((0, 1, False), (2, 99, False)), 0.0),
-        (detail((0, 4, True), (2, 3, True)), 1.0),
-        (detail((0, 3, True)), None),
-        (detail((0, 1, True), (2, 4, False)), None),
-        (detail((4, 0, True)), None),
+        (detail((0, 4, True)), (1.0, ())),
+        (detail((0, 1, False), (2, 99, False)), (0.0, ())),
+        (detail((0, 4, True), (2, 3, False)), (1.0, ())),  # the larger weight holds
+        (detail((0, 3, True)), (1.0, ((4, 1.0), (1, 0.0)))),  # what no part holds is not trained
+        (detail((0, 1, True), (2, 4, False)), (1.0, ((2, 1.0), (3, 0.0)))),
+        ([{"begin_offset": 1, "end_offset": 1, "weight": 0.5}], (1.0, ((1, 0.0), (1, 0.5), (3, 0.0)))),
+        ({"begin_offset": 0, "end_offset": 4, "weight": 3}, (3.0, ())),
     ],
 )
-def test_parts_of_a_turn_are_read_where_they_weigh_alike(parts: list[dict[str, Any]], weight: float | None) -> None:
-    row = {"messages": [{"role": "assistant", "content": "hello", "train_detail": parts}]}
-    if weight is None:
-        assert "weighs parts of the turn differently" in refusal(Messages(), row)
-    else:
-        assert Messages().format(row).messages[0].weight == weight
+def test_parts_of_a_turn_weigh_what_they_say(parts: Any, weight: Any) -> None:
+    turn = {"role": "assistant", "content": "hello", "train_detail": parts}
+    message = Messages().format({"messages": [turn]}).messages[0]
+    assert (message.weight, message.spans) == weight
+    twice = Messages().format({"messages": [{**turn, "loss_scale": 2}]}).messages[0]
+    assert (twice.weight, twice.spans) == (2 * weight[0], weight[1])
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("a", "[0]: is no part; begin_offset, end_offset (whole numbers) and train are wanted"),
+        (detail((4, 0, True)), "[0]: ends before it begins, or begins before the text"),
+        (detail((0, 1, True), (-1, 0, True)), "[1]: ends before it begins, or begins before the text"),
+        (detail((5, 6, True)), "[0]: begins behind the text, which has 5 characters"),
+        ([{"begin_offset": 0, "end_offset": 1}], "[0]: has neither train nor weight, or both"),
+        (detail((0, 1, 1)), "[0].train: is a number; true or false is wanted"),  # type: ignore[arg-type]
+        ([{"begin_offset": 0, "end_offset": 1, "weight": -1}], "[0].weight: is out of bounds"),
+    ],
+)
+def test_parts_of_a_turn_that_are_none_are_refused(part: Any, message: str) -> None:
+    row = {"messages": [{"role": "assistant", "content": "hello", "train_detail": part}]}
+    assert refusal(Messages(), row).startswith(f"messages[0].train_detail{message}")
+    in_parts = {
+        "role": "assistant",
+        "content": [{"type": "text", "text": "hello"}],
+        "train_detail": detail((0, 1, True)),
+    }
+    assert "content is a list of parts" in refusal(Messages(), {"messages": [in_parts]})
 
 
 def test_pairs_of_human_and_assistant_are_two_turns() -> None:

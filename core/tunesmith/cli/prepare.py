@@ -14,6 +14,7 @@ from tunesmith.cli.screen import fact, say
 from tunesmith.cli.tasks import stated_tool, write_tasks
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.example import Example, Message
+from tunesmith.data.stretches import detail
 from tunesmith.evaluation.records import plain
 from tunesmith.report.data_card import Told, data_card
 from tunesmith.report.page import data_page
@@ -61,7 +62,9 @@ def as_row(example: Example) -> dict[str, Any]:
 
 
 def _turn(turn: Message) -> dict[str, Any]:
-    weight = {"weight": turn.weight} if turn.weight is not None else {}
+    weight: dict[str, Any] = {"weight": turn.weight} if turn.weight is not None else {}
+    if turn.spans:
+        weight["train_detail"] = detail(turn.spans)
     return {"role": turn.role, "content": turn.content, **turn.fields, **weight}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from tunesmith.data.example import Example, Message, Origin, Segment
+from tunesmith.data.example import Example, Message, Origin, Role, Segment
 
 _TURNS = ("messages", "chosen", "rejected")
 
@@ -34,7 +34,7 @@ def from_bytes(data: bytes, key: str, origin: Origin) -> Example:
     """The example that `to_bytes` wrote, with its id and origin."""
     held = json.loads(data.decode("utf-8", "surrogatepass"))
     return Example(
-        **{name: tuple(Message(*turn) for turn in held[name]) for name in _TURNS if name in held},
+        **{name: tuple(_message(*turn) for turn in held[name]) for name in _TURNS if name in held},
         segments=tuple(Segment(text, weight) for text, weight in held.get("segments", ())),
         label=tuple(held["labels"]) if "labels" in held else held.get("label"),
         tools=tuple(held.get("tools", ())),
@@ -67,8 +67,12 @@ def _file_of(text: str) -> tuple[str, str]:
     return source, file
 
 
+def _message(role: Role, content: str, weight: float | None = None, fields: Any = None, spans: Any = ()) -> Message:
+    return Message(role, content, weight, fields or {}, tuple((length, of) for length, of in spans))
+
+
 def _turn(turn: Message) -> Sequence[Any]:
-    whole = [turn.role, turn.content, turn.weight, turn.fields]
+    whole = [turn.role, turn.content, turn.weight, turn.fields, turn.spans]
     while len(whole) > 2 and not whole[-1] and whole[-1] != 0:  # what is empty at the end takes no room
         whole.pop()
     return whole

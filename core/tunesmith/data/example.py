@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from tunesmith.data.stretches import moved
+
 Role = Literal["system", "user", "assistant", "tool"]
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -20,12 +22,25 @@ class Message:
         content: What is said, as plain text.
         weight: Loss weight of the turn's tokens; None leaves it to the objective (assistant turns 1, all others 0).
         fields: What else a chat template may read (`tool_calls`, `name`, `tool_call_id`, ...).
+        spans: Stretches of the content that weigh differently, one behind the other and all of it: the number of
+            characters, and what the turn's weight is multiplied by there; not by what the template writes around the
+            content, such as the end token. Since 0.10.
     """
 
     role: Role
     content: str
     weight: float | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    spans: tuple[tuple[int, float], ...] = ()
+
+    def with_content(self, content: str) -> "Message":
+        """The turn with another content, in which the words that stay weigh what they did; itself where it is the same.
+
+        Since 0.10.
+        """
+        if content == self.content:
+            return self
+        return replace(self, content=content, spans=moved(self.spans, self.content, content))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +134,9 @@ class Example:
 
         def turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
             return tuple(
-                replace(turn, content=change(turn.content), fields=_mapped(turn.fields, change))
+                replace(turn.with_content(change(turn.content)), fields=_mapped(turn.fields, change))
                 if everywhere
-                else replace(turn, content=change(turn.content))
+                else turn.with_content(change(turn.content))
                 for turn in messages
             )
 

@@ -37,6 +37,18 @@ def token_weights(text: str, spans: Sequence[Span], offsets: Sequence[tuple[int,
     return weights
 
 
+def overlaid(base: Sequence[Span], stretches: Sequence[tuple[int, float]], start: int) -> list[Span]:
+    """Where stretches that begin at a character lie within spans, as spans of the product of both weights."""
+    found = []
+    for length, share in stretches:
+        for span in base:
+            begin, end = max(start, span.start), min(start + length, span.end)
+            if begin < end:
+                found.append(Span(begin, end, span.weight * share))
+        start += length
+    return found
+
+
 def close_turn(text: str, start: int, end: int, limit: int, ends: Sequence[str]) -> int | None:
     """Where a supervised stretch ends so that its last token ends the turn (trap 12).
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from tunesmith.data.chat import ChatTemplate, Tools
 from tunesmith.data.example import Message
-from tunesmith.data.spans import Span, close_turn, common_prefix
+from tunesmith.data.spans import Span, close_turn, common_prefix, overlaid
 from tunesmith.errors import RowError
 
 # Keys under which chat templates are given what was thought before an answer.
@@ -48,11 +48,14 @@ class Turns:
             weight = message.weight if message.weight is not None else float(message.role == "assistant")
             if weight == 0:
                 continue
+            before = len(self.spans)
             if message.role == "assistant":
                 self.prompts.append(self._asked(turn))
                 self._answered(turn, weight, eos)
+                self._weigh(turn, len(self.prompts[-1]), before)
             else:
                 self._heard(turn, weight)
+                self._weigh(turn, self.spans[before].start, before)
 
     def _asked(self, turn: int) -> str:
         if turn == 0:
@@ -120,6 +123,19 @@ class Turns:
         end = start + len(said)
         self.spans.append(Span(start, close_turn(self._whole, start, end, limit, self._ends) or end, weight))
 
+    def _weigh(self, turn: int, start: int, first: int) -> None:
+        """Lay the weights of the turn's stretches over those of all that it supervises, `self.spans[first:]`."""
+        message = self._messages[turn]
+        if not message.spans:
+            return
+        if sum(length for length, _ in message.spans) != len(message.content):
+            _refuse(turn, "its spans are of another text; change texts by Example.map_texts or Message.with_content")
+        limit = max(span.end for span in self.spans[first:])
+        place = _only_place(self.text[start:limit], message.content)
+        if place is None:
+            _refuse(turn, "its words are not found, or more than once, in what the chat template makes of it")
+        self.spans += overlaid(self.spans[first:], message.spans, start + place)
+
     def _end_of(self, turn: int) -> tuple[int, bool]:
         """Where a turn ends, and whether the conversation up to it is how the whole begins."""
         if turn + 1 == len(self._messages):
@@ -132,6 +148,20 @@ class Turns:
 def _refuse(turn: int, reason: str) -> NoReturn:
     field = "messages"
     raise RowError(field, f"turn {turn + 1}: {reason}")
+
+
+def _only_place(text: str, said: str) -> int | None:
+    """Where what was said stands in a text that begins with it, or holds it once; white space around it may be gone.
+
+    Returns:
+        The place of its first character, negative where the white space before it is gone; None if there is none.
+    """
+    bare = said.strip()
+    lead = len(said) - len(said.lstrip())
+    first = text.find(bare)
+    if first < 0 or (text[:first].strip() and text.find(bare, first + 1) >= 0):
+        return None
+    return first - lead
 
 
 def _called(calls: Any) -> list[Any]:

@@ -216,7 +216,7 @@ def _longer(given: list[Example]) -> list[Example]:
         more = "x" * (at % 7 + 1)
         parts: dict[str, Any] = {"segments": tuple(replace(s, text=s.text + more) for s in example.segments)}
         for name in ("messages", "chosen", "rejected"):
-            parts[name] = tuple(replace(turn, content=turn.content + more) for turn in getattr(example, name))
+            parts[name] = tuple(turn.with_content(turn.content + more) for turn in getattr(example, name))
         made.append(example.with_(**parts, id=f"{example.id}-longer"))
     return made
 

@@ -212,7 +212,7 @@ def _lengthened(example: Example, words: int) -> Example:
     if example.segments:
         return example.with_(segments=(*example.segments[:-1], replace(example.segments[-1], text=said)))
     parts = {name: turns for name in ("messages", "chosen", "rejected") if (turns := getattr(example, name))}
-    return example.with_(**{name: (*turns[:-1], replace(turns[-1], content=said)) for name, turns in parts.items()})
+    return example.with_(**{name: (*turns[:-1], turns[-1].with_content(said)) for name, turns in parts.items()})
 
 
 def shape_of(example: Example) -> str:

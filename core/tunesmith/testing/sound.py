@@ -53,11 +53,22 @@ def _wrong(part: Any) -> Iterator[str]:
         yield f"with {_a(text)} for text"
     if isinstance(part, Message) and part.role not in get_args(Role):
         yield f"of a role that is none of {', '.join(get_args(Role))}"
+    if isinstance(part, Message) and part.spans and not _covers(part.spans, part.content):
+        yield "with spans that are not (characters, weight) of all of its text"
     weight = part.weight
     if weight is None and isinstance(part, Message):
         return
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight) or weight < 0:
         yield "with a weight that is no finite number of 0 or more"
+
+
+def _covers(spans: Any, text: str) -> bool:
+    """Whether spans are lengths and weights, and as long as the text."""
+    pairs = [span for span in spans if isinstance(span, tuple) and len(span) == 2]
+    sound = [
+        n for n, w in pairs if type(n) is int and n > 0 and isinstance(w, int | float) and math.isfinite(w) and w >= 0
+    ]
+    return len(sound) == len(spans) and sum(sound) == len(text)
 
 
 def _extras(extras: Any) -> Iterator[str]:

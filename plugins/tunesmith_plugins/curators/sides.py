@@ -47,7 +47,7 @@ def map_sides(example: Example, prompt: Change, answer: Change, system: Change |
         made = [by_role.get(turn.role, prompt)(turn.content) for turn in messages]
         if all(text == turn.content for text, turn in zip(made, messages, strict=True)):
             return messages
-        return tuple(replace(turn, content=text) for text, turn in zip(made, messages, strict=True))
+        return tuple(turn.with_content(text) for text, turn in zip(made, messages, strict=True))
 
     def segment(one: Segment) -> Segment:
         body = one.text.strip(_EDGES)

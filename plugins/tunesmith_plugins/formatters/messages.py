@@ -16,8 +16,12 @@ class Messages(Formatter):
     """Conversations: a list of `{"role", "content"}`, with tool calls, and tools as a list or JSON text.
 
     Assistant turns are trained on. A turn's `train` or `loss` (true or false), `weight` or `loss_scale` (a number) says
-    otherwise for that turn. Tools, their calls and results may be in Anthropic's spelling; a `developer` is the system,
-    and `thinking` goes to the chat template.
+    otherwise for that turn, and axolotl's `train_detail` for characters of it: `[{"begin_offset", "end_offset",
+    "train"}]`, the last character included, or with a number as `weight`. What no part holds is not trained. A token
+    that two parts share goes with its last character that is no white space; the token that ends the turn has the
+    weight of the turn. Tools, their calls and results may be in Anthropic's spelling; a `developer` is the system,
+    and `thinking` goes to the chat template, as what
+    stands in harmony's channel `analysis` does.
 
     Since 0.1.
 

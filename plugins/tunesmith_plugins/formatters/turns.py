@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from tunesmith import Message, RowError
 from tunesmith_plugins.formatters.columns import kind
+from tunesmith_plugins.formatters.harmony import joined
 from tunesmith_plugins.formatters.parts import spread, text_of
-from tunesmith_plugins.formatters.weights import KEYS, stated_weight
+from tunesmith_plugins.formatters.weights import KEYS, stated_weights
 
 Role = Literal["system", "user", "assistant", "tool"]
 ROLES: dict[Any, Role] = {"system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
@@ -17,8 +18,6 @@ _DEEPEST = 32
 # OpenAI's newer name of the system's turn, which harmony has too.
 _DEVELOPER = "developer"
 _CONSUMED = KEYS | {"role", "content", "channel"}
-# What harmony lets a reader see; its other channels are thinking.
-_FINAL = "final"
 
 
 def turns(value: Any, name: str) -> tuple[Message, ...]:
@@ -26,8 +25,9 @@ def turns(value: Any, name: str) -> tuple[Message, ...]:
 
     Args:
         value: `[{"role", "content", ...}, ...]`. Content is text, a list of parts (text, and Anthropic's tool calls,
-            results and thinking), or null beside tool calls. A `developer` is the system. The loss weight of a turn is
-            the product of its `train`, `loss` (booleans), `weight` and `loss_scale` (numbers).
+            results and thinking), or null beside tool calls. A `developer` is the system. What harmony has in channels
+            is one turn. The loss weight of a turn is the product of its `train`, `loss` (booleans), `weight` and
+            `loss_scale` (numbers); `train_detail` multiplies it for stretches of its text.
         name: The column, for messages.
 
     Raises:
@@ -39,7 +39,7 @@ def turns(value: Any, name: str) -> tuple[Message, ...]:
         )
     called: dict[str, str] = {}
     found: list[Message] = []
-    for index, item in enumerate(value):
+    for index, item in joined(value, name):
         place = f"{name}[{index}]"
         if not isinstance(item, Mapping):
             raise RowError(place, f"is {kind(item)}; a message with role and content is wanted")
@@ -56,8 +56,6 @@ def _turn(item: Mapping[str, Any], name: str) -> Message:
     )
     if role is None:
         raise RowError(field=f"{name}.role", reason=f"is none of {', '.join(ROLES)}")
-    if item.get("channel") not in (None, "", _FINAL):
-        raise RowError(field=f"{name}.channel", reason="is not `final`; give what stands in others as the key thinking")
     fields = {str(key): v for key, v in item.items() if key not in _CONSUMED and v is not None}
     if "tool_calls" in fields:
         fields["tool_calls"] = _calls(fields["tool_calls"], f"{name}.tool_calls")
@@ -65,7 +63,8 @@ def _turn(item: Mapping[str, Any], name: str) -> Message:
     # A system turn may say nothing, and a tool may answer nothing.
     if role in ("user", "assistant") and not content.strip() and not fields.get("tool_calls"):
         raise RowError(field=f"{name}.content", reason="is empty")
-    return Message(role, content, stated_weight(item, content, name), fields)
+    weight, spans = stated_weights(item, content, name)
+    return Message(role, content, weight, fields, spans)
 
 
 def _calls(value: Any, name: str) -> list[dict[str, Any]]:

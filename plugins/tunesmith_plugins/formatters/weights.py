@@ -1,7 +1,8 @@
-"""The loss weight that a turn states of itself, in the keys of several trainers."""
+"""The loss weights that a turn states of itself and of parts of its text, in the keys of several trainers."""
 
 from collections.abc import Mapping
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from tunesmith import RowError
 from tunesmith_plugins.formatters.columns import kind
@@ -10,11 +11,24 @@ from tunesmith_plugins.formatters.columns import kind
 _SWITCHES = ("train", "loss")
 _SCALES = ("weight", "loss_scale")
 _DETAIL = "train_detail"
+_OFFSETS = ("begin_offset", "end_offset")
 KEYS = frozenset({*_SWITCHES, *_SCALES, _DETAIL})
 
 
-def stated_weight(item: Mapping[str, Any], content: str, name: str) -> float | None:
-    """The product of all weights that a turn states; None where it states none.
+class Weights(NamedTuple):
+    """What a turn states.
+
+    Args:
+        weight: The product of all weights of the whole turn; None where it states none.
+        spans: Stretches of its text that weigh differently, as `Message` has them.
+    """
+
+    weight: float | None
+    spans: tuple[tuple[int, float], ...] = ()
+
+
+def stated_weights(item: Mapping[str, Any], content: str, name: str) -> Weights:
+    """The weights that a turn states of itself and of its parts.
 
     Args:
         item: The turn.
@@ -22,36 +36,52 @@ def stated_weight(item: Mapping[str, Any], content: str, name: str) -> float | N
         name: The turn, for messages.
 
     Raises:
-        RowError: A weight is none, or parts of the turn weigh differently.
+        RowError: A weight is none, or a part is no part of the text.
     """
     given = [key for key in (*_SWITCHES, *_SCALES) if item.get(key) is not None]
     weight = 1.0
     for key in given:
-        value = item[key]
-        if key in _SWITCHES and not isinstance(value, bool):
-            raise RowError(field=f"{name}.{key}", reason=f"is {kind(value)}; true or false is wanted")
-        if not isinstance(value, bool | int | float):
-            raise RowError(field=f"{name}.{key}", reason=f"is {kind(value)}; a number is wanted")
-        if not 0 <= value <= 1e6:
-            raise RowError(field=f"{name}.{key}", reason="is out of bounds; a weight lies between 0 and a million")
-        weight *= value
-    if item.get(_DETAIL):
-        return weight * _of_parts(item[_DETAIL], len(content), f"{name}.{_DETAIL}")
-    return weight if given else None
+        weight *= _weight(item[key], f"{name}.{key}", key in _SWITCHES)
+    if not item.get(_DETAIL):
+        return Weights(weight if given else None)
+    if isinstance(item.get("content"), list):
+        raise RowError(field=f"{name}.{_DETAIL}", reason="counts characters of a text, and content is a list of parts")
+    shares = _of_parts(item[_DETAIL], len(content), f"{name}.{_DETAIL}")
+    if len(shares) == 1:
+        return Weights(weight * shares[0][1])
+    return Weights(weight, shares)
 
 
-def _of_parts(value: Any, length: int, name: str) -> float:
-    """The weight of the whole turn, as axolotl's parts of it say: offsets of characters, the last one included."""
-    parts = value if isinstance(value, list) else [value]
-    keys = {"begin_offset": int, "end_offset": int, "train": bool}
-    for at, part in enumerate(parts):
-        if not isinstance(part, Mapping) or any(type(part.get(key)) is not wanted for key, wanted in keys.items()):
-            raise RowError(field=f"{name}[{at}]", reason=f"is no part; {', '.join(keys)} are wanted")
-    covered: set[int] = set()
-    for part in parts:
-        begin, end = max(0, part["begin_offset"]), min(length - 1, part["end_offset"])
-        covered.update(range(begin, end + 1))
-    if len(covered) < length or len({part["train"] for part in parts}) > 1:
-        reason = "weighs parts of the turn differently, which is not read; give the turn one weight, or use segments"
-        raise RowError(name, reason)
-    return float(parts[0]["train"])
+def _weight(value: Any, name: str, is_switch: bool) -> float:
+    if is_switch and not isinstance(value, bool):
+        raise RowError(name, f"is {kind(value)}; true or false is wanted")
+    if not isinstance(value, bool | int | float):
+        raise RowError(name, f"is {kind(value)}; a number is wanted")
+    if not 0 <= value <= 1e6:
+        raise RowError(name, "is out of bounds; a weight lies between 0 and a million")
+    return float(value)
+
+
+def _of_parts(value: Any, length: int, name: str) -> tuple[tuple[int, float], ...]:
+    """The weights of characters, as stretches that weigh alike.
+
+    A part's last character is part of it. Where parts lie over each other the larger weight holds, as one that is
+    trained does in axolotl; what no part holds is not trained.
+    """
+    shares = [0.0] * length
+    for at, part in enumerate(value if isinstance(value, list) else [value]):
+        place = f"{name}[{at}]"
+        if not isinstance(part, Mapping) or any(type(part.get(key)) is not int for key in _OFFSETS):
+            raise RowError(place, f"is no part; {', '.join(_OFFSETS)} (whole numbers) and train are wanted")
+        begin, end = (part[key] for key in _OFFSETS)
+        if not 0 <= begin <= end:
+            raise RowError(place, "ends before it begins, or begins before the text")
+        if begin >= length:
+            raise RowError(place, f"begins behind the text, which has {length} characters")
+        keys = [key for key in ("train", "weight") if part.get(key) is not None]
+        if len(keys) != 1:
+            raise RowError(place, "has neither train nor weight, or both")
+        share = _weight(part[keys[0]], f"{place}.{keys[0]}", keys[0] == "train")
+        for character in range(begin, min(length, end + 1)):
+            shares[character] = max(shares[character], share)
+    return tuple((len(list(run)), share) for share, run in groupby(shares))

@@ -45,7 +45,7 @@ class NextToken(Objective):
             field = "messages"
             raise RowError(field, "the example has neither messages nor text")
         encoded = renderer.conversation(messages, example.tools)
-        if self.supervise == "all" and all(message.weight is None for message in messages):
+        if self.supervise == "all" and all(message.weight is None and not message.spans for message in messages):
             weights = (0.0, *(1.0 for _ in encoded.ids[1:]))
             encoded = Encoded(encoded.ids, weights, encoded.truncated)
         return [encoded]
