@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sacrebleu
 from rich.console import Console
 
 CONFIG = ("--config", "tiny.yaml")
@@ -61,6 +62,22 @@ def test_predictions_hold_every_row_side_by_side(trained: Any) -> None:
         assert row["tuned"]["measures"].keys() == row["base"]["measures"].keys()
         assert row["reference"]
         assert row["prompt"][-1]["role"] == "user"
+
+
+def test_a_corpus_metric_is_that_of_the_written_rows_and_can_be_bounded(trained: Any) -> None:
+    added = ("--evaluators.bleu=BLEU", "--evaluators.chrf=ChrF", "--evaluators.read=Readability")
+    ran = trained.done("test", *CONFIG, *added, "--success.bleu/bleu.at_least=101", code=3)
+    assert "bleu/bleu" in ran.out
+    run = trained.runs()[0]
+    rows = lines(run / "test/predictions.jsonl")
+    record = json.loads((run / "test/metrics.json").read_text())
+    for model in ("base", "tuned"):
+        outputs, references = [row[model]["output"] for row in rows], [[row["reference"] for row in rows]]
+        found = {name: record["metrics"][name][model] for name in ("bleu/bleu", "chrf/chrf")}
+        assert found["bleu/bleu"] == pytest.approx(sacrebleu.corpus_bleu(outputs, references, force=True).score)
+        assert found["chrf/chrf"] == pytest.approx(sacrebleu.corpus_chrf(outputs, references).score)
+    assert [verdict["met"] for verdict in record["verdicts"]] == [False]
+    assert {"read/grade", "read/ease", "read/fog"} <= record["metrics"].keys()
 
 
 def test_validate_measures_the_validation_split_and_decides_nothing(trained: Any) -> None:
