@@ -129,6 +129,43 @@ def test_surrogates_keep_form_and_belong_to_nobody() -> None:
     assert checksums.iban(form[5].replace(" ", ""))
 
 
+SPELLINGS = (
+    ("PHONE", ("(555) 123-4567", "555-123-4567", "+1 555 123 4567", "1-555-123-4567", "555.123.4567")),
+    ("PHONE", ("+49 711 1234567", "0049 711 1234567", "+49 (0)711 1234567")),
+    ("PHONE", ("415-555-7132 ext. 9", "(415) 555-7132 x9")),
+    ("IBAN", ("DE89 3704 0044 0532 0130 00", "DE89370400440532013000")),
+    ("CARD", ("4111 1111 1111 1111", "4111111111111111", "4111-1111-1111-1111")),
+    ("SSN", ("SSN 219-09-9999", "SSN 219 09 9999", "SSN 219099999")),
+    ("EMAIL", ("Anna.Weber1@web.de", "ANNA.WEBER1@WEB.DE")),
+)
+
+
+@pytest.mark.parametrize(("kind", "spellings"), SPELLINGS)
+def test_a_number_is_the_same_however_it_is_written(kind: str, spellings: tuple[str, ...]) -> None:
+    (made,) = one("; ".join(spellings))
+    assert {said.removeprefix("SSN ") for said in made.split("; ")} == {f"[{kind}_1]"}
+    (made,) = one("; ".join(spellings), **SURROGATES)
+    plain = ["".join(c for c in said.replace("ext", "x") if c.isalnum()).upper() for said in made.split("; ")]
+    assert len({said[-6:] for said in plain}) == 1
+    assert one(made, **SURROGATES) == [made]
+
+
+@pytest.mark.parametrize(
+    "pair", ["1.2.31.4 and 12.31.4.1 or 1.23.1.4", "ab.1@web.de, ab1@web.de", "on 1/12/2020, on 11/2/2020"]
+)
+def test_what_differs_by_its_signs_alone_is_not_the_same(pair: str) -> None:
+    (made,) = one(pair)
+    assert "_2]" in made
+
+
+def test_a_surrogate_of_a_phone_number_keeps_the_codes_that_are_written() -> None:
+    text = "+1 (415) 685-7132, 415-685-7132, +44 (0)20 7946 0958"
+    (made,) = one(text, **SURROGATES)
+    form = re.fullmatch(r"\+1 \(415\) 555-01(\d\d), 415-555-01(\d\d), \+44 \(0\)20 7555 01\d\d", made)
+    assert form is not None, made
+    assert form[1] == form[2]
+
+
 def test_without_a_person_each_document_has_its_own_surrogates(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (talk(f"Dr. Anna Weber, {day}") for day in ("today", "tomorrow"))
     apart = [e.texts()[0].partition(",")[0] for e in changed(first, second, **SURROGATES)]

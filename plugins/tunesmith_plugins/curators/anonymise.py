@@ -23,7 +23,8 @@ class Anonymise(Curator):
     """Replaces what identifies persons, in every text of an example: turns, columns, tool calls, labels.
 
     A name that is found once is found again in the same document in other forms ("Mr. Weber", "Anna", "WEBER"), and the
-    same identity gets the same replacement. Ids that a formatter sets, and names of files and columns, are written as
+    same identity gets the same replacement: a number however it is spaced, a telephone number with +1 or without, an
+    address of mail in capitals or not. Ids that a formatter sets, and names of files and columns, are written as
     they are: rows are refused where one of these holds an identity. Nothing finds all: look at what `prepare` writes
     before you share it. How each of the 18 identifiers of HIPAA's Safe Harbor is found, and what is not:
     `python -m tunesmith_plugins.curators.pii.safe_harbor`.

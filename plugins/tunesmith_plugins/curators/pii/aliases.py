@@ -8,6 +8,10 @@ from tunesmith_plugins.curators.pii.known import parts
 
 _SEPARATORS = re.compile(r"[\s()./-]+")
 _DIGIT = re.compile(r"\d")
+_NO_DIGITS = re.compile(r"\D+")
+_WITH_SIGNS = frozenset(("EMAIL", "URL", "IP", "DATE"))
+# Digits of a North American number with its country's code.
+_WITH_ONE = 11
 
 
 class Writer(Protocol):
@@ -67,7 +71,7 @@ class Aliases:
 
     def of(self, kind: str, text: str) -> str:
         """What takes the place of `text`, which says an identity of that kind."""
-        identity = " ".join(self._person(text)) if kind == "NAME" else same_form(text)
+        identity = " ".join(self._person(text)) if kind == "NAME" else identity_of(kind, text)
         alias = self._aliases.get((kind, identity))
         if alias is None:
             taken = self._taken.setdefault(kind, set())
@@ -84,6 +88,31 @@ class Aliases:
                 return person
         self._persons.append(words)
         return words
+
+
+def identity_of(kind: str, text: str) -> str:
+    """The form that all writings of an identity share, so that they get one alias.
+
+    Numbers go without their separators, in lower case: "DE89 3704" is "de893704". Of telephone numbers the digits stay
+    (with "+" and the country's code where that is not 1, and an extension behind "x"): "+1 (415) 555-0132" is
+    "4155550132". Mail, web and network addresses and dates keep their signs, which tell one from another.
+    """
+    if kind == "PHONE":
+        return _phone(text.lower())
+    if kind in _WITH_SIGNS:
+        return " ".join(text.lower().split())
+    return same_form(text)
+
+
+def _phone(low: str) -> str:
+    main, _, extension = low.partition("x")  # of "x 9", "ext. 9", "extension 9"
+    abroad = main.lstrip(" (").startswith(("+", "00"))
+    digits = _NO_DIGITS.sub("", main.replace("(0)", "") if abroad else main)
+    digits = digits.lstrip("0") if abroad else digits
+    if digits.startswith("1") and len(digits) == _WITH_ONE:
+        digits, abroad = digits[1:], False
+    extension = _NO_DIGITS.sub("", extension)
+    return f"{'+' if abroad else ''}{digits}{'x' if extension else ''}{extension}"
 
 
 def same_form(text: str) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 
 from tunesmith_plugins.curators.pii import checksums
-from tunesmith_plugins.curators.pii.aliases import Placeholders, same_form
+from tunesmith_plugins.curators.pii.aliases import Placeholders, identity_of
 from tunesmith_plugins.curators.pii.key import Key
 from tunesmith_plugins.curators.pii.known import parts
 from tunesmith_plugins.curators.pii.lexicon import given_names
@@ -16,6 +16,9 @@ from tunesmith_plugins.curators.pii.surrogate_words import FAMILY, GIVEN, STREET
 from tunesmith_plugins.curators.pii.word_list import words
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+# "+44 (0)20": dialled within the country alone.
+_TRUNK = "(0)"
+_DIGIT = re.compile(r"\(0\)|\d")
 _CHECKED = 2
 _TRIES = 1000
 _NETWORKS = ("192.0.2", "198.51.100", "203.0.113")
@@ -51,6 +54,8 @@ class Surrogates:
             return text
         if kind == "NAME":
             return _name_like(alias, identity, text)
+        if kind == "PHONE":
+            return _phone_like(alias, text)
         if kind in _SHAPED:
             return _shaped(alias, text)
         return alias
@@ -58,7 +63,7 @@ class Surrogates:
 
 def is_surrogate(kind: str, text: str, key: Key) -> bool:
     """Whether a text is a surrogate already."""
-    plain = same_form(text).upper()
+    plain = identity_of(kind, text).upper()
     known = _RESERVED.get(kind)
     if known is not None:
         return known(plain, text)
@@ -102,8 +107,19 @@ def _digits(number: int, count: int) -> str:
 
 
 def _phone(writer: Surrogates, identity: str, number: int) -> str:
-    digits = "".join(c for c in identity if c.isdigit())
-    return f"{digits[:-7]}55501{_digits(number, 2)}" if len(digits) >= 7 else _digits(number, len(digits))
+    digits, _, extension = identity.removeprefix("+").partition("x")
+    made = f"{digits[:-7]}55501{_digits(number, 2)}" if len(digits) >= 7 else _digits(number, len(digits))
+    return made + _digits(number // 100, len(extension)) if extension else made
+
+
+def _phone_like(alias: str, text: str) -> str:
+    """The last digits of a text replaced by those of the alias; a country's code that only the text has stays."""
+    old = [said for said in _DIGIT.findall(text) if said != _TRUNK]
+    made = alias.replace("x", "")
+    if len(old) < len(made):
+        return alias
+    new = iter([*old[: len(old) - len(made)], *made])
+    return _DIGIT.sub(lambda match: match[0] if match[0] == _TRUNK else next(new), text)
 
 
 def _card(writer: Surrogates, identity: str, number: int) -> str:
@@ -192,7 +208,7 @@ _MAKERS: dict[str, Callable[[Surrogates, str, int], str]] = {
     "URL": _url, "IP": _ip, "MAC": _mac, "ADDRESS": _address, "PLACE": _place, "AGE": _age,
 }  # fmt: skip
 _SHAPED = frozenset(
-    ("PHONE", "CARD", "IBAN", "SSN", "ROUTING", "RECORD", "PLAN", "ACCOUNT", "LICENCE", "VEHICLE", "DEVICE", "ID")
+    ("CARD", "IBAN", "SSN", "ROUTING", "RECORD", "PLAN", "ACCOUNT", "LICENCE", "VEHICLE", "DEVICE", "ID")
 )
 _WORDS = frozenset(word.lower() for word in (*GIVEN, *FAMILY))
 _TOWNS = frozenset(word.lower() for word in TOWNS)
@@ -201,7 +217,7 @@ _RESERVED: dict[str, Callable[[str, str], bool]] = {
     "NAME": lambda plain, text: (
         all(w in _WORDS or len(w) == 1 for w in parts(text)) and any(w in _WORDS for w in parts(text))
     ),
-    "PHONE": lambda plain, text: bool(re.search(r"55501\d\d$", "".join(c for c in plain if c.isdigit()))),
+    "PHONE": lambda plain, text: bool(re.search(r"55501\d\d(X\d+)?$", plain)),
     "CARD": lambda plain, text: plain.startswith("9999"),
     "IBAN": lambda plain, text: plain[4:8] in ("0000", "TEST"),
     "SSN": lambda plain, text: plain.startswith("000"),
