@@ -109,6 +109,18 @@ def found(text: str) -> list[tuple[str, str]]:
         ("Is that the account ending in 22?\nB: No, it's 44711234", "ACCOUNT", "44711234"),
         ("the zip on file is 02139", "ADDRESS", "02139"),
         ("she gave 44711239 as hers", "ID", "44711239"),
+        ("his fingerprint template 7781-2231 was stored", "BIOMETRIC", "7781-2231"),
+        ("seen Mon 3/4 and again", "DATE", "3/4"),
+        ("on Friday, 3/8 again", "DATE", "3/8"),
+        ("on 04 Mar. '31 in", "DATE", "04 Mar. '31"),
+        ("on March 4, \u201931", "DATE", "March 4, \u201931"),
+        ("since March '31", "DATE", "March '31"),
+        ("Account number 00123456789", "ACCOUNT", "00123456789"),
+        ("reference 0049711123456", "ACCOUNT", "0049711123456"),
+        ("tel. 0049711123456", "PHONE", "0049711123456"),
+        ("IMEI: 490154203237518", "DEVICE", "490154203237518"),
+        ("the phone 49-015420-323751-8 was lost", "DEVICE", "49-015420-323751-8"),
+        ("in Springfield, IL 62704-1234", "ADDRESS", "Springfield, IL 62704-1234"),
     ],
 )
 def test_an_identity_is_found_whole(text: str, kind: str, identity: str) -> None:
@@ -147,6 +159,7 @@ def test_an_identity_is_found_whole(text: str, kind: str, identity: str) -> None
         "He drove home. HIV 2020 guidelines",
         "PMID 12345678 and 12000000 rows",
         "group = 0.22, case 12, sample 500, record 3",
+        "he sat 3/4 of the time; the class of '31 and the '90s",
     ],
 )
 def test_what_is_no_identity_stays(text: str) -> None:

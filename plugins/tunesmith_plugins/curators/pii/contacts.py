@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tunesmith_plugins.curators.pii.anchors import Digits, matches_at
 from tunesmith_plugins.curators.pii.found import Found
+from tunesmith_plugins.curators.pii.labels import label_before
 from tunesmith_plugins.curators.pii.word_list import words
 
 _MAIL = re.compile(r"(?<![\w.+%'-])[\w.+%'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
@@ -69,11 +70,13 @@ def contacts(text: str, low: str, digits: Digits) -> Iterator[Found]:
         yield from (Found(*m.span(), "IP") for m in _IP6.finditer(text) if m[0].count(":") > 1 and _is_address(text, m))
 
 
-def phones(text: str, digits: Digits) -> Iterator[Found]:
-    """Telephone and fax numbers by their shape."""
+def phones(text: str, low: str, digits: Digits) -> Iterator[Found]:
+    """Telephone and fax numbers by their shape; of a kind that a label names, where leading zeros alone suggest one."""
     starts = [at for start in digits.starts for at in _with_sign(text, start)]
     for form in _PHONES:
-        yield from (Found(*m.span(), "PHONE") for m in matches_at(form, text, starts) if _is_phone(m[0]))
+        for m in matches_at(form, text, starts):
+            if _is_phone(m[0]):
+                yield Found(*m.span(), _kind(low, m) if m[0][0] == "0" else "PHONE")
 
 
 def _with_sign(text: str, start: int) -> tuple[int, ...]:
@@ -90,6 +93,12 @@ def _is_address(text: str, match: "re.Match[str]") -> bool:
     if ":" in said and said.replace(":", "").isdecimal() and "::" not in said:
         return said.count(":") == _COLONS
     return said not in ("::", "::1") and not _VERSION.search(text, max(0, match.start() - 12), match.start())
+
+
+def _kind(low: str, match: "re.Match[str]") -> str:
+    """What a number with leading zeros is: an account's behind "account number", and a telephone's else."""
+    label = label_before(low, match.start())
+    return label.kind if label is not None and (label.sure or match[0].isdecimal()) else "PHONE"
 
 
 def _is_phone(number: str) -> bool:

@@ -19,6 +19,7 @@ _MONTH = (
 )
 _DAY = r"(?P<day>0?[1-9]|[12]\d|3[01])(?P<ordinal>st|nd|rd|th)?"
 _YEAR = r"(?P<year>(?:1[89]|20)\d{2})"
+_SHORT_YEAR = r"\.?,? ?['’](?P<short>\d\d)"
 _WEEKDAY = r"(?:(?P<weekday>mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?P<ofweek>day)?(?P<comma>\.?,? +))?"
 _CLOCK = r"(?P<clock>[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
 # (?<![...]) and (?![...]) keep off identifiers: versions, file names, URLs.
@@ -38,12 +39,12 @@ _ISO, _NUMERIC, _MONTH_DAY, _DAY_MONTH, _MONTH_YEAR, _SHORT, _MONTHLY, _COMPACT 
             rf"{_CLOCK}(?![\w/-]|\.\w)"
         ),
         rf"(?=\d)(?<![\w./=+-]){_NUMBERS}(?P<s>[-/.]){_SECOND}(?P=s)(?P<year>(?:1[89]|20)\d{{2}}|\d{{2}})(?![\w/-]|\.\w)",
-        rf"(?<![\w-]){_WEEKDAY}{_MONTH}(?P<dot>\.?[ -]){_DAY}(?:(?P<sep>,? |-){_YEAR})?(?![\w/]|[.:]\d)",
+        rf"(?<![\w-]){_WEEKDAY}{_MONTH}(?P<dot>\.?[ -]){_DAY}(?:(?P<sep>,? |-){_YEAR}|{_SHORT_YEAR})?(?![\w/]|[.:]\d)",
         (
             rf"(?<![\w.-]){_WEEKDAY}{_DAY}(?P<sep>\.? ?-?(?:of )?){_MONTH}"
-            rf"(?:(?P<dot>\.?,?[ -]){_YEAR}|(?P<two>-)(?P<short>\d\d))?(?!\w)"
+            rf"(?:(?P<dot>\.?,?[ -]){_YEAR}|(?:-|\.?,? ?['’])(?P<short>\d\d))?(?!\w)"
         ),
-        rf"(?<![\w.-]){_MONTH}(?P<dot>\.?,?[ -](?:of )?){_YEAR}(?!\w)",
+        rf"(?<![\w.-]){_MONTH}(?:(?P<dot>\.?,?[ -](?:of )?){_YEAR}|{_SHORT_YEAR})(?!\w)",
         rf"(?=\d)(?<=[ (]){_NUMBERS}/{_SECOND}(?![\w/%-]|\.\d)",
         r"(?=\d)(?<![\w./=+-])(?P<month>0[1-9]|1[0-2])/(?P<year>(?:19|20)\d{2})(?![\w/-]|\.\d)",
         r"(?=\d)(?<![\w./-])(?P<year>(?:19|20)\d{2})(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])(?![\w-]|\.\d)",
@@ -51,7 +52,8 @@ _ISO, _NUMERIC, _MONTH_DAY, _DAY_MONTH, _MONTH_YEAR, _SHORT, _MONTHLY, _COMPACT 
 )
 # "May 5" is a date and "may 5" may be none; "on 3/14" is a date and "3/14" may be a share.
 _BEFORE = re.compile(
-    r"(?:\b(?:on|since|by|until|till|from|dated?|due|before|after|of|for|dob|visit|seen|and|to)[: ]{1,2}|[(–-] ?)$",
+    r"(?:\b(?:on|since|by|until|till|from|dated?|due|before|after|of|for|dob|visit|seen|and|to)[: ]{1,2}|[(–-] ?|"
+    r"\b(?-i:Mon|Tues?|Wed(?:nes)?|Thu(?:rs?)?|Fri|Sat(?:ur)?|Sun)(?:day)?\.?,?[: ]{1,2})$",
     re.I,
 )
 _BORN = re.compile(r"born(?<!\wborn)(?: in)? (?P<year>(?:18|19|20)\d{2})\b")

@@ -17,6 +17,7 @@ _CARD = re.compile(
 _IBAN = re.compile(r"[A-Z](?<!\w.)[A-Z]\d{2}(?:[ -]?[A-Z0-9]{2,4}){2,8}(?:[ -]?[A-Z0-9]{1,3})?(?!\w)")
 # A cheap look at what a text must hold before the pattern is worth its time.
 MAYBE_UUID = re.compile(r"-[0-9a-fA-F]{4}-")
+_IMEI = re.compile(r"\d(?<![\w-]\d)\d([- ])\d{6}\1\d{6}\1\d(?![\w-])")
 _SSN = re.compile(r"\d(?<![\w-]\d)\d{2}([- ])\d{2}\1\d{4}(?![\w-])")
 _DEA = re.compile(r"[ABCDEFGHJKLMPRSTUXZ](?<!\w.)[A-Z9]\d{7}(?!\w)")
 _VIN = re.compile(r"[A-HJ-NPR-Z0-9](?<!\w.)[A-HJ-NPR-Z0-9]{16}(?!\w)")
@@ -46,7 +47,7 @@ _DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _OF_PAPERS = re.compile(r"(?:pmid|pmc|doi|nct|isbn|ean|sku)[:# ]*$")
 
 
-def checked(text: str, digits: Digits) -> Iterator[Found]:
+def checked(text: str, low: str, digits: Digits) -> Iterator[Found]:
     """Numbers that their check digits, ranges or shape give away, wherever they stand; the most certain kind first."""
     starts = digits.starts
     lettered = [start for start in starts if text[start - 1 : start].isalpha()]
@@ -62,9 +63,14 @@ def checked(text: str, digits: Digits) -> Iterator[Found]:
     yield from (Found(*m.span(), "PLAN") for m in matches_at(_MEDICARE, text, starts))
     if MAYBE_UUID.search(text):
         yield from (Found(*m.span(), "ID") for m in _UUID.finditer(text))
+    for m in matches_at(_IMEI, text, starts):
+        if checksums.luhn(_plain(m[0])):
+            yield Found(*m.span(), "DEVICE")
     for m in matches_at(_CARD, text, starts):
         if checksums.card(_plain(m[0])):
-            yield Found(*m.span(), "CARD")
+            # The check digit of an IMEI is that of a card.
+            label = label_before(low, m.start())
+            yield Found(*m.span(), "DEVICE" if label is not None and label.kind == "DEVICE" else "CARD")
     for m in matches_at(_SSN, text, starts):
         if checksums.ssn(_plain(m[0])):
             yield Found(*m.span(), "SSN")

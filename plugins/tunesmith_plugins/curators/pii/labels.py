@@ -31,7 +31,9 @@ _STRONG = {
     "PHONE": "phone|tel|telephone|mobile|cell|fax|pager|handy|telefon|telefax|call|text|reach me at|reached at|"
     "reach us at|reachable at|phone at|call me at|call us at|whatsapp|landline|beeper|dial|mob|ph|contact",
     "ADDRESS": "zip|zip code|zipcode|postal code|postcode|plz|eircode",
-    "BIOMETRIC": "fingerprint|retina scan|retina|iris scan|biometric|voiceprint|faceprint|palm print",
+    "BIOMETRIC": "fingerprint|fingerprints|fingerprint template|face template|facial template|iris template|iris code|"
+    "retinal scan|biometric template|voice print|face print|"
+    "retina scan|retina|iris scan|biometric|voiceprint|faceprint|palm print",
     "ID": "employee|employee id|badge|student id|staff id|personnel|identifier|identification|id|matriculation|login|"
     "username|study id|subject id|participant id|participant|incident|report|respondent id|donor|reference number|"
     "locker|member of staff|customer reference|employee number|subject",

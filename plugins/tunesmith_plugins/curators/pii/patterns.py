@@ -28,17 +28,20 @@ class Patterns:
         """Identities of a text, the most certain kind first; they may overlap."""
         low = _lower(text)
         found = [Found(*match.span(), kind) for kind, own in self.custom.items() for match in own.finditer(text)]
-        digits = digits_of(text)
+        digits, numbers = digits_of(text), list[Found]()
         if digits.starts:
-            found += checked(text, digits)
+            found += checked(text, low, digits)
         found += contacts(text, low, digits)
         if digits.starts:
-            found += phones(text, digits)
+            found += phones(text, low, digits)
             found += dates(text, low, digits)
-            found += labelled(text, low, digits)
+            numbers = list(labelled(text, low, digits))
+            found += (one for one in numbers if one.kind != "ID")
             found += plates(text, low, digits)
         found += ages(text, low, digits)
         found += places(text, low, digits)
+        # Whatever else finds such a number says more: "Springfield, IL 62704-1234".
+        found += (one for one in numbers if one.kind == "ID")
         found += names(text, low)
         return found
 
