@@ -13,6 +13,7 @@ def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
     from tunesmith_plugins.formatters.instruction import Instruction
     from tunesmith_plugins.formatters.label_studio import LabelStudio
     from tunesmith_plugins.formatters.messages import Messages
+    from tunesmith_plugins.formatters.parent_chain import ParentChain
     from tunesmith_plugins.formatters.preference import Preference
     from tunesmith_plugins.formatters.prodigy import Prodigy
     from tunesmith_plugins.formatters.prompt_completion import PromptCompletion
@@ -38,6 +39,7 @@ def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
         ShareGPT,
         Segments,
         RawText,
+        ParentChain,
         Preference,
         RankedAnswers,
         UnpairedPreference,

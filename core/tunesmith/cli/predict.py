@@ -1,6 +1,6 @@
 """The verb `predict`: answers to one prompt or to a file of rows, base and tuned side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tunesmith.data.pipeline import curate
 from tunesmith.data.read_as import ReadAs, formatters_of, settled
 from tunesmith.data.sources import Opened, rename
 from tunesmith.data.split import Split
-from tunesmith.errors import RecipeError
+from tunesmith.errors import RecipeError, RowError
 from tunesmith.evaluation.collect import collect
 from tunesmith.evaluation.records import prediction_records, write_predictions
 from tunesmith.evaluation.tables import show_samples
@@ -36,6 +36,10 @@ class _Asking(Formatter):
     def format(self, row: Mapping[str, Any]) -> Example:
         there = {wanted: column for wanted, column in self.names.items() if column in row}
         return self.formatter.question(rename(row, there))
+
+    def gather(self, rows: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any] | RowError]:
+        known = [{wanted: column for wanted, column in self.names.items() if column in row} for row in rows]
+        return self.formatter.gather([rename(row, there) for row, there in zip(rows, known, strict=True)])
 
 
 def predict(session: Session) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+from tunesmith.data.gather import gathered
 from tunesmith.data.hub import Hub
 from tunesmith.data.intake import to_example
 from tunesmith.data.matching import EndlessPatternError
@@ -101,7 +102,7 @@ def _look_at(
         source = replace(source, formatter=settled(opened, source, formatters))
     read, bad = 0, []
     rows, whole = _first(found, opened, most)
-    for row in rows:
+    for row in gathered(rows, source):
         read += 1
         made = row if isinstance(row, Reject) else to_example(opened.name, source, row)
         if isinstance(made, Reject):

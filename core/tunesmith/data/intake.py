@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.data.example import Example, Origin
+from tunesmith.data.gather import gathered
 from tunesmith.data.read_as import described, settled
 from tunesmith.data.rejected import Rejected
 from tunesmith.data.row_file import Packed, RowWriter
@@ -70,7 +71,7 @@ def read_sources(
         for name, source in sources.items():
             count = read = 0
             source = replace(source, formatter=settled(opened[name], source, formatters))
-            for row in opened[name].read():
+            for row in gathered(opened[name].read(), source):
                 read += 1
                 made = row if isinstance(row, Reject) else to_example(name, source, row)
                 if isinstance(made, Reject):

@@ -39,6 +39,21 @@ class ReadAs(Formatter):
         """
         return self._formatters[self._at(row, whole=False)].question(row)
 
+    def gather(self, rows: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any] | RowError]:
+        """What each row gains by the formatter that reads it."""
+        found: list[Mapping[str, Any] | RowError] = [{} for _ in rows]
+        groups: dict[int, list[int]] = {}
+        for at, row in enumerate(rows):
+            try:
+                groups.setdefault(self._at(row, whole=True), []).append(at)
+            except RowError:
+                continue  # `format` says so
+        for number, places in groups.items():
+            gains = self._formatters[number].gather([rows[at] for at in places])
+            for at, gain in zip(places, gains, strict=True):
+                found[at] = gain
+        return found
+
     def describe(self) -> list[dict[str, Any]]:
         """What was chosen and why, as JSON: `of` makes the same of it, in another process and without the rows."""
         return [

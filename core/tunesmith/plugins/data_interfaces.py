@@ -2,11 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from tunesmith.data.columns import Columns
 from tunesmith.data.example import Example
 from tunesmith.data.recognise import Recognised
+
+if TYPE_CHECKING:
+    from tunesmith.errors import RowError
 
 
 class Plugin(ABC):  # noqa: B024  abstract by its subclasses
@@ -70,6 +73,19 @@ class Formatter(Plugin):
             DataError: The rows do not say which.
         """
         return self
+
+    def gather(self, rows: Sequence[Mapping[str, Any]]) -> "Iterable[Mapping[str, Any] | RowError]":
+        """What each row gains from others of its source, as columns that `format` is given beside its own. Pure.
+
+        Called once with all rows, for formatters whose rows go on from others. Since 0.10.
+
+        Args:
+            rows: All rows of the source, as `map` names their columns.
+
+        Returns:
+            For each row, in order: the columns that it gains, or why it cannot be read.
+        """
+        return [{} for _ in rows]
 
     @classmethod
     def trial_rows(cls) -> Sequence[Mapping[str, Any]]:
