@@ -8,10 +8,12 @@ from tunesmith import Formatter, RowError, recognise
 from tunesmith_plugins.formatters.instruction import Instruction
 from tunesmith_plugins.formatters.messages import Messages
 from tunesmith_plugins.formatters.prompt_completion import PromptCompletion
+from tunesmith_plugins.formatters.prompt_only import PromptOnly
 from tunesmith_plugins.formatters.query_response import QueryResponse
 from tunesmith_plugins.formatters.raw_text import RawText
 from tunesmith_plugins.formatters.share_gpt import ShareGPT
 from tunesmith_plugins.formatters.template import Template
+from tunesmith_plugins.formatters.text_label import TextLabel
 
 USE = {"type": "tool_use", "id": "t1", "name": "lamp", "input": {"on": True}}
 RESULT = {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "ok"}]}
@@ -247,6 +249,44 @@ def test_places_for_pictures_in_a_prompt_are_refused(
         assert formatter.format({**row, name: value}).messages[-2:][0].content == text
 
 
+@pytest.mark.parametrize(
+    ("formatter", "row"),
+    [
+        (QueryResponse(), {"query": "a", "response": "b", "positive": "c"}),
+        (QueryResponse(), {"query": "a", "response": "b", "score": 0.5, "sentence1": "c"}),
+        (Template("{query}", "{positive}"), {"query": "a", "positive": "b"}),
+        (Template("{sentence1} {sentence2}", "{score}"), {"sentence1": "a", "sentence2": "b", "score": 0.5}),
+        (TextLabel("sentence1", "score"), {"sentence1": "a", "sentence2": "b", "score": 0.5}),
+        (RawText(), {"text": "a", "embedding": "of a lamp"}),
+        (RawText(), {"text": "a", "embedding": []}),
+        (PromptCompletion(), {"prompt": "a", "completion": "b", "embedding": [0.1, 0.2]}),
+        (PromptCompletion(), {"prompt": "a", "completion": "b", "image": "none"}),
+        (PromptCompletion(), {"prompt": "Is <image> a tag?", "completion": "b", "image": ""}),
+        (Messages(), {"messages": [{"role": "user", "content": [{"type": "input_text", "text": "a"}]}]}),
+        (Instruction(), {"instruction": "a", "output": "b", "message_id": "1", "parent_id": "", "text": "c"}),
+    ],
+)
+def test_text_under_the_names_of_other_kinds_is_read(formatter: Formatter, row: dict[str, Any]) -> None:
+    assert formatter.format(row).texts()
+
+
+@pytest.mark.parametrize(
+    ("formatter", "row", "message"),
+    [
+        (RawText(), {"text": "a", "embedding": "[0.1, 0.2]"}, "embedding: is a vector that an embedding model made"),
+        (RawText(), {"text": "a", "sentence_A": "a", "sentence_B": "b", "score": "4.5"}, "sentence_A: and sentence_B"),
+        (PromptOnly(), {"prompt": "a", "query": "a", "pos": ["b"]}, "query: and pos are an embedding pair"),
+        (PromptCompletion(), {"prompt": "a", "completion": "b", "Image": "A.PNG"}, "Image: names a picture"),
+        (PromptCompletion(), {"prompt": "a", "completion": "b", "picture": {"bytes": "x"}}, "picture: names a picture"),
+        (PromptCompletion(), {"prompt": "a", "completion": "b", "image": "iVBOR" * 50}, "image: names a picture"),
+        (PromptCompletion(), {"prompt": "In <video> what?", "completion": "b", "video": "v1"}, "prompt: has a place"),
+        (Messages(), {"messages": [{"role": "user", "content": [{"image": "a"}]}]}, "messages[0].content: holds an im"),
+    ],
+)
+def test_other_kinds_under_other_names_are_refused(formatter: Formatter, row: dict[str, Any], message: str) -> None:
+    assert refusal(formatter, row).startswith(message)
+
+
 def test_columns_that_a_recipe_names_are_no_embedding_pair() -> None:
     row = {"anchor": "a", "positive": "b"}
     assert Template("{anchor}", "{positive}").format(row).messages[1].content == "b"
@@ -255,7 +295,9 @@ def test_columns_that_a_recipe_names_are_no_embedding_pair() -> None:
 
 def test_a_row_that_goes_on_another_is_refused() -> None:
     row = {"id": "2", "parent_id": "1", "instruction": "a", "output": "b"}
-    assert refusal(Instruction(), row).startswith("parent_id: is filled: the row goes on where another ends")
+    assert refusal(Instruction(), row).startswith(
+        "parent_id: is filled: the row goes on where another ends; the formatter Par"
+    )
     assert Instruction().format({**row, "parent_id": None}).messages
     del row["id"]
     assert Instruction().format(row).extras == {"parent_id": "1"}

@@ -26,7 +26,7 @@ class Auto(Formatter):
         try:
             return recognise(rows, [each for each in formatters if each is not Auto])
         except DataError as error:
-            if what := other_kind(name for row in rows for name in row):
+            if what := other_kind(rows):
                 raise DataError(what) from error
             raise
 

@@ -6,12 +6,10 @@ from typing import Any
 from tunesmith import Columns, Example, Formatter, Message, Recognised, RowError
 from tunesmith_plugins.formatters.columns import absent, column, filled, optional_text, others
 from tunesmith_plugins.formatters.history import earlier
+from tunesmith_plugins.formatters.names import MORE
 from tunesmith_plugins.formatters.other_kinds import refuse_other_kinds, text_only
 
-_CONTINUES = (
-    "is filled: the row goes on where another ends, and a formatter reads rows one by one; write each conversation as "
-    "one row, with the turns before it in history"
-)
+_CONTINUES = "is filled: the row goes on where another ends; the formatter ParentChain puts such rows together"
 _CONSUMED = ("instruction", "input", "output", "response", "system", "history")
 
 
@@ -27,7 +25,9 @@ class Instruction(Formatter):
 
     @classmethod
     def recognises(cls, columns: Columns) -> Iterable[Recognised]:
-        """`instruction`, with `output` or `response`."""
+        """`instruction`, with `output` or `response`, and no column that says more, such as a corrected answer."""
+        if any(columns.filled(name) for name in MORE):
+            return
         answer = next((name for name in ("output", "response") if columns.can_be_said(name)), None)
         if answer and columns.can_be_said("instruction"):
             also = ("input", "context", "system", "history")

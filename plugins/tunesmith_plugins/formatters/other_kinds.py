@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tunesmith import Example, RowError
+from tunesmith_plugins.formatters.together import told_together
 
 _ONLY_TEXT = "only text is read: say it in words, or leave such rows out"
 _NO_PAIRS = "no objective trains on these; a trainer of embedding models reads them"
@@ -24,19 +25,17 @@ _COLUMNS = {
         "give the text they were made of: Segments, with `label: false` where labels are -100",
     ),
 }
-# Columns that name one file, and what such a file is called.
-_FILES = frozenset(
-    f"{kind}{ending}"
-    for kind in ("image", "picture", "video", "audio")
-    for ending in ("", "s", "_path", "_url", "_file")
-)
+# Columns that name one file or several, by what such a file is.
+_KINDS = {"image": "image", "picture": "image", "video": "video", "audio": "audio"}
+_FILES = {f"{named}{ending}": kind for named, kind in _KINDS.items() for ending in ("", "s", "_path", "_url", "_file")}
 _FILE = re.compile(
-    r"^data:(image|video|audio)/|\.(png|jpe?g|gif|webp|bmp|tiff?|svg|mp4|avi|mov|mkv|webm|wav|mp3|flac|ogg|m4a)(\?\S*)?$",
+    r"^data:(image|video|audio)/|^https?://|^[A-Za-z0-9+/\r\n]{200,}=*$"
+    r"|\.(png|jpe?g|gif|webp|bmp|tiff?|svg|mp4|avi|mov|mkv|webm|wav|mp3|flac|ogg|m4a)(\?\S*)?$",
     re.IGNORECASE,
 )
-_PAIR = ("anchor", "positive")
 # At an end of a line, where trainers put them: within one, a tag is more often talked about.
 _MARK = re.compile(r"^\s*<(image|video|audio)>|<(image|video|audio)>\s*$|<(ref-object|bbox)>", re.MULTILINE)
+_ANYWHERE = re.compile(r"<(image|video|audio)>")
 _SHOWN = {"image": "an image", "video": "a video", "audio": "sound"}
 
 
@@ -54,11 +53,10 @@ def refuse_other_kinds(row: Mapping[str, Any], reads: Collection[str] = ()) -> N
         if isinstance(row.get(name), list | Mapping) and row[name] and name not in reads:
             raise RowError(name, f"holds {what}; {advice}")
     for name, value in row.items():
-        if name.lower() in _FILES and isinstance(value, str) and _FILE.search(value.strip()) and name not in reads:
+        if name.lower() in _FILES and name not in reads and _is_file(value):
             raise RowError(name, f"names a picture, a video or sound; {_ONLY_TEXT}")
-    anchor, positive = (row.get(name) for name in _PAIR)
-    if isinstance(anchor, str) and isinstance(positive, str | list) and positive and not set(_PAIR) & set(reads):
-        raise RowError(_PAIR[0], f"and positive are an embedding pair; {_NO_PAIRS}")
+    if found := told_together(row, reads):
+        raise RowError(*found)
 
 
 def text_only(example: Example, fields: Sequence[str]) -> Example:
@@ -69,28 +67,39 @@ def text_only(example: Example, fields: Sequence[str]) -> Example:
         fields: The columns that it was made of, for messages.
 
     Raises:
-        RowError: It has. A tag that is closed again is HTML, which is text.
+        RowError: It has. A tag that is closed again is HTML, which is text; one within a line is a place where the row
+            names a file of that kind.
     """
     said = (m.content for m in (*example.messages, *example.chosen, *example.rejected) if m.role in ("user", "system"))
-    for tag in _tags(said):
+    files = {_FILES[name.lower()] for name, value in example.extras.items() if name.lower() in _FILES and value}
+    for tag in _tags(said, files):
         what = f"a place for {_SHOWN[tag]}" if tag in _SHOWN else "a place for a box of a grounding task"
         raise RowError(" or ".join(fields), f"has {what} in its text (<{tag}>); {_ONLY_TEXT}")
     return example
 
 
-def other_kind(columns: Iterable[str]) -> str:
-    """What rows with such columns are, where no formatter reads them; empty where nothing is known of them."""
-    names = set(columns)
-    if names.issuperset(_PAIR):
-        return f"anchor and positive are an embedding pair; {_NO_PAIRS}"
-    for name, (what, advice) in _COLUMNS.items():
-        if name in names:
+def other_kind(rows: Iterable[Mapping[str, Any]]) -> str:
+    """What rows are, where no formatter reads them; empty where nothing is known of them."""
+    for row in rows:
+        try:
+            refuse_other_kinds(row)
+        except RowError as error:
+            return f"{error.field} {error.reason}"
+        if name := next((name for name in _COLUMNS if row.get(name) not in (None, "", [], {})), ""):
+            what, advice = _COLUMNS[name]
             return f"{name} holds {what}; {advice}"
     return ""
 
 
-def _tags(texts: Iterable[str]) -> Iterator[str]:
+def _is_file(value: Any) -> bool:
+    if isinstance(value, str):
+        return _FILE.search(value.strip()) is not None
+    return isinstance(value, list | Mapping) and bool(value)
+
+
+def _tags(texts: Iterable[str], files: Collection[str]) -> Iterator[str]:
     for text in texts:
         if "<" in text:
-            tags = (str(found[found.lastindex or 0]) for found in _MARK.finditer(text))
+            tags = [str(found[found.lastindex or 0]) for found in _MARK.finditer(text)]
+            tags += [found[1] for found in _ANYWHERE.finditer(text) if found[1] in files]
             yield from (tag for tag in tags if f"</{tag}>" not in text)

@@ -21,6 +21,8 @@ _SEEN = {
     "redacted_thinking": "thinking that cannot be read",
 }
 _USE, _RESULT, _THINKING = "tool_use", "tool_result", "thinking"
+# OpenAI has two names more, one for each side.
+_TEXTS = ("text", "input_text", "output_text")
 _ADVICE = "only text is read: say it in words, or leave such rows out"
 
 
@@ -102,9 +104,10 @@ def _heard(parts: list[Any], name: str, called: Mapping[str, str]) -> Iterator[d
 def _text(part: Any, name: str) -> str:
     if isinstance(part, str):
         return part
-    if _type(part) == "text" and isinstance(part.get("text"), str):
+    if _type(part) in _TEXTS and isinstance(part.get("text"), str):
         return str(part["text"])
-    if (seen := _SEEN.get(_type(part))) is not None:
+    names = [_type(part), *(part if isinstance(part, Mapping) and "type" not in part else ())]
+    if (seen := next((_SEEN[name] for name in names if name in _SEEN), None)) is not None:
         raise RowError(name, f"holds {seen}; {_ADVICE}")
     raise RowError(name, "has a part that is no text; only text is read")
 

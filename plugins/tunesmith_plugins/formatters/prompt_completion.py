@@ -38,7 +38,9 @@ class PromptCompletion(Formatter):
         found = names.pair(columns)
         if found is not None and {"{", "}"} & {*found.asks, *found.answers}:  # which a template cannot name
             options = {"prompt": found.asks, "completion": found.answers}
-            yield Recognised((found.asks, found.answers), options, (), found.answers, found.why, found.by)
+            options |= {"system": found.system} if found.system else {}
+            read = (found.asks, found.answers, *([found.system] if found.system else []))
+            yield Recognised(read, options, (), found.answers, found.why, found.by)
 
     @classmethod
     def trial_instances(cls) -> list[Self]:

@@ -40,7 +40,10 @@ class Template(Formatter):
         if found is None or {"{", "}"} & {*found.asks, *found.answers}:  # in a template a brace begins a column
             return
         options = {"prompt": "{" + found.asks + "}", "completion": "{" + found.answers + "}"}
-        yield Recognised((found.asks, found.answers), options, (), found.answers, found.why, found.by)
+        if found.system:
+            options["system"] = "{" + found.system + "}"
+        read = (found.asks, found.answers, *([found.system] if found.system else []))
+        yield Recognised(read, options, (), found.answers, found.why, found.by)
 
     @classmethod
     def trial_instances(cls) -> list[Self]:
