@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tunesmith.data.balancing import Rows, exchange, share
@@ -97,6 +97,7 @@ def feasible(giver: Rows, taker: Rows, lengths: list[int], budget: int) -> list[
 
 
 @given(st.lists(st.integers(8, 60), min_size=4, max_size=24), st.integers(60, 120), RANKS, QUADRATIC)
+@example([15, 15, 16, 31, 31, 31], 60, 4, 0.0)  # the slowest of four is as slow as before, and one of two
 def test_no_exchange_of_two_rows_is_left_that_would_help_the_slowest_rank(
     lengths: list[int], budget: int, world: int, quadratic: float
 ) -> None:
