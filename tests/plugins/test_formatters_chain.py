@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from tunesmith import Example, Formatter, RowError, TunesmithError
+from tunesmith.data.gather import gathered
 from tunesmith.data.intake import Intake, read_sources
+from tunesmith.data.rows import Row
 from tunesmith.data.sources import Source
 from tunesmith_plugins.formatters.auto import Auto
 from tunesmith_plugins.formatters.instruction import Instruction
 from tunesmith_plugins.formatters.parent_chain import ParentChain
+from tunesmith_plugins.formatters.prompt_completion import PromptCompletion
 
 # A tree, and its rows in no order.
 ROWS: list[dict[str, Any]] = [
@@ -118,6 +121,17 @@ def test_a_formatter_that_gathers_for_some_rows_only_is_a_fault_of_the_plugin(tm
 
     with pytest.raises(TunesmithError, match="gather answers for 1 of 5 rows"):
         intake(tmp_path, ROWS, Forgets())
+
+
+def test_rows_are_held_where_a_formatter_gathers_and_nowhere_else() -> None:
+    def read(rows: list[dict[str, Any]]) -> tuple[bool, int]:
+        settled = Auto().settle(rows, [ParentChain, Instruction, PromptCompletion])
+        given = iter([Row("rows.jsonl", line, row) for line, row in enumerate(rows, 1)])
+        return gathered(given, Source("rows.jsonl", settled)) is given, len(list(given))
+
+    plain = [{"prompt": "On?", "completion": "Yes."}, {"instruction": "On?", "output": "Yes."}]
+    assert read(plain) == (True, 2)
+    assert read([*plain, *ROWS]) == (False, 0)
 
 
 def test_rows_of_a_mixed_source_are_gathered_by_their_own_formatter(tmp_path: Path) -> None:

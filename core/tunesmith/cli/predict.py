@@ -37,6 +37,9 @@ class _Asking(Formatter):
         there = {wanted: column for wanted, column in self.names.items() if column in row}
         return self.formatter.question(rename(row, there))
 
+    def gathers(self) -> bool:
+        return self.formatter.gathers()
+
     def gather(self, rows: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any] | RowError]:
         known = [{wanted: column for wanted, column in self.names.items() if column in row} for row in rows]
         return self.formatter.gather([rename(row, there) for row, there in zip(rows, known, strict=True)])

@@ -7,7 +7,6 @@ from typing import Any
 from tunesmith.data.rows import Reject, Row
 from tunesmith.data.sources import Source, rename
 from tunesmith.errors import RowError, TunesmithError
-from tunesmith.plugins.interfaces import Formatter
 
 Read = Row | Reject
 
@@ -21,7 +20,7 @@ def gathered(read: Iterable[Read], source: Source) -> Iterable[Read]:
         TunesmithError: The formatter does not give one answer for each row.
     """
     formatter = source.formatter
-    if type(formatter).gather is Formatter.gather:
+    if not formatter.gathers():
         return read
     rows = list(read)
     columns: dict[int, dict[str, Any]] = {}

@@ -39,6 +39,10 @@ class ReadAs(Formatter):
         """
         return self._formatters[self._at(row, whole=False)].question(row)
 
+    def gathers(self) -> bool:
+        """Whether one of the formatters gathers."""
+        return any(formatter.gathers() for formatter in self._formatters)
+
     def gather(self, rows: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any] | RowError]:
         """What each row gains by the formatter that reads it."""
         found: list[Mapping[str, Any] | RowError] = [{} for _ in rows]

@@ -74,10 +74,17 @@ class Formatter(Plugin):
         """
         return self
 
+    def gathers(self) -> bool:
+        """Whether `gather` has to be called, for which all rows of the source are held; where a class has its own.
+
+        Since 0.11.
+        """
+        return type(self).gather is not Formatter.gather
+
     def gather(self, rows: Sequence[Mapping[str, Any]]) -> "Iterable[Mapping[str, Any] | RowError]":
         """What each row gains from others of its source, as columns that `format` is given beside its own. Pure.
 
-        Called once with all rows, for formatters whose rows go on from others. Since 0.10.
+        Called once with all rows, for formatters whose rows go on from others. Since 0.11.
 
         Args:
             rows: All rows of the source, as `map` names their columns.
