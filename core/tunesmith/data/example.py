@@ -24,7 +24,7 @@ class Message:
         fields: What else a chat template may read (`tool_calls`, `name`, `tool_call_id`, ...).
         spans: Stretches of the content that weigh differently, one behind the other and all of it: the number of
             characters, and what the turn's weight is multiplied by there; not by what the template writes around the
-            content, such as the end token. Since 0.10.
+            content, such as the end token. Since 0.11.
     """
 
     role: Role
@@ -36,7 +36,7 @@ class Message:
     def with_content(self, content: str) -> "Message":
         """The turn with another content, in which the words that stay weigh what they did; itself where it is the same.
 
-        Since 0.10.
+        Since 0.11.
         """
         if content == self.content:
             return self

@@ -24,9 +24,9 @@ class Anonymise(Curator):
 
     A name that is found once is found again in the same document in other forms ("Mr. Weber", "Anna", "WEBER"), and the
     same identity gets the same replacement: a number however it is spaced, a telephone number with +1 or without, an
-    address of mail in capitals or not. Ids that a formatter sets, and names of files and columns, are written as
-    they are: rows are refused where one of these holds an identity. Nothing finds all: look at what `prepare` writes
-    before you share it. How each of the 18 identifiers of HIPAA's Safe Harbor is found, and what is not:
+    address of mail in capitals or not. Ids that a formatter sets, and names of files and columns, are written as they
+    are: rows are refused where one of these holds an identity. Nothing finds all: look at what `prepare` writes before
+    you share it. How each of the 18 identifiers of HIPAA's Safe Harbor is found, and what is not:
     `python -m tunesmith_plugins.curators.pii.safe_harbor`.
 
     Since 0.9.

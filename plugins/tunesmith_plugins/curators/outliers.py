@@ -41,8 +41,8 @@ class Outliers(Curator):
         most: Share of the rows that are dropped at most, those that stand out most; above 0 and up to 1.
         action: `keep` the rows and say how many stand out, or `drop` them.
         ranked: A file for all rows that stand out, the most unusual first, as JSON lines: id, origin, reason, the three
-            numbers, and whether the row is within `most`. No text. A file that another wrote is
-            not written over.
+            numbers, and whether the row is within `most`. No text. A file that another wrote is not
+            written over.
         nearest: Neighbours that count.
         sample: Rows that each is compared with at most, drawn by the recipe's seed.
     """

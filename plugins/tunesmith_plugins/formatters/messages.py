@@ -19,9 +19,8 @@ class Messages(Formatter):
     otherwise for that turn, and axolotl's `train_detail` for characters of it: `[{"begin_offset", "end_offset",
     "train"}]`, the last character included, or with a number as `weight`. What no part holds is not trained. A token
     that two parts share goes with its last character that is no white space; the token that ends the turn has the
-    weight of the turn. Tools, their calls and results may be in Anthropic's spelling; a `developer` is the system,
-    and `thinking` goes to the chat template, as what
-    stands in harmony's channel `analysis` does.
+    weight of the turn. Tools, their calls and results may be in Anthropic's spelling; a `developer` is the system, and
+    `thinking` goes to the chat template, as what stands in harmony's channel `analysis` does.
 
     Since 0.1.
 

@@ -5,10 +5,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tunesmith import Example, RowError
-from tunesmith_plugins.formatters.together import told_together
+from tunesmith_plugins.formatters.together import NO_PAIRS, told_together
 
 _ONLY_TEXT = "only text is read: say it in words, or leave such rows out"
-_NO_PAIRS = "no objective trains on these; a trainer of embedding models reads them"
 # Column, and what its list or map holds.
 _COLUMNS = {
     "images": ("images", _ONLY_TEXT),
@@ -18,8 +17,8 @@ _COLUMNS = {
     "audios": ("sound", _ONLY_TEXT),
     "audio": ("sound", _ONLY_TEXT),
     "objects": ("boxes of a grounding task", _ONLY_TEXT),
-    "positive_messages": ("an embedding or reranker pair", _NO_PAIRS),
-    "negative_messages": ("an embedding or reranker pair", _NO_PAIRS),
+    "positive_messages": ("an embedding or reranker pair", NO_PAIRS),
+    "negative_messages": ("an embedding or reranker pair", NO_PAIRS),
     "input_ids": (
         "token ids, which mean something to one tokenizer only",
         "give the text they were made of: Segments, with `label: false` where labels are -100",

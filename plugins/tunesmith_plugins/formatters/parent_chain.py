@@ -23,7 +23,7 @@ class ParentChain(Formatter):
 
     All rows of the source are held in memory.
 
-    Since 0.10.
+    Since 0.11.
     """
 
     @classmethod

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-_NO_PAIRS = "no objective trains on these; a trainer of embedding models reads them"
+NO_PAIRS = "no objective trains on these; a trainer of embedding models reads them"
 _ANSWERS = ("response", "answer", "answers", "completion", "output")
 
 
@@ -50,12 +50,12 @@ class _Together(NamedTuple):
 
 
 def _pair(one: str, other: str, own: tuple[str, ...], unless: tuple[str, ...] = ()) -> _Together:
-    reason = f"and {other} are an embedding pair; {_NO_PAIRS}"
+    reason = f"and {other} are an embedding pair; {NO_PAIRS}"
     return _Together({one: _filled, other: _filled}, one, reason, own, unless)
 
 
 def _scored(one: str, other: str) -> _Together:
-    reason = f"and {other} with a score are an embedding pair; {_NO_PAIRS}; Template makes a question of them"
+    reason = f"and {other} with a score are an embedding pair; {NO_PAIRS}; Template makes a question of them"
     return _Together({one: _filled, other: _filled, "score": _number}, one, reason, (one, other, "score"))
 
 
