@@ -33,14 +33,13 @@ class Repeats:
         return (self.exact + self.near) / self.rows if self.rows else None
 
 
-def repeats(examples: Sequence[Example], threshold: float = 0.8) -> Repeats:
+def repeats(examples: Sequence[Example]) -> Repeats:
     """Compare rows with each other.
 
     Args:
         examples: In the order of precedence: of rows that are alike the first repeats none.
-        threshold: Of `NearDuplicateIndex`.
     """
-    index = NearDuplicateIndex(threshold)
+    index = NearDuplicateIndex()
     seen: set[bytes] = set()
     seen_without: set[bytes] = set()
     exact: set[int] = set()

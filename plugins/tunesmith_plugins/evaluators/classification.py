@@ -4,17 +4,15 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal, Self
 
 from tunesmith import Evaluator, Measure, RecipeError, Sample
 
 _NAMES = ("precision", "recall", "f1")
 _SPACE = re.compile(r"[\s_]+")
 
-Table = NDArray[np.int64]
+# Rows by class (down) and by what their output says (across, nothing last): a numpy array, int64.
+Table = Any
 
 
 class Classification(Evaluator):
@@ -63,6 +61,8 @@ class Classification(Evaluator):
         Raises:
             RecipeError: A row does not have the column.
         """
+        import numpy as np
+
         places = {_bare(label): at for at, label in enumerate(self.labels)}
         gold = np.array([places.get(_bare(self._gold(sample)), -1) for sample in samples], dtype=np.int64)
         said = np.array([self._said(sample.output, places) for sample in samples], dtype=np.int64)
@@ -70,25 +70,26 @@ class Classification(Evaluator):
         other = int((~known).sum())
         note = f"{other} rows are of none of the classes, and left out" if other else ""
         cells = gold * (number + 1) + np.where(said < 0, number, said)
+        hits = np.where(known, gold == said, math.nan)
 
-        def of_rows(
-            name: str, score: Callable[[Table], float], values: NDArray[np.bool_], concerns: NDArray[np.bool_] = known
-        ) -> Measure:
+        def of_rows(name: str, score: Callable[[Table], float], values: Any) -> Measure:
             def together(indices: Sequence[int]) -> float:
                 rows = np.fromiter(indices, dtype=np.int64)
                 counts = np.bincount(cells[rows[known[rows]]], minlength=number * (number + 1))
                 return score(counts.reshape(number, number + 1))
 
-            shown = np.where(known & concerns, values, math.nan).tolist()
-            return Measure(name, shown, name != "unread", corpus=together, note=note)
+            return Measure(name, values.tolist(), corpus=together, note=note)
 
-        hits = gold == said
-        found = [of_rows("accuracy", _accuracy, hits), of_rows("unread", _unread, said < 0)]
+        unread = np.where(known, said < 0, math.nan)
+        found = [
+            Measure("accuracy", hits.tolist(), note=note),
+            Measure("unread", unread.tolist(), higher_is_better=False, note=note),
+        ]
         found += [of_rows(name, partial(_mean, name), hits) for name in _NAMES]
         found.append(of_rows("weighted_f1", partial(_mean, "f1", weighted=True), hits))
         for at, label in enumerate(self.labels):
-            concerns = (gold == at) | (said == at)
-            found += [of_rows(f"{name}/{label}", partial(_of_class, name, at), hits, concerns) for name in _NAMES]
+            own = np.where((gold == at) | (said == at), hits, math.nan)
+            found += [of_rows(f"{name}/{label}", partial(_of_class, name, at), own) for name in _NAMES]
         return found
 
     def _gold(self, sample: Sample) -> str:
@@ -109,16 +110,8 @@ class Classification(Evaluator):
         return -1 if match is None else places[match[0]]
 
 
-def _accuracy(table: Table) -> float:
-    return float(np.trace(table) / table.sum()) if table.sum() else math.nan
-
-
-def _unread(table: Table) -> float:
-    return float(table[:, -1].sum() / table.sum()) if table.sum() else math.nan
-
-
 def _of_class(name: str, at: int, table: Table) -> float:
-    """Precision, recall or F1 of a class, from rows by class (down) and output (across); nan where it is not there."""
+    """Precision, recall or F1 of a class; nan where it is not there."""
     right, rows, said = int(table[at, at]), int(table[at].sum()), int(table[:, at].sum())
     of = {"precision": said, "recall": rows, "f1": (rows + said) / 2}
     if not rows + said:
@@ -128,9 +121,10 @@ def _of_class(name: str, at: int, table: Table) -> float:
 
 def _mean(name: str, table: Table, weighted: bool = False) -> float:
     """The mean over the classes that are there."""
-    values = np.array([_of_class(name, at, table) for at in range(len(table))])
-    weights = np.where(np.isnan(values), 0, table.sum(axis=1) if weighted else 1)
-    return float(np.nansum(values * weights) / weights.sum()) if weights.sum() else math.nan
+    found = [(_of_class(name, at, table), int(row.sum()) if weighted else 1) for at, row in enumerate(table)]
+    there = [(value, weight) for value, weight in found if not math.isnan(value)]
+    total = sum(weight for _, weight in there)
+    return math.fsum(value * weight for value, weight in there) / total if total else math.nan
 
 
 def _bare(text: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from tunesmith import Evaluator, Measure, Sample
+from tunesmith_plugins.evaluators.summed import summed
 
 
 class Perplexity(Evaluator):
@@ -22,21 +23,12 @@ class Perplexity(Evaluator):
         """Perplexity of each reference (nan without tokens), and of any selection of them together."""
         import numpy as np
 
-        scored = [s.tokens > 0 and not math.isnan(s.logprob) for s in samples]
-        nats = np.array([-s.logprob if ok else 0.0 for s, ok in zip(samples, scored, strict=True)], dtype=np.float64)
-        tokens = np.array([s.tokens if ok else 0 for s, ok in zip(samples, scored, strict=True)], dtype=np.int64)
-
-        def together(indices: Sequence[int]) -> float:
-            rows = np.fromiter(indices, dtype=np.int64)
-            return _perplexity(float(nats[rows].sum()), int(tokens[rows].sum()))
-
-        values = [_perplexity(float(n), int(t)) for n, t in zip(nats, tokens, strict=True)]
-        return [Measure("perplexity", values, higher_is_better=False, corpus=together)]
+        counts = [(-s.logprob, s.tokens) if s.tokens > 0 else (math.nan, math.nan) for s in samples]
+        sums = np.array(counts, dtype=np.float64).reshape(-1, 2)
+        return [summed("perplexity", sums, lambda of: _perplexity(of[0], of[1]), higher_is_better=False)]
 
 
-def _perplexity(nats: float, tokens: int) -> float:
-    if tokens == 0:
-        return math.nan
+def _perplexity(nats: float, tokens: float) -> float:
     try:
         return math.exp(nats / tokens)
     except OverflowError:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from tunesmith import Measure, Sample
 from tunesmith_plugins.evaluators.summed import Statistics, summed
 
@@ -19,6 +17,7 @@ def sacre(name: str, metric: Any, width: int, samples: Sequence[Sample], of_rows
         samples: Rows.
         of_rows: The metric that scores single rows, where it is another.
     """
+    import numpy as np
 
     # sacrebleu's own bootstrap sums these; they have no public name.
     def score(of: Any, counts: Statistics) -> float:

@@ -1,13 +1,12 @@
 """Metrics of a whole test set that are computed from sums over its rows."""
 
 from collections.abc import Callable, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from tunesmith import Measure
 
-Statistics = NDArray[np.float64]
+Statistics = Any
+"""Numbers in a numpy array, float64; numpy is loaded where it is used, since `plugins list` loads evaluators."""
 
 
 def summed(
@@ -15,6 +14,7 @@ def summed(
     statistics: Statistics,
     score: Callable[[Statistics], float],
     row_score: Callable[[Statistics], float] | None = None,
+    higher_is_better: bool = True,
 ) -> Measure:
     """A measure whose value on rows is `score` of the sum of their statistics, and not the mean of their scores.
 
@@ -23,7 +23,10 @@ def summed(
         statistics: `[rows, numbers]`; a row of nan is left out.
         score: From `[numbers]`, the sum over some rows.
         row_score: The same of a single row, where it is another.
+        higher_is_better: The direction in which an improvement lies.
     """
+    import numpy as np
+
     applies = ~np.isnan(statistics.sum(axis=1))
     known = np.where(applies[:, None], statistics, 0.0)
 
@@ -33,4 +36,4 @@ def summed(
 
     single = row_score or score
     values = [single(row) if there else float("nan") for row, there in zip(known, applies, strict=True)]
-    return Measure(name, values, corpus=together)
+    return Measure(name, values, higher_is_better, corpus=together)
