@@ -80,6 +80,23 @@ def test_a_corpus_metric_is_that_of_the_written_rows_and_can_be_bounded(trained:
     assert {"read/grade", "read/ease", "read/fog"} <= record["metrics"].keys()
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("Readability", "{band: [9, 6]}", "Readability.band is [9.0, 6.0]; give two grades, the lower one first"),
+        ("ChrF", "{word_order: -1}", "ChrF.word_order is -1; it is 0 for letters alone"),
+        ("Classification", "{labels: [bill, Bill.]}", "Classification.labels is ['bill', 'Bill.']; give two or more"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["fit", "preview"])
+def test_options_of_evaluators_that_cannot_be_are_refused_before_anything_runs(
+    bench: Any, verb: str, name: str, options: str, said: str
+) -> None:
+    ran = bench.run(verb, *CONFIG, f"--evaluators.e={{class_path: {name}, init_args: {options}}}")
+    assert (ran.code, said in ran.err) == (2, True), ran.err
+    assert not bench.runs()
+
+
 def test_validate_measures_the_validation_split_and_decides_nothing(trained: Any) -> None:
     ran = trained.done("validate", *CONFIG, "--success.perplexity/perplexity.at_most=1")
     assert "success" not in ran.out

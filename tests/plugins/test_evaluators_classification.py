@@ -80,4 +80,4 @@ def test_rows_of_other_classes_are_left_out_and_counted() -> None:
 @pytest.mark.parametrize("labels", [["one"], ["a", "A."], ["a", "..."], []])
 def test_classes_that_cannot_be_told_apart_are_refused(labels: list[str]) -> None:
     with pytest.raises(RecipeError, match="labels is"):
-        Classification(labels).check()
+        Classification(labels).produces()

@@ -87,7 +87,7 @@ def test_rows_without_a_reference_are_left_out_and_the_rest_is_compared(evaluato
 
 def test_runs_of_words_below_none_are_refused() -> None:
     with pytest.raises(RecipeError, match="word_order is -1"):
-        ChrF(word_order=-1).check()
+        ChrF(word_order=-1).produces()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_an_output_without_words_is_left_out_and_outside_of_the_band() -> None:
 @pytest.mark.parametrize("band", [[9, 6], [6], [1, 2, 3]])
 def test_a_band_that_is_none_is_refused(band: list[float]) -> None:
     with pytest.raises(RecipeError, match="band is"):
-        Readability(band=band).check()
+        Readability(band=band).produces()
 
 
 @given(st.text(max_size=60))

@@ -30,15 +30,16 @@ class ChrF(Evaluator):
         """chrF, and chrF++ without case."""
         return [cls(), cls(word_order=2, lowercase=True)]
 
-    def check(self) -> None:
-        """Refuse runs that cannot be."""
-        if self.word_order < 0:
-            msg = f"word_order is {self.word_order}; it is 0 for letters alone, 2 for chrF++"
-            raise RecipeError(msg)
-
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
-        """Counts of each row; chrF of any rows together."""
+        """Counts of each row; chrF of any rows together.
+
+        Raises:
+            RecipeError: Runs of words are shorter than none.
+        """
         import sacrebleu
 
+        if self.word_order < 0:
+            msg = f"ChrF.word_order is {self.word_order}; it is 0 for letters alone, 2 for chrF++"
+            raise RecipeError(msg)
         metric = sacrebleu.CHRF(word_order=self.word_order, lowercase=self.lowercase)
         return [sacre("chrf", metric, 3 * metric.order, samples)]

@@ -44,13 +44,6 @@ class Classification(Evaluator):
         """Whole outputs, and the first class in them."""
         return [cls(["yes", "no"]), cls(["urgent", "not urgent"], find="first")]
 
-    def check(self) -> None:
-        """Refuse classes that cannot be told apart."""
-        bare = [_bare(label) for label in self.labels]
-        if len(self.labels) < 2 or len(set(bare)) < len(bare) or not all(bare):
-            msg = f"labels is {self.labels}; give two classes or more that differ in more than case and punctuation"
-            raise RecipeError(msg)
-
     def columns(self) -> Sequence[str]:
         """The column of the class, where it is one."""
         return () if self.of is None else (self.of,)
@@ -59,11 +52,14 @@ class Classification(Evaluator):
         """Counts of each row; shares of any rows together. A row of none of the classes is nan.
 
         Raises:
-            RecipeError: A row does not have the column.
+            RecipeError: The classes cannot be told apart, or a row does not have the column.
         """
         import numpy as np
 
         places = {_bare(label): at for at, label in enumerate(self.labels)}
+        if len(places) < max(2, len(self.labels)) or "" in places:
+            msg = f"Classification.labels is {self.labels}; give two or more, different in more than case and signs"
+            raise RecipeError(msg)
         gold = np.array([places.get(_bare(self._gold(sample)), -1) for sample in samples], dtype=np.int64)
         said = np.array([self._said(sample.output, places) for sample in samples], dtype=np.int64)
         number, known = len(self.labels), gold >= 0
@@ -96,7 +92,8 @@ class Classification(Evaluator):
         if self.of is None:
             return sample.reference
         if self.of not in sample.extras:
-            msg = f"of is {self.of}, which is no column of row {sample.id}; it has {', '.join(sample.extras) or 'none'}"
+            there = ", ".join(sample.extras) or "none"
+            msg = f"Classification.of is {self.of}, which is no column of row {sample.id}; it has {there}"
             raise RecipeError(msg)
         return str(sample.extras[self.of])
 

@@ -33,14 +33,15 @@ class Readability(Evaluator):
         """Without a band, and with one."""
         return [cls(), cls(band=[6.0, 9.0])]
 
-    def check(self) -> None:
-        """Refuse a band that is none."""
-        if self.band is not None and (len(self.band) != 2 or not self.band[0] <= self.band[1]):
-            msg = f"band is {self.band}; give two grades, the lower one first: [6, 9]"
-            raise RecipeError(msg)
-
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
-        """The three of each output; nan for one without words."""
+        """The three of each output; nan for one without words.
+
+        Raises:
+            RecipeError: The band is none.
+        """
+        if self.band is not None and (len(self.band) != 2 or not self.band[0] <= self.band[1]):
+            msg = f"Readability.band is {self.band}; give two grades, the lower one first: [6, 9]"
+            raise RecipeError(msg)
         found = [_formulas(sample.output) for sample in samples]
         grade, ease, fog = ([row[at] for row in found] for at in range(3))
         measures = [
