@@ -142,6 +142,38 @@ SYLLABLES = {
 }
 
 
+# Terms that the rules had not seen when they were first tried on them: 92 % were right, before some were mended.
+TERMS = {
+    1: """breached cease lien quash thrift flange grease hinge lathe scrap sealed shear""",
+    2: """gastric lesion renal sepsis acquire decree demise dismissed easement escrow herein leasehold lessee
+    nuisance wherein arrears bullion cashier coupon euro franchise goodwill ledger pension preferred
+    tariff voucher wholesale alloy bushing casting chamfer coolant crankshaft drilling ductile
+    extrude fatigue forging furnace grinder hardened milling nozzle pallet piston polished ratchet
+    rivet solder spindle tensile threaded turbine viscous welded workpiece""",
+    3: """bronchitis cerebral congestive edema ischaemic malignant warfarin accordance acknowledge adjacent
+    aforesaid amendment appellant assignee codicil conveyance entitled estoppel execute foregoing
+    forfeiture inasmuch mandamus presumption privilege rescission severance stipulate tenancy usury
+    accounting appraisal arbitrage calendar corporate delinquent disclosure endowment escalate
+    illiquid indices insolvent itemize liquidate lucrative overdue ownership prospectus quarterly
+    reimburse solvency variance abrasive assembly calibrate compressor corrosion defective fabricate
+    galvanized lubricant misaligned pneumatic quality rotary tolerance vibration""",
+    4: """bilateral carcinoma deficiency dehydration dermatitis embolism epilepsy haemoglobin hepatitis
+    intravenous metabolic oncologist orthopaedic pulmonary ventricular equitable hereinafter
+    perpetual solicitor unanimous vicarious acquisition actuary annuity convertible custodian
+    deductible intangible monetary reinsurance residual speculative statutory underwriter valuation
+    diameter insulated machinery""",
+    5: """colonoscopy laparoscopic myocardial neurological subcutaneous tachycardia irrevocable devaluation
+    fiduciaries hyperinflation liabilities subsidiary""",
+    6: """antihypertensive anticoagulant corticosteroid hypoglycaemia interrogatories""",
+}
+
+
+def test_of_rare_terms_nearly_all_are_counted_right() -> None:
+    told = [(word, number) for number, said in TERMS.items() for word in said.split()]
+    assert len(told) == 191
+    assert sum(syllables(word) == number for word, number in told) / len(told) > 0.95
+
+
 @pytest.mark.parametrize("number", SYLLABLES)
 def test_syllables_are_those_that_are_spoken(number: int) -> None:
     said = SYLLABLES[number].split()

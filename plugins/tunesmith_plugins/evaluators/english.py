@@ -63,7 +63,8 @@ def sentences(text: str) -> int:
 def syllables(word: str) -> int:
     """Syllables of a word: its groups of vowels, without those that are silent, and one more for each that is two.
 
-    Of 191 terms of medicine, law, finance and manufacturing, 92 % were right before the rules had seen them.
+    Over 95 % of the 191 terms of medicine, law, finance and manufacturing in its tests are right; some rules were made
+    after these had been seen.
     """
     word = word.lower().replace("’", "'")  # noqa: RUF001
     if word in _OTHER:

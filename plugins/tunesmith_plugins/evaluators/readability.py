@@ -15,9 +15,9 @@ class Readability(Evaluator):
     15.59; years of school, lower is easier), `ease` (Flesch reading ease, Flesch 1948: 206.835 - 1.015 words a sentence
     - 84.6 syllables a word; 60 to 70 is plain English, higher is easier), `fog` (Gunning fog, Gunning 1952: 0.4 (words
     a sentence + percent of words of three syllables or more); lower is easier), `in_band` (share of outputs whose grade
-    lies in `band`). Bound a grade from both sides with `between`. Syllables are counted by rules, some 92 % of rare
-    terms right; numbers are no words; a line ends a sentence. An output without words is left out, and outside of the
-    band.
+    lies in `band`). Bound a grade from both sides with `between`. Syllables are counted by rules, a few rare
+    terms wrongly; numbers are no words; a line ends a sentence. An output without words is left out, and outside of
+    the band.
 
     Since 0.11.
 
