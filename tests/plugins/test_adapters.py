@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -464,6 +465,44 @@ def test_trap_22_a_merge_into_quantised_weights_is_refused(base: str) -> None:
         module.adapter.merge(module.network)
     with pytest.raises(RecipeError, match="base is quantised"):
         LoRA.merge(LoRA(), module.network)
+
+
+@pytest.mark.parametrize("targets", ["all-linear", ["q_proj", "lm_head"], ["embed_tokens", "o_proj"]], ids=str)
+@pytest.mark.parametrize("name", ["lora", "qlora"])
+def test_trap_22_updates_of_layers_that_were_left_whole_are_merged_too(targets: Any, name: str, tmp_path: Path) -> None:
+    # 96 is no multiple of 64, so that the layers between are not packed
+    module = updated(write(tmp_path, 64, head_dim=48), name, targets)
+    trained = logits(module)
+    merged = module.adapter.merge(module.network)
+    language_model(merged).save_pretrained(tmp_path / "merged")
+    plain = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    torch.testing.assert_close(logits(plain), trained, rtol=1e-4, atol=1e-4)
+    assert {n for n, _ in merged.named_parameters()} == {n for n, _ in plain.named_parameters()}
+
+
+@pytest.mark.parametrize("target", ["embed_tokens", "lm_head"])
+@pytest.mark.parametrize("name", ["lora", "qlora"])
+def test_trap_24_an_update_of_one_end_is_never_folded_into_both(target: str, name: str, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        module = updated(write(tmp_path, 64, tie_word_embeddings=True), name, ["q_proj", target])
+    trained = logits(module)
+    with pytest.raises(RecipeError, match="embeddings and head of LlamaForCausalLM are one matrix"):
+        module.adapter.merge(module.network)
+    assert torch.equal(logits(module), trained)
+
+
+def updated(base: Path, name: str, targets: Any) -> Specialist:
+    """A specialist whose updates are as large as weights."""
+    torch.manual_seed(3)
+    options = {"merge_dtype": "float32"} if name == "qlora" else {}
+    adapter = (QLoRA if name == "qlora" else LoRA)(rank=4, alpha=8, targets=targets, **options)
+    module = Specialist(str(base), NextToken(), adapter, precision="fp32")
+    module.load()
+    for parameter in module.network.parameters():
+        if parameter.requires_grad:
+            parameter.data.normal_(0, 0.2)
+    return module
 
 
 def test_trap_43_evaluation_and_reading_weights_leave_qlora_gradients_bit_equal(base: str) -> None:

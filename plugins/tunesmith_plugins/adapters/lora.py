@@ -86,6 +86,8 @@ class LoRA(Adapter):
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
             # GPT-2's layers hold their weights transposed; peft sees it and says so
             warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
+            # of a merge, which is refused then
+            warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True` and a tied layer", UserWarning)
             # peft brings patterns for fused experts, which is where the updates are not where `targets` names none
             warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys did not match", RuntimeWarning)
             try:
@@ -130,11 +132,13 @@ class LoRA(Adapter):
         """Fold the updates into the base's own weights; `model` is used up.
 
         Raises:
-            RecipeError: The base is quantised: its grid would swallow the updates.
+            RecipeError: The base is quantised: its grid would swallow the updates. Or it has one matrix for embeddings
+                and head, and an update of either: it would be folded into both.
         """
         if getattr(model.get_base_model(), "is_quantized", False):  # type: ignore[operator]
             msg = "the base is quantised: folding the updates into its weights would round them away; keep the adapter"
             raise RecipeError(msg)
+        self._check_merge(model)
         from tunesmith_plugins.adapters.fused_lora import unfuse
         from tunesmith_plugins.adapters.fused_mlp import unfuse_mlps
 
@@ -154,6 +158,18 @@ class LoRA(Adapter):
             model.base_model.enable_adapter_layers()  # type: ignore[union-attr, operator]
             for parameter, flag in trained:
                 parameter.requires_grad_(flag)
+
+    def _check_merge(self, model: "nn.Module") -> None:
+        from peft.tuners.lora import LoraLayer
+
+        base = model.get_base_model()  # type: ignore[operator]
+        ends = [base.get_input_embeddings(), base.get_output_embeddings()]
+        if None not in ends and ends[0].weight is ends[1].weight and any(isinstance(end, LoraLayer) for end in ends):
+            msg = (
+                f"embeddings and head of {type(base).__name__} are one matrix, into which an update of either would be "
+                "folded for both; keep the adapter"
+            )
+            raise RecipeError(msg)
 
     def _refusal(self, model: "nn.Module", layers: set[str], said: str) -> str:
         """What peft refuses, in words of the recipe."""

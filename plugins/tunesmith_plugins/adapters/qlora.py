@@ -85,6 +85,7 @@ class QLoRA(LoRA):
 
         Raises:
             RecipeError: No `merge_dtype` is named; folding into 4-bit weights would round the updates away (trap 22).
+                Or as LoRA's.
         """
         if self.merge_dtype is None:
             msg = (
@@ -94,22 +95,23 @@ class QLoRA(LoRA):
             raise RecipeError(msg)
         import torch
 
+        self._check_merge(model)
         dtype = getattr(torch, self.merge_dtype)
-        base = _fold(model)
+        base = _unpack(model)
         base.is_quantized = False
         for name in ("hf_quantizer", "quantization_method"):
             if hasattr(base, name):
                 delattr(base, name)
         if hasattr(base.config, "quantization_config"):
             del base.config.quantization_config
+        base = super().merge(model)  # layers that were never packed: the head, odd widths
         for parameter in base.parameters():
             # not `base.to`, which would round the frequencies of the rotary positions too
             parameter.data = parameter.data.to(dtype)
-        merged: nn.Module = base
-        return merged
+        return base
 
 
-def _fold(model: Any) -> Any:
+def _unpack(model: Any) -> Any:
     """Replace every adapted and every 4-bit layer by a plain one that holds the whole weight, in fp32."""
     import torch
     from bitsandbytes.functional import dequantize_4bit
