@@ -500,3 +500,12 @@ def test_trap_39_every_callback_on_the_list_has_an_effect(bench: Any, name: str)
     assert shown in ran.out
     assert not logged or logged in bench.curve(bench.runs()[0])[0]
     assert not left or list(bench.folder.glob(left))
+
+
+def test_the_training_loss_is_the_mean_of_the_last_epochs_own_steps(bench: Any) -> None:
+    words = ("--trainer.max_steps=-1", "--trainer.max_epochs=2", "--trainer.accumulate_grad_batches=3")
+    bench.done("fit", "--config", "tiny.yaml", *words)
+    (run,) = bench.runs()
+    losses = [float(row["loss"]) for row in bench.curve(run) if row["loss"]]
+    assert len(losses) == 6
+    assert json.loads((run / "result.json").read_text())["train_loss"] == pytest.approx(sum(losses[3:]) / 3)

@@ -37,7 +37,8 @@ class Curve(Callback):
         if 0 < trainer.max_steps <= trainer.global_step:
             # Lightning validates where a run is told to stop, not where max_steps cuts an epoch
             trainer.should_stop = True
-        if "loss" in trainer.callback_metrics:
+        # within a window the metrics still hold the step before it, which may be of the epoch before
+        if "loss" in trainer.callback_metrics and not trainer.fit_loop._should_accumulate():
             self._steps[trainer.global_step] = float(trainer.callback_metrics["loss"])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
