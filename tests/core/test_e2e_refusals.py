@@ -73,7 +73,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "validation beyond the epoch": ({"val_check_interval": 100}, "trainer.val_check_interval is 100; an epoch has "),
     "validation after nothing": ({"val_check_interval": 0}, "trainer.val_check_interval is 0; an epoch has "),
-    "no length": ({"max_steps": -1, "max_time": "00:00:01:00"}, "needs to know the run's length"),
+    "no length": (
+        {"max_steps": -1, "max_time": "00:00:01:00"},
+        "model.schedule cosine needs to know the run's length: set trainer.max_epochs or max_steps, or take constant",
+    ),
     "unknown metric": (
         {"callbacks": [{"class_path": "EarlyStopping", "init_args": {"monitor": "router"}}]},
         "EarlyStopping monitors router, which is not logged",

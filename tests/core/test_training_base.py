@@ -215,6 +215,8 @@ def test_impossible_schedules_are_refused() -> None:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     with pytest.raises(RecipeError, match=r"set trainer\.max_epochs or max_steps"):
         scheduler(optimizer, Schedule("cosine"), math.inf)
+    with pytest.raises(RecipeError, match=r"model\.schedule\.warmup 0\.03 needs .*, or give a warmup of 0 or a number"):
+        scheduler(optimizer, Schedule("constant"), math.inf)
     endless = scheduler(optimizer, Schedule("constant", warmup=2), math.inf)
     rates = []
     for _ in range(4):

@@ -91,7 +91,12 @@ def scheduler(optimizer: Optimizer, schedule: Schedule, total: float) -> LambdaL
         RecipeError: The run has no end that a schedule could be laid over.
     """
     if math.isinf(total) and (schedule.name != "constant" or 0 < schedule.warmup < 1):
-        msg = f"model.schedule {schedule.name} needs to know the run's length: set trainer.max_epochs or max_steps"
+        constant = schedule.name == "constant"
+        which = f"model.schedule.warmup {schedule.warmup:g}" if constant else f"model.schedule {schedule.name}"
+        msg = (
+            f"{which} needs to know the run's length: set trainer.max_epochs or max_steps, or "
+            f"{'give' if constant else 'take constant with'} a warmup of 0 or a number of steps"
+        )
         raise RecipeError(msg)
     steps = 0 if math.isinf(total) else int(total)
     if math.isinf(total):
