@@ -23,6 +23,17 @@ CONFIG = ("--config", "tiny.yaml")
 GOLD = {"class_path": "CriticalErrors", "init_args": {"fields": ["allergies"]}}
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "precision of the trainer": ({"trainer": {"precision": "bf16-mixed"}}, "model.precision (auto, bf16 or fp32)"),
+    "sparse gradients": (
+        {"model": {"optimizer": {"class_path": "torch.optim.SparseAdam", "init_args": {"lr": 0.01}}}},
+        "model.optimizer: SparseAdam takes sparse gradients only",
+    ),
+    "a step that runs its batch again": (
+        {
+            "model": {"optimizer": {"class_path": "torch.optim.LBFGS", "init_args": {"lr": 0.5}}},
+            "trainer": {"accumulate_grad_batches": 2},
+        },
+        "model.optimizer: LBFGS runs a batch again within its step, which of 2 micro-batches would be the last; set",
+    ),
     "no batch": ({"trainer": {"limit_train_batches": 0}}, "trainer.limit_train_batches is 0, which leaves none of "),
     "part of a batch": ({"trainer": {"limit_train_batches": 0.001}}, "trainer.limit_train_batches is 0.001"),
     "part of validation": (

@@ -43,7 +43,7 @@ from tunesmith.evaluation.success import check_names, produced
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
 from tunesmith.training.disk import UnsavedError, writing
 from tunesmith.training.extent import check_interval
-from tunesmith.training.optimizer import build, parameter_groups, scheduler
+from tunesmith.training.optimizer import build, check_steps, parameter_groups, scheduler
 from tunesmith.training.stopping import Stopping, why_early
 
 
@@ -204,6 +204,7 @@ def check_evidence(session: Session, curated: Curated) -> None:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = build(model.optimizer_factory, parameter_groups(trained, model.adapter.groups(model.network)))
     options = session.trainer_options
+    check_steps(optimizer, options.get("accumulate_grad_batches") or 1)
     if not options.get("fast_dev_run") and all(options.get(key) in (None, -1) for key in ("max_epochs", "max_steps")):
         scheduler(optimizer, model.schedule, math.inf)
     rehearse(session.evaluators, curated.splits["test"] or curated.splits["validation"])

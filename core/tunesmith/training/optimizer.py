@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from torch.optim import Adam, Optimizer
+from torch.optim import Adam, Optimizer, SparseAdam
 from torch.optim.lr_scheduler import LambdaLR
 
 from tunesmith.errors import RecipeError
@@ -77,6 +77,29 @@ def fuse(optimizer: Optimizer) -> None:
         for group in optimizer.param_groups:
             # weights in shards beside whole ones (a regularizer's own): that kernel takes one kind only
             group["fused"] = len({isinstance(parameter, DTensor) for parameter in group["params"]}) == 1
+
+
+def check_steps(optimizer: Optimizer, accumulate: int) -> None:
+    """Refuse an optimizer whose steps would not be made by the window's gradient.
+
+    Args:
+        optimizer: The recipe's.
+        accumulate: Micro-batches a rank and optimizer step.
+
+    Raises:
+        RecipeError: It wants sparse gradients, or runs the last micro-batch of several again in its step.
+    """
+    name = type(optimizer).__name__
+    if isinstance(optimizer, SparseAdam):
+        msg = f"model.optimizer: {name} takes sparse gradients only, which nothing here has; use AdamW"
+        raise RecipeError(msg)
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if accumulate > 1 and closure is not None and closure.default is closure.empty:
+        msg = (
+            f"model.optimizer: {name} runs a batch again within its step, which of {accumulate} micro-batches would be "
+            "the last; set trainer.accumulate_grad_batches to 1 and raise data.batch_size, or use AdamW"
+        )
+        raise RecipeError(msg)
 
 
 def scheduler(optimizer: Optimizer, schedule: Schedule, total: float) -> LambdaLR:
