@@ -131,6 +131,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma3": ("Gemma3TextConfig", SMALL | WINDOWS | {"head_dim": 16, "query_pre_attn_scalar": 16}),
     "gemma3_tower": ("Gemma3Config", {"text_config": SMALL | WINDOWS | {"head_dim": 16}} | TOWER),
     "phi3": ("Phi3Config", SMALL),
+    "phi4": ("Phi3Config", SMALL | {"partial_rotary_factor": 0.75, "tie_word_embeddings": True}),
     "gpt2": ("GPT2Config", GPT2),
     "granite": ("GraniteConfig", SMALL | {"logits_scaling": 8.0, "attention_multiplier": 0.2}),
     "cohere": ("CohereConfig", SMALL | {"logit_scale": 0.25}),
