@@ -39,6 +39,31 @@ def test_a_model_beside_the_recipe_is_used_and_lists_land_there(bench: Any) -> N
     assert " rows in 3 clusters: as diverse as " in said
 
 
+def test_what_a_model_holds_is_locked(bench: Any) -> None:
+    shutil.copytree(LETTERS, bench.folder / "letters")
+    even = {"class_path": "Diversity", "init_args": {"model": "letters", "clusters": 3}}
+    bench.write(data={"curators": {"even": even}})
+    bench.done("recipes", "lock", "tiny.yaml")
+    assert str(bench.folder) not in (bench.folder / "tiny.lock").read_text()
+    (bench.folder / "letters/README.md").write_text("other")
+    said = bench.done("recipes", "lock", "--check", "tiny.yaml", code=2)
+    assert "file of data.curators.even.init_args.model: " in said.out + said.err
+
+
+def test_a_run_with_another_model_is_not_gone_on_with(bench: Any) -> None:
+    pytest.importorskip("model2vec", exc_type=ImportError)
+    shutil.copytree(LETTERS, bench.folder / "letters")
+    even = {"class_path": "Diversity", "init_args": {"model": "letters", "clusters": 3}}
+    bench.write(data={"curators": {"even": even}})
+    bench.done("fit", "--config", "tiny.yaml")
+    (run,) = bench.folder.glob("runs/tiny/*/lock.json")
+    locked = json.loads(run.read_text())["folders"]
+    assert locked.keys() == {"data.curators.even.model"}
+    (bench.folder / "letters/README.md").write_text("other")
+    said = bench.done("fit", "--config", "tiny.yaml", "--ckpt_path", "last", code=2)
+    assert "folder of data.curators.even.model is not what " in said.out + said.err
+
+
 def test_a_model_that_is_none_stops_before_rows_are_read(bench: Any) -> None:
     bench.write(data={"curators": {"same": {"class_path": "SemanticDuplicates", "init_args": {"model": "MiniLM"}}}})
     for verb in (("prepare", "--config", "tiny.yaml"), ("recipes", "check", "tiny.yaml")):

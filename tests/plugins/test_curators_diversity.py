@@ -97,7 +97,7 @@ def test_the_number_of_clusters_follows_the_rows(model: Path) -> None:
     alike = [Example(messages=(Message("user", "refund"),), id=str(at)) for at in range(9)]
     kept, drops, remark = run(Diversity(model, 4, 1.0), alike)
     assert (len(kept), drops) == (9, {})
-    assert remark == "9 rows in 1 clusters: as diverse as 1.0 of equal size, the largest 100%"
+    assert remark == "9 rows in 1 cluster: as diverse as 1.0 of equal size, the largest 100%"
 
 
 def test_training_rows_alone_are_capped() -> None:

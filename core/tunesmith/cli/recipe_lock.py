@@ -25,7 +25,7 @@ from tunesmith.data.sources import open_sources
 from tunesmith.data.store import ids_of
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.recipe.code_identity import file_hash, frame, plugin_code, trusted_code
-from tunesmith.recipe.lock import base_revision, environment
+from tunesmith.recipe.lock import base_revision, environment, folder_hash
 from tunesmith.recipe.lock_file import as_read, changes, lock_path, machine_changes, read_lock, refusal
 from tunesmith.recipe.package_fs import PROTOCOL, resolve
 from tunesmith.training.hub_commit import locked_commit, newest_commit, why_absent
@@ -165,6 +165,10 @@ def _placeless(value: Any, key: str, folder: Path, files: dict[str, str]) -> Any
     if _is_file(path):
         files[key] = f"sha256:{file_hash(path)}"
         return "(a file)"
+    # of curators: an embedding model's; others hold what runs write
+    if key.startswith("data.curators.") and _is_folder(path):
+        files[key] = f"sha256:{folder_hash(path)}"
+        return "(a folder)"
     return f"./{path.relative_to(folder)}" if path.is_relative_to(folder) else value
 
 
@@ -172,6 +176,13 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:  # text that only looks like a path may be too long for one
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
         return False
 
 

@@ -16,7 +16,7 @@ from tunesmith.data.loader import layout_differences
 from tunesmith.data.pipeline import Curated
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.code_identity import frame, plugin_code, trusted_code
-from tunesmith.recipe.lock import FORMAT, base_revision, compare, environment, template_revision
+from tunesmith.recipe.lock import FORMAT, base_revision, compare, environment, folders_of, template_revision
 from tunesmith.recipe.lock_file import differences
 from tunesmith.recipe.package_fs import resolve
 from tunesmith.training.fsdp2 import FSDP2
@@ -76,6 +76,7 @@ def make_lock(session: Session, curated: Curated) -> dict[str, Any]:
             session.model.base: base_revision(base, session.model.revision),
             **template_revision(session.model.template),
         },
+        "folders": folders_of({f"data.curators.{name}": one for name, one in session.data.curators.items()}),
         "packages": environment(),
         "code": frame(),
         "plugins": plugin_code(used),

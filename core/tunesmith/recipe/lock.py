@@ -18,6 +18,7 @@ CODE = frozenset({"code", "plugins"})
 _PARTS = (
     ("data", "data source"),
     ("base", "base"),
+    ("folders", "folder of"),
     ("code", "code of"),
     ("plugins", "plugin package"),
     ("trusted", "trusted class"),
@@ -42,6 +43,24 @@ def template_revision(template: str | None) -> dict[str, str]:
     """What identifies `model.template` where it is a file; empty where it is none, or a name."""
     path = Path(template) if template else None
     return {"model.template": f"sha256:{file_hash(path)}"} if path is not None and not why_no_file(path) else {}
+
+
+def folder_hash(folder: Path) -> str:
+    """SHA-256 of the names and bytes of all files of a folder."""
+    total = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        total.update(f"{file.relative_to(folder).as_posix()} {file_hash(file)}\n".encode())
+    return total.hexdigest()
+
+
+def folders_of(plugins: Mapping[str, object]) -> dict[str, str]:
+    """What identifies the folders that options of plugins name, such as an embedding model's, by name and option."""
+    return {
+        f"{name}.{option}": f"sha256:{folder_hash(value)}"
+        for name, plugin in plugins.items()
+        for option, value in vars(plugin).items()
+        if isinstance(value, Path) and value.is_dir()
+    }
 
 
 def environment() -> dict[str, str]:

@@ -107,5 +107,5 @@ def _said(own: "Places", stays: "Places", count: int) -> str:
             f"as diverse as {evenness(rows):.1f} of equal size, the largest {np.bincount(rows).max() / len(rows):.0%}"
         )
 
-    said = f"{len(own):,} rows in {count:,} clusters: {covered(own)}"
+    said = f"{len(own):,} rows in {count:,} cluster{'' if count == 1 else 's'}: {covered(own)}"
     return said if stays.all() else f"{said}; of the {int(stays.sum()):,} that stay: {covered(own[stays])}"
