@@ -14,15 +14,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from anonymise_rows import (
+from anonymise_names import (
     HELD_OUT_FAMILY,
     HELD_OUT_GIVEN,
     SECOND_FAMILY,
     SECOND_GIVEN,
-    Document,
-    documents,
-    styles,
+    THIRD_FAMILY,
+    THIRD_GIVEN,
 )
+from anonymise_rows import Document, documents, styles
 from machine import header, table
 
 from tunesmith_plugins.curators.pii.anonymiser import Engine
@@ -53,6 +53,9 @@ def main() -> None:
         ),
         "held out, second": documents(
             styles("anonymise_second.txt"), options.rows, 3, given=SECOND_GIVEN, family=SECOND_FAMILY
+        ),
+        "held out, third": documents(
+            styles("anonymise_third.txt"), options.rows, 4, given=THIRD_GIVEN, family=THIRD_FAMILY
         ),
     }
     nothing = Path(__file__).with_name("anonymise_none.txt").read_text(encoding="utf-8").split("\n\n")
