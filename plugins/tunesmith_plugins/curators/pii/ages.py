@@ -9,7 +9,7 @@ from tunesmith_plugins.curators.pii.found import Found
 _UNITS = "one|two|three|four|five|six|seven|eight|nine"
 _OLD = rf"(?P<age>9\d|1[01]\d|ninety(?:[ -](?:{_UNITS}))?|(?:a|one) hundred(?: and (?:{_UNITS}|ten))?)"
 MAYBE_AGE = re.compile(r"9\d|1[01]\d")
-_WORDS = ("ninety", "hundred")
+_WORDS = ("ninety", "nineties", "hundred")
 # So far before and behind a number its label, its unit or the rest of its words may stand.
 _NEAR, _BEHIND = 24, 48
 _AFTER = re.compile(
@@ -24,6 +24,12 @@ _BEFORE = re.compile(
 )
 
 
+_DECADE = re.compile(
+    r"\bin (?:his|her|their|my|your) (?:early |mid[- ]?|late )?(?P<age>90s|100s|nineties)\b", re.IGNORECASE
+)
+_BIRTHDAY = re.compile(r"(?<![\w.,/-])(?P<age>(?:9\d|1[01]\d)(?:st|nd|rd|th)) birthday", re.IGNORECASE)
+
+
 def ages(text: str, low: str, digits: Digits) -> Iterator[Found]:
     """The number, or the words for it, of each age over 89."""
     if any(word in low for word in _WORDS):
@@ -33,6 +39,6 @@ def ages(text: str, low: str, digits: Digits) -> Iterator[Found]:
         if not high:
             return
         stretches = Digits([digits.starts[at] for at in high], [digits.ends[at] for at in high]).near(_NEAR, _BEHIND)
-    for form in (_AFTER, _BEFORE):
+    for form in (_AFTER, _BEFORE, _DECADE, _BIRTHDAY):
         for begin, stop in stretches:
             yield from (Found(*match.span("age"), "AGE") for match in form.finditer(text, begin, stop))

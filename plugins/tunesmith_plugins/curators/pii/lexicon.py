@@ -15,7 +15,7 @@ AMBIGUOUS = frozenset(
     words(
         """
         april asia august austin carolina chad charlotte china dakota dallas eden florence georgia houston india israel
-        jackson january jordan june kenya lincoln lourdes madison may paris savannah sydney victoria virginia
+        jackson january jordan june kenya lincoln lourdes madison may omega paris savannah sydney victoria virginia
         """
     )
 )
@@ -76,7 +76,7 @@ SPOKEN = frozenset(
         fantastic incredible amazing terrific lots guest tbh lol omg asap fyi btw idk thx pls hang sample moreover
         furthermore nevertheless nonetheless meanwhile otherwise hence thus therefore eleven twelve thirteen fourteen
         fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred
-        thousand million
+        thousand million navy beige maroon turquoise teal magenta cyan crimson khaki burgundy
         """
     )
 )

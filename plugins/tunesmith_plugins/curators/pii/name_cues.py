@@ -13,6 +13,7 @@ from tunesmith_plugins.curators.pii.name_words import (
     TITLES,
     VAGUE_CUES,
 )
+from tunesmith_plugins.curators.pii.word_list import words
 
 # A label of names; a word that names follow; one that anything follows; nothing.
 LABEL, CUE, VAGUE, NONE = 3, 2, 1, 0
@@ -26,13 +27,13 @@ _BY_THEMSELVES = frozenset(("name's", "/s/", "attn", "attn."))
 _LAST = frozenset(cue.rsplit(" ", 1)[-1] for cue in _CUES)
 _LAST_OF_LABELS = frozenset(label.rsplit(" ", 1)[-1] for label in LABELS)
 _AROUND = "(.,>|*"
-_BACK = 40
+_BACK, _SHORT = 40, 2
 
 _CAPITALS = rf"[{UPPER}][^\W\d_]+(?:['’-][^\W\d_]+)*"
 _KIN = "|".join(sorted(RELATIONS))
-_AGED = r"\d{1,3}(?:[ -]?(?:y\b|yo\b|y/o|yrs?\b|years?\b|[MF]\b)|(?=[,)]))"
+_AGED = r"\d{1,3}(?:[ -]?(?:y\b|yo\b|y/o|yrs?\b|years?\b|[MF]\b))"
 _DOES = (
-    "told|asked|advised|seen|discharged|admitted|informed|counsell?ed|reassured|diagnosed|referred|b"
+    "told|asked|advised|seen|discharged|admitted|informed|hurt|injured|absent|late|hired|promoted|arrested|driving|vomiting|coughing|counsell?ed|reassured|diagnosed|referred|b"
     r"rought|accompanied|born|"
     "married|transferred|examined|interviewed|return|call|come|drive|bring|phone|help|attend|visit|meet|live|sleep|eat|walk|"
     "pay|sign|send|ask|stay|join|speak|write|decide|try|worried|anxious|tearful|alert|oriented|pregnant|retired|divorced|"
@@ -46,14 +47,25 @@ _IS_PERSON = re.compile(
     r"|, (?:please|you|your|we|can you|could you|thank|thanks)\b"
     rf"|(?:,| \(| [-–]) ?(?:(?:her|his|my|our|the|their|an?|your|pt['’]?s|patient['’]?s) )?(?:[a-z-]+ )?(?:{_KIN})\b"
     r"|,? (?:who|whom|whose)\b"
-    rf"|,? \(?(?:aged? )?{_AGED}"
+    rf"|,? \(?(?:aged? )?{_AGED}|(?:, | \()\d{{1,3}}(?=[,)])"
     rf"| (?:is|was|turned|turns) (?:now )?{_AGED}"
     rf"| is an? (?:{_AGED}|(?:[a-z-]+ ){{0,2}}(?:man|woman|gentleman|lady|boy|girl|patient|male|female|{_KIN})\b)"
     rf"| (?:and|&) (?:her|his|their) (?:{_KIN})\b"
     r"| (?:here(?=[.,!\n])|speaking\b)"
+    r"| from (?:the )?[A-Z]\w+ (?:called|rang|phoned|wrote|here|department|team)\b"
+    r"| at the (?:desk|front desk|ward|counter)\b"
+    r"| is (?:still |now |very |quite )?(?:comfortable|asleep|awake|drowsy|afebrile|confused|agitated|unwell|sick|ill|"
+    r"tired|hungry|sorry|mobilising|doing well)\b"
+    r"| (?:has|had) (?:(?:had|an?|no|two|three|some|severe|chronic|mild) )*(?:history|pain|fever|cough|headaches?|"
+    r"migraines?|diabetes|asthma|children|kids|questions?|concerns?)\b"
 )
 _BEFORE_ADDRESS = frozenset(
-    ("yes", "no", "ok", "okay", "right", "sure", "sorry", "well", "please", "alright", "so", "you")
+    words(
+        """
+        yes no ok okay right sure sorry well please alright so you worries problem course great perfect thanks cheers
+        thx understood absolutely certainly lovely exactly bye goodbye welcome pleasure
+        """
+    )
 )
 _AND = re.compile(rf" (?:and|&) ({_CAPITALS})")
 _REVERSED = re.compile(rf", ({_CAPITALS})(?!\w)")
@@ -95,7 +107,7 @@ def cue_before(low: str, at: int, least: int = VAGUE) -> int:
 
 def is_addressed(text: str, start: int, end: int) -> bool:
     """Whether somebody is called by what stands there, as in "Okay, Xolani, we will"."""
-    if text[start - 2 : start] != ", " or text[end : end + 1] not in (".", "!", "?", ","):
+    if text[start - 2 : start] != ", " or text[end : end + 1] not in (".", "!", "?", ",", "", "\n"):
         return False
     return text[max(0, start - 12) : start - 2].lower().rpartition(" ")[2].lstrip("\n\"'") in _BEFORE_ADDRESS
 
@@ -115,7 +127,9 @@ def tells_a_person(text: str, start: int, end: int) -> bool:
     given = _REVERSED.match(text, end)
     if given is None or is_word(given[1].lower()):
         return False
-    return (text[start:end].isupper() and not given[1].isupper()) or _OF_RECORD.match(text, given.end()) is not None
+    if _OF_RECORD.match(text, given.end()):
+        return end - start > _SHORT or not text[start:end].isupper()
+    return text[start:end].isupper() and not given[1].isupper() and end - start > _SHORT
 
 
 def has_degree(text: str, end: int) -> bool:

@@ -1,4 +1,4 @@
-"""Names by the line that they stand on: below a farewell, at the end, after a dash, before a colon, in chats."""
+"""Names by the line that they stand on: below a farewell, at the end, after a dash, before a colon."""
 
 import re
 from collections import Counter
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from tunesmith_plugins.curators.pii.anchors import matches_at
 from tunesmith_plugins.curators.pii.found import Found
-from tunesmith_plugins.curators.pii.lexicon import SURNAMES_TOO, UPPER, common_words, is_word, sure_names
-from tunesmith_plugins.curators.pii.name_words import DOUBTFUL_TITLES, GREETINGS, PARTICLES, RELATIONS, ROLES, TITLES
+from tunesmith_plugins.curators.pii.lexicon import UPPER, is_word
+from tunesmith_plugins.curators.pii.name_words import DOUBTFUL_TITLES, GREETINGS, RELATIONS, ROLES, TITLES
 
 _ONE = rf"[{UPPER}][^\W\d_]+(?:['’-][^\W\d_]+)*"
 _GIVEN_AND_MORE = (
@@ -18,16 +18,21 @@ _CLOSES = ("regards", "sincerely", "truly", "faithfully", "thanks", "thank you",
            "in advance", "appreciated", "saludos", "cordialement")  # fmt: skip
 _BELOW = re.compile(rf"\s*(?:[-–—] ?)?(?P<name>{_GIVEN_AND_MORE})")
 _DASHED = re.compile(rf"[-–—~](?:(?<=^.)|(?<=\n.)|(?<=\s\s.)) ?(?P<name>{_ONE}(?: {_ONE})?)[ \t]*(?=\n|$)")
-_BEGINS = ("my ", "name", "i am", "i'm", "i’m", "im", "this is", "it's", "it’s", "its", "hi", "hello", "hey", "dear",
-           "thanks")  # fmt: skip
-_SAYS = ("name", "i am", "i'm", "i’m", "im ", "this is", "it's", "hi ", "hi,", "hello", "hey", "dear", "thanks")
-_LOWER = re.compile(
-    r"\b(?P<cue>my (?:full |first |last )?name is|name['’]?s|name is|i am|i['’]?m|this is|it['’]?s|hi|hello|hey|dear|"
-    r"thanks)[ ,]+"
-    r"(?=(?P<name>[^\W\d_]+(?:['’-][^\W\d_]+)*(?: [^\W\d_]+(?:['’-][^\W\d_]+)*)?))"
-)
+_CLOCK = r"[\[(]?\d{1,2}:\d\d(?::\d\d)?(?: ?[AaPp][Mm])?[\])]?"
 _SPEAKER = re.compile(
-    rf"(?:^|\n)[ \t>*]*(?:\[?\d{{1,2}}:\d\d(?::\d\d)?\]? ?)?(?P<name>{_ONE}(?: {_ONE})?)(?: \(\w+\))?:(?= [^\d\s])"
+    rf"(?:^|\n)[ \t>*]*(?P<clock>{_CLOCK} ?(?:- ?)?)?(?P<name>{_ONE}(?: {_ONE})?)(?: \(\w+\)|(?P<at> {_CLOCK}))?:"
+    r"(?= [^\d\s])"
+)
+_REVERSED = re.compile(
+    rf"[ \t]*(?P<number>[-*•|] ?|\d{{1,3}}[.)] ?)?(?P<last>{_ONE}(?: {_ONE})?), (?P<first>{_ONE})"
+    rf"(?: [{UPPER}]\.?)?"
+    r"(?P<rest>[ \t]*(?:[-–—|;(:\t]|\d|  )[^\n]*|[ \t]*(?=\n|$))"
+)
+_INITIAL = re.compile(rf", [{UPPER}]\.(?:[ -]?[{UPPER}]\.)?(?!\w)")
+_SURNAME = re.compile(rf"(?<![\w@/.-]){_ONE}$")
+_LISTS = re.compile(
+    r"\b(?:present|attendees|apologies|absent|witnesses|drivers|passengers|participants|authors|parents|children|siblings|"
+    r"daughters|sons|brothers|sisters|guests|attended by|surgeons|cc|to): ?$"
 )
 _END = re.compile(rf"(?:[-–—~] ?)?(?P<name>{_ONE}(?: {_ONE}){{0,2}})")
 _LEADS = TITLES | DOUBTFUL_TITLES | RELATIONS | GREETINGS
@@ -50,6 +55,35 @@ def signed(text: str, low: str) -> Iterator[Found]:
         yield from (Found(*m.span("name"), "NAME") for m in _DASHED.finditer(text) if _is_signature(text, m))
 
 
+def begins_list(low: str, at: int) -> bool:
+    """Whether a label of several persons stands before a place: "Present: ..."."""
+    return _LISTS.search(low, max(0, at - _LINE), at) is not None
+
+
+def reversed_names(text: str) -> Iterator[Found]:
+    """Surnames before given names in lists ("1. Weber, Anna - 3/4/2021"), and before initials ("Weber, A.")."""
+    if ", " not in text:
+        return
+    for match in matches_at(_REVERSED, text, (at for at in _lines(text) if ", " in text[at : at + _LINE])):
+        if (match["number"] or any(c.isdigit() for c in match["rest"])) and not any(
+            is_word(word.lower()) for word in (*match["last"].split(), match["first"])
+        ):
+            yield Found(match.start("last"), match.end("first"), "NAME")
+    for match in _INITIAL.finditer(text):
+        surname = _SURNAME.search(text, max(0, match.start() - _LINE), match.start())
+        if surname is not None and not is_word(surname[0].lower()) and not surname[0].isupper():
+            yield Found(surname.start(), match.end(), "NAME")
+
+
+def _lines(text: str) -> Iterator[int]:
+    """Where lines begin."""
+    yield 0
+    at = text.find("\n")
+    while at >= 0:
+        yield at + 1
+        at = text.find("\n", at + 1)
+
+
 def _last(text: str) -> Iterator[Found]:
     whole = text.rstrip()
     at = whole.rfind("\n", max(0, len(whole) - _LINE)) + 1
@@ -62,11 +96,18 @@ def _last(text: str) -> Iterator[Found]:
 
 def speakers(text: str) -> Iterator[Found]:
     """Who is named before a colon, line after line."""
+    if "\n" not in text and not text[:2].strip("[(").isdigit():
+        return
     if not any(_may_speak(text, at) for at in _colons(text)):
         return
     lines = [match for match in _SPEAKER.finditer(text) if not _is_role(match["name"])]
     often = Counter(match["name"] for match in lines)
-    yield from (Found(*match.span("name"), "NAME") for match in lines if often[match["name"]] > 1)
+    # Once is enough where the clock says that it is a chat.
+    yield from (
+        Found(*match.span("name"), "NAME")
+        for match in lines
+        if often[match["name"]] > 1 or match["clock"] or match["at"]
+    )
 
 
 def _colons(text: str) -> Iterator[int]:
@@ -78,43 +119,15 @@ def _colons(text: str) -> Iterator[int]:
 
 def _may_speak(text: str, at: int) -> bool:
     """Whether the word before a colon may be a name: most often it is a role, line after line."""
-    head = text[max(0, at - _LINE) : at]
-    head = head.rpartition(" (")[0] if head.endswith(")") else head
-    word = head.rpartition(" ")[2].rpartition("\n")[2]
+    if text[at - 1 : at] in (")", "]"):
+        at = max(at - _LINE, text.rfind(" (", 0, at), text.rfind(" [", 0, at))
+    word = text[max(text.rfind(" ", 0, at), text.rfind("\n", 0, at)) + 1 : at]
     return word[:1].isupper() and word.lower() not in _SAID
 
 
 def _is_role(name: str) -> bool:
     low = name.lower()
     return name.isupper() or any(word in _SAID or is_word(word) for word in low.split())
-
-
-def chatted(text: str, low: str) -> Iterator[Found]:
-    """Names of chats in lower case: "hi i'm anna weber"."""
-    if not any(word in low for word in _SAYS):
-        return
-    common, sure = common_words(), sure_names()
-    starts = sorted({at for word in _BEGINS for at in _beginning(low, word)})
-    for match in matches_at(_LOWER, low, starts):
-        first, _, second = match["name"].partition(" ")
-        told = "name" in match["cue"]
-        if first in sure or (told and len(first) > 1 and not is_word(first)):
-            both = (
-                len(second) > 1
-                and (second not in common or (told and (first in sure or second in SURNAMES_TOO)))
-                and second not in PARTICLES
-            )
-            yield Found(match.start("name"), match.end("name") if both else match.start("name") + len(first), "NAME")
-
-
-def _beginning(low: str, word: str) -> Iterator[int]:
-    """Where words begin with this one."""
-    at = low.find(word)
-    while at >= 0:
-        before = low[at - 1 : at]
-        if not before.isalnum() and before != "_":
-            yield at
-        at = low.find(word, at + 1)
 
 
 def _is_signature(text: str, match: "re.Match[str]") -> bool:

@@ -77,6 +77,16 @@ def runs(text: str) -> Iterator[list[Word]]:
         yield run
 
 
+def with_particles(text: str, low: str, start: int) -> int:
+    """Where a name begins with the particles before it: "van den Berg"."""
+    while text[start - 1 : start] == " ":
+        particle = low[max(0, start - 6) : start - 1].rpartition(" ")[2]
+        if particle not in PARTICLES or not text[start - 2].islower():
+            break
+        start -= len(particle) + 1
+    return start
+
+
 def _in_capitals(word: str) -> bool:
     """Whether a word is in capitals, as abbreviations are: "ECG", "ATMs", "TNF-alpha", "X-ray"."""
     if len(word) > 1 and word.isupper():
@@ -94,6 +104,8 @@ def _alone(text: str, start: int, end: int) -> bool:
 def _joined(gap: str, before: Word) -> bool:
     if gap in (" ", "\u00a0", "  "):
         return True
+    if gap in (". med. ", " med. ", ". phil. ", ". jur. "):
+        return before.low in TITLED
     if gap in (". ", ".", ".\u00a0"):
         return before.end - before.start == 1 or before.low in _DOTTED
     if len(gap) == _BETWEEN and gap[1].isupper() and gap[0] + gap[2:] == ".. ":  # "J.R. Weber"

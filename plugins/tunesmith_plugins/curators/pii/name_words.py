@@ -5,10 +5,10 @@ from tunesmith_plugins.curators.pii.word_list import phrases, words
 TITLES = frozenset(
     words(
         """
-        dr mr mrs ms mx prof professor sir dame lord lady rev reverend father sister fr capt captain sgt sergeant lt
-        lieutenant col colonel maj gen judge justice hon doctor nurse rn md herr frau hr fr dr.med mme mlle monsieur
-        madame mademoiselle señor señora sr sra srta dott signor signora ing mag rabbi imam pastor detective officer
-        inspector attorney senator governor coach master mister missus miss
+        dr mr mrs ms mx prof professor sir dame lord lady rev reverend father sister fr capt captain sgt sergeant lt drs
+        messrs lieutenant col colonel maj gen judge justice hon doctor nurse rn md herr frau hr fr dr.med mme mlle
+        monsieur madame mademoiselle señor señora sr sra srta dott signor signora ing mag rabbi imam pastor detective
+        officer inspector attorney senator governor coach master mister missus miss
         """
     )
 )
@@ -47,7 +47,7 @@ GREETINGS = frozenset(
     words(
         """
         dear hi hello hey greetings morning afternoon evening liebe lieber hallo welcome thanks goodbye bye moin servus
-        congratulations geehrter geehrte querida querido estimado estimada cher chère ciao
+        thx ta cheers sorry congratulations geehrter geehrte querida querido estimado estimada cher chère ciao
         """
     )
 )
@@ -56,46 +56,48 @@ LABELS = phrases(
     """
     patient name, full name, first name, last name, given name, family name, middle name, maiden name, legal name,
     customer name, client name, account holder, card holder, cardholder, account name, name, names, name on card,
-    holder, next of kin, emergency contact, responsible party, signed, signature, signed by, electronically signed
-    by, authorized by, prepared by, dictated by, reviewed by, sender, approved by, attending physician, attending,
-    referring physician, primary care physician, pcp, surname, provider, guarantor, policyholder, policy holder,
-    subscriber name, member name, forename, nachname, vorname, insured name, payable to, payee, beneficiary name,
-    recipient name, attn, attention, my name is, name's, employee name, contact name, contact person, nok, author,
-    known as, a.k.a, /s/, spouse, in favour of, in favor of, on behalf of, pt name, witness, witnessed by,
-    undersigned, nom, prénom, nombre, apellido, apellidos, cognome, alias, preferred name, nickname, policyholder
-    name, guarantor name, tenant name, mother's name, father's name, mother's maiden name, parent name, guardian
-    name, driver name, provider name, physician name
+    holder, next of kin, emergency contact, responsible party, signed, signature, signed by, electronically signed by,
+    authorized by, prepared by, dictated by, reviewed by, sender, approved by, attending physician, attending, referring
+    physician, primary care physician, pcp, surname, provider, guarantor, policyholder, policy holder, subscriber name,
+    member name, forename, nachname, vorname, insured name, payable to, payee, beneficiary name, recipient name, attn,
+    attention, my name is, name's, employee name, contact name, contact person, nok, author, known as, a.k.a, /s/,
+    spouse, in favour of, in favor of, on behalf of, pt name, witness, witnessed by, undersigned, nom, prénom, nombre,
+    apellido, apellidos, cognome, alias, preferred name, nickname, policyholder name, name of patient, name of caller,
+    guarantor name, tenant name, mother's name, father's name, mother's maiden name, parent name, guardian name, driver
+    name, provider name, physician name
     """
 )
 # Names may follow these, or anything else.
 CUES = phrases(
     """
     patient, pt, client, customer, from, cc, bcc, agent, doctor, nurse, caller, recipient, beneficiary, insured,
-    subscriber, contact, physician, surgeon, therapist, applicant, borrower, spoke with, spoke to, speak with, speak
-    to, speaking with, talked to, talked with, talk to, met with, seen by, referred by, referred to, accompanied by,
-    ask for, named, discussed with, called, care of, written by, evaluated by, examined by, followed by, consulted,
+    subscriber, contact, physician, surgeon, therapist, applicant, borrower, spoke with, spoke to, speak with, speak to,
+    speaking with, talked to, talked with, talk to, met with, seen by, referred by, referred to, accompanied by, ask
+    for, named, discussed with, called, care of, written by, evaluated by, examined by, followed by, consulted,
     performed by, assisted by, spouse is, i am, i'm, this is, it's, here is, introduce, brought in by, informed,
-    notified, contacted, cell for, employee, tenant, landlord, driver, owner, manager, relationship manager, for,
-    to, re, by, transfer to, behalf of, regarding, paged, emailed, texted, messaged, told, asked, with, tell, tells,
-    ask, asks, thank, thanked, remind, reminded, phoned, phone, rang, ring, meet, met, married, married to,
-    divorced, engaged to, c/o, per, d/w, s/w, dw, spoke w, discussed w, reviewed w, handed over to, hand over to,
-    handover to, passed to, given to, called to, reported to, escalated to, assigned to, addressed to, introduced
-    to, sent to, wrote to, listen to, listened to, apologised to, apologized to, known to, explained to, under,
-    admitted under, treated by, reviewed by, prescribed by, ordered by, completed by, interviewed by, supervised by,
-    cared for by, driven by, picked up by, operated on by, operated by, delivered by, signed off by, handled by,
-    cleared by, confirmed by, bleep, bleeped, page, cc'd, pt's, signed, sincerely, cared for, lives with, lived
-    with, living with, stays with, staying with, says, said, whose, daughters, sons, sisters, brothers, children,
-    kids, twins, parents, verified by, transcribed by, collected by, drawn by, reported by, entered by, interpreted
-    by, requested by, cosigned by, co-signed by, countersigned by, checked by, received by, processed by, admitted
-    by, discharged by, prescriber, ordering physician, ordering provider, requesting physician, consultant,
-    requester, radiologist, pathologist, anesthesiologist, technologist, technician, phlebotomist, verified,
-    dictated, transcribed, case manager, case worker, social worker, key worker, account manager, loan officer,
-    assignee, adjuster, claims handler, underwriter, claimant, co-borrower, co-applicant, passenger, registered
-    keeper, registered owner, vehicle owner, interpreter, parent, guardian, responsible clinician, gp, named nurse,
-    informant, historian, complainant, respondent, petitioner, plaintiff, defendant, signatory, authorised by,
-    authorised signatory, authorized signatory, originator, ordering customer, remitter, payer, drawer,
-    versicherter, patientin, kontoinhaber, empfänger, absender, saw, helps, help, visit, visited, invited,
-    accompanied, remember, named after, via, bed, against, v, vs
+    notified, contacted, cell for, employee, tenant, landlord, driver, owner, manager, relationship manager, for, to,
+    re, by, transfer to, behalf of, regarding, paged, emailed, texted, messaged, told, asked, with, tell, tells, ask,
+    asks, thank, thanked, remind, reminded, phoned, phone, rang, ring, meet, met, married, married to, divorced, engaged
+    to, c/o, per, d/w, s/w, dw, spoke w, discussed w, reviewed w, handed over to, hand over to, handover to, passed to,
+    given to, called to, reported to, escalated to, assigned to, addressed to, introduced to, sent to, wrote to, listen
+    to, listened to, apologised to, apologized to, known to, explained to, under, admitted under, treated by, reviewed
+    by, prescribed by, ordered by, completed by, interviewed by, supervised by, cared for by, driven by, picked up by,
+    operated on by, operated by, delivered by, signed off by, handled by, cleared by, confirmed by, bleep, bleeped,
+    page, cc'd, pt's, signed, sincerely, cared for, lives with, lived with, living with, stays with, staying with, says,
+    said, whose, daughters, sons, sisters, brothers, children, kids, twins, parents, verified by, transcribed by,
+    collected by, drawn by, reported by, entered by, interpreted by, requested by, cosigned by, co-signed by,
+    countersigned by, checked by, received by, processed by, admitted by, discharged by, prescriber, ordering physician,
+    ordering provider, requesting physician, consultant, requester, radiologist, pathologist, anesthesiologist,
+    technologist, technician, phlebotomist, verified, dictated, transcribed, case manager, case worker, social worker,
+    key worker, account manager, loan officer, assignee, adjuster, claims handler, underwriter, claimant, co-borrower,
+    co-applicant, passenger, registered keeper, registered owner, vehicle owner, interpreter, parent, guardian,
+    responsible clinician, gp, named nurse, informant, historian, complainant, respondent, petitioner, plaintiff,
+    defendant, signatory, authorised by, authorised signatory, authorized signatory, originator, ordering customer,
+    remitter, payer, drawer, versicherter, patientin, kontoinhaber, empfänger, absender, saw, helps, help, visit,
+    visited, invited, née, nee, aka, goes by, nickname is, be called, baby boy, baby girl, hi there, hello there, hey
+    there, present, attendees, apologies, witnesses, drivers, passengers, signatories, absent, chair, chaired by,
+    minutes taken by, for seeing, for referring, parents of, account of, accompanied, remember, named after, via, bed,
+    against, v, vs
     """
 )
 # Cues that stand before anything: a name after them has to look like one by itself, or to follow a colon.
@@ -113,16 +115,18 @@ PERSON_VERBS = frozenset(
     words(
         """
         said says told tells asked asks denies denied states stated agreed agrees disagreed thinks thought wants wanted
-        phoned rang rings emailed e-mailed texted messaged wrote writes explained explains confirmed requested
-        requests promised mentioned mentions insisted insists recalls recalled remembers remembered feels felt complains
+        phoned rang rings emailed e-mailed texted messaged wrote writes explained explains confirmed requested requests
+        promised mentioned mentions insisted insists recalls recalled remembers remembered feels felt complains
         complained hopes hoped believes believed knows knew lives lived sleeps slept eats ate drinks drank smokes smoked
         walks walked drives drove visited visits attended attends arrived arrives verbalized verbalised ambulated
         refused refuses declined declines understands understood expressed weighs speaks spoke replied replies answered
         noticed notices takes took likes loves hates enjoys worries worried cried cries laughed smiled apologised
         apologized went came comes goes calls called signed resides moved died sat stood slipped fell vomited coughed
-        speaking consented thanked admits admitted acknowledged presented presents underwent reports reported
-        describes described travelled traveled owes paid pays married divorced retired weighed threatened swore
-        testified deposed drafted replied forgot forgets wishes wished prefers preferred tried tries appreciates
+        speaking consented thanked admits admitted acknowledged presented presents underwent reports reported describes
+        described travelled traveled owes paid pays married divorced retired weighed threatened swore wonders wondered
+        hoped teaches studies studied plans planned intends intended decided decides chose chooses struggled nodded
+        shrugged whispered shouted emigrated commutes seemed replies joked testified deposed drafted replied forgot
+        forgets wishes wished prefers preferred tried tries appreciates
         """
     )
 )

@@ -10,6 +10,7 @@ from tunesmith_plugins.curators.pii.lexicon import (
     given_names,
     sure_names,
 )
+from tunesmith_plugins.curators.pii.name_around import is_told_around
 from tunesmith_plugins.curators.pii.name_cues import (
     CUE,
     LABEL,
@@ -21,54 +22,58 @@ from tunesmith_plugins.curators.pii.name_cues import (
     stands_in_record,
     tells_a_person,
 )
-from tunesmith_plugins.curators.pii.name_lines import chatted, ends_label, signed, speakers
-from tunesmith_plugins.curators.pii.name_runs import CAPITAL, COLONS, LEADS, TITLED, Word, is_common, runs
+from tunesmith_plugins.curators.pii.name_initials import has_initial, is_initial
+from tunesmith_plugins.curators.pii.name_lines import begins_list, ends_label, reversed_names, signed, speakers
+from tunesmith_plugins.curators.pii.name_lower import lower_names
+from tunesmith_plugins.curators.pii.name_mails import of_mails
+from tunesmith_plugins.curators.pii.name_runs import (
+    CAPITAL,
+    COLONS,
+    LEADS,
+    TITLED,
+    Word,
+    is_common,
+    runs,
+    with_particles,
+)
+from tunesmith_plugins.curators.pii.name_tables import in_columns
 from tunesmith_plugins.curators.pii.name_words import (
     DOUBTFUL_TITLES,
     NOT_PERSONS,
-    PARTICLES,
     PERSON_VERBS,
     ROLES,
     SUFFIXES,
     TITLES,
 )
-from tunesmith_plugins.curators.pii.word_list import words
 
 _BACK, _AROUND, _MOST, _SHORT = 40, 20, 5, 3
+_NEXT = frozenset((", ", "; ", "/", " / "))
 _ANDS = frozenset((" and ", " & ", " und ", "/", " and/or "))
-# Before a letter with a dot that is no initial: "hepatitis B. Tests", "vitamin C. Then".
-_LETTERED = frozenset(
-    words(
-        """
-        hepatitis vitamin type group class stage grade factor protein appendix section plan part option influenza strep
-        streptococcus phase category figure table arm cohort schedule exhibit annex model series version room ward unit
-        bed level zone gate plasma blood serum
-        """
-    )
-)
 _GERMAN = (" und ", " der ", " ist ", " zum ", " für ", " die ", " mit ", " Sie ", " geehrte", " Ihre ")
-# Letters with dots that stand before no surname.
-_NO_INITIALS = frozenset(("u.s", "u.k", "u.n", "d.c", "e.u", "e.g", "i.e"))
 _MAYBE_NAMES = LEADS | SURNAMES_TOO
 
 
 def names(text: str, low: str) -> Iterator[Found]:
     """Names without titles; labels and greetings before them make sure of them."""
-    last = -1
+    last, listing = -1, False
     for run in runs(text):
         first = run[0]
         lone_word = len(run) == 1 and first.common and first.low not in _MAYBE_NAMES
         # What most runs are: a word of the language, which only a label makes a name of.
-        if lone_word and cue_before(low, _with_particles(text, low, first.start), LABEL) < LABEL:
+        if lone_word and cue_before(low, with_particles(text, low, first.start), LABEL) < LABEL:
             continue
-        after = last >= 0 and _is_with(text, last, run)
+        listing = listing and "\n" not in text[last : first.start]
+        after = last >= 0 and (_is_with(text, last, run) or (listing and text[last : first.start] in _NEXT))
         for found in _in_run(text, low, run, after):
             yield found
-            last = found.end
+            last, listing = found.end, listing or begins_list(low, found.start)
     if "\n" in text:
         yield from signed(text, low)
-        yield from speakers(text)
-    yield from chatted(text, low)
+        yield from in_columns(text)
+    yield from reversed_names(text)
+    yield from speakers(text)
+    yield from lower_names(text, low)
+    yield from of_mails(text)
 
 
 def _is_with(text: str, last: int, run: Sequence[Word]) -> bool:
@@ -78,7 +83,7 @@ def _is_with(text: str, last: int, run: Sequence[Word]) -> bool:
 
 
 def _in_run(text: str, low: str, run: Sequence[Word], after_name: bool) -> Iterator[Found]:
-    start = _with_particles(text, low, run[0].start)
+    start = with_particles(text, low, run[0].start)
     words = all(word.common for word in run)
     # Words of the language are a name behind a label, and else only where one of them looks like a part of one.
     least = LABEL if words and _MAYBE_NAMES.isdisjoint([word.low for word in run]) else VAGUE
@@ -91,7 +96,7 @@ def _in_run(text: str, low: str, run: Sequence[Word], after_name: bool) -> Itera
         word = run[at].low
         if at + 1 < len(run) and word in LEADS:
             cue, at = max(cue, LABEL if word in TITLES and word not in DOUBTFUL_TITLES else CUE), at + 1
-            start = _with_particles(text, low, run[at].start)
+            start = with_particles(text, low, run[at].start)
             continue
         length, cue = _length(text, run[at:], cue)
         if length:
@@ -111,19 +116,11 @@ def _may_be_name(text: str, run: Sequence[Word], cue: int) -> bool:
 def _is_lone_surname(text: str, word: Word, cue: int) -> bool:
     """Whether a word of the language is a surname by itself: "Young, Robert", "her husband Young"."""
     if word.low not in SURNAMES_TOO:
-        return not word.common and _before_given(text, word.end, cue)
+        # "1000 IU, Omega 3" and "NG, WEI"
+        is_unit = word.capitals and len(word.low) < _SHORT and not text[word.end + 2 : word.end + 4].isupper()
+        return not word.common and not is_unit and _before_given(text, word.end, cue)
     said = cue == CUE and not word.capitals and text[word.start - 2 : word.start] not in COLONS
     return said or _before_given(text, word.end, cue)
-
-
-def _with_particles(text: str, low: str, start: int) -> int:
-    """Where a name begins with the particles before it: "van den Berg"."""
-    while text[start - 1 : start] == " ":
-        particle = low[max(0, start - 6) : start - 1].rpartition(" ")[2]
-        if particle not in PARTICLES or not text[start - 2].islower():
-            break
-        start -= len(particle) + 1
-    return start
 
 
 def _length(text: str, words: Sequence[Word], cue: int) -> tuple[int, int]:
@@ -163,7 +160,7 @@ def _is_told(text: str, name: Sequence[Word], following: str) -> bool:
         return not last.capitals or len(last.low) > _SHORT
     if len(name) > 1:
         return (
-            _has_initial(text, name)
+            has_initial(text, name)
             or (all(word.capitals for word in name) and stands_in_record(text, last.end))
             or (
                 len(last.low) == 1
@@ -178,19 +175,9 @@ def _is_told(text: str, name: Sequence[Word], following: str) -> bool:
         return text[last.end + 1 : last.end + 2].islower()
     if is_addressed(text, first.start, last.end):
         return not first.capitals
+    if not first.capitals and is_told_around(text, first.start, last.end):
+        return True
     return tells_a_person(text, first.start, last.end) and (not first.capitals or text[last.end : last.end + 2] == ", ")
-
-
-def _has_initial(text: str, name: Sequence[Word]) -> bool:
-    """Whether initials stand before a surname: "J. Weber", and not "hepatitis B. Tests" or "U.S. Navy"."""
-    *initials, last = name
-    if any(len(word.low) > 1 or text[word.end : word.end + 1] != "." for word in initials) or len(last.low) < _SHORT:
-        return False
-    start = name[0].start
-    if text[start : start + 3].lower() in _NO_INITIALS:
-        return False
-    before = text[max(0, start - 16) : start].rstrip().rpartition(" ")[2].lower()
-    return before not in _LETTERED
 
 
 def _is_name(text: str, name: Sequence[Word], cue: int) -> bool:
@@ -248,7 +235,7 @@ def _is_surname(text: str, words: Sequence[Word], size: int, cue: int) -> bool:
         given
         or before in sure_names()
         or (cue >= VAGUE and before in given_names())
-        or _is_initial(text, words, size - 1)
+        or is_initial(text, words, size - 1)
     )
     given = given or (cue == CUE and text[word.end : word.end + 1] in (",", "\n"))
     return given and not ends_label(text, word.end) and word.low not in NOT_PERSONS | TITLES
@@ -259,13 +246,6 @@ def _is_given_like(first: Word, surname: Word) -> bool:
     return (
         not first.common and len(first.low) >= _SHORT and first.capitals == surname.capitals and first.low not in ROLES
     )
-
-
-def _is_initial(text: str, words: Sequence[Word], at: int) -> bool:
-    """Whether a word is the initial of a middle name, or of a given one ("J. Young")."""
-    if len(words[at].low) != 1:
-        return False
-    return words[at - 1].low in sure_names() if at else _has_initial(text, words[at : at + 2])
 
 
 def _after_comma(text: str, name: Sequence[Word], cue: int) -> Iterator[Found]:

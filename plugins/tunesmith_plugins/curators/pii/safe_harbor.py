@@ -36,8 +36,8 @@ ITEMS = (
         "A",
         "names",
         ("NAME",),
-        "titles, roles, labels, greetings, signatures, verbs and ages of persons, given names of the US census, two "
-        "capitalised words that are in no list; known ones again",
+        "titles, roles, labels, greetings, signatures, columns of tables, addresses of mail, verbs and ages of "
+        "persons, given names of the US census, two capitalised words that are in no list; known ones again",
         "an unlisted name alone without any of these (1 name of 20 on held-out styles); scripts without capitals",
         "Seen by Dr. Anna Weber.",
         "Weber",
