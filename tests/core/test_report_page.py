@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith import Example, Message, Origin, Segment
-from tunesmith.cli.prepare import as_row
+from tunesmith.data.as_row import as_row
 from tunesmith.report.flow import flow
 from tunesmith.report.svg import bars, histogram, number, scale
 

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 import tunesmith_plugins.formatters
-from tunesmith import DataError, Example, Formatter, Message, RowError, recognise
+from tunesmith import DataError, Example, Formatter, Message, Origin, RowError, recognise
+from tunesmith.data.annotation import TOOLS, tasks
 from tunesmith.data.intake import Intake, read_sources
 from tunesmith.data.sources import Source, rename
 from tunesmith.plugins.catalog import Catalog
@@ -186,6 +187,25 @@ def test_a_row_that_is_refused_is_so_by_name_and_by_every_formatter(entry: Entry
     with pytest.raises(DataError) as told:
         read(entry, tmp_path, Auto())
     assert reason in str(told.value)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("entry", READ, ids=lambda e: e.schema)
+def test_annotators_who_agree_give_the_example_back(tool: str, entry: Entry, tmp_path: Path) -> None:
+    formatter, names = named(entry.formatter)
+    example = list(read(entry, tmp_path, formatter, names).examples)[-1]
+    asked = example.label is None and bool(example.messages) and example.messages[-1].role != "assistant"
+    (task,) = tasks(tool, [example], {"tuned": ["Yes."]} if asked else None)  # type: ignore[arg-type]
+    if asked:
+        example = example.with_(messages=(*example.messages, Message("assistant", "Yes.")))
+    better = {"type": "pairwise", "from_name": "better", "value": {"selected": "left"}}
+    results = task["predictions"][0]["result"] if "predictions" in task else [better]
+    row = {**task, "answer": "accept"} if tool == "prodigy" else {**task, "annotations": [{"result": results}]}
+    (tmp_path / "done.json").write_text(json.dumps([row]))
+    back = read_sources({"rows": Source(str(tmp_path / "done.json"), Auto())}, formatters=BUILTINS)
+    (choice,) = back.counts["rows"]["read as"]
+    assert choice["formatter"] == {"prodigy": "Prodigy", "label-studio": "LabelStudio"}[tool]
+    assert list(back.examples) == [example.with_(origin=Origin("rows", str(tmp_path / "done.json"), 1))]
 
 
 @pytest.mark.parametrize("at", range(len(READ)), ids=[e.schema for e in READ])

@@ -13,8 +13,7 @@ from tunesmith.cli.runs import write_json
 from tunesmith.cli.screen import fact, say
 from tunesmith.cli.tasks import stated_tool, write_tasks
 from tunesmith.cli.trainer_cli import Session
-from tunesmith.data.example import Example, Message
-from tunesmith.data.stretches import detail
+from tunesmith.data.as_row import as_row
 from tunesmith.evaluation.records import plain
 from tunesmith.report.data_card import Told, data_card
 from tunesmith.report.page import data_page
@@ -41,31 +40,6 @@ def prepare(session: Session) -> int:
             write_tasks(tool, examples, directory / split)
     fact("written", f"{directory} (train, validation, test, rejected .jsonl; counts.json)")
     return 0
-
-
-def as_row(example: Example) -> dict[str, Any]:
-    """All that an example holds, as a line of JSON; what is empty is left out."""
-    row = {
-        "id": example.id,
-        "origin": str(example.origin),
-        "task": example.task,
-        "messages": [_turn(turn) for turn in example.messages],
-        "segments": [{"text": segment.text, "weight": segment.weight} for segment in example.segments],
-        "chosen": [_turn(turn) for turn in example.chosen],
-        "rejected": [_turn(turn) for turn in example.rejected],
-        "tools": list(example.tools),
-        "extras": dict(example.extras),
-    }
-    return {name: value for name, value in row.items() if value} | (
-        {"label": example.label} if example.label is not None else {}
-    )
-
-
-def _turn(turn: Message) -> dict[str, Any]:
-    weight: dict[str, Any] = {"weight": turn.weight} if turn.weight is not None else {}
-    if turn.spans:
-        weight["train_detail"] = detail(turn.spans)
-    return {"role": turn.role, "content": turn.content, **turn.fields, **weight}
 
 
 def _card(session: Session) -> dict[str, Any]:

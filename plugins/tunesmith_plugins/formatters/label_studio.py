@@ -6,6 +6,8 @@ from typing import Any, Self
 from tunesmith import Columns, Example, Formatter, Message, Recognised, RowError
 from tunesmith_plugins.formatters.asked import shown
 from tunesmith_plugins.formatters.columns import as_text, column, filled, kind, others
+from tunesmith_plugins.formatters.held import held
+from tunesmith_plugins.formatters.label_studio_held import annotated
 from tunesmith_plugins.formatters.other_kinds import refuse_other_kinds, text_only
 
 _KINDS = ("textarea", "choices", "rating", "number", "pairwise", "ranker")
@@ -17,7 +19,8 @@ class LabelStudio(Formatter):
     `textarea` is the answer to the text; `choices` is its class, or classes; `rating` and `number` are its number;
     `pairwise` and `ranker` make a preference pair, of a prompt and two answers, or of the first and last of the ranked
     `items`. Cancelled annotations do not count; of several the one that is ground truth does, and where none is they
-    must agree. Flat exports (JSON-MIN, CSV) are read by TextLabel and others.
+    must agree. Tasks of `--tasks` hold their example, which comes back with what was said of it. Flat exports
+    (JSON-MIN, CSV) are read by TextLabel and others.
 
     Since 0.9.
 
@@ -77,6 +80,8 @@ class LabelStudio(Formatter):
             RowError: The task is not annotated, its annotations differ, or hold something else.
         """
         data = self._data(row)
+        if (example := held(data)) is not None:
+            return _of_held(row, example)
         results = [self._result(annotation, at) for at, annotation in _finished(row)]
         if any(result != results[0] for result in results):
             raise RowError(field="annotations", reason="differ; mark one of them as ground truth")
@@ -103,6 +108,8 @@ class LabelStudio(Formatter):
         if row.get("annotations"):
             return self.format(row)
         data = self._data(row)
+        if (example := held(data)) is not None:
+            return example
         prompt, read = shown(data, self.text)
         return text_only(Example(messages=prompt, extras=_extras(row, data, read)), [self.text])
 
@@ -136,6 +143,13 @@ class LabelStudio(Formatter):
         if side not in ("left", "right") or left == right:
             raise RowError(field="annotations", reason="say neither left nor right, or both answers are the same")
         return (left, right) if side == "left" else (right, left)
+
+
+def _of_held(row: Mapping[str, Any], example: Example) -> Example:
+    made = [annotated(example, a.get("result"), f"annotations[{at}].result") for at, a in _finished(row)]
+    if any(each != made[0] for each in made):
+        raise RowError(field="annotations", reason="differ; mark one of them as ground truth")
+    return made[0]
 
 
 def _finished(row: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:

@@ -7,11 +7,14 @@ from typing import Any, Self
 from tunesmith import Columns, Example, Formatter, Message, Recognised, RowError
 from tunesmith_plugins.formatters.asked import shown
 from tunesmith_plugins.formatters.columns import as_text, column, filled, kind, others
+from tunesmith_plugins.formatters.held import HELD, held, says, turned, with_labels, with_text
 from tunesmith_plugins.formatters.other_kinds import refuse_other_kinds, text_only
+from tunesmith_plugins.formatters.turns import json_value
 
 _ANSWERS = ("accept", "reject", "ignore")
 # What an annotator may have said, in the order in which it is looked for.
-_SAID = ("accept", "user_input", "spans", "label")
+_SAID = ("accept", "user_input", "spans", "label", HELD)
+_REJECTED = "is reject: it says what is wrong, and not what is right"
 
 
 class Prodigy(Formatter):
@@ -19,7 +22,8 @@ class Prodigy(Formatter):
 
     `accept` (ids of `options`) and `label` are the class, or classes; `user_input` is the answer to the text; `spans`
     become an answer that lists them as JSON (`[{"label", "text"}]`); `accept` and `reject` that are maps with `text`
-    are a preference pair, which a rejection turns round. What was rejected or ignored says nothing else, and is set
+    are a preference pair, which a rejection turns round. Tasks of `--tasks` hold their example, which comes back with
+    what was said of it. What was rejected or ignored says nothing else, and is set
     aside.
 
     Since 0.9.
@@ -41,7 +45,10 @@ class Prodigy(Formatter):
         said = [name for name in _SAID if columns.filled(name)]
         if said and any(name in columns.names for name in ("text", "input")):
             shown_as = next(name for name in ("text", "input") if name in columns.names)
-            yield Recognised((shown_as, *said, "answer"), why="column answer: accept, reject or ignore, of Prodigy")
+            turns = ("messages",) if "messages" in columns.names else ()
+            yield Recognised(
+                (*turns, shown_as, *said, "answer"), why="column answer: accept, reject or ignore, of Prodigy"
+            )
 
     @classmethod
     def trial_instances(cls) -> list[Self]:
@@ -72,6 +79,8 @@ class Prodigy(Formatter):
             raise RowError(field="answer", reason=f"is none of {', '.join(_ANSWERS)}")
         if answer == "ignore":
             raise RowError(field="answer", reason="is ignore: the annotator passed over it")
+        if (example := held(row)) is not None:
+            return self._of_held(row, example, answer == "accept")
         prompt, read = self._shown(row)
         if isinstance(row.get("accept"), Mapping) and isinstance(row.get("reject"), Mapping):
             better, worse = ("accept", "reject") if answer == "accept" else ("reject", "accept")
@@ -81,7 +90,7 @@ class Prodigy(Formatter):
             example = Example(chosen=(*prompt, sides[0]), rejected=(*prompt, sides[1]))
             return self._done(row, example, [*read, "accept", "reject", "answer"])
         if answer == "reject":
-            raise RowError(field="answer", reason="is reject: it says what is wrong, and not what is right")
+            raise RowError(field="answer", reason=_REJECTED)
         names = ("accept", self.user_input, "spans", "label")
         name = next((name for name in names if row.get(name) not in (None, "", [])), None)
         if name is None:
@@ -102,8 +111,34 @@ class Prodigy(Formatter):
         if row.get("answer") is not None:
             return self.format(row)
         refuse_other_kinds(row)
+        if (example := held(row)) is not None:
+            return example
         prompt, read = self._shown(row)
         return self._done(row, Example(messages=prompt), read)
+
+    def _of_held(self, row: Mapping[str, Any], example: Example, accepted: bool) -> Example:
+        what = says(example)
+        if what == "pair":
+            return turned(example, accepted)
+        if not accepted:
+            raise RowError(field="answer", reason=_REJECTED)
+        name = "accept" if what in ("classes", "switches") else self.user_input
+        value = column(row, name)
+        if what == "text":
+            return with_text(example, as_text(value, name), name)
+        if what == "numbers":
+            value = json_value(value, name)
+            found = value if isinstance(value, list) else [value]
+            if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in found):
+                raise RowError(name, "holds no number, or list of numbers, as was asked")
+            return with_labels(example, [float(n) for n in found], name)
+        if not isinstance(value, list):
+            raise RowError(name, f"is {kind(value)}; ids of options are wanted")
+        if what == "classes":
+            classes = _classes(value, name) if value else ()
+            return with_labels(example, [classes] if isinstance(classes, str) else classes, name)
+        number = len(example.label) if isinstance(example.label, tuple) else 1
+        return with_labels(example, [str(at) in map(str, value) for at in range(1, number + 1)], name)
 
     def _shown(self, row: Mapping[str, Any]) -> tuple[tuple[Message, ...], list[str]]:
         """The prompt; of a comparison it is in `input`, as text or with `text`."""
