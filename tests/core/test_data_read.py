@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import json
+import struct
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
@@ -175,6 +176,50 @@ def test_items_of_a_json_list_that_are_no_objects_are_set_aside(tmp_path: Path) 
     ]
 
 
+def test_a_broken_value_of_a_json_document_costs_its_record(tmp_path: Path) -> None:
+    records = [
+        b'{"a": "\xff"}',
+        b'{"a": "x\x00"}',
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b'{"a": "two\nlines"}',
+        b'{"b\xff": 1}',
+    ]
+    path = write(tmp_path / "a.json", b"[" + b",".join([b'{"a": 1}', *records, b'{"a": 2}']) + b"]")
+    assert [row.values["a"] for row in read_file(path) if isinstance(row, Row)] == [1, "two\nlines", 2]
+    assert bad(path) == [
+        (2, "a", "the text is not UTF-8; save the file as UTF-8"),
+        (3, "a", "the text holds a NUL character"),
+        (4, "a", "is not a finite number"),
+        (6, "", "a column's name is not UTF-8; save the file as UTF-8"),
+    ]
+
+
+def test_a_broken_value_of_a_parquet_file_costs_its_record(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    text = pa.StringArray.from_buffers(3, pa.py_buffer(struct.pack("<4i", 0, 1, 2, 3)), pa.py_buffer(b"a\xffc"))
+    parquet.write_table(pa.table({"a": text, "day": pa.array([1, 2, 2**61], pa.timestamp("ms"))}), path)
+    assert [row.values["a"] for row in read_file(path) if isinstance(row, Row)] == ["a"]
+    why = "cannot be read: text that is not UTF-8, or a date"
+    assert bad(path) == [(2, "a", why), (3, "day", why)]
+
+
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+def test_marks_in_front_of_marks_and_of_lines_are_no_text(tmp_path: Path, packed: str) -> None:
+    mark, pack = b"\xef\xbb\xbf", {"": bytes, ".gz": gzip.compress, ".zst": zstd}[packed]
+    assert good(write(tmp_path / f"a.csv{packed}", pack(mark * 2 + b"a,b\n1,2\n"))) == [{"a": "1", "b": "2"}]  # type: ignore[operator]
+    twice = mark + b'{"a": 1}\n' + mark + b'{"a": 2}\n' + mark
+    assert good(write(tmp_path / f"a.jsonl{packed}", pack(twice))) == [{"a": 1}, {"a": 2}]  # type: ignore[operator]
+    assert good(write(tmp_path / f"a.txt{packed}", pack(mark + b"x\n" + mark + b"y\n" + mark))) == [
+        {"text": "x"},
+        {"text": "y"},
+    ]  # type: ignore[operator]
+
+
+def test_a_document_under_the_ending_of_lines_says_which_ending_it_has(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", '[\n{"a": 1},\n{"a": 2}\n]\n')
+    assert bad(path)[0] == (1, "", "the line is not JSON: Expecting value; a file that is one document ends in .json")
+
+
 def test_a_quote_that_is_never_closed_costs_one_row_and_not_the_rest(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", 'a,b\n1,"open\n2,x\n3,"y ""z"""\n4,"two\nlines"\n5,"bad" tail\n6,"\n7,end\n')
     rows = [(r.line, r.values) for r in read_file(path) if isinstance(r, Row)]
@@ -205,6 +250,8 @@ def test_long_documents_fit_into_a_csv_column(tmp_path: Path) -> None:
     ("name", "data", "said"),
     [
         ("a.csv", b"a,b,a\n1,2,3\n", "column 'a' stands twice in the header"),
+        ("a.csv", b"a,,\n1,2,3\n", "columns 2, 3 have no name in the header; name them, or delete them"),
+        ("a.json", b'{"d": [{"a": 1}], "d": [{"a": 2}]}', "the key d stands twice at the top; give the lists one key"),
         ("a.csv", b'a,"b\n1,2\n', "a.csv:1: the header's quotes are not closed"),
         ("a.csv", b"a,\xff\n1,2\n", "a.csv:1: the header cannot be read: the text is not UTF-8"),
         ("a.json", b'{"a": 1}', "holds an object with the keys a; wanted: a list of objects"),

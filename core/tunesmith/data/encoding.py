@@ -35,7 +35,11 @@ def as_utf8(path: Path, file: IO[bytes]) -> IO[bytes]:
         msg = f"{path} is UTF-16 without the mark that says so (BOM); save it as UTF-8"
         raise DataError(msg)
     mark, encoding = next(((mark, name) for mark, name in _MARKS if begin.startswith(mark)), (b"", "utf-8"))
-    file.seek(len(mark))
+    size = 0
+    file.seek(size)
+    while mark and file.read(len(mark)) == mark:  # some programs write it in front of one that is there
+        size += len(mark)
+    file.seek(size)
     return file if encoding == "utf-8" else io.BufferedReader(_Recoded(path, file, encoding), _CHUNK)
 
 

@@ -5,6 +5,7 @@ file unreadable (a broken archive, a header with a column twice) is a `DataError
 behind it without a count.
 """
 
+import codecs
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import IO, Any
 from tunesmith.data.documents import read_docx, read_pdf
 from tunesmith.data.encoding import as_utf8
 from tunesmith.data.lines import LARGEST_WHOLE, MIB, TOO_LONG, lines
-from tunesmith.data.rows import Reject, Row, json_object, plain
+from tunesmith.data.rows import Reject, Repeated, Row, json_object, plain
 from tunesmith.data.tables import read_csv, read_parquet
 from tunesmith.data.unpack import BROKEN, PACKED, open_unpacked, packing
 from tunesmith.errors import DataError, RowError
@@ -77,21 +78,33 @@ def _read_json_lines(path: Path, file: IO[bytes]) -> Iterator[Read]:
         if data is None:
             yield Reject(str(path), line, "", TOO_LONG)
             continue
+        data = data.removeprefix(codecs.BOM_UTF8)  # files that begin with a mark were put behind one another
         if data.strip():
             yield _parse(str(path), line, data)
 
 
 def _parse(file: str, line: int, data: bytes) -> Read:
     try:
-        return _row(file, line, _loads(data))
+        return _row(file, line, json.loads(data.decode("utf-8"), object_pairs_hook=json_object))
     except UnicodeDecodeError:
         return Reject(file, line, "", _OTHER_ENCODING, data.decode("utf-8", "replace").strip())
     except (ValueError, RecursionError) as error:
-        return Reject(file, line, "", f"the line is not JSON: {_why(error)}", data.decode("utf-8").strip())
+        whole = "; a file that is one document ends in .json" if data.strip() in (b"[", b"{") else ""
+        return Reject(file, line, "", f"the line is not JSON: {_why(error)}{whole}", data.decode("utf-8").strip())
 
 
-def _loads(data: bytes) -> Any:
-    return json.loads(data.decode("utf-8"), object_pairs_hook=json_object)
+def _whole(data: bytes) -> Any:
+    """A document of which one value that cannot be used costs its record, and not the file."""
+    # Bytes that are no UTF-8 become lone surrogates, NULs stay, and both are refused with their record.
+    text = data.decode("utf-8", "surrogateescape")
+    return json.loads(text, object_pairs_hook=json_object, parse_int=_int, strict=False)
+
+
+def _int(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:  # more digits than Python reads
+        return float("inf")
 
 
 def _why(error: ValueError | RecursionError) -> str:
@@ -126,20 +139,26 @@ def _read_json(path: Path, file: IO[bytes]) -> Iterator[Read]:
     if not data.strip():
         return
     try:
-        document = _loads(data)
-    except UnicodeDecodeError as error:
-        msg = f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8"
-        raise DataError(msg) from error
+        document = _whole(data)
     except (ValueError, RecursionError) as error:
         if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
             # JSON lines under the ending .json are common.
             yield from _lines_of(path, data)
             return
+        _check_utf8(path, data)
         place = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         msg = f"{path} is not JSON: {_why(error)}{place}"
         raise DataError(msg) from error
     for number, record in enumerate(_records(path, document), 1):
         yield _row(str(path), number, record)
+
+
+def _check_utf8(path: Path, data: bytes) -> None:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8"
+        raise DataError(msg) from error
 
 
 def _lines_of(path: Path, data: bytes) -> Iterator[Read]:
@@ -152,6 +171,9 @@ def _records(path: Path, document: Any) -> list[Any]:
     if isinstance(document, list):
         return document
     if isinstance(document, dict):
+        if twice := next((key for key, value in document.items() if isinstance(value, Repeated)), None):
+            msg = f"{path}: the key {twice} stands twice at the top; give the lists one key"
+            raise DataError(msg)
         lists = [v for v in document.values() if isinstance(v, list) and v and all(isinstance(i, dict) for i in v)]
         if len(lists) == 1:
             return lists[0]
@@ -172,6 +194,7 @@ def _read_text(path: Path, file: IO[bytes]) -> Iterator[Read]:
         if data is None:
             yield Reject(str(path), line, "text", TOO_LONG)
             continue
+        data = data.removeprefix(codecs.BOM_UTF8)
         if not data.strip():
             continue
         try:

@@ -130,10 +130,31 @@ def _header(path: Path, line: int, names: list[str]) -> list[str]:
 
 
 def _refuse_repeats(path: Path, names: Sequence[str]) -> None:
+    unnamed = [str(at) for at, name in enumerate(names, 1) if not name.strip()]
+    if len(unnamed) > 1:
+        msg = f"{path}: columns {', '.join(unnamed)} have no name in the header; name them, or delete them"
+        raise DataError(msg)
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         msg = f"{path}: column {repeated!r} stands twice in the header; rename one of them"
         raise DataError(msg)
+
+
+def _values(batch: Any) -> Iterator[dict[str, Any] | str]:
+    """The records of a batch; for one that holds what Python does not know, the column at fault."""
+    try:
+        yield from batch.to_pylist()
+    except (ValueError, OverflowError):
+        for at in range(batch.num_rows):
+            found: dict[str, Any] = {}
+            try:
+                for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                    wrong = name
+                    found[name] = column[at].as_py()
+            except (ValueError, OverflowError):
+                yield wrong
+                continue
+            yield found
 
 
 def _record(path: Path, line: int, header: list[str], record: list[str]) -> Row | Reject:
@@ -165,9 +186,12 @@ def read_parquet(path: Path) -> Iterator[Row | Reject]:
         with parquet.ParquetFile(path) as file:
             _refuse_repeats(path, file.schema_arrow.names)
             for batch in file.iter_batches(batch_size=1024):
-                for values in batch.to_pylist():
+                for values in _values(batch):
                     number += 1
-                    yield _checked(str(path), number, values, missing_nan=True)
+                    if isinstance(values, dict):
+                        yield _checked(str(path), number, values, missing_nan=True)
+                    else:
+                        yield Reject(str(path), number, values, "cannot be read: text that is not UTF-8, or a date")
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = str(error).partition("\n")[0]
         msg = f"{path} cannot be read as Parquet after {number} records: {reason}"
