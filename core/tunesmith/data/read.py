@@ -89,7 +89,7 @@ def _parse(file: str, line: int, data: bytes) -> Read:
     except UnicodeDecodeError:
         return Reject(file, line, "", _OTHER_ENCODING, data.decode("utf-8", "replace").strip())
     except (ValueError, RecursionError) as error:
-        whole = "; a file that is one document ends in .json" if data.strip() in (b"[", b"{") else ""
+        whole = "; a file that is one document ends in .json" if line == 1 and data.strip() in (b"[", b"{") else ""
         return Reject(file, line, "", f"the line is not JSON: {_why(error)}{whole}", data.decode("utf-8").strip())
 
 
