@@ -50,6 +50,29 @@ def test_what_a_model_holds_is_locked(bench: Any) -> None:
     assert "file of data.curators.even.init_args.model: " in said.out + said.err
 
 
+def test_keys_and_what_curators_write_are_not_locked(bench: Any) -> None:
+    pytest.importorskip("model2vec", exc_type=ImportError)
+    pytest.importorskip("cryptography")
+    shutil.copytree(LETTERS, bench.folder / "letters")
+    (bench.folder / "key").write_text("a key that somebody could guess")
+    hidden = {"key_file": "key", "vault": "vault"}
+    listed = {"model": "letters", "ranked": "same.jsonl"}
+    curators = {
+        "hide": {"class_path": "Anonymise", "init_args": hidden},
+        "same": {"class_path": "SemanticDuplicates", "init_args": listed},
+    }
+    bench.write(data={"curators": curators})
+    bench.done("recipes", "lock", "tiny.yaml")
+    assert (bench.folder / "vault").exists()
+    assert (bench.folder / "same.jsonl").exists()
+    lock = (bench.folder / "tiny.lock").read_text()
+    names = ("key_file", "vault", "ranked")
+    assert [line.split(": ")[1] for line in lock.splitlines() if line.strip().startswith(names)] == ["(a file)"] * 3
+    assert "init_args.model: sha256:" in lock
+    bench.done("prepare", "--config", "tiny.yaml")
+    bench.done("recipes", "lock", "--check", "tiny.yaml")
+
+
 def test_a_run_with_another_model_is_not_gone_on_with(bench: Any) -> None:
     pytest.importorskip("model2vec", exc_type=ImportError)
     shutil.copytree(LETTERS, bench.folder / "letters")

@@ -98,7 +98,7 @@ def without_rows(session: Session, commit: str | None = None) -> dict[str, Any]:
     named = class_paths(session.config)
     used = [entry for entry in session.catalog.entries if any(map(entry.answers_to, named))]
     files: dict[str, str] = {}
-    configuration = _placeless(_configuration(session), "", session.paths[0].parent, files)
+    configuration = _placeless(_configuration(session), "", session.paths[0].parent, files, _untold(session))
     opened = open_sources(session.data.sources)
     return {
         "configuration": configuration,
@@ -146,7 +146,13 @@ def _configuration(session: Session) -> dict[str, Any]:
     return lean(resolved | {"data": data, "model": model} | beside)
 
 
-def _placeless(value: Any, key: str, folder: Path, files: dict[str, str]) -> Any:
+def _untold(session: Session) -> frozenset[str]:
+    """The keys of files whose content is secret, or what a run writes."""
+    curators = session.data.curators.items()
+    return frozenset(f"data.curators.{name}.init_args.{key}" for name, one in curators for key in one.unlocked)
+
+
+def _placeless(value: Any, key: str, folder: Path, files: dict[str, str], untold: frozenset[str]) -> Any:
     """A value without paths of this machine: files by their content, others from the recipe's folder on.
 
     Args:
@@ -154,14 +160,17 @@ def _placeless(value: Any, key: str, folder: Path, files: dict[str, str]) -> Any
         key: Its key.
         folder: The recipe's.
         files: Takes the content of the files, by key.
+        untold: Keys of those that are only said to be there.
     """
     if isinstance(value, Mapping):
-        return {k: _placeless(v, f"{key}.{k}" if key else str(k), folder, files) for k, v in value.items()}
+        return {k: _placeless(v, f"{key}.{k}" if key else str(k), folder, files, untold) for k, v in value.items()}
     if isinstance(value, list):
-        return [_placeless(v, f"{key}.{index}", folder, files) for index, v in enumerate(value)]
+        return [_placeless(v, f"{key}.{index}", folder, files, untold) for index, v in enumerate(value)]
     if not isinstance(value, str) or not value.startswith("/") or "\n" in value:
         return value
     path = Path(value)
+    if key in untold:  # whether it is there yet or not
+        return "(a file)"
     if _is_file(path):
         files[key] = f"sha256:{file_hash(path)}"
         return "(a file)"

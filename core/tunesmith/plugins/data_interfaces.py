@@ -142,12 +142,15 @@ class Curator(Plugin):
             parts of a data set may be curated apart. A property where options decide. Since 0.9.
         anonymises: Whether it replaces personal data; the data card says what it found, or that nothing looked. Since
             0.9.
+        unlocked: Options that name files whose content `recipes lock` does not tell: a key, which could be guessed from
+            its hash where it is weak, and what the curator itself writes. Since 0.12.
     """
 
     kind = "curator"
     scope: ClassVar[Literal["all", "train"]] = "all"
     by_row: ClassVar[bool] = False
     anonymises: ClassVar[bool] = False
+    unlocked: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def apply(self, examples: Iterable[Example], record: Record) -> Iterable[Example]:

@@ -55,6 +55,7 @@ class Anonymise(Curator):
     """
 
     anonymises = True
+    unlocked = frozenset({"key_file", "vault"})
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ class LabelErrors(Curator):
     """
 
     scope: ClassVar[Literal["all", "train"]] = "train"
+    unlocked = frozenset({"ranked"})
 
     def __init__(
         self,

@@ -48,6 +48,7 @@ class Outliers(Curator):
     """
 
     scope: ClassVar[Literal["all", "train"]] = "train"
+    unlocked = frozenset({"ranked"})
 
     def __init__(
         self,

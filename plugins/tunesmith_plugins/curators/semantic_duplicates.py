@@ -46,6 +46,8 @@ class SemanticDuplicates(Curator):
             over.
     """
 
+    unlocked = frozenset({"ranked"})
+
     def __init__(
         self,
         model: Path,
