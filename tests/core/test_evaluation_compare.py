@@ -8,9 +8,12 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 
 from tunesmith import Measure
-from tunesmith.evaluation.compare import ENOUGH, bootstrap, compare, sign_flip
+from tunesmith.evaluation.compare import Comparison, compare, compare_all, corrected
+from tunesmith.evaluation.statistics import ENOUGH, bootstrap, effect_size, holm, rows_needed, sign_flip, spread_of
 
 NAN = math.nan
 
@@ -185,3 +188,88 @@ def test_without_a_base_there_is_only_a_value() -> None:
 def test_models_measured_on_other_rows_are_not_compared() -> None:
     with pytest.raises(ValueError, match="2 rows of the tuned model, 1 of the base"):
         compare("m", Measure("m", [1.0, 2.0]), Measure("m", [1.0]), 0)
+
+
+def test_p_values_of_several_metrics_are_corrected_as_statsmodels_does() -> None:
+    draw = np.random.default_rng(0)
+    for count in (1, 2, 7, 20):
+        raw = list(draw.random(count) ** 3)
+        wanted = multipletests(raw, method="holm")[1]
+        assert holm(raw) == pytest.approx(list(wanted))
+    assert holm([0.01, None, 0.04, 0.03]) == pytest.approx([0.03, None, 0.06, 0.06], nan_ok=True)
+    assert holm([None]) == [None]
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_corrected_p_values_are_never_smaller_and_keep_their_order(raw: list[float]) -> None:
+    adjusted = holm(list(raw))
+    assert all(a is not None and p <= a <= 1 for a, p in zip(adjusted, raw, strict=True))
+    order = sorted(range(len(raw)), key=lambda i: raw[i])
+    assert [adjusted[i] for i in order] == sorted(a for a in adjusted if a is not None)
+
+
+def test_a_difference_that_one_metric_of_many_shows_by_chance_is_undecided() -> None:
+    draw = np.random.default_rng(8)
+    base = {f"m{i}": Measure(f"m{i}", list(draw.random(40))) for i in range(20)}
+    tuned = {name: Measure(name, list(draw.random(40))) for name in base}
+    alone = [compare(name, tuned[name], base[name], 0).change for name in tuned]
+    assert alone.count("undecided") < 20
+    together = compare_all(tuned, base, 0)
+    assert {one.change for one in together.values()} == {"undecided"}
+    assert all(one.rows_needed is not None for one in together.values())
+
+
+def test_what_is_decided_needs_no_more_rows() -> None:
+    [clear] = corrected([compare("m", *noisy(50, 0.5), 0)])
+    assert (clear.change, clear.rows_needed, clear.p_adjusted) == ("better", None, clear.p_value)
+    none = Comparison("m", 1.0, math.nan, math.nan, None, None, 3, higher_is_better=True)
+    assert corrected([none]) == [none]
+
+
+def test_the_effect_size_is_cohens_of_pairs() -> None:
+    tuned, base = noisy(50, 0.1)
+    d = np.array(tuned.values) - np.array(base.values)
+    got = compare("m", tuned, base, 0)
+    # t = d_z sqrt(n)
+    assert got.effect_size == pytest.approx(scipy.stats.ttest_rel(tuned.values, base.values).statistic / math.sqrt(50))
+    assert got.effect_size == pytest.approx(d.mean() / d.std(ddof=1))
+    shifted = Measure("m", [v + 0.25 for v in base.values])
+    assert compare("m", shifted, base, 0).effect_size is None
+    assert effect_size(0.3, 0.6) == 0.5
+
+
+def test_the_spread_of_a_metric_that_is_no_mean_comes_from_its_resamples() -> None:
+    tuned, base = noisy(200, 0.1)
+    corpora = [
+        Measure("m", m.values, corpus=lambda rows, m=m: float(np.mean([m.values[i] for i in rows])))
+        for m in (tuned, base)
+    ]
+    wanted = spread_of(tuned, base, None)
+    assert spread_of(corpora[0], corpora[1], bootstrap(tuned, base, 0)) == pytest.approx(wanted, rel=0.05)
+    assert math.isnan(spread_of(corpora[0], corpora[1], None))
+    assert math.isnan(spread_of(Measure("m", [1.0]), Measure("m", [0.0]), None))
+
+
+@pytest.mark.parametrize("effect", [0.1, 0.2, 0.35])
+def test_rows_needed_are_those_of_statsmodels(effect: float) -> None:
+    exact = TTestPower().solve_power(effect_size=effect, power=0.8, alpha=0.05)
+    got = rows_needed(effect * 3, 3.0)
+    assert got is not None
+    assert got == pytest.approx(exact, abs=3)  # statsmodels has the t distribution
+    one = TTestPower().solve_power(effect_size=effect, power=0.8, alpha=0.05, alternative="larger")
+    assert rows_needed(-effect, 1.0, sides=1) == pytest.approx(one, abs=3)
+
+
+def test_rows_that_cannot_be_told_are_not() -> None:
+    assert rows_needed(0.0, 1.0) is None
+    assert rows_needed(math.nan, 1.0) is None
+    assert rows_needed(1.0, math.nan) is None
+    assert rows_needed(5.0, 0.1) == ENOUGH
+
+
+def test_rows_needed_keep_their_promise() -> None:
+    rows = rows_needed(0.3, 1.0)
+    assert rows is not None
+    draw = np.random.default_rng(1)
+    seen = sum(scipy.stats.ttest_1samp(draw.normal(0.3, 1.0, rows), 0).pvalue < 0.05 for _ in range(400))
+    assert 0.74 < seen / 400 < 0.86
