@@ -14,6 +14,7 @@ from tunesmith.data.read_as import recognise
 from tunesmith.data.read_rows import read_rows
 from tunesmith.data.recognise import Recognised
 from tunesmith.deprecation import DeprecatedWarning, deprecated
+from tunesmith.endpoint import chat, check_host
 from tunesmith.errors import AbsentPackageError, DataError, RecipeError, RowError, TunesmithError
 from tunesmith.evaluation.measure import Findings, Measure, Sample, Table
 from tunesmith.nearest import did_you_mean
@@ -70,6 +71,8 @@ __all__ = [
     "Term",
     "TunesmithError",
     "Unit",
+    "chat",
+    "check_host",
     "deprecated",
     "did_you_mean",
     "fused_kernels",

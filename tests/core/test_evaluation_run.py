@@ -34,8 +34,8 @@ from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.records import plain, prediction_records, write_evaluation, write_predictions
 from tunesmith.evaluation.run_test import Evaluation, audits_of, evaluate, examine
 from tunesmith.evaluation.subject import AuditSubject
-from tunesmith.evaluation.success import Threshold
 from tunesmith.evaluation.tables import show_evaluation, show_findings
+from tunesmith.evaluation.threshold import Threshold
 
 
 @dataclass
@@ -435,7 +435,7 @@ def test_few_rows_are_said_to_be_undecided() -> None:
 def test_the_legend_has_every_sign_and_fits() -> None:
     text = shown(lambda console: show_evaluation(run(), console))
     legend = next(line for line in text.splitlines() if "better" in line)
-    for sign in ("\u25b2 better", "\u25bc worse", "~ the interval holds 0", "= no difference", "p: by chance alone"):
+    for sign in ("\u25b2 better", "\u25bc worse", "~ undecided", "= no difference", "p: by chance alone (Holm)"):
         assert sign in legend
 
 
@@ -443,7 +443,7 @@ def test_metrics_of_some_rows_say_how_many_and_notes_are_shown() -> None:
     text = shown(lambda console: show_evaluation(run(60, evaluators={"same": Equal(), "some": Some()}), console))
     notes = [line.strip() for line in text.splitlines()]
     assert {"on fewer examples: 30 for some/*", "base: odd: some/miss", "tuned: odd: some/miss"} <= set(notes)
-    assert "undecided" not in text
+    assert "undecided:" not in text
 
 
 def test_a_note_on_one_metric_of_several_evaluators_is_short() -> None:

@@ -30,7 +30,7 @@ def test_an_escape_is_written_as_python_would() -> None:
 
 def test_a_verdict_cannot_be_overwritten_by_its_key_or_its_reason() -> None:
     out = StringIO()
-    verdict = Verdict("exact\x1b[2K/[bold]x", 0.0, 0.0, 1.0, 1.0, False, "0 is below 1", "\x1b[1Aall met")
+    verdict = Verdict("exact\x1b[2K/[bold]x", 0.0, 0.0, 1.0, 1.0, "missed", "0 is below 1", "\x1b[1Aall met")
     Console(file=out, width=120).print(verdict_table([verdict]))
     assert "\x1b" not in out.getvalue()
     assert "exact\\x1b[2K/[bold]x" in out.getvalue()

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith import DataError, Example, Message, RecipeError, Segment
+from tunesmith.endpoint import HOSTS, check_host
 from tunesmith_plugins.curators.synthesis.asking import answer, question
-from tunesmith_plugins.curators.synthesis.endpoint import HOSTS, check_host
 from tunesmith_plugins.curators.synthesis.filters import alike, shingles, why_not
 from tunesmith_plugins.curators.synthesis.queue import Proposal, append, read
 from tunesmith_plugins.curators.synthesise import Synthesise

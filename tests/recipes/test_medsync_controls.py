@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from tunesmith.data.example import Message
-from tunesmith.evaluation.measure import Sample
-from tunesmith.evaluation.success import Threshold, Verdict, decide
+from tunesmith.evaluation.measure import Measure, Sample
+from tunesmith.evaluation.success import Verdict, decide
+from tunesmith.evaluation.threshold import Threshold
 from tunesmith.plugins.interfaces import Evaluator
 from tunesmith_plugins.evaluators.critical_errors import CriticalErrors
 from tunesmith_plugins.evaluators.rouge import ROUGE
@@ -129,7 +130,7 @@ def verdicts_on(recipe: Mapping[str, Any], answers: Sequence[str], base: Sequenc
     """What the recipe's own evaluators and thresholds say of answers to its notes."""
     rows = notes()
 
-    def values(given: Sequence[str]) -> dict[str, float]:
+    def values(given: Sequence[str]) -> dict[str, Measure]:
         samples = [
             Sample(str(at), (Message("user", row["prompt"]),), row["completion"], answer, extras=row)
             for at, (row, answer) in enumerate(zip(rows, given, strict=True))
@@ -139,11 +140,11 @@ def verdicts_on(recipe: Mapping[str, Any], answers: Sequence[str], base: Sequenc
             said = recipe["evaluators"][name]
             said = {"class_path": said} if isinstance(said, str) else said
             evaluator = CLASSES[said["class_path"]](**said.get("init_args", {}))
-            found.update({f"{name}/{m.name}": m.value for m in evaluator.measure(samples)})
+            found.update({f"{name}/{m.name}": m for m in evaluator.measure(samples)})
         return found
 
     success = {key: Threshold(**bounds) for key, bounds in recipe["success"].items()}
-    return decide(success, values(answers), values(base))
+    return decide(success, values(answers), {"base": values(base)})
 
 
 def test_right_answers_meet_every_threshold_and_answers_without_reading_none(recipe: dict[str, Any]) -> None:

@@ -15,10 +15,11 @@ from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.collect import AnsweringModel, collect
 from tunesmith.evaluation.measure import Sample
 from tunesmith.evaluation.records import write_findings
-from tunesmith.evaluation.run_test import audit_metrics, audits_of, check_bases, examine
+from tunesmith.evaluation.run_test import audit_measures, audits_of, check_bases, examine
 from tunesmith.evaluation.subject import AuditSubject
-from tunesmith.evaluation.success import Verdict, check_names, decide, produced
+from tunesmith.evaluation.success import decide
 from tunesmith.evaluation.tables import show_findings, verdict_table
+from tunesmith.evaluation.threshold import BASE, check_names, produced
 
 
 def audit(session: Session) -> int:
@@ -26,20 +27,21 @@ def audit(session: Session) -> int:
     if not session.audits:
         msg = "the recipe names no audits; add for instance `audits: {balance: Representation}`"
         raise RecipeError(msg)
-    check_names(session.success, produced(session.evaluators, session.audits))
+    known = produced(session.evaluators, session.audits)
+    check_names(session.success, known, session.audits, [BASE, *session.baselines])
     bounds = {key: t for key, t in session.success.items() if key.split("/", 1)[0] in session.audits}
     check_bases(bounds, session.audits, has_base="outputs" not in session.arguments.options)
-    relative = audits_of({key: t for key, t in bounds.items() if t.of is not None}, session.audits)
+    relative = audits_of({key: t for key, t in bounds.items() if t.baselines}, session.audits)
     subject, base, directory = _subjects(session, of_base=bool(relative))
     findings = examine(session.audits, subject)
     write_findings(findings, directory)
     show_findings(findings, console)
     of_base = {} if base is None else examine(relative, base)
-    verdicts: list[Verdict] = decide(bounds, audit_metrics(findings), audit_metrics(of_base))
+    verdicts = decide(bounds, audit_measures(findings, known), {BASE: audit_measures(of_base, known)})
     if verdicts:
         console.print(verdict_table(verdicts))
     fact("findings", f"{directory / 'findings.json'}")
-    return 0 if all(v.met for v in verdicts) else MISSED
+    return 0 if all(v.passes for v in verdicts) else MISSED
 
 
 def _subjects(session: Session, *, of_base: bool) -> tuple[AuditSubject, AuditSubject | None, Path]:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tunesmith.cli.arguments import Arguments
-from tunesmith.cli.fit import check_judgement, check_length
+from tunesmith.cli.fit import check_length
+from tunesmith.cli.judgement import check_judgement
 from tunesmith.cli.place import place_of
 from tunesmith.cli.quiet import quieten
 from tunesmith.cli.trainer_checks import check_strategy

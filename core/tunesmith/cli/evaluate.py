@@ -6,18 +6,20 @@ import torch
 
 from tunesmith.cli.device import device
 from tunesmith.cli.fit import prepare_data
+from tunesmith.cli.judgement import check_judgement
 from tunesmith.cli.pinned import pin
 from tunesmith.cli.progress import Bar
+from tunesmith.cli.rivals import Rivals
 from tunesmith.cli.runs import Run, chosen_run, digest, find_run
 from tunesmith.cli.screen import console, fact, say, warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
 from tunesmith.data.sources import SplitName
 from tunesmith.errors import RecipeError
+from tunesmith.evaluation.junit import write_junit
 from tunesmith.evaluation.language_model import TransformersModel
 from tunesmith.evaluation.records import write_evaluation
 from tunesmith.evaluation.run_test import Evaluation, audits_of, evaluate
-from tunesmith.evaluation.success import check_names, produced
 from tunesmith.evaluation.tables import show_evaluation
 from tunesmith.recipe.lock import template_revision
 
@@ -101,11 +103,11 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
         raise RecipeError(msg)
     success = session.success if decide else {}
     audits = audits_of(success, session.audits)
-    check_names(session.success, produced(session.evaluators, session.audits))
-    session.generation.check()
+    check_judgement(session)
     run = open_run(session)
     curated = load_rows(session, run)
     examples = curated.need(split)
+    rivals = Rivals(session, curated) if decide else None
     tuned, base = load_models(session, run)
     with Bar() as bar:
         found = evaluate(
@@ -118,6 +120,8 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
             progress=bar,
             audits=audits,
             splits=curated.splits,
+            others=rivals.beside(base) if rivals is not None else {},
+            comparing=session.comparison,
         )
     directory = run.path / ("test" if split == "test" else "validate")
     about = {
@@ -128,6 +132,8 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
         "checkpoint": session.arguments.options.get("ckpt_path"),
     }
     write_evaluation(found, directory, about)
+    if found.verdicts:
+        write_junit(found.verdicts, session.name, directory / "junit.xml")
     show_evaluation(found, console, samples=1)
     fact("rows", f"{directory / 'predictions.jsonl'}")
     fact("numbers", f"{directory / 'metrics.json'}")

@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 
 from tunesmith.cli.curve import Curve
+from tunesmith.cli.judgement import check_judgement, check_rows
 from tunesmith.cli.kernels import compiling
 from tunesmith.cli.metrics_file import MetricsFile
 from tunesmith.cli.opening import closing, command, encoded_counts, opening, why_no_validation
@@ -38,8 +39,6 @@ from tunesmith.data.pipeline import Curated
 from tunesmith.data.read_as import settled
 from tunesmith.data.sources import open_sources
 from tunesmith.errors import RecipeError
-from tunesmith.evaluation.run_test import audits_of, check_bases, rehearse
-from tunesmith.evaluation.success import check_names, produced
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
 from tunesmith.training.disk import UnsavedError, writing
 from tunesmith.training.extent import check_interval
@@ -207,14 +206,7 @@ def check_evidence(session: Session, curated: Curated) -> None:
     check_steps(optimizer, options.get("accumulate_grad_batches") or 1)
     if not options.get("fast_dev_run") and all(options.get(key) in (None, -1) for key in ("max_epochs", "max_steps")):
         scheduler(optimizer, model.schedule, math.inf)
-    rehearse(session.evaluators, curated.splits["test"] or curated.splits["validation"])
-
-
-def check_judgement(session: Session) -> None:
-    """Find before training what `test` would refuse."""
-    check_names(session.success, produced(session.evaluators, session.audits))
-    check_bases(session.success, audits_of(session.success, session.audits), has_base=True)
-    session.generation.check()
+    check_rows(session, curated)
 
 
 def _write_origin(session: Session, run: Run, lock: dict[str, Any] | None, curated: Curated) -> None:

@@ -15,12 +15,12 @@ from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.columns import one_line
 from tunesmith.data.plan import Plan
 from tunesmith.data.sources import SplitName
+from tunesmith.evaluation.statistics import ENOUGH
 from tunesmith.recipe.lock_file import lock_path
 from tunesmith.training.compiling import Choice
 from tunesmith.training.fsdp2 import FSDP2
 
 _SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
-_FEW = 20
 _WIDEST = 120
 
 
@@ -136,8 +136,9 @@ def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None
     fact("device", f"{trainer.world_size} x {kind}{on_cpu}{shards}")
     fact("run", f"{run.path}{f', resumed from {Path(checkpoint).name}' if checkpoint else ''}")
     rows = len(session.data.prepare_rows().splits["test"])
-    if session.success and rows < _FEW:
-        warn(f"{rows} test rows are too few to tell a difference from chance")
+    if session.success and rows < ENOUGH:
+        said = f"{rows} test row{' is' if rows == 1 else 's are'} too few to tell a difference from chance"
+        warn(f"{said}: below {ENOUGH}, what rests on a comparison with the base will be undecided")
 
 
 def closing(session: Session, run: Run, result: dict[str, Any]) -> None:

@@ -5,8 +5,9 @@ from rich.text import Text
 from tunesmith.cli.course import course
 from tunesmith.cli.device import device
 from tunesmith.cli.estimate import show_cost
-from tunesmith.cli.fit import check_evidence, check_judgement, check_length, prepare_data
+from tunesmith.cli.fit import check_evidence, check_length, prepare_data
 from tunesmith.cli.gpus import stated_gpu
+from tunesmith.cli.judgement import check_judgement
 from tunesmith.cli.opening import show_data, show_method
 from tunesmith.cli.screen import console, fact, say
 from tunesmith.cli.trainer_checks import check_batches, check_strategy, checked_callbacks

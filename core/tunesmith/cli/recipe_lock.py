@@ -30,7 +30,7 @@ from tunesmith.recipe.lock_file import as_read, changes, lock_path, machine_chan
 from tunesmith.recipe.package_fs import PROTOCOL, resolve
 from tunesmith.training.hub_commit import locked_commit, newest_commit, why_absent
 
-_BESIDE = ("generation", "evaluators", "audits", "success")
+_BESIDE = ("generation", "evaluators", "audits", "baselines", "comparison", "success")
 
 
 def hold(session: Session) -> None:

@@ -29,8 +29,10 @@ from tunesmith.cli.trusted import say_trusted
 from tunesmith.data.module import RecipeData
 from tunesmith.data.read_as import formatters_of
 from tunesmith.errors import RecipeError
+from tunesmith.evaluation.baseline import Baseline
 from tunesmith.evaluation.generation import Generation
-from tunesmith.evaluation.success import Threshold
+from tunesmith.evaluation.slices import Comparing
+from tunesmith.evaluation.threshold import Threshold
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.plugins.interfaces import Audit, Evaluator
 from tunesmith.recipe.compose import Recipe, compose
@@ -58,7 +60,9 @@ ABOUT = {
     "generation": "How answers are written by `test`, `validate`, `predict` and audits.",
     "evaluators": "What is measured, by the name that logs, reports and `success` use.",
     "audits": "What looks for bias, by the name that reports and `success` use.",
-    "success": "What `test` decides by: `name/metric` with `at_least`, `at_most` or `between`, and `because`.",
+    "baselines": "What `test` compares the tuned model with besides the base, by the name that `success` uses.",
+    "comparison": "The slices that metrics are shown for, and how small one may be.",
+    "success": "What `test` decides by: `name/metric` with `at_least`, `at_most`, `improves_by` ..., and `because`.",
     "plugins": "The plugin packages that may be used beside the built-ins; all of them where it is absent.",
     "requires": "Packages that must be installed, with versions, as pip takes them: `acme-plugins>=1.2`.",
     "trainer": "Lightning's own options: `max_epochs`, `devices`, `strategy`, `callbacks`, `logger` and others.",
@@ -74,6 +78,8 @@ def sections() -> dict[str, Any]:
         "generation": Generation,
         "evaluators": dict[str, Evaluator],
         "audits": dict[str, Audit],
+        "baselines": dict[str, Baseline],
+        "comparison": Comparing,
         "success": dict[str, Threshold],
         "plugins": list[str],
         "requires": list[str],
@@ -93,6 +99,8 @@ class Session:
     data: RecipeData
     evaluators: dict[str, Evaluator]
     audits: dict[str, Audit]
+    baselines: dict[str, Baseline]
+    comparison: Comparing
     success: dict[str, Threshold]
     generation: Generation
     trainer_options: dict[str, Any]
@@ -151,6 +159,8 @@ class Command(LightningCLI):
         parser.add_argument("--generation", type=Generation, default=Generation())
         parser.add_argument("--evaluators", type=dict[str, Evaluator], default={})
         parser.add_argument("--audits", type=dict[str, Audit], default={})
+        parser.add_argument("--baselines", type=dict[str, Baseline], default={})
+        parser.add_argument("--comparison", type=Comparing, default=Comparing())
         parser.add_argument("--success", type=dict[str, Threshold], default={})
         parser.add_argument("--plugins", type=list[str] | None, default=None)  # an empty list would allow none
         parser.add_argument("--requires", type=list[str] | None, default=None)
@@ -225,6 +235,8 @@ def _session(
         data=command.datamodule,
         evaluators=dict(init["evaluators"] or {}),
         audits=dict(init["audits"] or {}),
+        baselines=dict(init["baselines"] or {}),
+        comparison=init["comparison"],
         success=dict(init["success"] or {}),
         generation=init["generation"],
         trainer_options={**dict(init["trainer"]), "logger": command.config["trainer"]["logger"]},

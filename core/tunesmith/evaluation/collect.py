@@ -15,8 +15,8 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 
-class AnsweringModel(LanguageModel, Protocol):
-    """A language model that says how its answers ended, and how far it has come."""
+class Asked(Protocol):
+    """Who can be asked for samples; says how answers ended, and how far it has come."""
 
     def answers(
         self,
@@ -35,8 +35,12 @@ class AnsweringModel(LanguageModel, Protocol):
         """Sum of log-probabilities (nats) of what has a weight, and the number of its tokens."""
 
 
+class AnsweringModel(Asked, LanguageModel, Protocol):
+    """A language model that can be asked for samples."""
+
+
 def collect(
-    model: AnsweringModel,
+    model: Asked,
     examples: Sequence[Example],
     needs: Collection[Need],
     progress: Progress | None = None,
@@ -49,13 +53,13 @@ def collect(
         examples: What is asked, and what would be right.
         needs: `output` generates an answer, `logprob` scores the reference; what is not needed is not computed.
         progress: Told how far it is.
-        name: The model's name in progress.
+        name: The model's name, as samples and progress say it.
 
     Raises:
         DataError: An example has no prompt to answer, or no reference to score.
     """
     check_examples(examples, needs)
-    samples = blank(examples)
+    samples = blank(examples, name)
     if "output" in needs and examples:
         told = _telling(progress, f"{name} answers")
         answers = model.answers([e.prompt for e in examples], [e.tools for e in examples], told)
@@ -80,9 +84,9 @@ def check_examples(examples: Sequence[Example], needs: Collection[Need]) -> None
         _require(examples, lambda e: bool(e.reference or e.segments), "reference to score", who)
 
 
-def blank(examples: Sequence[Example]) -> list[Sample]:
-    """Samples that hold no answer yet."""
-    return [Sample(e.id, e.prompt, e.reference, "", task=e.task, extras=e.extras) for e in examples]
+def blank(examples: Sequence[Example], model: str = "tuned") -> list[Sample]:
+    """Samples of a model that hold no answer yet."""
+    return [Sample(e.id, e.prompt, e.reference, "", task=e.task, extras=e.extras, model=model) for e in examples]
 
 
 def _scored(example: Example) -> Sequence[Message] | Sequence[Segment]:

@@ -24,6 +24,7 @@ class Sample:
         task: The example's task.
         extras: The row's other columns (gold values, groups).
         stopped: Whether the output ended by itself, rather than at `generation.max_new_tokens`.
+        model: Who answered: `tuned`, `base`, or the name of another baseline. Since 0.12.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Sample:
     task: str = ""
     extras: Mapping[str, Any] = field(default_factory=dict)
     stopped: bool = True
+    model: str = "tuned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Measure:
         corpus: For a metric that is no mean of per-sample values: recomputes it on the samples at the given indices
             (which may repeat, as in a bootstrap resample).
         note: What a reader of these values must know; shown below the table. Empty where all is well.
+        pending: Whether people have yet to say the values; thresholds then wait instead of being missed. Since 0.12.
+        single: Whether it is one value about all samples, as an audit's, rather than one a sample. Since 0.12.
     """
 
     name: str
@@ -59,6 +63,8 @@ class Measure:
     unit: str = ""
     corpus: Callable[[Sequence[int]], float] | None = None
     note: str = ""
+    pending: bool = False
+    single: bool = False
 
     @property
     def value(self) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.example import Example, Message
+from tunesmith.evaluation.compare import Comparison
 from tunesmith.evaluation.measure import Findings, Measure, Sample
 from tunesmith.evaluation.run_test import Evaluation
 
@@ -31,6 +32,7 @@ def write_evaluation(evaluation: Evaluation, directory: Path, about: Mapping[str
         evaluation.tuned_measures,
         evaluation.base_measures or {},
         evaluation.columns,
+        {name: (other.samples, other.measures) for name, other in evaluation.others.items()},
     )
     write_predictions(rows, directory / "predictions.jsonl")
     if evaluation.findings:
@@ -53,17 +55,31 @@ def write_predictions(rows: Iterator[dict[str, Json]], path: Path) -> None:
 
 def evaluation_record(evaluation: Evaluation) -> dict[str, Json]:
     """Values, intervals and verdicts as plain data."""
-    metrics = {}
-    for name, comparison in evaluation.comparisons.items():
-        metrics[name] = {k: v for k, v in asdict(comparison).items() if k != "name"} | {"change": comparison.change}
     record = {
         "n": len(evaluation.examples),
         "met": evaluation.met if evaluation.verdicts else None,
-        "metrics": metrics,
-        "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
+        "metrics": _compared(evaluation.comparisons),
+        "verdicts": [asdict(verdict) | {"met": verdict.met} for verdict in evaluation.verdicts],
+        "baselines": {name: _compared(other.comparisons) for name, other in evaluation.others.items()},
+        "slices": [
+            {
+                "kind": one.part.kind,
+                "value": one.part.value,
+                "n": len(one.part.rows),
+                "metrics": _compared(one.comparisons),
+            }
+            for one in evaluation.slices
+        ],
     }
     plainly: dict[str, Json] = plain(record)
     return plainly
+
+
+def _compared(comparisons: Mapping[str, Comparison]) -> dict[str, Json]:
+    return {
+        name: {k: v for k, v in asdict(one).items() if k != "name"} | {"change": one.change}
+        for name, one in comparisons.items()
+    }
 
 
 def findings_record(findings: Mapping[str, Findings]) -> dict[str, Json]:
@@ -78,6 +94,7 @@ def prediction_records(
     tuned_measures: Mapping[str, Measure] | None = None,
     base_measures: Mapping[str, Measure] | None = None,
     columns: Sequence[str] = (),
+    others: Mapping[str, tuple[Sequence[Sample], Mapping[str, Measure]]] | None = None,
 ) -> Iterator[dict[str, Json]]:
     """One record a row: what was asked, what was wanted, what each model said, and how good that was.
 
@@ -88,10 +105,12 @@ def prediction_records(
         tuned_measures: Measures of the tuned model by name, for each row's values.
         base_measures: The base's.
         columns: The rows' columns to write; those that evaluators read.
+        others: Samples and measures of baselines besides.
     """
     for i, (example, mine) in enumerate(zip(examples, tuned, strict=True)):
         models = {"base": (base[i], base_measures or {})} if base is not None else {}
         models["tuned"] = (mine, tuned_measures or {})
+        models |= {name: (samples[i], measures) for name, (samples, measures) in (others or {}).items()}
         yield {
             "id": example.id,
             "origin": {"source": example.origin.source, "file": example.origin.file, "line": example.origin.line},

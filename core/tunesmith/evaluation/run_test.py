@@ -1,18 +1,44 @@
 """Measures the tuned model beside its base, runs audits, decides."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tunesmith.data.example import Example
 from tunesmith.errors import DataError, RecipeError
+from tunesmith.evaluation.baseline import Rival
 from tunesmith.evaluation.collect import AnsweringModel, Need, Progress, blank, check_examples, collect
 from tunesmith.evaluation.compare import Comparison, compare_all
 from tunesmith.evaluation.measure import Findings, Measure, Sample
+from tunesmith.evaluation.slices import Comparing, Slice, slices_of
 from tunesmith.evaluation.subject import AuditSubject
-from tunesmith.evaluation.success import Threshold, Verdict, check_names, decide, produced
+from tunesmith.evaluation.success import Verdict, decide
+from tunesmith.evaluation.threshold import BASE, Threshold, check_names, produced, slices_named
 from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Audit, Evaluator
 from tunesmith.plugins.subject import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A baseline besides the base: what it said, and the tuned model against it.
+
+    Args:
+        samples: Its samples, in the examples' order.
+        measures: Its measures, by the names of `Evaluation.tuned_measures`.
+        comparisons: The tuned model beside it; `base` in them is this baseline.
+    """
+
+    samples: Sequence[Sample]
+    measures: Mapping[str, Measure]
+    comparisons: Mapping[str, Comparison]
+
+
+@dataclass(frozen=True, slots=True)
+class Sliced:
+    """The metrics of a part of the rows, tuned beside base."""
+
+    part: Slice
+    comparisons: Mapping[str, Comparison]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +55,8 @@ class Evaluation:
         findings: What audits found, by their names in the recipe.
         verdicts: The thresholds, each met or not.
         columns: The rows' columns that evaluators read.
+        others: Baselines besides the base, by their names in the recipe.
+        slices: The metrics of parts of the rows.
     """
 
     examples: Sequence[Example]
@@ -40,11 +68,13 @@ class Evaluation:
     findings: Mapping[str, Findings] = field(default_factory=dict)
     verdicts: Sequence[Verdict] = ()
     columns: Sequence[str] = ()
+    others: Mapping[str, Beside] = field(default_factory=dict)
+    slices: Sequence[Sliced] = ()
 
     @property
     def met(self) -> bool:
-        """Whether every threshold was met."""
-        return all(verdict.met for verdict in self.verdicts)
+        """Whether every threshold was met, but for those that people have yet to rate."""
+        return all(verdict.passes for verdict in self.verdicts)
 
 
 def evaluate(
@@ -57,10 +87,12 @@ def evaluate(
     progress: Progress | None = None,
     audits: Mapping[str, Audit] | None = None,
     splits: Mapping[str, Sequence[Example]] | None = None,
+    others: Mapping[str, Rival] | None = None,
+    comparing: Comparing | None = None,
 ) -> Evaluation:
-    """Measure both models on the same examples, compare them row by row, run audits, and decide.
+    """Measure all models on the same examples, compare them row by row, run audits, and decide.
 
-    Thresholds and gold columns are checked before a model runs.
+    Thresholds, slices and gold columns are checked before a model runs.
 
     Args:
         model: The tuned model.
@@ -72,34 +104,65 @@ def evaluate(
         progress: Told how far it is.
         audits: Those to run, by name in the recipe (for `test`: `audits_of(success, audits)`).
         splits: Examples by split, for audits of the data; `examples` as `test` if None.
+        others: Baselines besides, by name in the recipe.
+        comparing: Which slices are looked at.
 
     Raises:
-        RecipeError: A threshold is wrong, or a column that an evaluator needs is not there.
+        RecipeError: A threshold is wrong, or a column that an evaluator or a slice needs is not there.
         DataError: There are no examples, or one lacks a prompt or a reference that an evaluator needs.
     """
-    audits = audits or {}
-    check_names(success, produced(evaluators, audits))
+    audits, others, comparing = audits or {}, others or {}, comparing or Comparing()
+    known = produced(evaluators, audits)
+    check_names(success, known, audits, [BASE, *others])
     check_bases(success, audits, has_base=baseline is not None)
     if not examples:
         msg = "no examples to measure: the split is empty; give it a share in data.split or a source of its own"
         raise DataError(msg)
+    parts = slices_of(examples, dict.fromkeys([*comparing.slices, *slices_named(success)]))
     rehearse(evaluators, examples)
     needs = _needs(evaluators, audits)
-    base = collect(baseline, examples, needs, progress, "base") if baseline is not None else None
+    base = collect(baseline, examples, needs, progress, BASE) if baseline is not None else None
     tuned = collect(model, examples, needs, progress, "tuned")
+    said = {name: other.collect(examples, needs, progress, name) for name, other in others.items()}
     tuned_measures = _measure(evaluators, tuned)
     base_measures = _measure(evaluators, base) if base is not None else None
+    beside = {}
+    for name, samples in said.items():
+        measures = _measure(evaluators, samples)
+        beside[name] = Beside(samples, measures, compare_all(tuned_measures, measures, seed))
     data = splits if splits is not None else {"test": examples}
     findings = examine(audits, AuditSubject(data, model, tuned))
     of_base = examine(_comparable(audits), AuditSubject(data, baseline, base)) if baseline is not None else {}
-    comparisons = compare_all(tuned_measures, base_measures, seed)
     verdicts = decide(
         success,
-        {name: c.tuned for name, c in comparisons.items()} | audit_metrics(findings),
-        {name: c.base for name, c in comparisons.items()} | audit_metrics(of_base),
+        {**tuned_measures, **audit_measures(findings, known)},
+        {
+            BASE: {**(base_measures or {}), **audit_measures(of_base, known)},
+            **{name: other.measures for name, other in beside.items()},
+        },
+        parts,
+        comparing.smallest,
+        seed,
     )
-    columns = tuple(dict.fromkeys(column for evaluator in evaluators.values() for column in evaluator.columns()))
-    return Evaluation(examples, tuned, base, tuned_measures, base_measures, comparisons, findings, verdicts, columns)
+    return Evaluation(
+        examples,
+        tuned,
+        base,
+        tuned_measures,
+        base_measures,
+        compare_all(tuned_measures, base_measures, seed),
+        findings,
+        verdicts,
+        tuple(dict.fromkeys(column for evaluator in evaluators.values() for column in evaluator.columns())),
+        beside,
+        [_sliced(part, tuned_measures, base_measures, seed) for kind in parts.values() for part in kind],
+    )
+
+
+def _sliced(part: Slice, tuned: Mapping[str, Measure], base: Mapping[str, Measure] | None, seed: int) -> Sliced:
+    mine = {name: part.of(measure) for name, measure in tuned.items() if not measure.single}
+    theirs = None if base is None else {name: part.of(base[name]) for name in mine}
+    return Sliced(part, compare_all(mine, theirs, seed))
 
 
 def examine(audits: Mapping[str, Audit], subject: Subject) -> dict[str, Findings]:
@@ -124,25 +187,38 @@ def audits_of(success: Mapping[str, Threshold], audits: Mapping[str, Audit]) -> 
     return {name: audit for name, audit in audits.items() if name in named}
 
 
-def audit_metrics(findings: Mapping[str, Findings]) -> dict[str, float]:
-    """The metrics of findings, as `success` names them."""
-    return {f"{name}/{key}": value for name, found in findings.items() for key, value in found.metrics.items()}
+def audit_measures(findings: Mapping[str, Findings], known: Mapping[str, Measure]) -> dict[str, Measure]:
+    """The metrics of findings, as `success` names them.
+
+    Args:
+        findings: By name in the recipe.
+        known: What audits produce, with directions and units.
+    """
+    values = {f"{name}/{key}": value for name, found in findings.items() for key, value in found.metrics.items()}
+    return {key: replace(known[key], values=[value], single=True) for key, value in values.items()}
 
 
 def check_bases(success: Mapping[str, Threshold], audits: Mapping[str, Audit], *, has_base: bool) -> None:
-    """Check thresholds that are relative to the base, before anything runs.
+    """Check thresholds that are relative to a baseline, before anything runs.
 
     Raises:
-        RecipeError: There is no value of the base that one could be relative to.
+        RecipeError: There is no value of a baseline that one could be relative to.
     """
     comparable = _comparable(audits)
     for key, threshold in success.items():
         name = key.split("/", 1)[0]
-        if threshold.of is None or (has_base and (name not in audits or name in comparable)):
-            continue
-        why = f"{name} audits the data, which is the same for both models" if has_base else "no base is measured here"
-        msg = f"success.{key}.of is {threshold.of}, but {why}: leave `of` out and write a plain value"
-        raise RecipeError(msg)
+        for baseline in threshold.baselines:
+            if baseline == BASE and not has_base:
+                why = "no base is measured here"
+            elif name in audits and name not in comparable:
+                why = f"{name} audits the data, which is the same for both models"
+            elif name in audits and baseline != BASE:
+                why = f"audits are run on the tuned model and on {BASE} alone"
+            else:
+                continue
+            said = f"of is {threshold.of}" if threshold.of else f"compares with {baseline}"
+            msg = f"success.{key}{'.' if threshold.of else ' '}{said}, but {why}: leave it out and write a plain value"
+            raise RecipeError(msg)
 
 
 def _comparable(audits: Mapping[str, Audit]) -> dict[str, Audit]:

@@ -1,43 +1,19 @@
-"""The recipe's manifest: which metrics must reach which values, and whether they did."""
+"""Whether the recipe's thresholds were met: by the measured values, or as sure as a threshold asks."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tunesmith.errors import RecipeError
+import numpy as np
+
 from tunesmith.evaluation.measure import Measure
-from tunesmith.nearest import nearest, one_of
-from tunesmith.plugins.blame import blamed
-from tunesmith.plugins.interfaces import Audit, Evaluator
+from tunesmith.evaluation.slices import Slice
+from tunesmith.evaluation.statistics import ENOUGH, Floats, resampled, rows_needed
+from tunesmith.evaluation.threshold import BASE, Threshold, split_key
 
-
-@dataclass
-class Threshold:
-    """What one metric must reach. Exactly one of `at_least`, `at_most`, `between`.
-
-    Args:
-        at_least: Lowest value that is a success.
-        at_most: Highest value that is a success.
-        between: Lowest and highest value that are.
-        of: `base` makes bounds multiples of the base model's value.
-        because: Why this value; shown beside the verdict.
-    """
-
-    at_least: float | None = None
-    at_most: float | None = None
-    between: list[float] | None = None
-    of: Literal["base"] | None = None
-    because: str = ""
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Lowest and highest value, as written: infinite where there is none."""
-        if self.between is not None:
-            low, high = self.between
-            return low, high
-        low = self.at_least if self.at_least is not None else -math.inf
-        return low, self.at_most if self.at_most is not None else math.inf
+State = Literal["met", "missed", "undecided", "pending"]
+_EQUAL = 1e-9  # 0.3 meets 1.5 x 0.2, which is 0.30000000000000004
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +22,11 @@ class Verdict:
 
     Args:
         key: The metric, as `success` names it.
-        value: Its value for the tuned model; nan if it could not be measured.
-        base: Its value for the base; nan where there is none.
+        value: Its value for the tuned model; nan if it could not be measured. Of slices, that of the worst.
+        base: Its value for the baseline; nan where there is none.
         low: Lowest value that is a success; -inf where any is low enough.
         high: Highest value that is; inf where any is high enough.
-        met: Whether the threshold was met.
+        state: `met` or `missed`; `undecided` where rows are too few to tell; `pending` where people have not said yet.
         sentence: The comparison in words.
         because: The recipe's reason for the threshold.
     """
@@ -60,82 +36,211 @@ class Verdict:
     base: float
     low: float
     high: float
-    met: bool
+    state: State
     sentence: str
     because: str = ""
 
+    @property
+    def met(self) -> bool:
+        """Whether the threshold was met."""
+        return self.state == "met"
 
-def produced(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -> dict[str, Measure]:
-    """Everything that `success` may bound, as `name in the recipe/name of the measure`, without values.
-
-    Raises:
-        RecipeError: An evaluator and an audit have the same name.
-    """
-    for name in evaluators.keys() & audits.keys():
-        msg = f"audits.{name} and evaluators.{name} have the same name; metrics of both are addressed by it: rename one"
-        raise RecipeError(msg)
-    known: dict[str, Measure] = {}
-    kinds: list[tuple[str, Mapping[str, Evaluator | Audit]]] = [("evaluators", evaluators), ("audits", audits)]
-    for kind, plugins in kinds:
-        for name, plugin in plugins.items():
-            with blamed(f"{kind}.{name}", plugin):
-                known |= {f"{name}/{measure.name}": measure for measure in plugin.produces()}
-    return known
+    @property
+    def passes(self) -> bool:
+        """Whether `test` may succeed with it: met, or left to people who have not said yet."""
+        return self.state in ("met", "pending")
 
 
-def check_names(success: Mapping[str, Threshold], known: Mapping[str, Measure]) -> None:
-    """Check thresholds against what will be measured, before anything runs.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One thing that a threshold asks for: bounds, or a difference to a baseline."""
 
-    Args:
-        success: Thresholds by metric.
-        known: What evaluators and audits produce.
+    of: str | None
+    low: float = -math.inf
+    high: float = math.inf
+    gain: float | None = None
+    confidence: float | None = None
 
-    Raises:
-        RecipeError: A metric is unknown, or a threshold makes no sense.
-    """
-    for key, threshold in success.items():
-        if key not in known:
-            raise RecipeError(_unknown(key, known))
-        _check_values(key, threshold)
-        higher = known[key].higher_is_better
-        if (threshold.at_most if higher else threshold.at_least) is not None:
-            said, better, write = ("at_most", "higher", "at_least") if higher else ("at_least", "lower", "at_most")
-            msg = f"success.{key}.{said}: {better} is better for this metric; write {write}, or between"
-            raise RecipeError(msg)
+    def limits(self, base: float, higher: bool) -> tuple[float, float]:
+        """Lowest and highest value that is a success, given the baseline's."""
+        if self.gain is not None:
+            return (base + self.gain, math.inf) if higher else (-math.inf, base - self.gain)
+        if self.of is None:
+            return self.low, self.high
+        low, high = (bound if math.isinf(bound) else bound * base for bound in (self.low, self.high))
+        return low, high
 
 
-def decide(success: Mapping[str, Threshold], tuned: Mapping[str, float], base: Mapping[str, float]) -> list[Verdict]:
+def decide(
+    success: Mapping[str, Threshold],
+    tuned: Mapping[str, Measure],
+    baselines: Mapping[str, Mapping[str, Measure]],
+    slices: Mapping[str, Sequence[Slice]] | None = None,
+    smallest: int = ENOUGH,
+    seed: int = 0,
+) -> list[Verdict]:
     """Compare each metric with its threshold. A value that is nan never meets one.
 
     Args:
-        success: Thresholds by metric.
-        tuned: The tuned model's values.
-        base: The base's values, for thresholds `of: base`.
+        success: Thresholds by metric; one that asks for two things gives two verdicts.
+        tuned: The tuned model's measures; those of audits hold one value.
+        baselines: The same of each baseline, by its name, for the same rows.
+        slices: Parts of the rows, by kind.
+        smallest: Rows that a slice must have to be judged.
+        seed: Of resamples.
     """
-    return [_judge(key, t, tuned.get(key, math.nan), base.get(key, math.nan)) for key, t in success.items()]
+    found = []
+    for key, threshold in success.items():
+        metric, kind = split_key(key)
+        mine = tuned.get(metric, Measure(metric, []))
+        for asked in _asked(threshold):
+            theirs = None if asked.of is None else baselines.get(asked.of, {}).get(metric)
+            if kind:
+                parts = (slices or {}).get(kind, [])
+                found.append(_of_slices(key, asked, mine, theirs, parts, smallest, seed, threshold.because))
+            else:
+                found.append(_judge(key, asked, mine, theirs, seed, threshold.because))
+    return found
 
 
-def _judge(key: str, threshold: Threshold, value: float, base: float) -> Verdict:
+def _asked(threshold: Threshold) -> Iterator[_Asked]:
     low, high = threshold.bounds
-    relative = threshold.of == "base"
+    sure = threshold.confidence
+    if threshold.is_bounded:
+        yield _Asked(threshold.of, low, high, confidence=sure)
+    if threshold.improves_by is not None:
+        yield _Asked(threshold.of or BASE, gain=threshold.improves_by, confidence=sure)
+    if threshold.not_worse_than is not None:
+        yield _Asked(threshold.not_worse_than, gain=-(threshold.by or 0.0), confidence=sure)
 
-    def verdict(met: bool, sentence: str) -> Verdict:
-        return Verdict(key, value, base, low, high, met, sentence, threshold.because)
 
-    if relative and math.isnan(base):
-        return verdict(False, f"{key} has no value for the base")
-    if relative and base < 0:
-        return verdict(False, f"{key} is {_n(base)} for the base: a multiple of it is no goal")
-    if relative:
-        low, high = (bound if math.isinf(bound) else bound * base for bound in (low, high))
+def _judge(key: str, asked: _Asked, tuned: Measure, base: Measure | None, seed: int, because: str) -> Verdict:
+    value = tuned.value
+    reference = base.value if base is not None else math.nan
+    low, high = (math.nan, math.nan)
+
+    def verdict(state: State, sentence: str) -> Verdict:
+        return Verdict(key, value, reference, low, high, state, sentence, because)
+
+    metric = split_key(key)[0]
+    if tuned.pending:
+        return verdict("pending", tuned.note or "people have not said yet")
+    if asked.of is not None and math.isnan(reference):
+        return verdict("missed", f"{metric} has no value for the {asked.of}")
+    if asked.of is not None and asked.gain is None and reference < 0:
+        return verdict("missed", f"{metric} is {_n(reference)} for the {asked.of}: a multiple of it is no goal")
+    low, high = asked.limits(reference, tuned.higher_is_better)
     if math.isnan(value):
-        return verdict(False, f"{key} has no value: it applied to no row")
-    if relative and base == 0 and threshold.at_least is not None and value == 0:
-        return verdict(False, f"{key} is 0 as for the base: no improvement")
-    # 0.3 meets 1.5 x 0.2, which is 0.30000000000000004
-    met = low <= value <= high or math.isclose(value, low, rel_tol=1e-9) or math.isclose(value, high, rel_tol=1e-9)
-    share = f" ({_multiple(threshold)} base {_n(base)})" if relative else ""
-    return verdict(met, f"{_n(value)} {_relation(low, high, met)}{share}")
+        return verdict("missed", f"{metric} has no value: it applied to no row")
+    if asked.of is not None and asked.gain is None and reference == 0 and not math.isinf(asked.low) and value == 0:
+        return verdict("missed", f"{metric} is 0 as for the {asked.of}: no improvement")
+    met = low <= value <= high or any(math.isclose(value, bound, rel_tol=_EQUAL) for bound in (low, high))
+    sentence = _sentence(asked, value, reference, met, tuned.higher_is_better)
+    n = _paired(tuned, base)
+    if n is not None and n < ENOUGH and (asked.of is not None or asked.confidence is not None):
+        return verdict("undecided", f"{sentence}, but {_rows(n)} decide nothing: {ENOUGH} are needed")
+    if not met:
+        return verdict("missed", sentence)
+    if asked.confidence is None or n is None:
+        return verdict("met", sentence)
+    share = f"{100 * asked.confidence:g} % confidence"
+    margins = _margins(asked, tuned, base, seed)
+    if all(_is_sure(m, asked.confidence) for m in margins):
+        return verdict("met", f"{sentence}, with {share}")
+    more = [_needed(m, min(value - low, high - value), n, asked.confidence) for m in margins]
+    known = [rows for rows in more if rows is not None]
+    hint = f": about {max(known):,} rows would show it" if known else ""
+    return verdict("undecided", f"{sentence}, but not with {share}{hint}")
+
+
+def _paired(tuned: Measure, base: Measure | None) -> int | None:
+    """Rows with values of both; None for one value about all rows, as an audit's."""
+    if tuned.single:
+        return None
+    mine = ~np.isnan(np.asarray(tuned.values, dtype=np.float64))
+    if base is not None:
+        mine &= ~np.isnan(np.asarray(base.values, dtype=np.float64))
+    return int(mine.sum())
+
+
+def _margins(asked: _Asked, tuned: Measure, base: Measure | None, seed: int) -> list[Floats]:
+    """How far each bound is met, on resamples of the rows: 0 or more where it is."""
+    measures = [tuned] if base is None else [tuned, base]
+    drawn = resampled(measures, seed)
+    mine, theirs = drawn[0], drawn[-1]
+    if asked.gain is not None:
+        return [(mine - theirs if tuned.higher_is_better else theirs - mine) - asked.gain]
+    scale = theirs if asked.of is not None else np.ones_like(mine)
+    found = []
+    if not math.isinf(asked.low):
+        found.append(mine - asked.low * scale)
+    if not math.isinf(asked.high):
+        found.append(asked.high * scale - mine)
+    return found
+
+
+def _is_sure(margins: Floats, confidence: float) -> bool:
+    known = margins[np.isfinite(margins)]
+    if len(known) < len(margins) / 2 or not len(known):
+        return False
+    return float(np.quantile(known, 1 - confidence)) >= -_EQUAL
+
+
+def _needed(margins: Floats, margin: float, n: int, confidence: float) -> int | None:
+    spread = float(np.nanstd(margins, ddof=1)) * math.sqrt(n)
+    return rows_needed(margin, spread, confidence, sides=1)
+
+
+def _of_slices(
+    key: str,
+    asked: _Asked,
+    tuned: Measure,
+    base: Measure | None,
+    slices: Sequence[Slice],
+    smallest: int,
+    seed: int,
+    because: str,
+) -> Verdict:
+    """The verdict of the worst slice, with what became of the others."""
+    metric, kind = split_key(key)
+    if tuned.pending:
+        return _judge(key, asked, tuned, base, seed, because)
+    judged: list[tuple[Slice, Verdict]] = []
+    for part in slices:
+        mine, theirs = part.of(tuned), None if base is None else part.of(base)
+        # a slice whose rows the metric says nothing of has missed nothing
+        if (_paired(mine, None) or 0) >= smallest:
+            judged.append((part, _judge(metric, asked, mine, theirs, seed, because)))
+    left = len(slices) - len(judged)
+    small = f"; {left} of fewer than {smallest} rows not judged" if left else ""
+    if not judged:
+        sentence = f"no {kind} has {smallest} rows, which comparison.smallest asks for: nothing was judged"
+        return Verdict(key, math.nan, math.nan, math.nan, math.nan, "undecided", sentence, because)
+    worst, said = min(judged, key=lambda one: (_ORDER.index(one[1].state), _margin(one[1])))
+    met = sum(verdict.met for _, verdict in judged)
+    sentence = f"{kind} {worst.value} ({_rows(len(worst.rows))}): {said.sentence}; {met} of {len(judged)} met{small}"
+    return Verdict(key, said.value, said.base, said.low, said.high, said.state, sentence, because)
+
+
+_ORDER = ("missed", "undecided", "pending", "met")
+
+
+def _margin(verdict: Verdict) -> float:
+    """How far the nearer bound is met; a slice without a value comes first."""
+    margin = min(verdict.value - verdict.low, verdict.high - verdict.value)
+    return -math.inf if math.isnan(margin) else margin
+
+
+def _sentence(asked: _Asked, value: float, base: float, met: bool, higher: bool) -> str:
+    if asked.gain is not None:
+        gain = value - base if higher else base - value
+        way = "as good as" if gain == 0 else f"{_n(abs(gain))} {'better' if gain > 0 else 'worse'} than"
+        wanted = "better" if asked.gain > 0 else "worse" if asked.gain < 0 else ""
+        limit = f"at {'most' if asked.gain < 0 else 'least'} {_n(abs(asked.gain))} {wanted}" if wanted else "no worse"
+        return f"{_n(value)} is {way} {asked.of} {_n(base)} (asked: {limit})"
+    low, high = asked.limits(base, higher)
+    share = f" ({_multiple(asked)} {asked.of} {_n(base)})" if asked.of is not None else ""
+    return f"{_n(value)} {_relation(low, high, met)}{share}"
 
 
 def _relation(low: float, high: float, met: bool) -> str:
@@ -146,36 +251,13 @@ def _relation(low: float, high: float, met: bool) -> str:
     return f"{'within' if met else 'outside'} {_n(low)} to {_n(high)}"
 
 
-def _multiple(threshold: Threshold) -> str:
-    return " to ".join(f"{b:g} x" for b in threshold.bounds if not math.isinf(b))
+def _multiple(asked: _Asked) -> str:
+    return " to ".join(f"{b:g} x" for b in (asked.low, asked.high) if not math.isinf(b))
+
+
+def _rows(n: int) -> str:
+    return f"{n:,} row{'' if n == 1 else 's'}"
 
 
 def _n(value: float) -> str:
     return f"{value:.4g}"
-
-
-def _check_values(key: str, threshold: Threshold) -> None:
-    given = [n for n in ("at_least", "at_most", "between") if getattr(threshold, n) is not None]
-    if len(given) != 1:
-        msg = f"success.{key} holds {' and '.join(given) or 'no bound'}; give exactly one of at_least, at_most, between"
-        raise RecipeError(msg)
-    if threshold.between is not None and len(threshold.between) != 2:
-        msg = f"success.{key}.between holds {len(threshold.between)} numbers; give two, the lowest and the highest"
-        raise RecipeError(msg)
-    written = [b for b in (threshold.at_least, threshold.at_most, *(threshold.between or [])) if b is not None]
-    if not all(map(math.isfinite, written)) or written != sorted(written):
-        msg = f"success.{key}.{given[0]} is {getattr(threshold, given[0])}; give finite numbers, the lowest first"
-        raise RecipeError(msg)
-    if threshold.of == "base" and written[0] < 0:
-        msg = f"success.{key}.{given[0]} is {getattr(threshold, given[0])} of base; a multiple must be 0 or more"
-        raise RecipeError(msg)
-
-
-def _unknown(key: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    near = nearest(key, names) or [name for name in names if name.rpartition("/")[2] == key]
-    hint = f"; did you mean {one_of(near)}?" if near else ""
-    listing = (
-        f"metrics of this recipe: {', '.join(names)}" if names else "this recipe names no evaluators and no audits"
-    )
-    return f"success.{key} is not measured by any evaluator or audit{hint}\n{listing}"

@@ -12,11 +12,13 @@ from rich.text import Text
 
 from tunesmith.evaluation.compare import Comparison
 from tunesmith.evaluation.measure import Findings, Sample, Table
-from tunesmith.evaluation.run_test import Evaluation
+from tunesmith.evaluation.run_test import Evaluation, Sliced
+from tunesmith.evaluation.statistics import ENOUGH
 from tunesmith.evaluation.success import Verdict
 from tunesmith.printable import printable
 
 _STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "same": "dim"}
+_STATES = {"met": "green", "missed": "red", "undecided": "yellow", "pending": "cyan"}
 _SEVERITIES = {"none": "green", "low": "yellow", "medium": "dark_orange", "high": "red"}
 
 
@@ -30,12 +32,13 @@ class Marks:
     same: str = "="
     met: str = "✓"
     missed: str = "✗"
+    pending: str = "?"
     nothing: str = "."
     at_least: str = "≥"
     at_most: str = "≤"
 
 
-_PLAIN = Marks("+", "-", "~", "=", "ok", "NO", ".", ">=", "<=")
+_PLAIN = Marks("+", "-", "~", "=", "ok", "NO", "?", ".", ">=", "<=")
 
 
 def show_evaluation(evaluation: Evaluation, console: Console, samples: int = 0) -> None:
@@ -53,6 +56,10 @@ def show_evaluation(evaluation: Evaluation, console: Console, samples: int = 0) 
         _print(console, metrics_table(evaluation.comparisons, len(evaluation.examples), marks))
         for line in _notes(evaluation, marks):
             _print(console, Padding(Text(line, style="dim"), (0, 0, 0, 1)))
+    for name, other in evaluation.others.items():
+        _print(console, metrics_table(other.comparisons, len(evaluation.examples), marks, name))
+    for kind in dict.fromkeys(one.part.kind for one in evaluation.slices):
+        _print(console, slices_table([one for one in evaluation.slices if one.part.kind == kind], marks))
     show_findings(evaluation.findings, console)
     if evaluation.verdicts:
         _print(console, verdict_table(evaluation.verdicts, marks))
@@ -82,36 +89,67 @@ def show_samples(tuned: Sequence[Sample], base: Sequence[Sample] | None, console
         _print(console, table)
 
 
-def metrics_table(comparisons: Mapping[str, Comparison], n: int, marks: Marks | None = None) -> RichTable:
-    """Base beside tuned, a row a metric, with the difference's interval."""
+def metrics_table(
+    comparisons: Mapping[str, Comparison], n: int, marks: Marks | None = None, base: str = "base"
+) -> RichTable:
+    """A baseline beside tuned, a row a metric, with the difference's interval."""
     marks = marks or Marks()
     table = RichTable(
         title=f"{n} example{'s' if n != 1 else ''}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     table.add_column("metric", overflow="fold")
-    for heading in ("base", "tuned", "difference", "95 % interval", "p"):
+    for heading in (printable(base), "tuned", "difference", "95 % interval", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, c in comparisons.items():
         sign = getattr(marks, c.change) if not math.isnan(c.base) else marks.nothing
         interval = f"{_signed(c.interval[0])}..{_signed(c.interval[1])}" if c.interval else marks.nothing
         cells = (_value(c.base, c.unit, marks), _value(c.tuned, c.unit, marks))
         difference = marks.nothing if math.isnan(c.difference) else f"{_signed(c.difference)} {sign}"
-        p_value = marks.nothing if c.p_value is None else _p(c.p_value)
+        p_value = marks.nothing if c.p_adjusted is None else _p(c.p_adjusted)
         table.add_row(name, *cells, Text(difference, style=_STYLES[c.change]), interval, p_value)
+    return table
+
+
+def slices_table(slices: Sequence[Sliced], marks: Marks | None = None) -> RichTable:
+    """Slices of one kind: base and tuned of each metric, where they differ, and how many rows that is of."""
+    marks = marks or Marks()
+    smallest = min(len(one.part.rows) for one in slices)
+    title = f"by {printable(slices[0].part.kind)}, the smallest of {smallest} row{'s' if smallest != 1 else ''}"
+    table = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("metric", overflow="fold")
+    table.add_column("slice", overflow="fold")
+    for heading in ("rows", "base", "tuned", "difference", "95 % interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name in slices[0].comparisons:
+        for one in slices:
+            c = one.comparisons[name]
+            interval = f"{_signed(c.interval[0])}..{_signed(c.interval[1])}" if c.interval else marks.nothing
+            sign = getattr(marks, c.change) if not math.isnan(c.base) else marks.nothing
+            difference = marks.nothing if math.isnan(c.difference) else f"{_signed(c.difference)} {sign}"
+            cells = (_value(c.base, c.unit, marks), _value(c.tuned, c.unit, marks))
+            shown = Text(difference, style=_STYLES[c.change])
+            table.add_row(name, printable(one.part.value), str(c.n), *cells, shown, interval)
+            name = ""
     return table
 
 
 def verdict_table(verdicts: Sequence[Verdict], marks: Marks | None = None) -> RichTable:
     """Each threshold, whether it was met, and why it was set."""
     marks = marks or Marks()
-    missed = sum(not verdict.met for verdict in verdicts)
+    counts = {state: sum(verdict.state == state for verdict in verdicts) for state in ("undecided", "pending")}
+    missed = sum(not verdict.passes for verdict in verdicts)
     title = f"success: {missed} of {len(verdicts)} not met" if missed else f"success: all {len(verdicts)} met"
+    if counts["pending"]:
+        title = title if missed else f"success: {len(verdicts) - counts['pending']} of {len(verdicts)} met"
+        title += f", {counts['pending']} pending"
+    if counts["undecided"]:
+        title += f", {counts['undecided']} of them undecided"
     table = RichTable(title=title, title_justify="left", box=box.SIMPLE, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     for verdict in verdicts:
-        mark = Text(marks.met, style="green") if verdict.met else Text(marks.missed, style="red")
+        mark = Text(getattr(marks, verdict.state), style=_STATES[verdict.state])
         sentence = verdict.sentence.replace("≥", marks.at_least).replace("≤", marks.at_most)
         because = f"\nbecause: {printable(verdict.because)}" if verdict.because else ""
         table.add_row(mark, Text(printable(verdict.key)), Text(printable(sentence)).append(because, style="dim"))
@@ -148,8 +186,8 @@ def _findings_table(table: Table, marks: Marks) -> RichTable:
 
 def _notes(evaluation: Evaluation, marks: Marks) -> Iterator[str]:
     if evaluation.base is not None:
-        undecided, same = f"{marks.undecided} the interval holds 0", f"{marks.same} no difference"
-        yield f"{marks.better} better  {marks.worse} worse  {undecided}  {same}  p: by chance alone"
+        undecided, same = f"{marks.undecided} undecided", f"{marks.same} no difference"
+        yield f"{marks.better} better  {marks.worse} worse  {undecided}  {same}  p: by chance alone (Holm)"
     known = evaluation.comparisons
     by_note: dict[str, list[str]] = {}
     by_count: dict[int, list[str]] = {}
@@ -158,6 +196,10 @@ def _notes(evaluation: Evaluation, marks: Marks) -> Iterator[str]:
         for note in c.notes:
             by_note.setdefault(note, []).append(name)
     yield from (f"{note}: {_listed(names, known)}" for note, names in by_note.items())
+    wanted = {name: c.rows_needed for name, c in known.items() if c.rows_needed is not None and c.n >= ENOUGH}
+    if wanted:
+        more = ", ".join(f"{rows:,} for {name}" for name, rows in wanted.items())
+        yield f"rows that would decide a difference like these: about {more}"
     fewer = [f"{n} for {_listed(names, known)}" for n, names in by_count.items() if n < len(evaluation.examples)]
     if fewer:
         yield f"on fewer examples: {'; '.join(fewer)}"

@@ -11,6 +11,7 @@ from tunesmith.recipe.tree import Leaf, Map, Tree
 _SOURCE = ("data", "sources", "*", "path")
 _BASE = ("model", "base")
 _TEMPLATE = ("model", "template")
+_RUN = ("baselines", "*", "run")
 _EXPLICIT = ("./", "../", "~", "/")
 # `file:x` and `local:x` need no slash, and `cache::x` is a chain; times like 00:12:00:00 are none.
 _ADDRESS = re.compile(r"(file|local):|[a-z][a-z0-9+.-]+:[/:\\]", re.IGNORECASE)
@@ -20,8 +21,9 @@ _TEMPLATE_ENDINGS = (".jinja", ".jinja2", ".j2", ".txt")
 def anchor(tree: Tree, path: tuple[str, ...] = ()) -> Tree:
     """The tree with relative paths made absolute, each against the folder of its own mark.
 
-    Known keys are `data.sources.*.path` (any path), `model.base` where it begins with `./ ../ ~`, and `model.template`
-    where it names a file. Options of plugins that are annotated as `Path` follow when their class is known (`schema`).
+    Known keys are `data.sources.*.path` (any path), `model.base` and `baselines.*.run` where they begin with `./ ../ ~`
+    and `model.template` where it names a file. Options of plugins that are annotated as `Path` follow when their class
+    is known (`schema`).
     What has a scheme (`package://`, `hf://`) stays as it is, and so does what was read from the net (`remote_paths`).
     """
     if isinstance(tree, Map):
@@ -44,7 +46,9 @@ def remote_paths(tree: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple
 def _is_path(leaf: Leaf, path: tuple[str, ...]) -> bool:
     explicit = isinstance(leaf.value, str) and leaf.value.startswith(_EXPLICIT)
     file = isinstance(leaf.value, str) and leaf.value.endswith(_TEMPLATE_ENDINGS) and "\n" not in leaf.value
-    return _matches(path, _SOURCE) or (path == _BASE and explicit) or (path == _TEMPLATE and (explicit or file))
+    if explicit and (path == _BASE or _matches(path, _RUN)):
+        return True
+    return _matches(path, _SOURCE) or (path == _TEMPLATE and (explicit or file))
 
 
 def names_file(path: tuple[str, ...]) -> bool:

@@ -8,9 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from tunesmith import Curator, Example, Message, RecipeError, Record, Segment
+from tunesmith import Curator, Example, Message, RecipeError, Record, Segment, chat, check_host
 from tunesmith_plugins.curators.synthesis.asking import answer, question
-from tunesmith_plugins.curators.synthesis.endpoint import chat, check_host
 from tunesmith_plugins.curators.synthesis.filters import alike, why_not
 from tunesmith_plugins.curators.synthesis.queue import Proposal, append, read
 

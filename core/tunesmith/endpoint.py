@@ -3,12 +3,14 @@
 import ipaddress
 import json
 import os
-import urllib.error
-import urllib.request
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tunesmith import RecipeError
+from tunesmith.errors import RecipeError
+
+if TYPE_CHECKING:
+    import urllib.request
 
 HOSTS = "TUNESMITH_HOSTS"
 _SHOWN = 200
@@ -16,6 +18,8 @@ _SHOWN = 200
 
 def check_host(endpoint: str) -> None:
     """Refuse to send rows to a machine that the user has not named: recipes are shared, and must not send data away.
+
+    Since 0.12.
 
     Raises:
         RecipeError: The address is none, or its host is neither this machine nor named in `TUNESMITH_HOSTS`.
@@ -40,8 +44,31 @@ def _is_local(host: str) -> bool:
         return host.casefold() == "localhost"
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model answers.
+
+    Args:
+        text: The text.
+        stopped: Whether it ended by itself, rather than at `max_tokens`.
+        tokens: How many tokens it has, where the server says; else 0.
+    """
+
+    text: str
+    stopped: bool
+    tokens: int
+
+
 def chat(endpoint: str, key: str, timeout: float, **body: Any) -> str:
-    """The text that a model answers.
+    """The text that a model answers; args and errors as `complete`.
+
+    Since 0.12.
+    """
+    return complete(endpoint, key, timeout, **body).text
+
+
+def complete(endpoint: str, key: str, timeout: float, **body: Any) -> Reply:
+    """What a model answers.
 
     Args:
         endpoint: The address that `/chat/completions` is appended to.
@@ -52,13 +79,18 @@ def chat(endpoint: str, key: str, timeout: float, **body: Any) -> str:
     Raises:
         RecipeError: It cannot be reached, refuses, or answers something else.
     """
+    import urllib.error
+    import urllib.request
+
     address = f"{endpoint.rstrip('/')}/chat/completions"
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     request = urllib.request.Request(address, json.dumps(body).encode(), headers)  # noqa: S310  http(s), by check_host
     try:
         with _opener().open(request, timeout=timeout) as answer:
             held = json.load(answer)
-        return str(held["choices"][0]["message"]["content"] or "")
+        choice, usage = held["choices"][0], held.get("usage") or {}
+        stopped = choice.get("finish_reason") != "length"
+        return Reply(str(choice["message"]["content"] or ""), stopped, int(usage.get("completion_tokens") or 0))
     except urllib.error.HTTPError as error:
         said = error.read(_SHOWN).decode("utf-8", "replace")
         msg = f"endpoint: {address} answers {error.code} {error.reason}: {said}"
@@ -66,17 +98,17 @@ def chat(endpoint: str, key: str, timeout: float, **body: Any) -> str:
     except (OSError, TimeoutError) as error:
         msg = f"endpoint: {address} cannot be reached: {getattr(error, 'reason', error)}"
         raise RecipeError(msg) from error
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         msg = f"endpoint: {address} does not answer as OpenAI's chat completions do"
         raise RecipeError(msg) from error
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect could lead to a host that nobody named."""
+def _opener() -> "urllib.request.OpenerDirector":
+    """Follows no redirect: it could lead to a host that nobody named."""
+    import urllib.request
 
-    def redirect_request(self, *args: Any) -> None:
-        """Follow none."""
+    class NoRedirect(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *args: Any) -> None:
+            """Follow none."""
 
-
-def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_NoRedirect())
+    return urllib.request.build_opener(NoRedirect())

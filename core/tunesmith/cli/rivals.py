@@ -1,0 +1,118 @@
+"""The baselines that a recipe names, ready to be asked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tunesmith.cli.arguments import Arguments
+from tunesmith.cli.device import device
+from tunesmith.cli.pinned import pin
+from tunesmith.cli.runs import Run, chosen_run, digest
+from tunesmith.cli.screen import warn
+from tunesmith.cli.trainer_cli import Session, open_session
+from tunesmith.data.example import Message, Segment
+from tunesmith.data.pipeline import Curated
+from tunesmith.errors import RecipeError
+from tunesmith.evaluation.baseline import Baseline, Endpoint, Rival
+from tunesmith.evaluation.collect import Asked
+from tunesmith.evaluation.decoding import Answer
+from tunesmith.evaluation.language_model import TransformersModel
+
+_Tools = Sequence[Sequence[Mapping[str, Any]]] | None
+_Told = Callable[[int, int], None] | None
+
+
+@dataclass
+class OtherRun:
+    """The tuned model of another run, loaded when it is first asked, beside the one under test.
+
+    Args:
+        session: The recipe under test, whose decoding, device, `--plugin` and `--trust` it is asked with.
+        run: Where it lies.
+    """
+
+    session: Session
+    run: Run
+
+    def answers(
+        self, prompts: Sequence[Sequence[Message]], tools: _Tools = None, progress: _Told = None
+    ) -> list[Answer]:
+        """Answers to prompts, in order."""
+        return self._model.answers(prompts, tools, progress)
+
+    def logprob(
+        self,
+        conversations: Sequence[Sequence[Message] | Sequence[Segment]],
+        tools: _Tools = None,
+        progress: _Told = None,
+    ) -> list[tuple[float, int]]:
+        """Log-probabilities of what has a weight, and the number of its tokens: its own, not those of another base."""
+        return self._model.logprob(conversations, tools, progress)
+
+    @cached_property
+    def _model(self) -> TransformersModel:
+        given = self.session.arguments.repeated
+        config = [str(self.run.path / "config.yaml")]
+        other = open_session(Arguments("test", repeated={**given, "config": config}))
+        pin(other, self.run)
+        other.model.load()
+        other.model.load_adapter(self.run.adapter)
+        other.model.to(device(self.session.trainer_options))
+        other.model.eval()
+        return TransformersModel(other.model, self.session.generation, self.session.seed)
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """The baselines of a recipe, checked before a model is loaded.
+
+    Args:
+        session: The recipe.
+        curated: Its rows.
+    """
+
+    session: Session
+    curated: Curated
+    _runs: dict[str, Run] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        for name, baseline in self.session.baselines.items():
+            if baseline.run is not None:
+                self._runs[name] = self._run(name, Path(baseline.run))
+
+    def beside(self, base: TransformersModel) -> dict[str, Rival]:
+        """Those that can be asked, by name.
+
+        Args:
+            base: Who is asked where a baseline names nobody else.
+        """
+        train, seed = self.curated.splits["train"], self.session.seed
+        return {
+            name: Rival(self._who(name, baseline, base), baseline.asking(train, seed, name))
+            for name, baseline in self.session.baselines.items()
+        }
+
+    def _who(self, name: str, baseline: Baseline, base: TransformersModel) -> Asked:
+        if baseline.endpoint is not None:
+            return Endpoint(baseline, name, self.session.generation, self.session.seed)
+        return OtherRun(self.session, self._runs[name]) if name in self._runs else base
+
+    def _run(self, name: str, path: Path) -> Run:
+        try:
+            run = chosen_run(str(path))
+        except RecipeError as error:
+            msg = f"baselines.{name}.run: {str(error).replace('--run ', '')}"
+            raise RecipeError(msg) from None
+        if not run.complete:
+            msg = f"baselines.{name}.run: {path} did not end, so that it has no model to compare with"
+            raise RecipeError(msg)
+        then, now = (run.lock.get("method") or {}).get("data") or {}, self.session.config["data"]
+        same = run.lock.get("data") == self.curated.hashes
+        if not same or digest(then.get("split")) != digest(now.get("split")):
+            warn(
+                f"baselines.{name}: {path} was trained on other sources or another split, and may have seen rows that "
+                "are test rows here"
+            )
+        return run

@@ -1,0 +1,203 @@
+"""Baselines besides the base: another way of asking it, another run's model, one behind an endpoint."""
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from tunesmith.data.example import Example, Message
+from tunesmith.endpoint import check_host, complete
+from tunesmith.errors import RecipeError
+from tunesmith.evaluation.collect import Asked, Need, Progress, collect
+from tunesmith.evaluation.decoding import Answer
+from tunesmith.evaluation.generation import Generation
+from tunesmith.evaluation.measure import Sample
+from tunesmith.evaluation.threshold import BASE
+
+RESERVED = (BASE, "tuned")
+
+
+@dataclass
+class Baseline:
+    """What the tuned model is compared with besides the base: who is asked, and how.
+
+    The base is asked where neither `run` nor `endpoint` is given.
+
+    Args:
+        shots: Examples of the training split that are shown before each question, of its task where rows have one; the
+            same for all, drawn by the recipe's seed.
+        system: A system turn in place of the rows' own.
+        run: A run directory, whose tuned model is asked: from the recipe's folder where it begins with `./ ../ ~`, else
+            from the working directory, as `fit` says it.
+        endpoint: Address of an OpenAI-compatible server that is asked. Rows go to this machine only, unless its host is
+            named in the environment's `TUNESMITH_HOSTS`. References are not scored there.
+        model: Name of the model at the endpoint.
+        key_variable: Environment variable that holds the endpoint's key, if it wants one.
+        timeout: Seconds to wait for an answer of the endpoint.
+    """
+
+    shots: int = 0
+    system: str | None = None
+    run: str | None = None
+    endpoint: str | None = None
+    model: str | None = None
+    key_variable: str = "OPENAI_API_KEY"
+    timeout: float = 120.0
+
+    def check(self, name: str) -> None:
+        """Check the values.
+
+        Raises:
+            RecipeError: One makes no sense, or the baseline would be the base itself.
+        """
+        at = f"baselines.{name}"
+        if name in RESERVED:
+            who = "the base itself" if name == BASE else "the model under test"
+            msg = f"{at}: {name} is the name of {who}; rename it"
+            raise RecipeError(msg)
+        if self.shots < 0 or self.timeout <= 0:
+            key, least = ("shots", "0 or more") if self.shots < 0 else ("timeout", "above 0")
+            msg = f"{at}.{key} is {getattr(self, key)}; it must be {least}"
+            raise RecipeError(msg)
+        if self.run is not None and self.endpoint is not None:
+            msg = f"{at} names run and endpoint; a baseline is one of them"
+            raise RecipeError(msg)
+        if self.model is not None and self.endpoint is None:
+            msg = f"{at}.model is {self.model}, and nothing reads it: it goes with endpoint"
+            raise RecipeError(msg)
+        if not self.shots and self.system is None and self.run is None and self.endpoint is None:
+            msg = f"{at} is the base as it is, which is compared with anyway; give shots, system, run or endpoint"
+            raise RecipeError(msg)
+        if self.endpoint is not None:
+            try:
+                check_host(self.endpoint)
+            except RecipeError as error:
+                msg = f"{at}.{error}"
+                raise RecipeError(msg) from None
+
+    def asking(self, train: Sequence[Example], seed: int, name: str = "") -> Callable[[Example], Example]:
+        """How a row is put to it: the same row, with other turns before its question.
+
+        Args:
+            train: The training split.
+            seed: Of the examples that are shown.
+            name: Of the baseline, for messages.
+
+        Raises:
+            RecipeError: There are fewer training rows with an answer than `shots`.
+        """
+        shown = self._shown(train, seed, name)
+
+        def ask(example: Example) -> Example:
+            turns = example.messages or example.chosen
+            if not turns:
+                return example
+            head = [turn for turn in turns[:1] if turn.role == "system"]
+            rest = turns[len(head) :]
+            if self.system is not None:
+                head = [Message("system", self.system)]
+            before = shown.get(example.task) or next(iter(shown.values()), [])
+            examples = [turn for turn in before if turn.role != "system"]
+            return example.with_(messages=(*head, *examples, *rest), chosen=(), rejected=())
+
+        return ask
+
+    def _shown(self, train: Sequence[Example], seed: int, name: str) -> dict[str, list[Message]]:
+        """The turns of the examples that are shown, by task."""
+        if not self.shots:
+            return {}
+        by_task: dict[str, list[Example]] = {}
+        for example in train:
+            if example.prompt and example.reference:
+                by_task.setdefault(example.task, []).append(example)
+        few = min(by_task, key=lambda task: len(by_task[task]), default="")
+        if (least := len(by_task.get(few, []))) < self.shots:
+            of = f" of task {few}" if few else ""
+            msg = f"baselines.{name}.shots is {self.shots}, and {least} training rows{of} have question and answer"
+            raise RecipeError(msg)
+        drawn = {task: Random(f"{seed} {task}").sample(rows, self.shots) for task, rows in by_task.items()}  # noqa: S311
+        return {
+            task: [replace(turn, weight=0.0) for one in rows for turn in (one.messages or one.chosen)]
+            for task, rows in drawn.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A baseline that can be asked.
+
+    Args:
+        model: Who answers.
+        ask: How a row is put to it.
+    """
+
+    model: Asked
+    ask: Callable[[Example], Example]
+
+    def collect(
+        self, examples: Sequence[Example], needs: Collection[Need], progress: Progress | None, name: str
+    ) -> list[Sample]:
+        """Its samples of the rows, as `collect`; their prompts are the rows' own, which evaluators read."""
+        samples = collect(self.model, [self.ask(example) for example in examples], needs, progress, name)
+        return [replace(sample, prompt=example.prompt) for sample, example in zip(samples, examples, strict=True)]
+
+
+@dataclass
+class Endpoint:
+    """A model behind an OpenAI-compatible server, which answers and does not score.
+
+    Args:
+        baseline: Where it is.
+        name: Of the baseline.
+        generation: How it shall decode.
+        seed: Sent with each request.
+    """
+
+    baseline: Baseline
+    name: str
+    generation: Generation
+    seed: int = 0
+
+    def answers(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Answer]:
+        """Answers to prompts, in order; `generation.batch_size` of them are asked at a time.
+
+        Raises:
+            RecipeError: The server cannot be reached, refuses, or answers something else.
+        """
+        each = tools if tools is not None else [()] * len(prompts)
+        found: list[Answer] = []
+        with ThreadPoolExecutor(self.generation.batch_size) as pool:
+            for answer in pool.map(self._answer, prompts, each):
+                found.append(answer)
+                if progress is not None:
+                    progress(len(found), len(prompts))
+        return found
+
+    def _answer(self, prompt: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Answer:
+        body: dict[str, Any] = {
+            "model": self.baseline.model or "default",
+            "messages": [{"role": turn.role, "content": turn.content, **turn.fields} for turn in prompt],
+            "max_tokens": self.generation.max_new_tokens,
+            "temperature": self.generation.temperature,
+            "seed": self.seed,
+        }
+        body |= {"stop": list(self.generation.stop)} if self.generation.stop else {}
+        body |= {"tools": [dict(tool) for tool in tools]} if tools else {}
+        key = os.environ.get(self.baseline.key_variable, "")
+        try:
+            reply = complete(self.baseline.endpoint or "", key, self.baseline.timeout, **body)
+        except RecipeError as error:
+            msg = f"baselines.{self.name}.{error}"
+            raise RecipeError(msg) from error
+        return Answer(reply.text, reply.stopped, reply.tokens)
+
+    def logprob(self, conversations: Sequence[Any], tools: Any = None, progress: Any = None) -> list[tuple[float, int]]:
+        """No score: servers do not tell the probability of a text that they are given."""
+        return [(float("nan"), 0)] * len(conversations)

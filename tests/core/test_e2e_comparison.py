@@ -1,0 +1,196 @@
+"""Baselines, slices and thresholds of `test`, through the command."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+CONFIG = ("--config", "tiny.yaml")
+BOUND = "--success.exact/exact_match"
+
+
+class Model:
+    """Answers with the last word of the question, and notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.address = ""
+
+    def say(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(body)
+        message = {"content": body["messages"][-1]["content"].split()[-1]}
+        return {"choices": [{"message": message, "finish_reason": "length"}], "usage": {"completion_tokens": 3}}
+
+
+@pytest.fixture
+def large() -> Iterator[Model]:
+    model = Model()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            model.keys.append(self.headers["Authorization"])
+            answer = json.dumps(model.say(body)).encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        model.address = f"http://127.0.0.1:{http.server_port}/v1"
+        yield model
+        http.shutdown()
+        thread.join()
+
+
+def result_of(bench: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The newest `metrics.json`, and the rows of `predictions.jsonl`."""
+    folder = bench.runs()[-1] / "test"
+    lines = (folder / "predictions.jsonl").read_text().splitlines()
+    return json.loads((folder / "metrics.json").read_text()), [json.loads(line) for line in lines]
+
+
+def test_baselines_answer_the_same_rows_beside_the_base(trained: Any, large: Model, monkeypatch: Any) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    run = trained.runs()[0].relative_to(trained.folder)
+    baselines = {
+        "three": {"shots": 3},
+        "strict": {"system": "Say the state alone."},
+        "again": {"run": str(run)},
+        "large": {"endpoint": large.address, "model": "big", "shots": 1, "system": "Be brief."},
+    }
+    trained.write("rivals.yaml", baselines=baselines)
+    changes = ("--success.perplexity/perplexity.not_worse_than=again", f"{BOUND}.improves_by=0", f"{BOUND}.of=large")
+    # the runs of tiny.yaml are found by --run: the overlay has another name
+    ran = trained.done("test", "--config", "rivals.yaml", "--run", str(run), *changes)
+    metrics, rows = result_of(trained)
+    assert list(metrics["baselines"]) == ["three", "strict", "again", "large"]
+    again = metrics["baselines"]["again"]["perplexity/perplexity"]
+    assert (again["base"], again["change"]) == (again["tuned"], "same")
+    three = metrics["baselines"]["three"]["perplexity/perplexity"]
+    assert three["base"] != metrics["metrics"]["perplexity/perplexity"]["base"]
+    assert three["tuned"] == metrics["metrics"]["perplexity/perplexity"]["tuned"]
+    for row in rows:
+        assert row["again"]["output"] == row["tuned"]["output"]
+        assert row["large"]["output"] == row["prompt"][-1]["content"].split()[-1]
+        assert row["large"]["stopped"] is False
+        assert [turn["role"] for turn in row["prompt"]] == ["user"]
+    assert {row["three"]["output"] for row in rows} != {row["base"]["output"] for row in rows}
+    assert metrics["baselines"]["large"]["perplexity/perplexity"]["base"] is None
+    assert len(large.asked) == len(rows)
+    asked = large.asked[0]
+    assert [turn["role"] for turn in asked["messages"]] == ["system", "user", "assistant", "user"]
+    assert asked["messages"][0]["content"] == "Be brief."
+    assert (asked["model"], asked["max_tokens"], asked["temperature"]) == ("big", 4, 0)
+    assert set(large.keys) == {"Bearer secret"}
+    shown = {turn["content"] for body in large.asked for turn in body["messages"][1:-1]}
+    questions = {row["prompt"][-1]["content"] for row in rows}
+    assert len(shown) == 2
+    assert not shown & questions
+    assert " as good as again " in ran.out
+    assert [line.split()[1] for line in ran.out.splitlines() if line.strip().startswith("metric ")] == [
+        "base",
+        "three",
+        "strict",
+        "again",
+        "large",
+    ]
+
+
+def test_slices_are_shown_and_judged(trained: Any) -> None:
+    slices = ("--comparison.slices=[length, source]", "--comparison.smallest=5")
+    bound = "--success.perplexity/perplexity@length.at_most"
+    ran = trained.done("test", *CONFIG, *slices, f"{bound}=1e9", "--success.exact/exact_match@source.at_least=0")
+    metrics, rows = result_of(trained)
+    lengths = [one for one in metrics["slices"] if one["kind"] == "length"]
+    assert sum(one["n"] for one in lengths) == len(rows)
+    assert "by length, the smallest of " in ran.out
+    assert "by source, the smallest of " in ran.out
+    ids = {len(row["prompt"][-1]["content"].split()) for row in rows}
+    assert len(lengths) == min(4, len(ids))
+    assert max(map(len, map(str.rstrip, ran.out.splitlines()))) <= 80
+    missed = trained.done("test", *CONFIG, *slices, f"{bound}=1", code=3)
+    assert "length " in missed.out
+    assert "; 0 of " in missed.out
+    refused = trained.done("test", *CONFIG, "--comparison.slices=[sorce]", code=2)
+    assert "comparison.slices: no row of the test set has a column sorce; did you mean source?" in refused.err
+
+
+def test_verdicts_are_junit_too(trained: Any) -> None:
+    changes = (f"{BOUND}.at_least=2", f"{BOUND}.because=it must", "--success.perplexity/perplexity.at_most=1e9")
+    trained.done("test", *CONFIG, *changes, code=3)
+    suite = ElementTree.parse(trained.runs()[0] / "test/junit.xml").getroot()[0]
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("tiny", "2", "1")
+    bad, good = suite
+    assert (bad.get("name"), bad[0].tag) == ("exact/exact_match", "failure")
+    assert bad[0].get("message") == "0 < 2\nbecause: it must"
+    assert good[0].tag == "system-out"
+
+
+def test_an_improvement_can_be_asked_for_with_confidence(trained: Any) -> None:
+    bound = "--success.perplexity/perplexity"
+    ran = trained.done("test", *CONFIG, f"{bound}.improves_by=0", f"{bound}.confidence=0.9")
+    metrics, _ = result_of(trained)
+    (verdict,) = metrics["verdicts"]
+    assert verdict["sentence"].endswith("(asked: no worse), with 90 % confidence")
+    assert (verdict["state"], verdict["met"]) == ("met", True)
+    assert "success: all 1 met" in ran.out
+    exact = metrics["metrics"]["exact/exact_match"]
+    assert (exact["p_adjusted"], exact["effect_size"], exact["rows_needed"]) == (1.0, None, None)
+    perplexity = metrics["metrics"]["perplexity/perplexity"]
+    assert perplexity["p_value"] < perplexity["p_adjusted"] <= 2 * perplexity["p_value"]
+    assert perplexity["effect_size"] < 0
+    few = trained.done("test", *CONFIG, f"{BOUND}.improves_by=0.5", f"{BOUND}.confidence=0.9", code=3)
+    assert "success: 1 of 1 not met" in few.out
+
+
+@pytest.mark.parametrize(
+    ("baseline", "said"),
+    [
+        ({"shots": 0}, "baselines.b is the base as it is, which is compared with anyway; give shots, system, run"),
+        ({"shots": -1}, "baselines.b.shots is -1; it must be 0 or more"),
+        ({"shots": 500}, "baselines.b.shots is 500, and "),
+        ({"run": "runs/none"}, "baselines.b.run: runs/none is not a run directory"),
+        (
+            {"endpoint": "http://example.com/v1"},
+            "baselines.b.endpoint: rows would be sent to example.com, which is not",
+        ),
+        ({"run": "x", "endpoint": "http://localhost/v1"}, "baselines.b names run and endpoint; a baseline is one of"),
+        ({"shots": 1, "model": "x"}, "baselines.b.model is x, and nothing reads it: it goes with endpoint"),
+        ({"shots": 1, "timeout": 0}, "baselines.b.timeout is 0.0; it must be above 0"),
+        ({"shot": 1}, "did you mean shots?"),
+        (
+            {"endpoint": "http://127.0.0.1:1/v1"},
+            "baselines.b.endpoint: http://127.0.0.1:1/v1/chat/completions cannot be",
+        ),
+    ],
+)
+def test_baselines_that_cannot_be_are_refused(trained: Any, baseline: dict[str, Any], said: str) -> None:
+    trained.write("wrong.yaml", baselines={"b": baseline})
+    run = str(trained.runs()[0].relative_to(trained.folder))
+    ran = trained.done("test", "--config", "wrong.yaml", "--run", run, code=2)
+    assert said in ran.err
+
+
+def test_a_baseline_has_a_name_of_its_own(trained: Any) -> None:
+    trained.write("wrong.yaml", baselines={"tuned": {"shots": 1}})
+    refused = trained.done("recipes", "check", "wrong.yaml", code=2)
+    assert "baselines.tuned: tuned is the name of the model under test; rename it" in refused.out + refused.err
+
+
+def test_fit_finds_what_a_baseline_lacks_before_it_trains(bench: Any) -> None:
+    bench.write(baselines={"many": {"shots": 99}}, comparison={"slices": ["nobody"]})
+    before = list(Path(bench.folder).glob("runs/*/*/checkpoints"))
+    refused = bench.done("fit", *CONFIG, code=2)
+    assert "baselines.many.shots is 99, and 30 training rows have question and answer" in refused.err
+    assert list(Path(bench.folder).glob("runs/*/*/checkpoints")) == before
