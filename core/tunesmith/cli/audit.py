@@ -70,7 +70,7 @@ def _subjects(session: Session, *, of_base: bool) -> tuple[AuditSubject, AuditSu
     model: AnsweringModel | None = None
     base: AuditSubject | None = None
     if logged is None or "model" in needs:
-        model, untuned = load_models(session, run)
+        model, untuned = load_models(session, run, keep=True)
         if of_base:
             base = AuditSubject(curated.splits, untuned, _answers(untuned, curated, needs, "base"))
     outputs = _logged(Path(logged)) if logged is not None else _answers(model, curated, needs, "tuned")

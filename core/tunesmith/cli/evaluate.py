@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from tunesmith.cli.answers import known_answers
 from tunesmith.cli.device import device
 from tunesmith.cli.fit import prepare_data
 from tunesmith.cli.judgement import check_judgement
@@ -54,8 +55,13 @@ def load_rows(session: Session, run: Run) -> Curated:
     return curated
 
 
-def load_models(session: Session, run: Run) -> tuple[TransformersModel, TransformersModel]:
+def load_models(session: Session, run: Run, *, keep: bool = False) -> tuple[TransformersModel, TransformersModel]:
     """The tuned model and its base, on the device.
+
+    Args:
+        session: The opened recipe.
+        run: Whose model.
+        keep: Whether what they say is kept for the next time.
 
     Raises:
         RecipeError: `--ckpt_path` names no checkpoint.
@@ -71,6 +77,8 @@ def load_models(session: Session, run: Run) -> tuple[TransformersModel, Transfor
     session.model.to(device(session.trainer_options))
     session.model.eval()
     tuned = TransformersModel(session.model, session.generation, session.seed)
+    if keep and session.generation.cache:
+        tuned.known, tuned.known_base = known_answers(session, run, path)
     return tuned, tuned.baseline("base")
 
 
@@ -108,7 +116,7 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
     curated = load_rows(session, run)
     examples = curated.need(split)
     rivals = Rivals(session, curated) if decide else None
-    tuned, base = load_models(session, run)
+    tuned, base = load_models(session, run, keep=True)
     with Bar() as bar:
         found = evaluate(
             tuned,
@@ -135,6 +143,8 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
     if found.verdicts:
         write_junit(found.verdicts, session.name, directory / "junit.xml")
     show_evaluation(found, console, samples=1)
+    if before := sum(model.known.found for model in (tuned, base) if model.known is not None):
+        fact("answers", f"{before:,} answers and scores of these weights were known from before")
     fact("rows", f"{directory / 'predictions.jsonl'}")
     fact("numbers", f"{directory / 'metrics.json'}")
     if decide and not session.success:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tunesmith.cli.answers import known_answers
 from tunesmith.cli.arguments import Arguments
 from tunesmith.cli.device import device
 from tunesmith.cli.pinned import pin
@@ -61,7 +62,10 @@ class OtherRun:
         other.model.load_adapter(self.run.adapter)
         other.model.to(device(self.session.trainer_options))
         other.model.eval()
-        return TransformersModel(other.model, self.session.generation, self.session.seed)
+        model = TransformersModel(other.model, self.session.generation, self.session.seed)
+        if self.session.generation.cache:
+            model.known, _ = known_answers(other, self.run, None)
+        return model
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def decode(
     prompts: Sequence[Sequence[int]],
     ends: Sequence[int],
     generation: Generation,
-    seed: int,
+    seeds: Sequence[int],
     progress: Progress | None = None,
 ) -> list[Answer]:
     """Answer every prompt.
@@ -69,14 +69,13 @@ def decode(
         prompts: Token ids of each prompt.
         ends: Ids that end an answer.
         generation: How to decode.
-        seed: Start of every row's own seed, where tokens are sampled.
+        seeds: Of each prompt, see `row_seeds`, where tokens are sampled.
         progress: Called with the prompts done and their number.
 
     Raises:
         DataError: A prompt fills the base's whole context.
     """
     limit = getattr(language_model(network).config, "max_position_embeddings", None)
-    seeds = _row_seeds(prompts, seed)
     answers: dict[int, Answer] = {}
     for batch, room in _batches(prompts, generation, limit):
         rows = [prompts[i] for i in batch]
@@ -189,7 +188,7 @@ class RowSampling(LogitsProcessor):
         return scores.float() / self.temperature + torch.stack(noise).to(scores.device)
 
 
-def _row_seeds(prompts: Sequence[Sequence[int]], seed: int) -> list[int]:
+def row_seeds(prompts: Sequence[Sequence[int]], seed: int) -> list[int]:
     """A seed per prompt, by its content and by how often it came before."""
     seen: Counter[tuple[int, ...]] = Counter()
     seeds = []

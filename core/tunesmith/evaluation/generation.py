@@ -1,5 +1,6 @@
 """How answers are decoded: the recipe's top-level key `generation`."""
 
+import json
 import math
 from dataclasses import dataclass, field
 
@@ -18,12 +19,20 @@ class Generation:
         temperature: 0 decodes greedily; above it, tokens are sampled, each row with a seed of its own.
         stop: Texts that end an answer, and are not part of it, besides the template's end of turn.
         batch_size: Prompts decoded at once; changes speed and memory, never the answers.
+        cache: Whether answers of `test`, `validate` and audits are kept beside the runs, so that the same weights need
+            not answer the same again. Since 0.12.
     """
 
     max_new_tokens: int = 256
     temperature: float = 0.0
     stop: list[str] = field(default_factory=list)
     batch_size: int = 16
+    cache: bool = True
+
+    @property
+    def way(self) -> str:
+        """What of it decides an answer."""
+        return json.dumps([self.max_new_tokens, self.temperature, self.stop])
 
     def check(self) -> None:
         """Check the values.

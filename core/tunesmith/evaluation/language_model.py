@@ -1,11 +1,11 @@
 """The narrow waist that evaluators and audits see: a model of transformers that answers, scores, classifies, embeds."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Protocol
+from dataclasses import astuple, dataclass, field
+from functools import cached_property, partial
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +13,17 @@ from torch import Tensor, nn
 from tunesmith.data.encoded import Encoded
 from tunesmith.data.example import Message, Segment
 from tunesmith.errors import DataError, RecipeError
-from tunesmith.evaluation.decoding import Answer, decode, stop_ids
+from tunesmith.evaluation.decoding import Answer, decode, row_seeds, stop_ids
 from tunesmith.evaluation.generation import Generation
+from tunesmith.evaluation.known import Known, key_of
 from tunesmith.evaluation.scoring import Progress, mean_hidden, score
 from tunesmith.plugins.interfaces import Adapter, Renderer
 from tunesmith.training.attention import language_model, plain_attention
 from tunesmith.training.modes import evaluating
 
 Tools = Sequence[Mapping[str, Any]]
+_Made = TypeVar("_Made")
+_BATCHES_KEPT = 8  # made between two writes: more keep lengths together, fewer lose less to a kill
 
 
 class Tuned(Protocol):
@@ -62,6 +65,8 @@ class TransformersModel:
         seed: Start of every row's seed, where tokens are sampled.
         network: Another network to run than the specialist's (a frozen copy of the base).
         adapted: Whether the adapter is on.
+        known: What this model has said before; None keeps nothing.
+        known_base: The same of its base.
     """
 
     specialist: Tuned
@@ -69,6 +74,8 @@ class TransformersModel:
     seed: int = 0
     network: nn.Module | None = None
     adapted: bool = True
+    known: Known | None = None
+    known_base: Known | None = None
 
     def generate(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
         """Answers as text, in order; equal to one-by-one decoding, in bf16 but for ties within its rounding."""
@@ -94,8 +101,18 @@ class TransformersModel:
         each = tools if tools is not None else [()] * len(prompts)
         renderer = self.specialist.renderer
         ids = [renderer.prompt(prompt, own).ids for prompt, own in zip(prompts, each, strict=True)]
-        with self._evaluating() as network:
-            return decode(network, self.specialist.tokenizer, ids, self._ends, self.generation, self.seed, progress)
+        seeds = row_seeds(ids, self.seed)
+        sampled = self.generation.temperature > 0
+        keys = [key_of(list(row), seed if sampled else 0) for row, seed in zip(ids, seeds, strict=True)]
+
+        def make(rows: Sequence[int], told: Progress | None) -> list[Answer]:
+            with self._evaluating() as network:
+                chosen, own = [ids[i] for i in rows], [seeds[i] for i in rows]
+                return decode(network, self.specialist.tokenizer, chosen, self._ends, self.generation, own, told)
+
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        said = self._known(self.generation.way, keys, order, make, astuple, progress)
+        return [Answer(*one) for one in said]
 
     def logprob(
         self,
@@ -117,9 +134,49 @@ class TransformersModel:
         """
         each = tools if tools is not None else [()] * len(conversations)
         rows = [self._encode(conversation, own) for conversation, own in zip(conversations, each, strict=True)]
-        with self._evaluating() as network:
-            self._check_lengths(network, rows)
-            return score(network, rows, self.generation.batch_size, progress)
+        keys = [key_of(list(row.ids), [weight != 0 for weight in row.weights]) for row in rows]
+
+        def make(chosen: Sequence[int], told: Progress | None) -> list[tuple[float, int]]:
+            with self._evaluating() as network:
+                self._check_lengths(network, rows)
+                return score(network, [rows[i] for i in chosen], self.generation.batch_size, told)
+
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
+        said = self._known("logprob", keys, order, make, tuple, progress)
+        return [(float(total), int(count)) for total, count in said]
+
+    def _known(
+        self,
+        way: str,
+        keys: Sequence[str],
+        order: Sequence[int],
+        make: Callable[[Sequence[int], Progress | None], Sequence[_Made]],
+        plain: Callable[[_Made], tuple[Any, ...]],
+        progress: Progress | None,
+    ) -> list[Sequence[Any]]:
+        """Results of rows: what is known, and the rest made and kept, some batches at a time.
+
+        Args:
+            way: What decides a result beside the model and the row.
+            keys: Of the rows.
+            order: In which they are made, rows of similar length together.
+            make: Results of rows by their places.
+            plain: A result as it is kept.
+            progress: Called with the rows done and their number.
+        """
+        found: dict[int, Sequence[Any]] = {}
+        if self.known is not None:
+            found.update(self.known.get(way, keys))
+        rest = [at for at in order if at not in found]
+        step = len(rest) if self.known is None else _BATCHES_KEPT * self.generation.batch_size
+        for start in range(0, len(rest), max(1, step)):
+            chosen, before = rest[start : start + step], len(found)
+            told = None if progress is None else partial(_further, progress, before, len(keys))
+            made = [plain(one) for one in make(chosen, told)]
+            found.update(zip(chosen, made, strict=True))
+            if self.known is not None:
+                self.known.put(way, {keys[at]: list(one) for at, one in zip(chosen, made, strict=True)})
+        return [found[at] for at in range(len(keys))]
 
     def classify(self, prompts: Sequence[Sequence[Message]], labels: Sequence[str]) -> list[list[float]]:
         """Probability of each label as the whole answer, normalised over the labels."""
@@ -146,10 +203,10 @@ class TransformersModel:
             raise RecipeError(msg)
         if not self.adapted or self.network is not None:
             return self
-        if self.specialist.adapter.switchable:
-            return TransformersModel(self.specialist, self.generation, self.seed, adapted=False)
-        copy = self.specialist.load_baseline()
-        return TransformersModel(self.specialist, self.generation, self.seed, network=copy, adapted=False)
+        network = None if self.specialist.adapter.switchable else self.specialist.load_baseline()
+        model = TransformersModel(self.specialist, self.generation, self.seed, network, adapted=False)
+        model.known = self.known_base
+        return model
 
     @contextmanager
     def _evaluating(self) -> Iterator[nn.Module]:
@@ -185,6 +242,11 @@ class TransformersModel:
                     "shorten it or take a base with a longer context"
                 )
                 raise DataError(msg)
+
+
+def _further(progress: Progress, before: int, count: int, done: int, _: int) -> None:
+    """Tell how far a part of the rows is, as a part of all."""
+    progress(before + done, count)
 
 
 def _with_weight(turn: Message, weight: float) -> Message:
