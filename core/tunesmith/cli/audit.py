@@ -1,6 +1,5 @@
 """The verb `audit`: the recipe's audits on data, model or logged outputs, and their thresholds."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,10 @@ from tunesmith.cli.fit import prepare_data
 from tunesmith.cli.progress import Bar
 from tunesmith.cli.screen import console, fact
 from tunesmith.cli.trainer_cli import Session
-from tunesmith.data.example import Message
 from tunesmith.data.pipeline import Curated
-from tunesmith.errors import DataError, RecipeError
+from tunesmith.errors import RecipeError
 from tunesmith.evaluation.collect import AnsweringModel, collect
+from tunesmith.evaluation.logged import logged_samples
 from tunesmith.evaluation.measure import Sample
 from tunesmith.evaluation.records import write_findings
 from tunesmith.evaluation.run_test import audit_measures, audits_of, check_bases, examine
@@ -53,6 +52,9 @@ def _subjects(session: Session, *, of_base: bool) -> tuple[AuditSubject, AuditSu
         RecipeError: `--outputs` is given, and no audit reads outputs.
     """
     logged = session.arguments.options.get("outputs")
+    if logged is not None and not Path(logged).is_file():
+        msg = f"--outputs {logged} is no file"
+        raise RecipeError(msg)
     needs = {need for audit in session.audits.values() for need in audit.needs}
     if logged is not None and "outputs" not in needs:
         read = ", ".join(f"{name} reads {' and '.join(sorted(a.needs))}" for name, a in session.audits.items())
@@ -73,7 +75,7 @@ def _subjects(session: Session, *, of_base: bool) -> tuple[AuditSubject, AuditSu
         model, untuned = load_models(session, run, keep=True)
         if of_base:
             base = AuditSubject(curated.splits, untuned, _answers(untuned, curated, needs, "base"))
-    outputs = _logged(Path(logged)) if logged is not None else _answers(model, curated, needs, "tuned")
+    outputs = logged_samples(Path(logged)) if logged is not None else _answers(model, curated, needs, "tuned")
     return AuditSubject(curated.splits, model, outputs), base, run.path / "audit"
 
 
@@ -82,20 +84,3 @@ def _answers(model: AnsweringModel | None, curated: Curated, needs: set[Any], na
         return None
     with Bar() as bar:
         return collect(model, curated.need("test"), {"output"}, bar, name)
-
-
-def _logged(path: Path) -> list[Sample]:
-    """Samples from a `predictions.jsonl`; the tuned model's output is what is audited."""
-    if not path.is_file():
-        msg = f"--outputs {path} is no file"
-        raise RecipeError(msg)
-    samples = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            prompt = tuple(Message(turn["role"], turn["content"]) for turn in row["prompt"])
-            samples.append(Sample(str(row["id"]), prompt, row.get("reference") or "", row["tuned"]["output"]))
-        except (ValueError, KeyError, TypeError) as error:
-            msg = f"{path}:{number} is not a line of a predictions.jsonl (id, prompt, tuned.output): {error!r}"
-            raise DataError(msg) from error
-    return samples

@@ -1,5 +1,6 @@
 """The verbs `test` and `validate`: tuned beside base, and, for `test`, whether success was met."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -138,6 +139,7 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
         "split": split,
         "seed": session.seed,
         "checkpoint": session.arguments.options.get("ckpt_path"),
+        "generation": json.loads(session.generation.way),
     }
     write_evaluation(found, directory, about)
     if found.verdicts:

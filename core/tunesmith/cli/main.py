@@ -16,7 +16,7 @@ from tunesmith.nearest import did_you_mean
 from tunesmith.printable import message
 
 TRAINER_VERBS = ("preview", "prepare", "fit", "validate", "test", "predict", "audit")
-VERBS = (*TRAINER_VERBS, "plugins", "recipes")
+VERBS = (*TRAINER_VERBS, "compare", "plugins", "recipes")
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 # What a file system says of a place, rather than of our way to use it.
@@ -76,6 +76,7 @@ to train
 to judge
   validate          measure on the validation split
   test              compare with the base on the test split; is it a success?
+  compare           runs beside each other, on the same test rows
   predict           answer a file, or one --prompt, by base and tuned model
   audit             look for bias in the data, the model or logged outputs
 
@@ -151,6 +152,10 @@ def _dispatch(words: list[str]) -> int:
         from tunesmith.cli.trainer_cli import run as run_trainer
 
         return run_trainer(verb, rest)
+    if verb == "compare":
+        from tunesmith.cli.compare import run as run_compare
+
+        return run_compare(rest)
     if verb == "plugins":
         from tunesmith.cli.plugins_verb import run as run_plugins
 

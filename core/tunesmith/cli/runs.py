@@ -47,6 +47,11 @@ class Run:
         return _read(self.path / "data.json")
 
     @property
+    def tested(self) -> dict[str, Any]:
+        """The content of `test/metrics.json`: what the last `test` measured; empty where there was none."""
+        return _read(self.path / "test/metrics.json")
+
+    @property
     def complete(self) -> bool:
         """Whether `fit` ended and saved its adapter."""
         return _read(self.result).get("complete") is True
@@ -204,8 +209,8 @@ def find_run(
     nearest = min(others, key=lambda run: len(list(differences(_made_by(run), wanted))))
     key, then, now = next(differences(_made_by(nearest), wanted), ("version", None, None))
     # an option that equals its default is left out of what is compared, and has a value all the same
-    then = _at(nearest.lock.get("method"), key) if then is None else then
-    now = _at(method(config), key) if now is None else now
+    then = value_at(nearest.lock.get("method"), key) if then is None else then
+    now = value_at(method(config), key) if now is None else now
     msg = (
         f"no run of {recipe} was made by this recipe; the nearest is {nearest.path}: {key} was {_said(then)} there "
         f"and is {_said(now)} now\n"
@@ -222,7 +227,8 @@ def _what_to_do(begun: Sequence[Run]) -> str:
     return "; train it first"
 
 
-def _at(config: Any, key: str) -> Any:
+def value_at(config: Any, key: str) -> Any:
+    """What stands at a key of nested maps, its names joined by dots; None where nothing does."""
     for name in key.split("."):
         config = config.get(name) if isinstance(config, Mapping) else None
     return config

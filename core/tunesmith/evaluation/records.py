@@ -58,15 +58,15 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Json]:
     record = {
         "n": len(evaluation.examples),
         "met": evaluation.met if evaluation.verdicts else None,
-        "metrics": _compared(evaluation.comparisons),
+        "metrics": comparisons_record(evaluation.comparisons),
         "verdicts": [asdict(verdict) | {"met": verdict.met} for verdict in evaluation.verdicts],
-        "baselines": {name: _compared(other.comparisons) for name, other in evaluation.others.items()},
+        "baselines": {name: comparisons_record(other.comparisons) for name, other in evaluation.others.items()},
         "slices": [
             {
                 "kind": one.part.kind,
                 "value": one.part.value,
                 "n": len(one.part.rows),
-                "metrics": _compared(one.comparisons),
+                "metrics": comparisons_record(one.comparisons),
             }
             for one in evaluation.slices
         ],
@@ -75,7 +75,8 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Json]:
     return plainly
 
 
-def _compared(comparisons: Mapping[str, Comparison]) -> dict[str, Json]:
+def comparisons_record(comparisons: Mapping[str, Comparison]) -> dict[str, Json]:
+    """Comparisons as plain data, by metric."""
     return {
         name: {k: v for k, v in asdict(one).items() if k != "name"} | {"change": one.change}
         for name, one in comparisons.items()

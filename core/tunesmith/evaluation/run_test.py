@@ -124,11 +124,11 @@ def evaluate(
     base = collect(baseline, examples, needs, progress, BASE) if baseline is not None else None
     tuned = collect(model, examples, needs, progress, "tuned")
     said = {name: other.collect(examples, needs, progress, name) for name, other in others.items()}
-    tuned_measures = _measure(evaluators, tuned)
-    base_measures = _measure(evaluators, base) if base is not None else None
+    tuned_measures = measured(evaluators, tuned)
+    base_measures = measured(evaluators, base) if base is not None else None
     beside = {}
     for name, samples in said.items():
-        measures = _measure(evaluators, samples)
+        measures = measured(evaluators, samples)
         beside[name] = Beside(samples, measures, compare_all(tuned_measures, measures, seed))
     data = splits if splits is not None else {"test": examples}
     findings = examine(audits, AuditSubject(data, model, tuned))
@@ -233,7 +233,12 @@ def _needs(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -> 
     return needs
 
 
-def _measure(evaluators: Mapping[str, Evaluator], samples: Sequence[Sample]) -> dict[str, Measure]:
+def measured(evaluators: Mapping[str, Evaluator], samples: Sequence[Sample]) -> dict[str, Measure]:
+    """The measures of samples by `name in the recipe/name of the measure`.
+
+    Raises:
+        TunesmithError: An evaluator failed, or gave another number of values than there are samples.
+    """
     measures: dict[str, Measure] = {}
     for name, evaluator in evaluators.items():
         with blamed(f"evaluators.{name}", evaluator):
@@ -257,4 +262,4 @@ def rehearse(evaluators: Mapping[str, Evaluator], examples: Sequence[Example]) -
     """
     check_examples(examples, _needs(evaluators, {}))
     first = {(example.origin.source, frozenset(example.extras)): example for example in reversed(examples)}
-    _measure(evaluators, blank(list(first.values())))
+    measured(evaluators, blank(list(first.values())))

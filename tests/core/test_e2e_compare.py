@@ -1,0 +1,117 @@
+"""`compare`: runs beside each other, through the command."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+CONFIG = ("--config", "tiny.yaml")
+RATE = "--model.optimizer.init_args.lr"
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three tested runs of one recipe: the tiny one, one that learns less, and one that learned on other rows."""
+    import yaml
+
+    from tunesmith.cli.main import main
+    from tunesmith.testing.runner import isolated
+    from tunesmith.testing.tiny import make_rows, tiny_recipe, write_rows
+
+    folder = tmp_path_factory.mktemp("compared")
+    write_rows(folder / "rows.jsonl", make_rows(150))
+    recipe = tiny_recipe(tiny_base) | {"success": {"perplexity/perplexity": {"at_most": 1e9}}}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    with pytest.MonkeyPatch.context() as patch, isolated(folder, patch):
+        for words in ([], [f"{RATE}=0.001"]):
+            assert main(["fit", *CONFIG, *words]) == 0
+            assert main(["test", *CONFIG, *words]) == 0
+    return folder
+
+
+@pytest.fixture
+def runs(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Copies of the runs, oldest first, in the working directory."""
+    shutil.copytree(folder, tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    return sorted(path.parent for path in Path("runs/tiny").glob("*/lock.json"))
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+    from tunesmith.cli.main import main
+
+    assert main(["compare", *words]) == code
+    read = capsys.readouterr()
+    return read.out if code == 0 else read.err
+
+
+def test_a_folder_of_runs_is_a_leaderboard(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    out = said(capsys, "runs/tiny", "--output", "numbers.json")
+    better, worse = (path.name for path in runs)
+    assert f"34 test rows, by perplexity/perplexity: {better} is best" in out
+    rows = [line.split() for line in out.splitlines() if line.split()[:1] in ([better], [worse])]
+    assert [row[:2] for row in rows[:2]] == [[better, "1/1"], [worse, "1/1"]]
+    assert f"{worse} differs from {better}:\n  model.optimizer.init_args.lr: 0.01 there, 0.001 here\n" in out
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 80
+    record = json.loads(Path("numbers.json").read_text())
+    values = [json.loads((run / "test/metrics.json").read_text())["metrics"] for run in runs]
+    for run, metrics in zip(runs, values, strict=True):
+        for name, found in record["runs"][str(run)].items():
+            assert found == pytest.approx(metrics[name]["tuned"]), name
+    beside = record["beside the best"][worse]["perplexity/perplexity"]
+    gap = values[1]["perplexity/perplexity"]["tuned"] - values[0]["perplexity/perplexity"]["tuned"]
+    assert beside["difference"] == pytest.approx(gap)
+    assert beside["interval"][0] > 0
+
+
+def test_two_runs_are_compared_metric_by_metric_in_any_order(
+    runs: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = said(capsys, str(runs[1]), str(runs[0]), "--by", "exact/exact_match")
+    assert "34 test rows, by exact/exact_match: " in out
+    (line,) = [line for line in out.splitlines() if line.split()[:1] == ["perplexity/perplexity"]]
+    assert "▲" in line or "▼" in line
+
+
+def test_other_rows_are_refused(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    path = runs[1] / "test/predictions.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[0]["reference"] = "something else"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows[:-1]))
+    err = said(capsys, "runs/tiny", code=2)
+    assert f"{runs[1]} was tested on other rows than {runs[0]}: 1 are not there, 0 are new, 1 read otherwise" in err
+    rows[0]["id"] = "new"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "1 are not there, 1 are new, 0 read otherwise" in said(capsys, "runs/tiny", code=2)
+
+
+def test_the_order_of_rows_does_not_matter(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    first = said(capsys, "runs/tiny")
+    path = runs[1] / "test/predictions.jsonl"
+    path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    assert said(capsys, "runs/tiny") == first
+
+
+def test_runs_that_decoded_otherwise_are_warned_of(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    path = runs[1] / "test/metrics.json"
+    record = json.loads(path.read_text())
+    assert record["generation"] == [4, 0.0, []]
+    path.write_text(json.dumps(record | {"generation": [8, 0.0, []]}))
+    from tunesmith.cli.main import main
+
+    assert main(["compare", "runs/tiny"]) == 0
+    assert "did not decode alike" in capsys.readouterr().err
+
+
+def test_what_cannot_be_compared_is_said(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "1 tested run is there; a comparison takes two or more" in said(capsys, str(runs[0]), code=2)
+    assert "there is no" not in said(capsys, "nowhere", code=2)
+    assert "nowhere is no run directory and holds none" in said(capsys, "nowhere", code=2)
+    err = said(capsys, "runs/tiny", "--by", "perplexity/perplexty", code=2)
+    assert "--by perplexity/perplexty is not measured; did you mean perplexity/perplexity?" in err
+    shutil.rmtree(runs[1] / "test")
+    assert f"{runs[1]} was not tested: lightning-cli test --config {runs[1]}/config.yaml" in said(
+        capsys, *map(str, runs), code=2
+    )
+    assert "1 tested run is there" in said(capsys, "runs/tiny", code=2)
