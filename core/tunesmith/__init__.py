@@ -17,6 +17,7 @@ from tunesmith.deprecation import DeprecatedWarning, deprecated
 from tunesmith.endpoint import chat, check_host
 from tunesmith.errors import AbsentPackageError, DataError, RecipeError, RowError, TunesmithError
 from tunesmith.evaluation.measure import Findings, Measure, Sample, Table
+from tunesmith.evaluation.rating import rating_key
 from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.hookspecs import hookimpl
 from tunesmith.plugins.interfaces import (
@@ -81,6 +82,7 @@ __all__ = [
     "normal_text",
     "out_of_reach",
     "parts_of",
+    "rating_key",
     "read_rows",
     "recognise",
 ]

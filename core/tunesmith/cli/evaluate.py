@@ -1,6 +1,7 @@
 """The verbs `test` and `validate`: tuned beside base, and, for `test`, whether success was met."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -20,6 +21,8 @@ from tunesmith.data.sources import SplitName
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.junit import write_junit
 from tunesmith.evaluation.language_model import TransformersModel
+from tunesmith.evaluation.measure import Measure, Sample
+from tunesmith.evaluation.rating import write_sheets
 from tunesmith.evaluation.records import write_evaluation
 from tunesmith.evaluation.run_test import Evaluation, audits_of, evaluate
 from tunesmith.evaluation.tables import show_evaluation
@@ -145,6 +148,8 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
     if found.verdicts:
         write_junit(found.verdicts, session.name, directory / "junit.xml")
     show_evaluation(found, console, samples=1)
+    for sheet in write_sheets(*_by_model(found), directory, session.seed):
+        fact("to rate", f"{sheet} waits for people; its evaluator says how")
     if before := sum(model.known.found for model in (tuned, base) if model.known is not None):
         fact("answers", f"{before:,} answers and scores of these weights were known from before")
     fact("rows", f"{directory / 'predictions.jsonl'}")
@@ -152,3 +157,11 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
     if decide and not session.success:
         say("the recipe states no `success`, so nothing was decided")
     return found
+
+
+def _by_model(found: Evaluation) -> tuple[list[Sequence[Sample]], list[Mapping[str, Measure]]]:
+    """Samples and measures of each model."""
+    others = list(found.others.values())
+    base = [] if found.base is None else [found.base]
+    samples = [found.tuned, *base, *(other.samples for other in others)]
+    return samples, [found.tuned_measures, found.base_measures or {}, *(other.measures for other in others)]
