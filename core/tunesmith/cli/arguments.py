@@ -25,6 +25,7 @@ OPTIONS: dict[str, tuple[bool, tuple[str, ...], str]] = {
     "output": (True, ("predict",), "where the answers go (default: predictions.jsonl in the run directory)"),
     "tasks": (True, ("prepare", "predict"), "write tasks for annotators as well, for label-studio or prodigy"),
     "examples": (True, ("preview",), "how many examples to show (default 2)"),
+    "find-lr": (False, ("preview",), "raise the learning rate over 100 steps and say where the loss falls fastest"),
     "gpu": (True, ("preview",), "a GPU to compute memory for: its GiB (24), or a name (l4, rtx-4090, a100-80, ...)"),
     "outputs": (True, ("audit",), "a predictions.jsonl whose logged answers the audits examine"),
 }

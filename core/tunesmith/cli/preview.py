@@ -5,6 +5,7 @@ from rich.text import Text
 from tunesmith.cli.course import course
 from tunesmith.cli.device import device
 from tunesmith.cli.estimate import show_cost
+from tunesmith.cli.find_rate import find_rate
 from tunesmith.cli.fit import check_evidence, check_length, prepare_data
 from tunesmith.cli.gpus import stated_gpu
 from tunesmith.cli.judgement import check_judgement
@@ -44,6 +45,8 @@ def preview(session: Session) -> int:
     fact("template", session.model.renderer.template_source)
     show_method(session)
     show_cost(session, way, gpu, why)
+    if session.arguments.flag("find-lr"):
+        find_rate(session)
     return 0
 
 
