@@ -461,3 +461,26 @@ def test_an_unknown_baseline_is_refused(tiny: TinySpecialist) -> None:
 def test_a_wrong_way_to_decode_is_refused(tiny: TinySpecialist, generation: Generation, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         TransformersModel(tiny, generation).generate([ask("a")])
+
+
+def test_long_rows_are_fewer_at_once(tiny: TinySpecialist, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def watch(module: nn.Module, arguments: Any, named: dict[str, Any]) -> None:
+        seen.append(tuple(named["input_ids"].shape))
+
+    tiny.network.register_forward_pre_hook(watch, with_kwargs=True)
+    rows, prompts = conversations(20), prompts_of_lengths(range(3, 43))
+    expected = TransformersModel(tiny, Generation(max_new_tokens=6)).answers(prompts)
+    scores = TransformersModel(tiny).logprob(rows)
+    assert max(n for n, _ in seen) == 40
+    seen.clear()
+    monkeypatch.setattr(scoring, "TOKENS_AT_ONCE", 150)
+    monkeypatch.setattr("tunesmith.evaluation.decoding.TOKENS_AT_ONCE", 150)
+    assert TransformersModel(tiny, Generation(max_new_tokens=6)).answers(prompts) == expected
+    assert max(n * (width + 5) for n, width in seen if width > 1) <= 150
+    assert len({n for n, _ in seen}) > 2
+    seen.clear()
+    again = [total for total, _ in TransformersModel(tiny).logprob(rows)]
+    assert again == pytest.approx([total for total, _ in scores], rel=1e-5)
+    assert max(n * width for n, width in seen) <= 150

@@ -16,6 +16,7 @@ from tunesmith.evaluation.generation import Generation
 from tunesmith.evaluation.measure import Sample
 from tunesmith.evaluation.threshold import BASE
 
+_AT_ONCE = 8
 RESERVED = (BASE, "tuned")
 
 
@@ -166,14 +167,14 @@ class Endpoint:
         tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Answer]:
-        """Answers to prompts, in order; `generation.batch_size` of them are asked at a time.
+        """Answers to prompts, in order; some of them are asked at a time.
 
         Raises:
             RecipeError: The server cannot be reached, refuses, or answers something else.
         """
         each = tools if tools is not None else [()] * len(prompts)
         found: list[Answer] = []
-        with ThreadPoolExecutor(self.generation.batch_size) as pool:
+        with ThreadPoolExecutor(min(_AT_ONCE, self.generation.batch_size)) as pool:
             for answer in pool.map(self._answer, prompts, each):
                 found.append(answer)
                 if progress is not None:

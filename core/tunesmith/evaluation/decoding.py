@@ -14,7 +14,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 from tunesmith.data.example import Message
 from tunesmith.errors import DataError
 from tunesmith.evaluation.generation import Generation
-from tunesmith.evaluation.scoring import Progress, device_of, pad_rows
+from tunesmith.evaluation.scoring import TOKENS_AT_ONCE, Progress, device_of, pad_rows
 from tunesmith.plugins.interfaces import Renderer
 from tunesmith.training.attention import language_model
 
@@ -103,10 +103,11 @@ def _batches(
         if room < wanted:
             yield [i], room
             continue
-        roomy.append(i)
-        if len(roomy) == generation.batch_size:
+        longest = len(prompts[i]) + wanted  # this one's: they come by length
+        if roomy and (len(roomy) == generation.batch_size or (len(roomy) + 1) * longest > TOKENS_AT_ONCE):
             yield roomy, wanted
             roomy = []
+        roomy.append(i)
     if roomy:
         yield roomy, wanted
 

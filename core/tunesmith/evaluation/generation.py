@@ -18,7 +18,8 @@ class Generation:
         max_new_tokens: Most tokens of an answer; one that is cut there is marked as not stopped by itself.
         temperature: 0 decodes greedily; above it, tokens are sampled, each row with a seed of its own.
         stop: Texts that end an answer, and are not part of it, besides the template's end of turn.
-        batch_size: Prompts decoded at once; changes speed and memory, never the answers.
+        batch_size: Prompts decoded at once at most, and fewer where they are long; changes speed and memory, never the
+            answers.
         cache: Whether answers of `test`, `validate` and audits are kept beside the runs, so that the same weights need
             not answer the same again. Since 0.12.
     """
@@ -26,7 +27,7 @@ class Generation:
     max_new_tokens: int = 256
     temperature: float = 0.0
     stop: list[str] = field(default_factory=list)
-    batch_size: int = 16
+    batch_size: int = 64
     cache: bool = True
 
     @property

@@ -12,6 +12,8 @@ from tunesmith.training.attention import language_model
 
 # Elements of the largest logits tensor that a batch may make (256 MB in float32), whatever the set's size (trap 33).
 LOGITS_BUDGET = 2**26
+TOKENS_AT_ONCE = 2**15
+"""Tokens of a batch, answers included: their keys and values take 4 GiB in a model of 8 billion weights."""
 _POSITIONS_AT_ONCE = 256
 
 Progress = Callable[[int, int], None]
@@ -94,7 +96,9 @@ def _batches(rows: Sequence[Encoded], batch_size: int, vocabulary: Any) -> Itera
     union: set[int] = set()
     for i in sorted((i for i in range(len(rows)) if _targets(rows[i])), key=lambda i: len(rows[i].ids)):
         wider = union.union(_targets(rows[i]))
-        if batch and (len(batch) == batch_size or (len(batch) + 1) * len(wider) * vocabulary > LOGITS_BUDGET):
+        rows_then = len(batch) + 1
+        too_wide = rows_then * len(wider) * vocabulary > LOGITS_BUDGET
+        if batch and (len(batch) == batch_size or too_wide or rows_then * len(rows[i].ids) > TOKENS_AT_ONCE):
             yield batch
             batch, wider = [], set(_targets(rows[i]))
         batch.append(i)
