@@ -6,6 +6,7 @@ time through the family's own forward, sums divided by the window's counts, SGD 
 
 import functools
 import json
+import math
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -76,6 +77,7 @@ class Run:
     losses: list[dict[str, float]] = field(default_factory=list)
     gradients: list[dict[str, Tensor]] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
 
 
@@ -186,6 +188,7 @@ class Recorder(Callback):
             names = ("loss", "router", "reg/anchor", "reg/decay")
             values = trainer.callback_metrics
             self.run.losses.append({name: float(values[name]) for name in names if name in values})
+            self.run.norms.append(float(values["grad_norm"]))
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.run.validation.append(float(trainer.callback_metrics["val/loss"]))
@@ -251,6 +254,7 @@ class Reference:
                 rate = RATE * Schedule("cosine", warmup=2).factor(len(made.rates), total)
                 made.losses.append(self.step(window))
                 made.gradients.append({n: p.grad.clone() for n, p in self.trained.items() if p.grad is not None})
+                made.norms.append(math.sqrt(sum(float(g.double().square().sum()) for g in made.gradients[-1].values())))
                 made.rates.append(rate)
                 with torch.no_grad():
                     for parameter in self.trained.values():
@@ -332,6 +336,7 @@ def assert_same(got: Run, expected: Run) -> None:
         assert gradients.keys() == wanted.keys()
         a, b = (torch.cat([tensors[n].flatten() for n in sorted(wanted)]).double() for tensors in (gradients, wanted))
         assert float((a - b).norm() / b.norm()) < 1e-5
+    assert got.norms == pytest.approx(expected.norms, rel=1e-6)  # what is logged
     assert got.rates == pytest.approx(expected.rates, rel=1e-12)
     # what Lightning tries before training is not all of the rows
     assert got.validation[-EPOCHS:] == pytest.approx(expected.validation, rel=1e-5)

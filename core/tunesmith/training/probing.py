@@ -14,6 +14,7 @@ from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.training.attach import recompute
 from tunesmith.training.attention import by_sdpa
 from tunesmith.training.footprint import Footprint, LiveBytes, Size, footprint
+from tunesmith.training.gradients import norm
 from tunesmith.training.specialist import Specialist
 
 # Lengths and supervised tokens of a probe's documents: tokens, squares of lengths and supervised tokens, each varied.
@@ -31,7 +32,7 @@ def training_pass(model: Specialist, batch: Batch) -> float:
     sums = [term.sum if batch.window is None else batch.window.scale(term.sum, term.unit) for term in terms.values()]
     torch.stack(sums).sum().backward()  # type: ignore[no-untyped-call]
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    return float(torch.nn.utils.get_total_norm(gradients))
+    return float(norm(gradients))
 
 
 def size_of(rows: Sequence[EncodedRow], layout: str) -> Size:

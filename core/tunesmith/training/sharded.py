@@ -5,12 +5,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tunesmith.training import sharding
 from tunesmith.training.attach import Attached
+from tunesmith.training.gradients import norm
 from tunesmith.training.trained_only import TrainedOnly
 
 
@@ -61,10 +61,10 @@ class Sharded(TrainedOnly):
 
     def finish_gradients(self, optimizer: Optimizer) -> float:
         """Do for small weights that are not sharded what DDP does for all; returns the norm over all processes."""
-        if self.root is None:
-            return float(torch.nn.utils.get_total_norm(_gradients(optimizer)))
-        sharding.average(p for group in optimizer.param_groups for p in group["params"])
-        return float(sharding.norm(_gradients(optimizer)))
+        if self.root is not None:
+            sharding.average(p for group in optimizer.param_groups for p in group["params"])
+        self._norm = norm(_gradients(optimizer))
+        return float(self._norm)
 
     def configure_gradient_clipping(
         self,
@@ -72,11 +72,14 @@ class Sharded(TrainedOnly):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by the norm over all shards; torch's own would take weights that are not sharded for others."""
-        if self.root is None or not gradient_clip_val or gradient_clip_algorithm not in (None, "norm"):
+        """Clip by the norm that is logged, of all shards in fp64.
+
+        Torch's own would take weights that are not sharded for others, and in fp32 depends on the layout.
+        """
+        if not gradient_clip_val or gradient_clip_algorithm not in (None, "norm"):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
             return
-        factor = (gradient_clip_val / (sharding.norm(_gradients(optimizer)) + 1e-6)).clamp(max=1.0)
+        factor = (gradient_clip_val / (self._norm + 1e-6)).clamp(max=1.0)
         for gradient in _gradients(optimizer):
             sharding.local(gradient).mul_(factor)
 

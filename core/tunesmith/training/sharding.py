@@ -109,16 +109,6 @@ def average(parameters: Iterable[Tensor]) -> None:
             parameter.grad.div_(torch.distributed.get_world_size())
 
 
-def norm(gradients: Sequence[Tensor]) -> Tensor:
-    """The norm over all gradients and processes, scalar; in fp64, so that it does not depend on the cut."""
-    squared = [torch.linalg.vector_norm(local(gradient), dtype=torch.float64) ** 2 for gradient in gradients]
-    cut = torch.tensor([isinstance(gradient, DTensor) for gradient in gradients], device=squared[0].device)
-    total = torch.stack(squared)
-    of_shards = total[cut].sum()
-    all_reduce(of_shards, ReduceOp.SUM)
-    return (of_shards + total[~cut].sum()).sqrt()
-
-
 @contextmanager
 def trained_whole(network: nn.Module, first: bool, further: Sequence[Tensor] = ()) -> Iterator[None]:
     """Context in which what trained is whole in the first process's memory, to be saved; all processes must enter it.
