@@ -125,12 +125,13 @@ def test_in_a_terminal_progress_is_one_line_that_goes_away(monkeypatch: pytest.M
     bar, trainer = TrainingProgress(), fake_trainer()
     bar.on_train_start(trainer, None)  # type: ignore[arg-type]
     trainer.global_step = 20
+    bar.on_validation_end(trainer, None)  # type: ignore[arg-type]
     bar.on_train_batch_end(trainer, None)  # type: ignore[arg-type]
     assert bar._bar is not None
     bar._bar.refresh()
     shown = out.getvalue()
     assert "step 20/40" in shown
-    assert "loss 1.250  val/loss 1.500  1,234 tokens/s  0:00 left" in shown
+    assert "loss 1.250  val/loss 1.500 at 20  1,234 tokens/s  0:00 left" in shown
     assert "\n" not in shown
     bar.on_train_end(trainer, None)  # type: ignore[arg-type]
     assert bar._bar is None
@@ -143,7 +144,7 @@ def test_an_unknown_number_of_steps_is_said_to_be_unknown(
     bar.on_train_start(trainer, None)  # type: ignore[arg-type]
     for trainer.global_step in (99, 100):
         bar.on_train_batch_end(trainer, None)  # type: ignore[arg-type]
-    assert capsys.readouterr().out == "step 100/?  loss 1.250  val/loss 1.500  1,234 tokens/s\n"
+    assert capsys.readouterr().out == "step 100/?  loss 1.250  1,234 tokens/s\n"
 
 
 def test_other_ranks_say_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,6 +26,7 @@ class TrainingProgress(ProgressBar):
         self._first = 0
         self._tenth = 0
         self._began = 0.0
+        self._measured: int | None = None
 
     def disable(self) -> None:
         """Say nothing; Lightning asks for it on all ranks but the first."""
@@ -63,6 +64,11 @@ class TrainingProgress(ProgressBar):
         if not trainer.sanity_checking and self._bar is not None:
             self._show("validating", done=trainer.global_step)
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note of which step the validation loss is that the next lines show."""
+        if not trainer.sanity_checking:
+            self._measured = trainer.global_step
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Clear the line: what comes next sums up."""
         self._stop()
@@ -76,7 +82,9 @@ class TrainingProgress(ProgressBar):
 
     def _facts(self, trainer: Trainer, done: int) -> str:
         known = trainer.callback_metrics
-        parts = [f"{name} {float(known[name]):.3f}" for name in ("loss", "val/loss") if name in known]
+        parts = [f"loss {float(known['loss']):.3f}"] if "loss" in known else []
+        if "val/loss" in known and self._measured is not None:
+            parts.append(f"val/loss {float(known['val/loss']):.3f} at {self._measured}")
         if "tokens/s" in known:
             parts.append(f"{float(known['tokens/s']):,.0f} tokens/s")
         if self._total and self._first < done < self._total:
