@@ -179,6 +179,27 @@ def test_early_stopping_ends_the_run_and_the_best_weights_are_saved(bench: Any) 
     assert all(torch.equal(tensor, trained[name]) for name, tensor in saved.items())
 
 
+@pytest.mark.parametrize(("least", "steps"), [({}, 6), ({"min_steps": 11}, 11), ({"min_epochs": 2}, 16)])
+def test_a_run_that_would_stop_early_is_as_long_as_it_has_to_be(bench: Any, least: dict[str, int], steps: int) -> None:
+    stop = {"monitor": "val/loss", "patience": 1, "min_delta": 10.0}  # at the second validation
+    callbacks = [{"class_path": "EarlyStopping", "init_args": stop}]
+    bench.write(trainer={"max_steps": 30, "val_check_interval": 3, "callbacks": callbacks, **least})
+    assert f"stopped early at step {steps} of 30: " in bench.done("fit", *CONFIG).out
+    (run,) = bench.runs()
+    assert result(run)["steps"] == steps
+
+
+def test_a_validation_loss_is_shown_with_the_step_that_it_is_of(bench: Any) -> None:
+    out = bench.done("fit", *CONFIG, "--trainer.max_steps=10", "--trainer.val_check_interval=4").out
+    shown = [line for line in out.splitlines() if line.startswith("step ")]
+    losses = dict(result(bench.runs()[0])["validation_loss"])
+    assert [line.partition("  val/loss ")[2].split("  ")[0] for line in shown] == [
+        *[""] * 4,
+        *[f"{losses[4]:.3f} at 4"] * 4,
+        *[f"{losses[8]:.3f} at 8"] * 2,
+    ]
+
+
 def test_the_time_that_a_run_is_given_ends_with_a_whole_step(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from lightning.pytorch.callbacks import Timer
 

@@ -83,6 +83,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "validation after every 4 batches falls between two optimizer steps; use a multiple of accumulate_grad_batches",
     ),
     "validation beyond the epoch": ({"val_check_interval": 100}, "trainer.val_check_interval is 100; an epoch has "),
+    "fewest epochs": (
+        {"max_steps": 10, "min_epochs": 2},
+        "trainer.min_epochs is 2, which is 16 steps, but the run ends",
+    ),
+    "fewest steps": (
+        {"min_steps": 5},
+        "trainer.min_steps is 5, but the run ends after 4; give at most 4, or raise trainer.max_epochs or max_steps",
+    ),
+    "fewer than none": ({"min_steps": -1}, "trainer.min_steps is -1; give 0 for none, or a number above 0"),
+    "barebones": ({"barebones": True}, "trainer.barebones is true, but a run is logged and keeps checkpoints; leave"),
     "validation after nothing": ({"val_check_interval": 0}, "trainer.val_check_interval is 0; an epoch has "),
     "no length": (
         {"max_steps": -1, "max_time": "00:00:01:00"},
@@ -103,6 +113,18 @@ def test_preview_refuses_what_fit_refuses(name: str, bench: Any) -> None:
     assert said in fit
     assert preview == fit
     assert not bench.runs()
+
+
+def test_a_warm_up_longer_than_the_run_is_said_and_nothing_else_is(bench: Any) -> None:
+    said = (
+        "warning: model.schedule.warmup is 5 steps, but the run makes 4: the rate rises to 80% of its peak and never "
+        "falls; give at most 4, or a share below 1"
+    )
+    for verb in ("preview", "fit"):
+        assert said in " ".join(bench.done(verb, *CONFIG, "--model.schedule.warmup=5").err.split())
+        assert "warmup" not in bench.done(verb, *CONFIG, "--model.schedule.warmup=4").err
+    trial = ("--model.schedule.warmup=5", "--trainer.min_epochs=3", "--trainer.fast_dev_run=true")
+    assert "min_epochs" not in bench.done("preview", *CONFIG, *trial).err
 
 
 ACROSS = ("--trainer.check_val_every_n_epoch=null", "--trainer.accumulate_grad_batches=3")

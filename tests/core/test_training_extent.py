@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.errors import RecipeError
-from tunesmith.training.extent import check_interval
+from tunesmith.training.extent import check_interval, check_least
 
 FEW = st.integers(1, 12)
 
@@ -20,6 +20,9 @@ def trainer(**options: Any) -> Any:
         "accumulate_grad_batches": 1,
         "max_epochs": -1,
         "max_steps": -1,
+        "min_epochs": None,
+        "min_steps": None,
+        "fast_dev_run": False,
         "check_val_every_n_epoch": None,
     }
     return SimpleNamespace(**{**known, "_val_check_time_interval": None, **options})
@@ -80,6 +83,26 @@ def test_a_resumed_run_is_checked_from_where_its_epoch_began(
             check_interval(given, batches, begun, done)
     else:
         check_interval(given, batches, begun, done)
+
+
+@given(FEW, FEW, st.sampled_from([-1, 1, 2, 5]), st.sampled_from([-1, 1, 3, 7]), st.integers(0, 6), st.integers(0, 30))
+def test_a_least_length_is_refused_exactly_where_the_run_ends_before_it(
+    batches: int, accumulate: int, epochs: int, steps: int, min_epochs: int, min_steps: int
+) -> None:
+    an_epoch = len(range(0, batches, accumulate))
+    made = min([limit for limit in (epochs * an_epoch, steps) if limit > 0], default=None)
+    given = trainer(
+        accumulate_grad_batches=accumulate,
+        max_epochs=epochs,
+        max_steps=steps,
+        min_epochs=min_epochs or None,
+        min_steps=min_steps or None,
+    )
+    if made is not None and max(min_steps, min_epochs * an_epoch) > made:
+        with pytest.raises(RecipeError, match=r"trainer\.min_(steps|epochs) is \d+"):
+            check_least(given, batches)
+    else:
+        check_least(given, batches)
 
 
 def test_where_nothing_validates_any_interval_will_do() -> None:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tunesmith.cli.arguments import Arguments
-from tunesmith.cli.fit import check_length
 from tunesmith.cli.judgement import check_judgement
 from tunesmith.cli.place import place_of
 from tunesmith.cli.quiet import quieten
-from tunesmith.cli.trainer_checks import check_strategy
+from tunesmith.cli.trainer_checks import check_length, check_strategy
 from tunesmith.cli.trainer_cli import Session, open_session
 from tunesmith.data.first_rows import look
 from tunesmith.data.pipeline import check_options

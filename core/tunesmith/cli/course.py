@@ -7,7 +7,7 @@ from typing import Any
 from tunesmith.cli.place import Place, place_of
 from tunesmith.data.module import RecipeData
 from tunesmith.data.plan import MicroBatch, Plan
-from tunesmith.training.extent import check_interval, extent, interval
+from tunesmith.training.extent import check_interval, check_least, extent, interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,15 @@ def course(options: Mapping[str, Any], data: RecipeData, *, gpu: bool = False) -
         gpu: Whether a GPU is asked about that may not be here.
 
     Raises:
-        RecipeError: Lightning refuses the options, or validation would fall between two optimizer steps.
+        RecipeError: Lightning refuses the options, or validation would fall between two optimizer steps, or the run
+            ends before it may.
     """
     place = place_of(options, gpu=gpu)
     trainer: Any = place.trainer
     accumulate, world = trainer.accumulate_grad_batches, place.processes
     plan = data.plan("train", accumulate=accumulate, world=world, limit=trainer.limit_train_batches)
     check_interval(trainer, len(plan))
+    check_least(trainer, len(plan))
     limit = trainer.limit_val_batches
     there = bool(data.prepare_rows().splits["validation"]) and limit != 0
     validation = data.plan("validation", world=world, limit=limit) if there else None

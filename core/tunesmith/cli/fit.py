@@ -33,7 +33,7 @@ from tunesmith.cli.resume import (
 )
 from tunesmith.cli.runs import Run, new_run, write_json
 from tunesmith.cli.screen import is_first_rank, say
-from tunesmith.cli.trainer_checks import check_batches, check_strategy, checked_callbacks
+from tunesmith.cli.trainer_checks import check_batches, check_length, check_strategy, checked_callbacks, say_warmup
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
 from tunesmith.data.read_as import settled
@@ -41,7 +41,7 @@ from tunesmith.data.sources import open_sources
 from tunesmith.errors import RecipeError
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
 from tunesmith.training.disk import UnsavedError, writing
-from tunesmith.training.extent import check_interval
+from tunesmith.training.extent import check_interval, check_least, extent
 from tunesmith.training.optimizer import build, check_steps, parameter_groups, scheduler
 from tunesmith.training.stopping import Stopping, why_early
 
@@ -100,7 +100,9 @@ def fit(session: Session) -> int:
     try:
         trainer = make_trainer(session, run, [curve, *kept, *([origin] if resumed is not None else [])])
         kernels = compiling(session, trainer)
-        check_interval(trainer, len(session.data.plan_for(trainer)))
+        batches = len(session.data.plan_for(trainer))
+        check_interval(trainer, batches)
+        check_least(trainer, batches)
     except RecipeError:
         if resumed is None and is_first_rank():
             shutil.rmtree(run.path)
@@ -114,6 +116,7 @@ def fit(session: Session) -> int:
             _write_origin(session, run, lock, curated)
     trainer.callbacks.append(kernels)  # type: ignore[attr-defined]
     opening(session, run, trainer, checkpoint, kernels.choice)
+    say_warmup(session, extent(trainer, batches)[1])
     begin, busy = time.monotonic(), time.process_time()
     if ended := _train(session, trainer, checkpoint, checkpoints):
         return ended
@@ -219,31 +222,6 @@ def _write_origin(session: Session, run: Run, lock: dict[str, Any] | None, curat
         (run.path / "config.yaml").write_text(session.dump)
         write_json(run.path / "lock.json", lock)
     write_json(run.path / "data.json", curated.counts | encoded_counts(session))
-
-
-def check_length(session: Session) -> None:
-    """Insist on an end: Lightning would train 1,000 epochs.
-
-    Raises:
-        RecipeError: The recipe states none, or trains nothing, or validates between two optimizer steps.
-    """
-    for key, least in (("max_epochs", -1), ("max_steps", -1), ("accumulate_grad_batches", 1), ("gradient_clip_val", 0)):
-        value = session.trainer_options.get(key)
-        if value is not None and (value < least or (value == 0 and least)):
-            msg = f"trainer.{key} is {value}; give {'0 for none, or ' if not least else ''}a number above 0"
-            raise RecipeError(msg)
-    interval, accumulate = (session.trainer_options.get(k) for k in ("val_check_interval", "accumulate_grad_batches"))
-    if not isinstance(interval, int | float | None) and (accumulate or 1) > 1:
-        msg = (
-            f"trainer.val_check_interval is {interval}: a time may fall between two optimizer steps; give a number of "
-            f"batches, a multiple of trainer.accumulate_grad_batches ({accumulate})"
-        )
-        raise RecipeError(msg)
-    if all(session.trainer_options.get(key) in (None, -1) for key in ("max_epochs", "max_steps", "max_time")):
-        if session.trainer_options.get("fast_dev_run"):
-            return
-        msg = "trainer says no end; set trainer.max_epochs (3 is a common start), or max_steps, or max_time"
-        raise RecipeError(msg)
 
 
 def make_trainer(session: Session, run: Run, own: list[Callback]) -> Trainer:

@@ -6,12 +6,12 @@ from tunesmith.cli.course import course
 from tunesmith.cli.device import device
 from tunesmith.cli.estimate import show_cost
 from tunesmith.cli.find_rate import find_rate
-from tunesmith.cli.fit import check_evidence, check_length, prepare_data
+from tunesmith.cli.fit import check_evidence, prepare_data
 from tunesmith.cli.gpus import stated_gpu
 from tunesmith.cli.judgement import check_judgement
 from tunesmith.cli.opening import show_data, show_method
 from tunesmith.cli.screen import console, fact, say
-from tunesmith.cli.trainer_checks import check_batches, check_strategy, checked_callbacks
+from tunesmith.cli.trainer_checks import check_batches, check_length, check_strategy, checked_callbacks, say_warmup
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.errors import RecipeError
@@ -45,6 +45,7 @@ def preview(session: Session) -> int:
     fact("template", session.model.renderer.template_source)
     show_method(session)
     show_cost(session, way, gpu, why)
+    say_warmup(session, way.steps)
     if session.arguments.flag("find-lr"):
         find_rate(session)
     return 0

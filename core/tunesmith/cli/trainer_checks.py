@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from lightning.pytorch import Callback
 
 from tunesmith.cli.opening import why_no_validation
+from tunesmith.cli.screen import warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
@@ -13,6 +14,44 @@ from tunesmith.training.stopping import check_after_validation
 
 if TYPE_CHECKING:
     from tunesmith.data.sources import SplitName
+
+# What each may be at least; -1 is Lightning's word for no limit.
+_LEAST = {
+    "max_epochs": -1,
+    "max_steps": -1,
+    "min_epochs": 0,
+    "min_steps": 0,
+    "accumulate_grad_batches": 1,
+    "gradient_clip_val": 0,
+}
+
+
+def check_length(session: Session) -> None:
+    """Insist on an end: Lightning would train 1,000 epochs.
+
+    Raises:
+        RecipeError: The recipe states none, or trains nothing, or validates between two optimizer steps.
+    """
+    for key, least in _LEAST.items():
+        value = session.trainer_options.get(key)
+        if value is not None and (value < least or (value == 0 and least)):
+            msg = f"trainer.{key} is {value}; give {'0 for none, or ' if not least else ''}a number above 0"
+            raise RecipeError(msg)
+    if session.trainer_options.get("barebones"):
+        msg = "trainer.barebones is true, but a run is logged and keeps checkpoints; leave it out"
+        raise RecipeError(msg)
+    interval, accumulate = (session.trainer_options.get(k) for k in ("val_check_interval", "accumulate_grad_batches"))
+    if not isinstance(interval, int | float | None) and (accumulate or 1) > 1:
+        msg = (
+            f"trainer.val_check_interval is {interval}: a time may fall between two optimizer steps; give a number of "
+            f"batches, a multiple of trainer.accumulate_grad_batches ({accumulate})"
+        )
+        raise RecipeError(msg)
+    if all(session.trainer_options.get(key) in (None, -1) for key in ("max_epochs", "max_steps", "max_time")):
+        if session.trainer_options.get("fast_dev_run"):
+            return
+        msg = "trainer says no end; set trainer.max_epochs (3 is a common start), or max_steps, or max_time"
+        raise RecipeError(msg)
 
 
 def check_strategy(session: Session) -> None:
@@ -61,6 +100,19 @@ def _check_monitors(session: Session, callbacks: list[Callback]) -> None:
             name = type(callback).__name__
             msg = f"trainer.callbacks: {name} monitors {monitor}, which is not logged{why}\nlogged: {', '.join(logged)}"
             raise RecipeError(msg)
+
+
+def say_warmup(session: Session, steps: int | None) -> None:
+    """Warn of a warm-up that the run ends in; no refusal, as a trial of a few steps has nothing else.
+
+    Args:
+        session: With the recipe's schedule.
+        steps: That the run makes; None where only the clock ends it.
+    """
+    if steps is None or session.trainer_options.get("fast_dev_run"):
+        return
+    if remark := session.model.schedule.remark(steps):
+        warn(remark)
 
 
 def check_batches(session: Session) -> None:

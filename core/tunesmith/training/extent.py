@@ -24,6 +24,28 @@ def extent(trainer: Any, batches: int) -> tuple[int | None, int | None]:
     return whole * batches + rest * accumulate, steps
 
 
+def check_least(trainer: Any, batches: int) -> None:
+    """Insist that a run may be as long as it has to be; Lightning ends it without a word, and before its validation.
+
+    Args:
+        trainer: Lightning's.
+        batches: Micro-batches a rank and epoch.
+
+    Raises:
+        RecipeError: `min_epochs` or `min_steps` is more than the run makes.
+    """
+    steps, an_epoch = extent(trainer, batches)[1], -(-batches // trainer.accumulate_grad_batches)
+    if steps is None or trainer.fast_dev_run:
+        return
+    for key, each in (("min_epochs", an_epoch), ("min_steps", 1)):
+        least = getattr(trainer, key)
+        if least and least * each > steps:
+            in_steps = f", which is {least * each} steps" if each > 1 else ""
+            end = f"the run ends after {steps}; give at most {steps // each}, or raise trainer.max_epochs or max_steps"
+            msg = f"trainer.{key} is {least}{in_steps}, but {end}"
+            raise RecipeError(msg)
+
+
 def interval(trainer: Any, batches: int) -> int | None:
     """Micro-batches from one validation to the next, as Lightning counts; None where the clock decides."""
     if trainer._val_check_time_interval is not None:

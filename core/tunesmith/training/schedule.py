@@ -30,10 +30,18 @@ class Schedule:
             msg = f"model.schedule.floor is {self.floor}; give a share of the peak rate from 0 to 1"
             raise RecipeError(msg)
 
+    def remark(self, total: int) -> str:
+        """What is to be said of a warm-up that is longer than a run of `total` steps; empty where it is not."""
+        rising = self._rising(total)
+        if rising <= total:
+            return ""
+        reached = f"the rate rises to {total / rising:.0%} of its peak and never falls"
+        allowed = f"give at most {total}, or a share below 1"
+        return f"model.schedule.warmup is {rising} steps, but the run makes {total}: {reached}; {allowed}"
+
     def factor(self, step: int, total: int) -> float:
         """Share of the peak rate at optimizer step `step`, counted from 0, of `total` steps."""
-        rising = math.ceil(self.warmup * total) if self.warmup < 1 else round(self.warmup)
-        rising = min(rising, total)
+        rising = min(self._rising(total), total)
         if step < rising:
             return (step + 1) / rising
         if self.name == "constant" or total <= rising:
@@ -41,3 +49,6 @@ class Schedule:
         done = min(1.0, (step - rising) / (total - rising))
         left = 1.0 - done if self.name == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
         return self.floor + (1.0 - self.floor) * left
+
+    def _rising(self, total: int) -> int:
+        return math.ceil(self.warmup * total) if self.warmup < 1 else round(self.warmup)
