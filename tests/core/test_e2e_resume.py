@@ -204,7 +204,7 @@ def test_a_stopped_fit_saves_and_says_how_to_go_on(bench: Any, apart: Any, numbe
         time.sleep(0.01)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, out + err
+    assert process.returncode == 128 + number, out + err
     assert f"stopped by {number.name} after step " in out
     assert out.splitlines()[-1] == "go on with: lightning-cli fit --config tiny.yaml --ckpt_path last"
     assert "Traceback" not in err

@@ -53,7 +53,7 @@ def test_a_signal_to_all_processes_of_a_run_lets_it_save(
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 130, out + err
+    assert process.returncode == 128 + number, out + err
     assert "Traceback" not in err
     assert "DataLoader worker" not in err
     (run,) = bench.runs()

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -157,8 +158,8 @@ def _train(session: Session, trainer: Trainer, checkpoint: str | None, checkpoin
         raise
     except UnsavedError as error:
         raise _with_way_on(error, session, checkpoints) from error
-    except SystemExit:  # what Lightning makes of a second Ctrl-C
-        raise KeyboardInterrupt from None
+    except SystemExit:  # what Lightning makes of a second signal
+        raise KeyboardInterrupt(checkpoints.signal or signal.SIGINT) from None
     return 0
 
 

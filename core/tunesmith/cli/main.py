@@ -6,6 +6,7 @@ Imports neither torch nor Lightning: a verb that trains loads them itself (decis
 import errno
 import os
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from tunesmith.printable import message
 
 TRAINER_VERBS = ("preview", "prepare", "fit", "validate", "test", "predict", "audit")
 VERBS = (*TRAINER_VERBS, "compare", "plugins", "recipes")
-_INTERRUPTED = 130
+_SIGNALLED = 128  # a shell's exit code for a signal, without its number
 _BROKEN_PIPE = 141
 # What a file system says of a place, rather than of our way to use it.
 _PLACES = {
@@ -92,6 +93,7 @@ exit codes
   1  our fault: please report it
   2  recipe, data or command line are wrong; the message says what to do
   3  ran well, but a threshold in the recipe's `success` was missed
+  130, 143  stopped by Ctrl-C (SIGINT), by SIGTERM; `fit` saved a checkpoint
 
 lightning-cli VERB --help says more; --version prints the version.
 """
@@ -104,7 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after the command's name; None takes those of the process.
 
     Returns:
-        The exit code: 0 done, 1 our fault, 2 the user's mistake, 3 success was not met, 130 interrupted.
+        The exit code: 0 done, 1 our fault, 2 the user's mistake, 3 success was not met, 130 or 143 stopped by
+        SIGINT or SIGTERM.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     for name, value in ENVIRONMENT.items():
@@ -117,9 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TunesmithError as error:
         print(message(str(error)), file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(f"\ninterrupted; {_how_to_go_on(words)}", file=sys.stderr)
-        return _INTERRUPTED
+        return _SIGNALLED + next(iter(stop.args), signal.SIGINT)
     except BrokenPipeError:
         # Python flushes standard output once more at exit, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

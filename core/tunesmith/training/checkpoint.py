@@ -24,11 +24,22 @@ from tunesmith.training.extent import check_interval
 from tunesmith.training.randomness import gather
 from tunesmith.training.shards import publish
 
+# What stops a run; a shell's exit code for it is so much above its number.
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SHELL = 128
+
 
 class StoppedError(TunesmithError):
-    """The run was asked to stop and has saved what it had; the exit code is a shell's for Ctrl-C."""
+    """The run was asked to stop and has saved what it had; the exit code is a shell's for the signal.
 
-    exit_code = 130
+    Args:
+        message: What was saved, and where.
+        number: The signal.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.exit_code = _SHELL + number
 
 
 class StepCheckpoint(Checkpoint):
@@ -66,8 +77,8 @@ class StepCheckpoint(Checkpoint):
         self.best_model_score: float | None = None
         self._saved_step = -1
         self._saved_time = 0.0
-        self._signal: int | None = None
-        self._stopping = False
+        self.signal: int | None = None
+        self._stopping: int | None = None
         self._handlers: dict[int, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -97,7 +108,7 @@ class StepCheckpoint(Checkpoint):
         done = progress.total.ready
         check_interval(trainer, int(trainer.num_training_batches), done - progress.current.ready, done)
         self._saved_time = time.monotonic()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             self._handlers[number] = signal.signal(number, self._on_signal)
 
     def on_train_batch_end(
@@ -107,7 +118,7 @@ class StepCheckpoint(Checkpoint):
         if trainer.fit_loop._should_accumulate() or _tries_out(trainer):
             return
         self._stopping, save = self._decide(trainer)
-        if (self._stopping or save) and not _validates_now(trainer):
+        if (self._stopping is not None or save) and not _validates_now(trainer):
             self._save(trainer, self.last)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -151,28 +162,30 @@ class StepCheckpoint(Checkpoint):
         self.best_model_path = str(self.best) if self.best_model_score is not None and self.best.exists() else ""
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        if self._signal is not None:
+        if self.signal is not None:
             raise KeyboardInterrupt
-        self._signal = number
+        self.signal = number
 
     def _stop(self, trainer: Trainer) -> None:
-        if self._stopping:
-            name = signal.Signals(self._signal).name if self._signal else "a signal to another process"
+        if self._stopping is not None:
+            name = signal.Signals(self.signal).name if self.signal else "a signal to another process"
             msg = f"stopped by {name} after step {trainer.global_step}; saved {self.last}"
-            raise StoppedError(msg)
+            raise StoppedError(msg, self._stopping)
 
-    def _decide(self, trainer: Trainer) -> tuple[bool, bool]:
-        stop = self._signal is not None
+    def _decide(self, trainer: Trainer) -> tuple[int | None, bool]:
+        """The signal that stops the run, and whether a save is due."""
         steps = self.every_steps is not None and trainer.global_step % self.every_steps == 0
         minutes = (time.monotonic() - self._saved_time) / 60
         save = steps or (self.every_minutes is not None and minutes >= self.every_minutes)
         if trainer.world_size == 1:
-            return stop, save
+            return self.signal, save
         # clocks and signals differ between ranks, and a save is made by all of them together
-        votes = torch.tensor([stop, save], dtype=torch.int32, device=trainer.strategy.root_device)
+        cast = [*(self.signal == number for number in _SIGNALS), save]
+        votes = torch.tensor(cast, dtype=torch.int32, device=trainer.strategy.root_device)
         agreed = trainer.strategy.reduce(votes, reduce_op="sum")
         assert isinstance(agreed, Tensor)
-        return bool(agreed[0] > 0), bool(agreed[1] > 0)
+        *stops, saves = (agreed > 0).tolist()
+        return next((number for number, stop in zip(_SIGNALS, stops, strict=True) if stop), None), saves
 
     def _is_better(self, value: float) -> bool:
         if not math.isfinite(value):
