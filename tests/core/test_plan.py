@@ -97,17 +97,20 @@ def test_every_epoch_has_as_many_micro_batches(lengths, budget):
     assert len(plan) <= len(lengths)
 
 
-@pytest.mark.parametrize("rows", [2000, 8000])
+@pytest.mark.parametrize("rows", [200, 500, 1000, 2000, 8000])
 @pytest.mark.parametrize("median", [100, 240])
-def test_token_budgets_are_used_to_97_percent_in_every_epoch(rows, median):
+def test_token_budgets_are_used_to_97_percent_in_every_epoch_but_for_one_micro_batch(rows, median):
     draw = np.random.default_rng(rows)
     lengths = [int(n) for n in np.clip(draw.lognormal(np.log(median), 0.6, rows), 20, 1500)]
     plan = Plan(lengths, max_tokens=2048)
     assert plan.used == pytest.approx(sum(lengths) / (2048 * len(plan)))
-    assert plan.used > 0.97
+    fewest = -(-sum(lengths) // 2048)  # if rows could be cut
+    assert len(plan) <= fewest + fewest // 50 + 1
+    if rows >= 2000:  # of a few dozen micro-batches one that holds the rest is several percent
+        assert plan.used > 0.97
     for epoch in range(3):
         loads = sorted(sum(lengths[row] for row in micro.rows) for micro in plan.epoch(epoch, 0))
-        assert sum(loads[1:]) / len(loads[1:]) > 0.97 * 2048  # but for one, which holds the rest
+        assert sum(loads[1:]) / len(loads[1:]) > 0.97 * 2048
 
 
 @given(LENGTHS, st.integers(1, 80), st.randoms())
