@@ -1,6 +1,7 @@
 """A `fit` that was stopped goes on as if nothing had happened; several processes train as one does."""
 
 import json
+import logging
 import signal
 import sys
 import time
@@ -62,6 +63,55 @@ def killed(bench: Any, patch: pytest.MonkeyPatch, saves: int) -> Path:
         bench.done("fit", *CONFIG, code=130)
     (run,) = set(bench.runs()) - set(before)
     return Path(run)
+
+
+def test_a_family_that_lacks_a_gpus_kernels_says_so_in_whole_words_and_the_library_nothing(
+    bench: Any, tiny_base: Path
+) -> None:
+    import transformers
+
+    config = transformers.Qwen3NextConfig(
+        vocab_size=4096,
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        layer_types=["linear_attention", "full_attention"],
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=256,
+        num_experts=4,
+        num_experts_per_tok=2,
+        moe_intermediate_size=32,
+        shared_expert_intermediate_size=32,
+        linear_num_key_heads=2,
+        linear_num_value_heads=4,
+        linear_key_head_dim=16,
+        linear_value_head_dim=16,
+    )
+    base = bench.folder / "qwen3-next"
+    with torch.random.fork_rng():
+        transformers.AutoModelForCausalLM.from_config(config).save_pretrained(base)
+    transformers.AutoTokenizer.from_pretrained(tiny_base).save_pretrained(base)
+    bench.write(model={"base": str(base)}, trainer={"max_steps": 1})
+    bench.read()
+    heard: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("transformers").addHandler(handler)
+    type(transformers.utils.logging.get_logger()).warning_once.cache_clear()  # it says them once a process
+    try:
+        ran = bench.done("fit", *CONFIG)
+    finally:
+        logging.getLogger("transformers").removeHandler(handler)
+    assert not heard
+    assert ran.err == ""
+    why = (
+        "layout padded: Qwen3NextForCausalLM does not run packed documents (`chunk_gated_delta_rule` can't keep packed "
+        "sequences apart without `flash-linear-attention`. Install `flash-linear-attention` to train on packed "
+        "sequences)"
+    )
+    assert why in " ".join(ran.out.split())
 
 
 def test_a_padded_family_says_why_and_is_resumed_exactly(

@@ -4,6 +4,7 @@ import logging
 import warnings
 from functools import partial
 
+import torch
 from transformers import modeling_gguf_pytorch_utils
 from transformers.utils import logging as transformers_logging
 
@@ -25,6 +26,14 @@ _NOISE = (
 )
 
 
+# Of a part that is written for GPUs, which a CPU is advised to install.
+_FALLBACK = "is falling back to its reference PyTorch implementation"
+
+
+def _applies(record: logging.LogRecord) -> bool:
+    return _FALLBACK not in str(record.msg) or torch.cuda.is_available()
+
+
 def quieten() -> None:
     """Silence banners, tips and progress bars of Lightning, transformers and bitsandbytes; their errors stay."""
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -34,6 +43,7 @@ def quieten() -> None:
             handler.setLevel(logging.WARNING)
     # it warns at import, which a recipe's optimizer may be the first to ask for, that an optional kernel is not there
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    logging.getLogger("transformers.integrations.hub_kernels").addFilter(_applies)
     for text in _NOISE:
         warnings.filterwarnings("ignore", message=text)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ from tunesmith.training.layouts import LAYOUTS, Layout
 from tunesmith.training.modes import evaluating
 
 _LONGEST_WINDOW = 256
+_LONGEST_REASON = 300
 # Norm of the difference over the norm. It finds documents at wrong positions, or with a part of themselves only; that
 # they don't see each other is shown by derivatives, whose zeros do not depend on how large the weights are.
 _TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
@@ -108,7 +110,8 @@ def _try_ragged(model: PreTrainedModel, batch: Batch, alone: Tensor, tolerance: 
             error = relative_error(LAYOUTS["ragged"](model.base_model, batch).hidden, alone)
         seen = not sharded and _seen(model, batch)
     except (RuntimeError, TypeError, ValueError, KeyError, NotImplementedError) as failure:
-        reason = f"{name} does not run packed documents ({str(failure).splitlines()[0][:120]})"
+        said = shorten(str(failure).splitlines()[0], _LONGEST_REASON, placeholder=" ...").rstrip(".")
+        reason = f"{name} does not run packed documents ({said})"
     else:
         # a long window cannot be tried: no document here is longer than it
         masked = len(windows) < windowed_layers(model)
