@@ -13,6 +13,7 @@ from hatchling.build import build_editable, build_wheel
 
 from tunesmith.errors import RecipeError
 from tunesmith.plugins.catalog import Entry
+from tunesmith.recipe import code_identity
 from tunesmith.recipe.code_identity import Code, is_same, plugin_code, trusted_code
 from tunesmith.recipe.lock import FORMAT, compare
 
@@ -179,6 +180,25 @@ def test_what_decides_no_result_is_left_out_and_all_else_counts(project: Project
     assert len({before, moved, changed}) == 3, "data counts, and where it lies"
     project.write("inner/base.py", "ENDING = '!'\n")
     assert project.identity() not in (before, moved, changed)
+
+
+def test_files_that_nothing_changes_are_read_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.install("editable")
+    real, read = code_identity.file_hash, []
+    monkeypatch.setattr(code_identity, "file_hash", lambda path: (read.append(path.name), real(path))[1])
+    before = project.identity()
+    names = sorted(Path(name).name for name in FILES)
+    assert sorted(read) == names
+    project.identity()
+    assert sorted(read) == sorted(2 * names), "a change of just now might bear the same time"
+    monkeypatch.setattr(code_identity, "_TICK", 0)
+    project.identity()
+    read.clear()
+    assert project.identity() == before
+    assert not read
+    project.write("inner/base.py", "ENDING = '!'\n")
+    assert project.identity() != before
+    assert read == ["base.py"]
 
 
 def test_of_compiled_modules_the_release_is_all_that_is_the_same_on_every_machine(project: Project) -> None:

@@ -12,8 +12,10 @@ import hashlib
 import inspect
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +30,7 @@ _NO_CODE = frozenset({".pyc", ".pyo", ".pyi", ".typed", ".md", ".rst", ".lock"})
 # Their bytes are of one machine; all that tells them on another is the release that they came with.
 _COMPILED = frozenset({".so", ".pyd", ".dll", ".dylib"})
 _LENGTH = 12
+_TICK = 1_000_000_000
 # What decides a result, and is known by its release.
 VERSIONED = (
     "tunesmith",
@@ -59,8 +62,8 @@ class Code:
         lines = []
         for name in sorted(set(map(_root, self.modules))):
             files = dict(_files(name))
-            plain = {inner: file for inner, file in files.items() if file.suffix not in _COMPILED}
-            lines += [f"{name}/{inner} {file_hash(file)}" for inner, file in plain.items()]
+            plain = {inner: file for inner, file in files.items() if _suffix(inner) not in _COMPILED}
+            lines += [f"{name}/{inner} {_known_hash(file)}" for inner, file in plain.items()]
             lines += [f"{name} compiled {self.version}"] if len(plain) < len(files) else []
         return f"{self.version}+{_short_hash(lines)}"
 
@@ -142,6 +145,19 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _known_hash(file: str) -> str:
+    """The same; read once while nothing changes it, as each plugin of a recipe asks for all files of its package."""
+    said = os.stat(file)  # noqa: PTH116  a package has hundreds of files, and a Path costs more than what it asks
+    if time.time_ns() - said.st_ctime_ns < _TICK:  # another change might bear the same time
+        return file_hash(Path(file))
+    return _hash_as_of(file, said.st_ino, said.st_size, said.st_mtime_ns, said.st_ctime_ns)
+
+
+@cache
+def _hash_as_of(file: str, *_: int) -> str:
+    return file_hash(Path(file))
+
+
 def _short_hash(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:_LENGTH]
 
@@ -166,25 +182,27 @@ def _file(module: ModuleType | None) -> Path | None:
     return Path(name) if name is not None else None
 
 
-def _files(name: str) -> Iterator[tuple[str, Path]]:
+def _files(name: str) -> Iterator[tuple[str, str]]:
     """The files that count of a package, or the one of a lone module, with their paths in it, in order."""
     file = _file(sys.modules.get(name))
     if file is None:
         return
     if file.name.partition(".")[0] != "__init__":
-        yield file.name, file
+        yield file.name, str(file)
         return
     own = name == shipped.PACKAGE
     found = []
     for folder, folders, names in os.walk(file.parent):
-        inner = Path(folder).relative_to(file.parent)
+        inner = Path(folder).relative_to(file.parent).parts
         # changed in place: what is taken out is not entered
-        folders[:] = [
-            one for one in folders if not (_is_hidden(one) or (own and shipped.is_recipe([*inner.parts, one])))
-        ]
-        counting = (one for one in names if not _is_hidden(one) and Path(one).suffix not in _NO_CODE)
-        found += [((inner / one).as_posix(), Path(folder, one)) for one in counting]
+        folders[:] = [one for one in folders if not (_is_hidden(one) or (own and shipped.is_recipe([*inner, one])))]
+        counting = (one for one in names if not _is_hidden(one) and _suffix(one) not in _NO_CODE)
+        found += [("/".join([*inner, one]), f"{folder}{os.sep}{one}") for one in counting]
     yield from sorted(found)
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1]  # noqa: PTH122  as above
 
 
 def _is_hidden(name: str) -> bool:
