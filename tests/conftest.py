@@ -188,11 +188,15 @@ class Apart:
         return _ended(self.start(*words, cwd=cwd, env=env, ranks=ranks))
 
     def call(
-        self, function: Callable[..., None], *arguments: object, ranks: int = 1
+        self,
+        function: Callable[..., None],
+        *arguments: object,
+        env: Mapping[str, str] | None = None,
+        ranks: int = 1,
     ) -> subprocess.CompletedProcess[str]:
-        """Call a test module's function."""
+        """Call a test module's function; `env` comes on top of this process's environment."""
         words = [function.__code__.co_filename, function.__name__, *map(str, arguments)]
-        return _ended(self._start(_FUNCTION, words, ".", {}, ranks))
+        return _ended(self._start(_FUNCTION, words, ".", env or {}, ranks))
 
     def _start(self, program: str, words: list[str], folder: Path | str, env: Mapping[str, str], ranks: int) -> Running:
         self.count += 1

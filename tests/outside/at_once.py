@@ -1,11 +1,7 @@
-"""A script: runs commands one after the other in this one process, since loading torch is what a command mostly takes.
-
-Reads a list of [folder, words] from standard input; writes [exit code, standard output, standard error] of each.
-"""
+"""Runs commands and a pytest one after the other in one process, since loading torch is what each mostly takes."""
 
 import io
 import json
-import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -14,9 +10,16 @@ import pytest
 from tunesmith.cli.main import main
 from tunesmith.testing.runner import isolated
 
-if __name__ == "__main__":
+
+def run(given: str, result: str) -> None:
+    """Write [exit code, standard output, standard error] of each.
+
+    Args:
+        given: A file with a list of [folder, words]; `pytest` is the first of the words where it is meant.
+        result: The file that is written.
+    """
     done = []
-    for folder, words in json.load(sys.stdin):
+    for folder, words in json.loads(Path(given).read_text()):
         out, err = io.StringIO(), io.StringIO()
         with (
             pytest.MonkeyPatch.context() as patch,
@@ -24,6 +27,6 @@ if __name__ == "__main__":
             redirect_stdout(out),
             redirect_stderr(err),
         ):
-            code = main(words)
-        done.append([code, out.getvalue(), err.getvalue()])
-    json.dump(done, sys.stdout)
+            code = pytest.main(words[1:]) if words[0] == "pytest" else main(words)
+        done.append([int(code), out.getvalue(), err.getvalue()])
+    Path(result).write_text(json.dumps(done))

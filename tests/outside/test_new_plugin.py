@@ -1,6 +1,7 @@
 """`plugins new` for each kind, end to end: written, installed, checked, tested by its own tests, used from a recipe."""
 
 import csv
+import importlib.util
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -36,6 +38,8 @@ VERBS = {
     "evaluator": ["fit", "test"],
 }
 KINDS = sorted(NAMES)
+Done = tuple[int, str, str]
+Commands = dict[tuple[str, str], Done]
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,21 @@ class Packages:
     def of(self, kind: str) -> Path:
         return self.folder / module(kind).replace("_", "-")
 
-    def python(self, *words: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-        """Run Python in their folder, with `more` in its environment."""
-        command, environment = [sys.executable, *words], self.environment | more
-        return subprocess.run(command, env=environment, cwd=self.folder, input=stdin, capture_output=True, text=True)
+    def python(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run Python in their folder."""
+        command = [sys.executable, *words]
+        return subprocess.run(command, env=self.environment, cwd=self.folder, capture_output=True, text=True)
+
+
+def at_once() -> Callable[..., None]:
+    """The function of the file beside this one, which is no package."""
+    spec = importlib.util.spec_from_file_location("at_once", Path(__file__).with_name("at_once.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    run: Callable[..., None] = found.run
+    return run
 
 
 def module(kind: str) -> str:
@@ -81,12 +96,31 @@ def packages(tmp_path_factory: pytest.TempPathFactory, pip_install: Callable[...
 
 
 @pytest.fixture(scope="module")
-def suites(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """By kind, the outcome of each test of the package's own suite; all in one process, warnings as errors."""
-    report = tmp_path_factory.mktemp("suites") / "report.xml"
-    words = ["-p", "no:cacheprovider", "-p", "no:xdist", "-q", "-W", "error", f"--junitxml={report}"]
-    ran = packages.python("-m", "pytest", *words, *(str(packages.of(kind) / "tests") for kind in KINDS))
-    assert report.is_file(), ran.stdout + ran.stderr
+def done(packages: Packages, tmp_path_factory: pytest.TempPathFactory, apart: Any) -> dict[Any, Done]:
+    """By kind and verb, what `plugins check` and the package's recipe gave, and all suites; in one process."""
+    place = tmp_path_factory.mktemp("done")
+    words = ["-p", "no:cacheprovider", "-p", "no:xdist", "-q", "-W", "error", f"--junitxml={place / 'report.xml'}"]
+    # by then libraries have loaded what some of pytest's plugins want to see first
+    words += ["-W", "ignore::pytest.PytestAssertRewriteWarning", "-p", "no:hypothesispytest"]
+    wanted: dict[Any, tuple[Path, list[str]]] = {
+        (kind, "check"): (packages.of(kind), ["plugins", "check", packages.of(kind).name]) for kind in KINDS
+    }
+    for kind in KINDS:
+        wanted |= {(kind, verb): (packages.of(kind), [verb, "--config", "recipe.yaml"]) for verb in VERBS[kind]}
+    tests = [str(packages.of(kind) / "tests") for kind in KINDS]
+    wanted["suites"] = (packages.folder, ["pytest", *words, *tests])
+    (place / "given.json").write_text(json.dumps([[str(folder), words] for folder, words in wanted.values()]))
+    ran = apart.call(at_once(), place / "given.json", place / "done.json", env=packages.environment)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    found = json.loads((place / "done.json").read_text())
+    return {key: tuple(one) for key, one in zip(wanted, found, strict=True)} | {"report": place / "report.xml"}
+
+
+@pytest.fixture(scope="module")
+def suites(done: dict[Any, Any]) -> dict[str, dict[str, str]]:
+    """By kind, the outcome of each test of the package's own suite; warnings are errors."""
+    report = done["report"]
+    assert report.is_file(), done["suites"]
     found: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
     for case in ElementTree.parse(report).iter("testcase"):
         (kind,) = [kind for kind in KINDS if case.attrib["classname"].endswith(f"test_{module(kind)}")]
@@ -95,14 +129,9 @@ def suites(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 
 @pytest.fixture(scope="module")
-def commands(packages: Packages) -> dict[tuple[str, str], tuple[int, str, str]]:
-    """By kind and verb, what `plugins check` and the package's recipe gave; all in one process."""
-    wanted = {(kind, "check"): ["plugins", "check", packages.of(kind).name] for kind in KINDS}
-    wanted |= {(kind, verb): [verb, "--config", "recipe.yaml"] for kind in KINDS for verb in VERBS[kind]}
-    given = json.dumps([[str(packages.of(kind)), words] for (kind, _), words in wanted.items()])
-    ran = packages.python(str(Path(__file__).with_name("at_once.py")), stdin=given)
-    assert ran.returncode == 0, ran.stderr
-    return {key: tuple(done) for key, done in zip(wanted, json.loads(ran.stdout), strict=True)}
+def commands(done: dict[Any, Any]) -> Commands:
+    """By kind and verb, what `plugins check` and the package's recipe gave."""
+    return {key: found for key, found in done.items() if isinstance(key, tuple)}
 
 
 @pytest.mark.slow
@@ -117,7 +146,7 @@ def test_a_new_package_passes_its_own_tests_and_the_kits(kind: str, suites: dict
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_new_package_passes_the_check(kind: str, commands: dict[tuple[str, str], tuple[int, str, str]]) -> None:
+def test_a_new_package_passes_the_check(kind: str, commands: Commands) -> None:
     code, out, err = commands[kind, "check"]
     assert code == 0, out + err
     assert f"{NAMES[kind]}  {kind}" in out
@@ -125,16 +154,11 @@ def test_a_new_package_passes_the_check(kind: str, commands: dict[tuple[str, str
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_new_plugin_does_its_work_in_its_recipe(
-    kind: str, packages: Packages, commands: dict[tuple[str, str], tuple[int, str, str]]
-) -> None:
+def test_a_new_plugin_does_its_work_in_its_recipe(kind: str, packages: Packages, commands: Commands) -> None:
     for verb in VERBS[kind]:
         code, out, err = commands[kind, verb]
         assert code == 0, out + err
     EFFECTS[kind](packages.of(kind), out, commands)
-
-
-Commands = dict[tuple[str, str], tuple[int, str, str]]
 
 
 def instruction_is_trained_with(folder: Path, out: str, commands: Commands) -> None:
