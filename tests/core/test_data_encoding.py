@@ -61,6 +61,29 @@ def test_rows_of_any_script_and_length_are_the_same_in_all_encodings(
     assert got == [{"text": "x" * pad + row} for row in rows]
 
 
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("encoding", MARKS)
+@pytest.mark.parametrize("name", TEXTS)
+def test_lines_that_end_in_carriage_returns_are_lines(name: str, encoding: str, packed: str, tmp_path: Path) -> None:
+    text = TEXTS[name].replace("\r\n", "\n") + "\n"
+    wanted = read(tmp_path / name, text.encode())
+    returns = MARKS[encoding] + text.replace("\n", "\r").encode(encoding)
+    assert read(tmp_path / f"{name}{packed}", returns) == wanted
+
+
+def test_a_carriage_return_within_a_line_ends_none(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.txt", b"one\rtwo\nthree\n") == [{"text": "one\rtwo"}, {"text": "three"}]
+    assert read(tmp_path / "a.txt", b"one\r") == [{"text": "one"}]
+
+
+def test_lines_of_carriage_returns_are_numbered_and_counted(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.jsonl", b'{"a": 1}\r\r{"a": \r{"a": 2}\r') == [
+        {"a": 1},
+        (3, "", "the line is not JSON: Expecting value"),
+        {"a": 2},
+    ]
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("name", TEXTS)
 def test_utf_16_without_a_mark_is_called_so(name: str, encoding: str, tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Files of rows as UTF-8, whichever encoding the first bytes say: Excel writes UTF-16 with a mark in front (BOM)."""
+"""Files of rows as UTF-8 lines, whichever encoding the first bytes say and whichever character ends their lines.
+
+Excel writes UTF-16 with a mark in front (BOM), and some of its exports end lines in a carriage return alone.
+"""
 
 import codecs
 import io
@@ -18,10 +21,12 @@ _MARKS = (
 # Where NULs stand in the first two letters, as all files of rows begin with ASCII: a brace, or a column's name.
 _UNMARKED = ((False, True, False, True), (True, False, True, False))
 _CHUNK = 1 << 16
+# So much without one line feed is no file of lines, unless these end in carriage returns.
+_LOOK = 1 << 20
 
 
 def as_utf8(path: Path, file: IO[bytes]) -> IO[bytes]:
-    """The bytes of a file as UTF-8, without a mark.
+    """The bytes of a file as UTF-8, without a mark; lines that end in a carriage return alone end in a line feed.
 
     Args:
         path: Where it lies, for messages.
@@ -40,7 +45,12 @@ def as_utf8(path: Path, file: IO[bytes]) -> IO[bytes]:
     while mark and file.read(len(mark)) == mark:  # some programs write it in front of one that is there
         size += len(mark)
     file.seek(size)
-    return file if encoding == "utf-8" else io.BufferedReader(_Recoded(path, file, encoding), _CHUNK)
+    look = file.read(_LOOK).decode(encoding, "ignore")
+    file.seek(size)
+    utf8 = file if encoding == "utf-8" else io.BufferedReader(_Recoded(path, file, encoding), _CHUNK)
+    # One at the end of the look may be half of a line's end.
+    returns = "\n" not in look and "\r" in look[:-1]
+    return io.BufferedReader(_Returns(utf8), _CHUNK) if returns else utf8
 
 
 class _Recoded(io.RawIOBase):
@@ -72,6 +82,28 @@ class _Recoded(io.RawIOBase):
         buffer[:size] = self._waiting[:size]
         self._waiting = self._waiting[size:]
         return size
+
+    def close(self) -> None:
+        """Close the file behind it."""
+        self._file.close()
+        super().close()
+
+
+class _Returns(io.RawIOBase):
+    """Bytes of UTF-8 whose lines end in a carriage return; a line feed takes its place."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        """As every stream that is read."""
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]  # of any writable buffer
+        """Fill the buffer; 0 at the end."""
+        found = self._file.read(len(buffer)).replace(b"\r", b"\n")
+        buffer[: len(found)] = found
+        return len(found)
 
     def close(self) -> None:
         """Close the file behind it."""

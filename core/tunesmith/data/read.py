@@ -26,6 +26,8 @@ _OTHER_ENCODING = "the line is not UTF-8; save the file as UTF-8"
 def read_file(path: Path) -> Iterator[Read]:
     """Rows of one file, by its ending; `.gz` or `.zst` behind it is unpacked. UTF-8, or what a mark (BOM) says.
 
+    Lines end in a line feed, with a carriage return before it or not, or all in a carriage return alone.
+
     | ending | rows |
     |---|---|
     | `.jsonl`, `.ndjson` | one JSON object a line; blank lines are no rows |
