@@ -217,7 +217,9 @@ def test_shifted_dates_keep_intervals_and_formats(dates: list[tuple[datetime, st
         for new, (day, _) in zip(moved, dates, strict=True)
     }
     assert len(apart) == 1
-    assert -364 <= apart.pop() <= -1
+    by = apart.pop()
+    assert -728 <= by <= -7
+    assert by % 7 == 0
 
 
 @pytest.mark.parametrize(
@@ -228,15 +230,47 @@ def test_a_date_shifted_back_and_forth_is_the_same(text: str) -> None:
 
     parsed = parse(text)
     assert parsed is not None
-    there = parse(shifted(parsed, -31))
+    there = parse(shifted(parsed, -5))
     assert there is not None
-    assert parse(shifted(there, 31)) is not None
-    assert len(shifted(there, 31)) == len(text) or "March" in text or "MARCH" in text
+    assert parse(shifted(there, 5)) is not None
+    assert len(shifted(there, 5)) == len(text) or "March" in text or "MARCH" in text
+
+
+WEEKDAYS = [
+    ("Seen Monday, {} at noon.", "%m/%d/%Y"),
+    ("Seen Mon {} at noon.", "%Y-%m-%d"),
+    ("Montag, den {}: Kontrolle.", "%d.%m.%Y"),
+    ("Seen Monday: {}.", "%B %d, %Y"),
+]
+
+
+@pytest.mark.parametrize(("text", "form"), WEEKDAYS)
+def test_a_day_of_the_week_tells_nothing_of_a_shift_and_is_part_of_its_date(text: str, form: str) -> None:
+    day = datetime(2020, 3, 2)  # noqa: DTZ001  a Monday, which has no zone
+    said = text.format(day.strftime(form))
+    (made,) = one(said, dates="shift", key_env=KEY)
+    before, after = text.split("{}")
+    assert made.startswith(before)
+    assert made.endswith(after)
+    moved = datetime.strptime(made[len(before) : len(made) - len(after)], form)  # noqa: DTZ007
+    assert moved != day
+    assert moved.weekday() == day.weekday()
+    (hidden,) = one(said)
+    assert "[DATE_1]" in hidden
+    assert "mon" not in hidden.lower()
 
 
 def test_a_year_stays_but_one_that_tells_an_age_over_89() -> None:
     assert one("Seen 03/14/2021, DOB 03/14/1931", dates="year") == ["Seen 2021, DOB [DATE_1]"]
     assert one("Seen 03/14/2021, DOB 03/14/1981", dates="year") == ["Seen 2021, DOB 1981"]
+
+
+def test_a_year_of_two_digits_is_none_to_come() -> None:
+    assert one("Seen 03/14/2021, DOB March 14, '31", dates="year") == ["Seen 2021, DOB [DATE_1]"]
+    assert one("Seen 03/14/2021, DOB 03/14/25", dates="year") == ["Seen 2021, DOB [DATE_1]"]
+    assert one("Seen 03/14/2021, DOB 03/14/45", dates="year") == ["Seen 2021, DOB 1945"]
+    assert one("Seen 03/14/21, DOB 03/14/45", dates="year") == ["Seen 2021, DOB 1945"]
+    assert one("Seen 03/14/21", dates="year") == ["Seen 2021"]
 
 
 def test_kinds_that_are_to_stay_stay_and_own_patterns_are_placeholders_too() -> None:

@@ -34,8 +34,8 @@ class Anonymise(Curator):
     Args:
         replace: `placeholders` are typed and numbered ([NAME_1]); `surrogates` look like what they replace, belong to
             nobody, and need a key.
-        dates: `placeholder`; `year` keeps the year; `shift` moves all dates of a person (or document) by the same
-            number of days, in the same format, and needs a key.
+        dates: `placeholder`; `year` keeps the year; `shift` moves all dates of a person (or document) back by the
+            same number of weeks, 1 to 104, in the same format, and needs a key; days of the week stay right.
         columns: Columns that hold an identity, with its kind: {patient_name: NAME, patient_id: ID}. Replaced whole, and
             looked for in all other texts of the document.
         person: Column that names the person whose document it is: replacements, shifts and known names are the same in

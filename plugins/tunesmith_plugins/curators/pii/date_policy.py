@@ -1,4 +1,4 @@
-"""What becomes of dates: shifted by a number of days that only the key tells, their year alone, or a placeholder."""
+"""What becomes of dates: shifted by a number of weeks that only the key tells, their year alone, or a placeholder."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -6,7 +6,8 @@ from typing import Literal
 from tunesmith_plugins.curators.pii.dates import has_day_first, parse, shifted
 from tunesmith_plugins.curators.pii.key import Key
 
-_MOST_DAYS = 364
+# Whole weeks, so that days of the week, which notes name in many ways and far from the date, tell nothing of the shift.
+_MOST_WEEKS = 104
 # Safe Harbor: no year that tells an age over 89.
 _OLDEST = 89
 Change = Callable[[str], str | None]
@@ -35,11 +36,13 @@ class DatePolicy:
             return lambda text: None
         day_first = any(has_day_first(text) for text in said)
         if self.how == "year":
-            years = [parsed.day.year for text in said if (parsed := parse(text)) is not None and parsed.has_year]
-            return lambda text: _year(text, max(years, default=0))
+            dated = [parsed for text in said if (parsed := parse(text)) is not None and parsed.has_year]
+            whole = [parsed.day.year for parsed in dated if not parsed.is_short]
+            latest = max(whole or [parsed.day.year for parsed in dated], default=0)
+            return lambda text: _year(text, latest)
         assert self.key is not None
-        days = -(1 + self.key.number("days", scope) % _MOST_DAYS)
-        return lambda text: _shift(text, days, day_first)
+        weeks = -(1 + self.key.number("weeks", scope) % _MOST_WEEKS)
+        return lambda text: _shift(text, weeks, day_first)
 
 
 def _year(text: str, latest: int) -> str | None:
@@ -50,9 +53,11 @@ def _year(text: str, latest: int) -> str | None:
         return None
     else:
         year = parsed.day.year
+        if parsed.is_short and year > latest:  # born '25, in a note of 2021
+            year -= 100
     return None if latest - year > _OLDEST else f"{year:04d}"
 
 
-def _shift(text: str, days: int, day_first: bool) -> str | None:
+def _shift(text: str, weeks: int, day_first: bool) -> str | None:
     parsed = parse(text, day_first)
-    return None if parsed is None else shifted(parsed, days)
+    return None if parsed is None else shifted(parsed, weeks)

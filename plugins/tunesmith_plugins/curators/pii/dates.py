@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from tunesmith_plugins.curators.pii.anchors import Digits, matches_at
@@ -12,7 +12,6 @@ _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "augu
            "december")  # fmt: skip
 _GERMAN = ("januar", "februar", "märz", "april", "mai", "juni", "juli", "august", "september", "oktober", "november",
            "dezember")  # fmt: skip
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTH = (
     r"(?P<month>jan(?:uary|uar)?|feb(?:ruary|ruar)?|mar(?:ch)?|märz|apr(?:il)?|may|mai|june?|juni|july?|juli|aug(?:ust)?|"
     r"sept?(?:ember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)"
@@ -20,7 +19,6 @@ _MONTH = (
 _DAY = r"(?P<day>0?[1-9]|[12]\d|3[01])(?P<ordinal>st|nd|rd|th)?"
 _YEAR = r"(?P<year>(?:1[89]|20)\d{2})"
 _SHORT_YEAR = r"\.?,? ?['’](?P<short>\d\d)"
-_WEEKDAY = r"(?:(?P<weekday>mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?P<ofweek>day)?(?P<comma>\.?,? +))?"
 _CLOCK = r"(?P<clock>[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
 # (?<![...]) and (?![...]) keep off identifiers: versions, file names, URLs.
 _NUMBERS = r"(?P<first>0?[1-9]|[12]\d|3[01])"
@@ -39,9 +37,9 @@ _ISO, _NUMERIC, _MONTH_DAY, _DAY_MONTH, _MONTH_YEAR, _SHORT, _MONTHLY, _COMPACT 
             rf"{_CLOCK}(?![\w/-]|\.\w)"
         ),
         rf"(?=\d)(?<![\w./=+-]){_NUMBERS}(?P<s>[-/.]){_SECOND}(?P=s)(?P<year>(?:1[89]|20)\d{{2}}|\d{{2}})(?![\w/-]|\.\w)",
-        rf"(?<![\w-]){_WEEKDAY}{_MONTH}(?P<dot>\.?[ -]){_DAY}(?:(?P<sep>,? |-){_YEAR}|{_SHORT_YEAR})?(?![\w/]|[.:]\d)",
+        rf"(?<![\w-]){_MONTH}(?P<dot>\.?[ -]){_DAY}(?:(?P<sep>,? |-){_YEAR}|{_SHORT_YEAR})?(?![\w/]|[.:]\d)",
         (
-            rf"(?<![\w.-]){_WEEKDAY}{_DAY}(?P<sep>\.? ?-?(?:of )?){_MONTH}"
+            rf"(?<![\w.-]){_DAY}(?P<sep>\.? ?-?(?:of )?){_MONTH}"
             rf"(?:(?P<dot>\.?,?[ -]){_YEAR}|(?:-|\.?,? ?['’])(?P<short>\d\d))?(?!\w)"
         ),
         rf"(?<![\w.-]){_MONTH}(?:(?P<dot>\.?,?[ -](?:of )?){_YEAR}|{_SHORT_YEAR})(?!\w)",
@@ -56,8 +54,18 @@ _BEFORE = re.compile(
     r"\b(?-i:Mon|Tues?|Wed(?:nes)?|Thu(?:rs?)?|Fri|Sat(?:ur)?|Sun)(?:day)?\.?,?[: ]{1,2})$",
     re.I,
 )
+# Part of the date, since it tells about the day as well; in lower case when written out only ("the patient sat").
+_WEEKDAY = (
+    r"(?:(?i:(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:mon|diens|donners|frei|sams|sonn)tag|mittwoch|sonnabend)"
+    r"|Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun|MON|TUE|WED|THU|FRI|SAT|SUN)(?:\.?,? +|: *)(?:(?:the|den) )?"
+)
+_WEEKDAY_BEFORE = re.compile(rf"(?<![\w-]){_WEEKDAY}$")
+_WEEKDAY_FIRST = re.compile(_WEEKDAY)
+_LONGEST_WEEKDAY = 20
 _BORN = re.compile(r"born(?<!\wborn)(?: in)? (?P<year>(?:18|19|20)\d{2})\b")
 _COMPACT_BEFORE = re.compile(r"(?:dob|date|born|geb(?:oren)?|birth ?date|geburtsdatum)\W{0,4}$", re.IGNORECASE)
+# As spreadsheets have it: '29 is 2029, '30 is 1930.
+_PIVOT = 30
 _DIGIT = re.compile(r"\d")
 # Where a date in numbers may begin: nowhere else are its forms tried.
 _NUMERIC_START = re.compile(r"\d(?<!\w\d)\d{0,3}[-/.]\d")
@@ -74,6 +82,7 @@ class Parsed:
         has_day: Whether it names a day.
         match: Where its parts stand.
         day_first: Whether the day stands before the month, both being numbers.
+        before: The day of the week that stands before it.
     """
 
     day: date
@@ -81,6 +90,13 @@ class Parsed:
     has_day: bool
     match: "re.Match[str]"
     day_first: bool
+    before: str = ""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether its year is written in two digits."""
+        parts = self.match.groupdict()
+        return parts.get("short") is not None or len(parts.get("year") or "    ") == len("31")
 
 
 def dates(text: str, low: str, digits: Digits) -> Iterator[Found]:
@@ -111,7 +127,8 @@ def _dates(form: "re.Pattern[str]", text: str, matches: Iterable["re.Match[str]"
         if form in (_MONTH_DAY, _DAY_MONTH, _MONTH_YEAR) and not _is_name_of_month(match):
             continue
         if _parsed(match, False) is not None:
-            yield Found(*match.span(), "DATE")
+            weekday = _WEEKDAY_BEFORE.search(text, max(0, start - _LONGEST_WEEKDAY), start)
+            yield Found(weekday.start() if weekday else start, match.end(), "DATE")
 
 
 def parse(text: str, day_first: bool = False) -> Parsed | None:
@@ -121,22 +138,30 @@ def parse(text: str, day_first: bool = False) -> Parsed | None:
         text: As `dates` found it.
         day_first: Whether 03/04/2020 is in April; dots always mean that the day is first.
     """
+    text, before = _without_weekday(text)
     for form in _FORMS:
         match = form.fullmatch(text) or form.fullmatch(f" {text}", 1)
         if match is not None and (parsed := _parsed(match, day_first)) is not None:
-            return parsed
+            return replace(parsed, before=before)
     return None
 
 
 def has_day_first(text: str) -> bool:
     """Whether a text is a date in numbers whose first one can only be a day; dots say nothing of other separators."""
-    match = _NUMERIC.fullmatch(text)
+    match = _NUMERIC.fullmatch(_without_weekday(text)[0])
     return match is not None and match["s"] != "." and int(match["first"]) > 12
 
 
-def shifted(parsed: Parsed, days: int) -> str:
-    """The date so many days later, written as it was: order, separators, zeros, capitals, day of the week, clock."""
-    new = _moved(parsed.day, days)
+def _without_weekday(text: str) -> tuple[str, str]:
+    """A date without the day of the week before it, and that."""
+    found = _WEEKDAY_FIRST.match(text)
+    end = found.end() if found else 0
+    return text[end:], text[:end]
+
+
+def shifted(parsed: Parsed, weeks: int) -> str:
+    """The date so many weeks later, written as it was: order, separators, zeros, capitals, clock."""
+    new = _moved(parsed.day, weeks)
     parts = {name: value for name, value in parsed.match.groupdict().items() if value is not None}
     pieces: dict[str, str] = {}
     for name, value in parts.items():
@@ -145,12 +170,12 @@ def shifted(parsed: Parsed, days: int) -> str:
     for name in sorted(pieces, key=parsed.match.start, reverse=True):
         begin, end = (at - start for at in parsed.match.span(name))
         text = text[:begin] + pieces[name] + text[end:]
-    return text
+    return parsed.before + text
 
 
-def _moved(day: date, days: int) -> date:
+def _moved(day: date, weeks: int) -> date:
     try:
-        return day + timedelta(days)
+        return day + timedelta(weeks=weeks)
     except OverflowError:
         return day
 
@@ -168,9 +193,6 @@ def _written(name: str, value: str, parsed: Parsed, new: date) -> str:
         return _number(new.month, padded) if value.isdecimal() else _like(_month(new.month, value), value)
     if name in ("year", "short"):
         return f"{new.year:04d}"[-len(value) :]
-    if name == "weekday":
-        whole = _DAYS[new.weekday()]
-        return _like(whole[:-3] if parsed.match["ofweek"] else whole[:3], value)
     return value
 
 
@@ -221,7 +243,7 @@ def _parsed(match: "re.Match[str]", day_first: bool) -> Parsed | None:
     written = parts.get("year") or parts.get("short")
     year = 2000 if written is None else int(written)
     if written is not None and len(written) == 2:
-        year += 2000 if year < 50 else 1900
+        year += 2000 if year < _PIVOT else 1900
     try:
         return Parsed(date(year, month, day), written is not None, bool(parts.get("day") or first), match, day_first)
     except ValueError:
