@@ -13,6 +13,7 @@ def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
     from tunesmith_plugins.formatters.instruction import Instruction
     from tunesmith_plugins.formatters.label_studio import LabelStudio
     from tunesmith_plugins.formatters.messages import Messages
+    from tunesmith_plugins.formatters.multiple_choice import MultipleChoice
     from tunesmith_plugins.formatters.parent_chain import ParentChain
     from tunesmith_plugins.formatters.preference import Preference
     from tunesmith_plugins.formatters.prodigy import Prodigy
@@ -35,6 +36,7 @@ def tunesmith_register_formatters() -> Iterable[type[Formatter]]:
         Instruction,
         QueryResponse,
         ContextQA,
+        MultipleChoice,
         Messages,
         ShareGPT,
         Segments,

@@ -127,6 +127,7 @@ DOCUMENTED = (
     "reflection",
     "explainchoice",
     "creative_acr, answer",
+    "creative_acr",
 )
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tunesmith import Formatter, RowError
 from tunesmith_plugins.formatters.context_qa import ContextQA
+from tunesmith_plugins.formatters.multiple_choice import MultipleChoice
 from tunesmith_plugins.formatters.preference import Preference
 from tunesmith_plugins.formatters.prompt_only import PromptOnly
 from tunesmith_plugins.formatters.ranked_answers import RankedAnswers
@@ -216,3 +217,53 @@ def test_a_prompt_alone_ends_with_what_is_asked() -> None:
     assert PromptOnly().format({"prompt": "a", "gold": 3}).extras == {"gold": 3}
     assert refusal(PromptOnly(), {"prompt": [ASK, YES]}).startswith("prompt: ends with an assistant's turn")
     assert refusal(PromptOnly(), {"prompt": [{"role": "system", "content": "a"}]}).startswith("prompt: has no turn but")
+
+
+CHOICES = {"question": "What is hot?", "choices": ["a cup", "a lamp", "7"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer"),
+    [
+        ({"solution": "a lamp"}, "a lamp"),
+        ({"answer": 1}, "a lamp"),
+        ({"answer": "1"}, "a lamp"),
+        ({"answerKey": "B"}, "a lamp"),
+        ({"answer": "7"}, "7"),
+        ({"answer": 1, "explanation": "It glows."}, "It glows.\na lamp"),
+        ({"answer": None, "explanation": "It glows."}, "It glows."),
+        ({"choices": '["a cup", "a lamp"]', "answer": "B"}, "a lamp"),
+        ({"choices": {"x": "a cup", "y": "a lamp"}, "answer": "y"}, "a lamp"),
+        ({"choices": {"text": ["a cup", "a lamp"], "label": ["1", "2"]}, "answerKey": "2"}, "a lamp"),
+        ({"choices": "a cup / a lamp", "answer": "B"}, "B"),
+    ],
+)
+def test_the_right_choice_is_said_as_it_is_written_among_the_choices(changes: dict[str, Any], answer: str) -> None:
+    row = {**CHOICES, **changes}
+    asked, said = MultipleChoice().format(row).messages
+    shown = "a cup / a lamp" if row["choices"] == "a cup / a lamp" else "- a cup\n- a lamp"
+    assert asked.content.startswith(f"What is hot?\n{shown}")
+    assert said.content == answer
+    before, _ = MultipleChoice().format({**row, "context": "A lamp glows."}).messages
+    assert before.content == f"A lamp glows.\n\n{asked.content}"
+    without = {name: value for name, value in row.items() if name in CHOICES}
+    assert MultipleChoice().question(without).messages == (asked,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "solution: is not a column"),
+        ({"answer": ""}, "answer: is empty"),
+        ({"answer": "a door"}, "answer: is none of the choices: not the text of one, nor its label, nor its number"),
+        ({"answer": 3}, "answer: is none of the choices"),
+        ({"choices": ["1", "2"], "answer": 1}, "answer: is the text or label of one choice and the number of another"),
+        ({"choices": ["1", "1"], "answer": 1}, "choices: holds one choice twice"),
+        ({"choices": ["1"], "answer": 0}, "choices: holds fewer than two choices"),
+        ({"choices": 5, "answer": 0}, "choices: is a number; a list of choices is wanted"),
+        ({"choices": ["a", ["b"]], "answer": 0}, "choices: is a list; text is wanted"),
+        ({"question": " ", "answer": 0}, "question: is empty"),
+    ],
+)
+def test_choices_that_do_not_say_which_is_right_are_refused(changes: dict[str, Any], message: str) -> None:
+    assert message in refusal(MultipleChoice(), {**CHOICES, **changes})

@@ -1,16 +1,19 @@
 """Instruction: the Alpaca schema."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from tunesmith import Columns, Example, Formatter, Message, Recognised, RowError
-from tunesmith_plugins.formatters.columns import absent, column, filled, optional_text, others
+from tunesmith_plugins.formatters.columns import absent, as_text, column, filled, optional_text, others
 from tunesmith_plugins.formatters.history import earlier
 from tunesmith_plugins.formatters.names import MORE
 from tunesmith_plugins.formatters.other_kinds import refuse_other_kinds, text_only
 
 _CONTINUES = "is filled: the row goes on where another ends; the formatter ParentChain puts such rows together"
-_CONSUMED = ("instruction", "input", "output", "response", "system", "history")
+_ASKS = ("instruction", "input", "system", "history")
+_ANSWERS = ("output", "response")
+# A first answer, what is wrong with it, and a better one.
+_BETTER = (("output", "reflection", "corrected"), ("answer", "critiques", "revision"))
 
 
 class Instruction(Formatter):
@@ -21,14 +24,34 @@ class Instruction(Formatter):
     answers are trained on as well. Other names: `data.sources.<name>.map`.
 
     Since 0.1.
+
+    Args:
+        answer: Column of the answer, where another text than `output` or `response` is to be learnt: `corrected` of
+            rows that reflect on an answer, `revision` of rows that criticise one. What it is better than stays in the
+            extras. Since 0.12.
     """
+
+    def __init__(self, answer: str | None = None) -> None:
+        self.answer = answer
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """As it is, and with another answer."""
+        return [cls(), cls("corrected")]
 
     @classmethod
     def recognises(cls, columns: Columns) -> Iterable[Recognised]:
-        """`instruction`, with `output` or `response`, and no column that says more, such as a corrected answer."""
+        """`instruction`, with `output` or `response`; or with a better answer beside the first and what was wrong."""
+        for first, wrong, better in _BETTER:
+            if all(columns.filled(name) for name in (first, wrong, better)) and columns.can_be_said("instruction"):
+                read, why = (
+                    ("instruction", first, wrong, better),
+                    f"columns instruction and {better}, which betters {first}",
+                )
+                yield Recognised(read, {"answer": better}, ("input", "system", "history"), better, why)
         if any(columns.filled(name) for name in MORE):
             return
-        answer = next((name for name in ("output", "response") if columns.can_be_said(name)), None)
+        answer = next((name for name in _ANSWERS if columns.can_be_said(name)), None)
         if answer and columns.can_be_said("instruction"):
             also = ("input", "context", "system", "history")
             yield Recognised(("instruction", answer), {}, also, answer, f"columns instruction and {answer}")
@@ -39,10 +62,10 @@ class Instruction(Formatter):
         Raises:
             RowError: A column is missing, empty, or of the wrong kind.
         """
-        messages = [*asked(row), Message("assistant", _answer(row))]
-        return text_only(
-            Example(messages=tuple(messages), extras=others(row, (*_CONSUMED, _input(row)))), ["instruction", "input"]
+        answer = (
+            _answer(row) if self.answer is None else filled(as_text(column(row, self.answer), self.answer), self.answer)
         )
+        return self._example(row, [*asked(row), Message("assistant", answer)])
 
     def question(self, row: Mapping[str, Any]) -> Example:
         """The turns before the answer alone where the row has none.
@@ -50,10 +73,14 @@ class Instruction(Formatter):
         Raises:
             RowError: As `format`.
         """
-        if not (absent(row, "output") and absent(row, "response")):
+        if not all(absent(row, name) for name in (_ANSWERS if self.answer is None else [self.answer])):
             return self.format(row)
-        example = Example(messages=tuple(asked(row)), extras=others(row, (*_CONSUMED, _input(row))))
-        return text_only(example, ["instruction", "input"])
+        return self._example(row, asked(row))
+
+    def _example(self, row: Mapping[str, Any], messages: list[Message]) -> Example:
+        answers = _ANSWERS if self.answer is None else (self.answer,)
+        extras = others(row, (*_ASKS, *answers, _input(row)))
+        return text_only(Example(messages=tuple(messages), extras=extras), ["instruction", "input"])
 
 
 def asked(row: Mapping[str, Any]) -> list[Message]:
@@ -78,7 +105,7 @@ def _input(row: Mapping[str, Any]) -> str:
 
 
 def _answer(row: Mapping[str, Any]) -> str:
-    given = {name: t for name in ("output", "response") if (t := optional_text(row, name)).strip()}
+    given = {name: t for name in _ANSWERS if (t := optional_text(row, name)).strip()}
     if len(set(given.values())) > 1:
         raise RowError(field="response", reason="is filled and differs from output; map one of them to another name")
     if given:

@@ -56,7 +56,7 @@ ITEMS = (
         "dates but years, ages over 89",
         ("DATE", "AGE"),
         "numeric, ISO, English and German dates; ages by unit or label",
-        "a day of the week or holiday without a date; `dates: shift` keeps intervals, which Safe Harbor does not allow",
+        "a week day without a date, holidays; `dates: shift` keeps intervals, which Safe Harbor does not allow",
         "Admitted March 3, 2021, aged 93",
         "March 3",
     ),
