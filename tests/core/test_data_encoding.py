@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -90,6 +91,26 @@ def test_utf_16_without_a_mark_is_called_so(name: str, encoding: str, tmp_path: 
     text = TEXTS[name] if name != "a.tsv" else "text\twho\n"
     with pytest.raises(DataError, match=rf"{name} is UTF-16 without the mark that says so \(BOM\); save it as UTF-8"):
         read(tmp_path / name, text.encode(encoding))
+
+
+NO_TEXT = {
+    gzip.compress(b"x"): "is a gzip file; let its name end in .gz",
+    pa.Codec("zstd").compress(b"x", asbytes=True): "is a zstd file; let its name end in .zst",
+    b"PK\x03\x04\x14\0": "is a zip archive, as workbooks (.xlsx) are too; unpack it, or save the sheet as CSV",
+    b"PAR1\x15\x04": "is a Parquet file; let its name end in .parquet",
+    b"%PDF-1.7": "is a PDF file; let its name end in .pdf",
+    b"\xd0\xcf\x11\xe0\xa1\xb1": "is an old workbook or document (.xls, .doc); save it as CSV or DOCX",
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("data", NO_TEXT, ids=NO_TEXT.values())
+def test_a_file_of_another_format_is_called_so_and_none_of_its_bytes_are_rows(
+    name: str, data: bytes, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / name, data)
+    assert str(caught.value) == f"{tmp_path / name} {NO_TEXT[data]}"
 
 
 def test_half_a_pair_costs_its_row_and_half_a_letter_the_file(tmp_path: Path) -> None:

@@ -75,3 +75,29 @@ def test_auto_refuses_what_is_ambiguous_before_a_base_is_loaded(bench: Any, monk
     assert bench.run("recipes", "check", "tiny.yaml").code == 2
     write_rows(bench.folder / "rows.jsonl", [{"anchor": "a", "positive": "b"}])
     assert "anchor and positive are an embedding pair" in bench.run("recipes", "check", "tiny.yaml").out
+
+
+NONE = "data.sources.notes.path: of the first {} rows none can be read\n  rows.jsonl:1: "
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "data.sources.notes.path: no rows in rows.jsonl\n"),
+        ("\n \n", "data.sources.notes.path: no rows in rows.jsonl\n"),
+        (
+            '[\n{"prompt": "a"\n}\n]\n',
+            f"{NONE.format(4)}the line is not JSON: Expecting value; a file that is one document",
+        ),
+        ('{"prompt": NaN}\n', f"{NONE.format(1)}prompt: is not a finite number"),
+    ],
+)
+def test_where_no_row_can_be_read_the_reason_of_the_first_is_said(bench: Any, content: str, says: str) -> None:
+    (bench.folder / "rows.jsonl").write_text(content)
+    bench.write(**AUTO)
+    for verb in ("prepare", "preview"):
+        assert bench.done(verb, *CONFIG, code=2).err.replace(f"{bench.folder}/", "").startswith(says)
+    (bench.folder / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    bench.write(data={"sources": {"notes": {"formatter": "Auto", "map": {"prompt": "question"}}}})
+    said = bench.done("prepare", *CONFIG, code=2).err.replace(f"{bench.folder}/", "")
+    assert said.startswith(f"{NONE.format(1)}question: map names it, but it is not a column")

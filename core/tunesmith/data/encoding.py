@@ -18,6 +18,15 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# How files begin that are none of text, and what to do with them.
+_NO_TEXT = {
+    b"\x1f\x8b": "a gzip file; let its name end in .gz",
+    b"\x28\xb5\x2f\xfd": "a zstd file; let its name end in .zst",
+    b"PK\x03\x04": "a zip archive, as workbooks (.xlsx) are too; unpack it, or save the sheet as CSV",
+    b"PAR1": "a Parquet file; let its name end in .parquet",
+    b"%PDF": "a PDF file; let its name end in .pdf",
+    b"\xd0\xcf\x11\xe0": "an old workbook or document (.xls, .doc); save it as CSV or DOCX",
+}
 # Where NULs stand in the first two letters, as all files of rows begin with ASCII: a brace, or a column's name.
 _UNMARKED = ((False, True, False, True), (True, False, True, False))
 _CHUNK = 1 << 16
@@ -33,9 +42,13 @@ def as_utf8(path: Path, file: IO[bytes]) -> IO[bytes]:
         file: Its bytes.
 
     Raises:
-        DataError: It is UTF-16 and does not say so, or not the UTF-16 or UTF-32 that it says; the latter while reading.
+        DataError: It is no text, or UTF-16 and does not say so, or not the UTF-16 or UTF-32 that it says; the latter
+            while reading.
     """
     begin = file.read(4)
+    if what := next((what for start, what in _NO_TEXT.items() if begin.startswith(start)), ""):
+        msg = f"{path} is {what}"
+        raise DataError(msg)
     if len(begin) == 4 and tuple(byte == 0 for byte in begin) in _UNMARKED:
         msg = f"{path} is UTF-16 without the mark that says so (BOM); save it as UTF-8"
         raise DataError(msg)

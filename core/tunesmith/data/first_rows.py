@@ -13,7 +13,7 @@ from tunesmith.data.read import Read, file_ending, read_file
 from tunesmith.data.read_as import settled
 from tunesmith.data.rows import Reject
 from tunesmith.data.sources import Opened, Source
-from tunesmith.errors import AbsentDataError, DataError, listed
+from tunesmith.errors import AbsentDataError, listed
 from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.interfaces import Formatter
 
@@ -111,8 +111,7 @@ def _look_at(
         else:
             found.columns.update(made[1])
     if not read:
-        msg = f"{opened.key}: no rows in {', '.join(map(str, opened.parts))}"
-        raise DataError(msg)
+        raise opened.no_rows()
     if not bad:
         return
     formatter, first = type(source.formatter).__name__, _place(bad[0])
@@ -143,5 +142,4 @@ def _first(found: FirstRows, opened: Opened, most: int) -> tuple[list[Read], boo
 def _place(reject: Reject) -> str:
     """Where the row is and what is wrong; with all columns, since a wrong formatter shows in them."""
     columns = reject.columns or (tuple(reject.row) if isinstance(reject.row, Mapping) else ())
-    what = f"{reject.field}: {reject.reason}" if reject.field else reject.reason
-    return f"{reject.file}:{reject.line}: {what}{listed(columns)}"
+    return f"{reject.told()}{listed(columns)}"

@@ -15,7 +15,7 @@ from tunesmith.data.row_file import Packed, RowWriter
 from tunesmith.data.rows import Reject, Row, canonical, digest
 from tunesmith.data.sources import Opened, Source, rename
 from tunesmith.data.store import Store
-from tunesmith.errors import DataError, RowError, TunesmithError
+from tunesmith.errors import RowError, TunesmithError
 from tunesmith.plugins.interfaces import Formatter
 
 
@@ -84,8 +84,7 @@ def read_sources(
                 writer.add(example, len(ids) - 1, Packed(example))
                 count += 1
             if not read:
-                msg = f"{opened[name].key}: no rows in {', '.join(map(str, opened[name].parts))}"
-                raise DataError(msg)
+                raise opened[name].no_rows()
             rejected.check(name, read, reject_limit, rejected_file)
             numbers = {"read": read, "rejected": read - count, "examples": count, "reasons": rejected.reasons(name)}
             counts[name] = numbers | described(source.formatter)

@@ -7,6 +7,7 @@ from typing import Any
 from tunesmith.data.columns import Columns
 from tunesmith.data.example import Example
 from tunesmith.data.recognise import LOOKED_AT, Choice, Recognised, decide
+from tunesmith.data.rows import Reject
 from tunesmith.data.sources import Opened, Source, rename
 from tunesmith.errors import DataError, RecipeError, RowError
 from tunesmith.plugins.interfaces import Formatter
@@ -153,12 +154,21 @@ def settled(opened: Opened, source: Source, formatters: Sequence[type[Formatter]
     """
     if type(source.formatter).settle is Formatter.settle:
         return source.formatter
-    rows = []
+    rows, bad = [], []
     for row in opened.first(LOOKED_AT):
         try:
-            rows.append(rename(row.values, source.map or {}))
-        except RowError:
-            continue  # it will be set aside, and says nothing of the others
+            if isinstance(row, Reject):
+                bad.append(row)
+            else:
+                rows.append(rename(row.values, source.map or {}))
+        except RowError as error:
+            # it will be set aside, and says nothing of the others
+            bad.append(Reject(row.file, row.line, error.field, error.reason, columns=error.columns))
+    if not rows:
+        if not bad:
+            raise opened.no_rows()
+        msg = f"{opened.key}: of the first {len(bad)} rows none can be read\n  {bad[0].told()}"
+        raise DataError(msg)
     known = _installed() if formatters is None else formatters
     key = opened.key.removesuffix(".path")
     try:

@@ -28,6 +28,5 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise DataError(msg)
     for row in read_file(path):
         if isinstance(row, Reject):
-            msg = f"{row.file}:{row.line}: {f'{row.field}: ' if row.field else ''}{row.reason}"
-            raise DataError(msg)
+            raise DataError(row.told())
         yield row.values

@@ -51,6 +51,10 @@ class Reject:
     row: Any = None
     columns: tuple[str, ...] = ()
 
+    def told(self) -> str:
+        """Where the row is and what is wrong with it, for a message."""
+        return f"{self.file}:{self.line}: {f'{self.field}: ' if self.field else ''}{self.reason}"
+
 
 class Repeated:
     """Stands for the value of a key that one JSON object names twice: keeping one of the two would hide the other."""

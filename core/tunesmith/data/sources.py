@@ -101,12 +101,17 @@ class Opened:
                     self._rows.update(canonical(row.values).encode() + b"\n")
                 yield row
 
-    def first(self, most: int) -> Iterator[Row]:
-        """The first rows that can be read, at most so many, spread evenly over the files and at least one of each."""
+    def first(self, most: int) -> Iterator[Read]:
+        """The first rows, at most so many, spread evenly over the files and at least one of each."""
         each = max(1, most // len(self.parts))
         for part in self.parts:
             read = read_file(part) if isinstance(part, Path) else part.read()
-            yield from (row for row in islice(read, each) if isinstance(row, Row))
+            yield from islice(read, each)
+
+    def no_rows(self) -> DataError:
+        """What is wrong with a source without rows."""
+        msg = f"{self.key}: no rows in {', '.join(map(str, self.parts))}"
+        return DataError(msg)
 
     @property
     def is_local(self) -> bool:
