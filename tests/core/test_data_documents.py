@@ -1,6 +1,8 @@
-"""PDF and DOCX files to rows: pages and headings, and broken, encrypted or scanned ones set aside with the reason."""
+"""PDF, DOCX, Markdown and HTML files to rows; broken, encrypted or scanned ones are set aside with the reason."""
 
+import gzip
 import io
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -131,11 +133,88 @@ def test_a_folder_of_documents_is_a_source_and_broken_ones_are_counted(tmp_path:
     assert [example.segments for example in again.examples] == [example.segments for example in intake.examples]
 
 
-@pytest.mark.parametrize(("ending", "package"), [("pdf", "pypdf"), ("docx", "docx")])
+MARKDOWN = "Before.\n\n# The *lamp* #\n\nIt glows.\n\n## State\n\n    hot\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "title"),
+    [
+        (MARKDOWN.encode(), "The *lamp*"),
+        (MARKDOWN.replace("\n", "\r\n").encode("utf-16"), "The *lamp*"),
+        (MARKDOWN.replace("\n", "\r").encode(), "The *lamp*"),
+        (MARKDOWN.replace("# The *lamp* #", "The lamp\n===").encode(), "The lamp"),
+        (b"Nothing but text.\n#tag\n", ""),
+    ],
+)
+def test_a_markdown_file_is_one_row_as_it_is_written(tmp_path: Path, data: bytes, title: str) -> None:
+    (row,), rejected = read(tmp_path / "a.md", data)
+    assert rejected == []
+    assert row["title"] == title
+    assert row["text"].endswith("\n\n    hot" if title else "\n#tag")
+    assert read(tmp_path / "a.md.gz", gzip.compress(data)) == ([row], [])
+
+
+PAGE = """<html><head><title>Lamps</title><style>p {}</style></head><body><nav><a href="/">Home</a>
+<a href="/b">More</a></nav><article><h1>About lamps</h1><p>The lamp in the hall is hot, and it glows all night long.</p>
+<p>Grüße an alle, die nachts noch wach sind und lesen.</p></article><footer>Imprint</footer><script>run()</script>
+</body></html>"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+def test_a_page_is_one_row_of_what_it_says(tmp_path: Path, encoding: str) -> None:
+    pytest.importorskip("trafilatura")
+    page = PAGE.replace("<head>", f'<head><meta charset="{encoding}">')
+    for ending in ("html", "htm"):
+        (row,), rejected = read(tmp_path / f"a.{ending}", page.encode(encoding))
+        assert rejected == []
+        assert row["title"] in ("Lamps", "About lamps")
+        assert "The lamp in the hall is hot, and it glows all night long." in row["text"]
+        assert "Grüße an alle" in row["text"]
+        assert "run()" not in row["text"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "rejected"),
+    [
+        ("a.md", b"", []),
+        ("a.md", b" \n\n", []),
+        ("a.md", b"# A\n\xff", [(1, "the text is not UTF-8; save the file as UTF-8")]),
+        ("a.md", b"# A\n\0", [(1, "the text holds a NUL character")]),
+        ("a.md", b"x" * 5000, [(1, "the document is longer than 64 MiB; split it")]),
+        ("a.html", b" ", []),
+        ("a.html", b"<html><body></body></html>", [(1, "the page holds no text, or is no HTML")]),
+        ("a.html", b"\0\1\2\xff", [(1, "the page holds no text, or is no HTML")]),
+        ("a.html", b"<" * 5000, [(1, "the document is longer than 64 MiB; split it")]),
+    ],
+)
+def test_what_is_no_document_of_text_is_set_aside(
+    tmp_path: Path, name: str, data: bytes, rejected: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "a.html":
+        pytest.importorskip("trafilatura")
+    monkeypatch.setattr("tunesmith.data.pages.LONGEST_LINE", 4096)
+    assert read(tmp_path / name, data) == ([], rejected)
+
+
+def test_a_folder_of_markdown_is_a_corpus(bench: Any) -> None:
+    (bench.folder / "notes").mkdir()
+    for number in range(30):
+        text = f"# Lamp {number}\n\nLamp {number} is in hall {number * 7} and glows {number * number} nights.\n"
+        (bench.folder / f"notes/{number}.md").write_text(text)
+    bench.write(data={"sources": {"notes": {"path": "notes/*.md", "formatter": "Auto"}}}, evaluators=None)
+    assert "notes: read as RawText (column text" in bench.done("prepare", "--config", "tiny.yaml").out
+    row = json.loads((bench.folder / "runs/tiny/data/train.jsonl").read_text().splitlines()[0])
+    assert row["segments"][0]["text"].startswith(f"# {row['extras']['title']}\n\n")
+
+
+@pytest.mark.parametrize(
+    ("ending", "package"), [("pdf", "pypdf"), ("docx", "docx"), ("html", "trafilatura"), ("htm", "trafilatura")]
+)
 def test_documents_without_their_library_say_what_to_install(
     tmp_path: Path, ending: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / f"a.{ending}").write_bytes(b"")
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(DataError, match=r'needs the package .*: pip install "tunesmith\[documents\]"'):
+    extra = "documents" if ending in ("pdf", "docx") else "html"
+    with pytest.raises(DataError, match=rf'needs the package .*: pip install "tunesmith\[{extra}\]"'):
         list(read_file(tmp_path / f"a.{ending}"))

@@ -14,6 +14,7 @@ from typing import IO, Any
 from tunesmith.data.documents import read_docx, read_pdf
 from tunesmith.data.encoding import as_utf8
 from tunesmith.data.lines import LARGEST_WHOLE, MIB, TOO_LONG, lines
+from tunesmith.data.pages import read_html, read_markdown
 from tunesmith.data.rows import Reject, Repeated, Row, json_object, plain
 from tunesmith.data.tables import read_csv, read_parquet
 from tunesmith.data.unpack import BROKEN, PACKED, open_unpacked, packing
@@ -35,10 +36,12 @@ def read_file(path: Path) -> Iterator[Read]:
     | `.csv`, `.tsv` | a header, then one record a row, all values text; `;` or tab where the header has no comma |
     | `.parquet` | one record a row; NaN, which pandas writes for missing numbers, is null |
     | `.txt` | `{"text": line}` for each line that is not blank |
+    | `.md` | `{"text", "title"}` of the whole file, as it is written |
+    | `.html`, `.htm` | `{"text", "title"}` of what the page says, without its navigation |
     | `.pdf` | `{"text", "page"}` for each page that is not blank |
     | `.docx` | `{"text", "title"}` for each heading with what stands below it |
 
-    A line of more than 64 MiB is set aside, and so is a record of a table.
+    A line of more than 64 MiB is set aside, and so is a record of a table, a Markdown file or a page.
 
     Raises:
         DataError: The file as a whole cannot be read, or its ending is not one of these.
@@ -218,6 +221,9 @@ _READERS: dict[str, Callable[[Path, IO[bytes]], Iterator[Read]]] = {
     ".csv": lambda path, file: read_csv(path, file, None),
     ".tsv": lambda path, file: read_csv(path, file, "\t"),
     ".txt": _read_text,
+    ".md": read_markdown,
+    ".html": read_html,
+    ".htm": read_html,
 }
 # Formats that are read by a library, out of a file that is not packed.
 _BY_PATH: dict[str, Callable[[Path], Iterator[Read]]] = {".parquet": read_parquet, ".pdf": read_pdf, ".docx": read_docx}

@@ -29,8 +29,9 @@ class Source:
     Args:
         path: A file, a pattern (`notes/*.jsonl`), a list of these, `package://import_name/file`, or a data set of the
             hub (`hf://owner/name?config=...&split=...&revision=...`). Endings: .jsonl, .ndjson, .json, .csv, .tsv, .txt
-            (one row `{"text": line}` for each line that is not blank), each also with .gz or .zst; .parquet, .pdf (a
-            row of `text` and `page` for each page) and .docx (a row of `text` and `title` for each heading).
+            (one row `{"text": line}` for each line that is not blank), .md and .html (one row of `text` and `title`),
+            each also with .gz or .zst; .parquet, .pdf (a row of `text` and `page` for each page) and .docx (a row of
+            `text` and `title` for each heading).
         formatter: Turns its rows into examples.
         map: Columns under the names that the formatter wants: `{prompt: question}` reads column `question` as `prompt`.
         split: All its rows belong to this split; without it they are split as `data.split` says.
