@@ -80,6 +80,13 @@ _KNOWN = (
         "and parent_id make the row one message of a tree; write each conversation as one row of messages",
         ("message_id",),
     ),
+    _Together(  # as OpenAssistant exports them: a row holds every answer to every answer
+        {"prompt": lambda value: isinstance(value, Mapping) and "replies" in value},
+        "prompt",
+        "holds a tree of messages (replies); write each conversation of it as one row of messages, such as the path of "
+        "the best-ranked replies",
+        (),
+    ),
 )
 
 
