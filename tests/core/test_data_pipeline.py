@@ -243,6 +243,7 @@ def test_rows_without_a_keep_together_value_are_counted(tmp_path: Path) -> None:
         "without keep_together": 6,
         "without by_time": 0,
         "asked in training": {"validation": 0, "test": 0},
+        "groups": {"rows": 3, "groups": 1, "largest": 3},
     }
 
 

@@ -14,6 +14,7 @@ from tunesmith import Example, Message, Origin, Segment
 from tunesmith.data.as_row import as_row
 from tunesmith.report.flow import flow
 from tunesmith.report.svg import bars, histogram, number, scale
+from tunesmith.testing.tiny import make_rows, write_rows
 
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'so'"
 
@@ -168,6 +169,21 @@ def test_the_card_says_which_personal_data_were_found_and_what_curators_remark(b
     assert "@acme.com" not in html
     assert "<p><code>same</code> found: " in html
     assert "examples say different things of" in html
+
+
+def test_groups_are_counted_as_they_were_split_and_not_by_what_is_left_of_their_names(bench: Any) -> None:
+    rows = [{**row, "patient_id": f"P-{at // 4:07d}"} for at, row in enumerate(make_rows(60))]
+    write_rows(bench.folder / "rows.jsonl", rows)
+    private = {"class_path": "Anonymise", "init_args": {"columns": {"patient_id": "ID"}}}
+    together = {"sources": {"notes": {"formatter": "Auto"}}, "split": {"keep_together": "patient_id"}}
+    bench.write(data={**together, "curators": {"private": private}})
+    for _ in ("made", "found in the cache"):
+        bench.done("prepare", "--config", "tiny.yaml")
+        card = json.loads((bench.folder / "runs/tiny/data/card.json").read_text())
+        assert card["groups"] == {"column": "patient_id", "rows": 60, "groups": 15, "largest": 4}
+    page = (bench.folder / "runs/tiny/data/card.html").read_text()
+    assert "60 rows lie in 15 groups by <code>patient_id</code>" in page
+    assert "read as PromptCompletion: columns prompt and completion" in page
 
 
 def test_prepared_rows_hold_all_of_an_example() -> None:

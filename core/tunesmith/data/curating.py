@@ -180,8 +180,16 @@ class Curating:
         splits, dropped = settle(rows, places, placing.index(rows, as_read.tolist()))
         stores: dict[str, Store] = {name: rows.select(at) for name, at in splits.items()}
         alone = sum(at.group is None and not at.fixed for at in places)
-        told = {"drops": dict(Counter(dropped.values())), "alone": alone, "moved": placing.moved}
-        return {**stores, _SETTLED: stores["train"]}, {**told, "timeless": placing.timeless}
+        # counted here: what curators left of a column's values may be the same for all
+        groups = Counter(group for at in splits.values() for n in at if (group := places[n].group) is not None)
+        told = {
+            "drops": dict(Counter(dropped.values())),
+            "alone": alone,
+            "moved": placing.moved,
+            "timeless": placing.timeless,
+            "groups": {"rows": groups.total(), "groups": len(groups), "largest": max(groups.values(), default=0)},
+        }
+        return {**stores, _SETTLED: stores["train"]}, told
 
     def _last_look(self, before: State, _: object) -> tuple[dict[str, Store], dict[str, Any]]:
         """Drop training rows that curators have made equal to held-out ones, and count what is left."""

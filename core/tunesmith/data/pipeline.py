@@ -25,8 +25,9 @@ class Curated:
         splits: Examples of train, validation and test.
         counts: JSON-able. `sources`: by source, rows read, rejected and formatted; `curators`: by name, rows in and
             out, drops, changes and additions by reason; `split`: drops by reason, rows that went to the split of one
-            that they resemble, rows without a `keep_together` or `by_time` value, and held-out rows whose prompt is in
-            training too; `splits`: rows by split and source (empty name: made by a curator without an origin).
+            that they resemble, rows without a `keep_together` or `by_time` value, held-out rows whose prompt is in
+            training too, and how rows lie in groups that stay together; `splits`: rows by split and source (empty name:
+            made by a curator without an origin).
             read = rejected + drops - additions + rows in the splits (trap 38).
         hashes: By source, what identifies its content; for the lock.
         rejected: Rows that were set aside; `rejected.write(path)` writes them.
@@ -117,6 +118,7 @@ def curate(
             "without keep_together": told["alone"] if split.keep_together else 0,
             "without by_time": told["timeless"],
             "asked in training": told["asked in training"],
+            "groups": told["groups"],
         },
         "splits": told["splits"],
     }

@@ -170,16 +170,7 @@ def _personal(curators: Mapping[str, Curator], counts: Mapping[str, Json]) -> di
 def _groups(curated: Curated) -> dict[str, Json] | None:
     """How rows lie in groups that stay together, where the recipe names their column."""
     column = curated.split.keep_together
-    if column is None:
-        return None
-    sizes: dict[str, int] = {}
-    for examples in curated.splits.values():
-        for example in examples:
-            value = str(example.extras.get(column, "")).strip()
-            if value:
-                sizes[value] = sizes.get(value, 0) + 1
-    largest = max(sizes.values(), default=0)
-    return {"column": column, "groups": len(sizes), "largest": largest, "rows": sum(sizes.values())}
+    return None if column is None else {"column": column, **curated.counts["split"]["groups"]}
 
 
 def _texts(examples: Sequence[Example]) -> dict[str, list[str]]:
