@@ -68,6 +68,16 @@ def test_no_known_identity_is_left_and_twice_is_once(document: Any, options: dic
     assert one(text, **options) == [text]
 
 
+@pytest.mark.parametrize("options", FORMS)
+def test_names_of_users_and_coordinates_are_no_identities_once_replaced(options: dict[str, Any]) -> None:
+    said = "lat: 41.40338, lon: -2.17403. Ask @jane_doe_92, Twitter @janedoe, Skype: live:jane.doe, NI number AB123456C"
+    (text,) = one(said, **options)
+    assert [word for word in ("41.4", "2.17", "jane", "123456") if word in text] == []
+    assert one(text, **options) == [text]
+    written = {"lat": 41.40338, "lon": -2.17403, "user": "Twitter @janedoe"}
+    assert json.loads(one("Where?", json.dumps(written), **options)[1]).keys() == written.keys()
+
+
 @given(documents, st.sampled_from(FORMS))
 def test_the_same_row_becomes_the_same(document: Any, options: dict[str, Any]) -> None:
     assert one(document.text, **options) == one(document.text, **options)

@@ -27,6 +27,7 @@ a.b@c.de|www.x.com|clinic.org|1.2.3.4|fe80::1|2a02:1::|00:1b:44:11:3a:b7|DE89370
 1EG4-TE5-MK73|4111 1111 4111 1111|4111-1111-1111-1111|3f2504e0-4f89-11d3-9a0c-0305e82c3301|XKT 4821|AB1234563
 dob 19310314|born 1931|03/14/2021|2021-03-14|14.3.21|3/14|on May 5|aged 93|ninety years|one hundred and two years|:
 AB-123-CD|12345678|Lindenstraße 7|12 Elm Street, Ashford, OH 44101|70173 Stuttgart|SW1A 2AA|+49 711 123456|3 May 2021
+lat: 41.40338, lon: 2.17403|41°24'12.2"N 2°10'26.5"E|QQ 12 34 56 C|AB123456C
 march of 2020|hi anna|it's tomasz|my name is xhaka
 Anna: hi there|Agent: no|(0711) 123456|ninety-one|plate|1.2/3/2021|Z|A|a|1
 """.strip().replace("\n", "|")

@@ -155,6 +155,21 @@ def found(text: str) -> list[tuple[str, str]]:
         ("IMEI: 490154203237518", "DEVICE", "490154203237518"),
         ("the phone 49-015420-323751-8 was lost", "DEVICE", "49-015420-323751-8"),
         ("in Springfield, IL 62704-1234", "ADDRESS", "Springfield, IL 62704-1234"),
+        ("coordinates 41.40338, 2.17403", "PLACE", "41.40338, 2.17403"),
+        ("GPS position is (41.403, -2.174)", "PLACE", "41.403, -2.174"),
+        ('{"lat": 41.40338, "lon": -2.17403}', "PLACE", "41.40338"),
+        ('{"lat": 41.40338, "lon": -2.17403}', "PLACE", "-2.17403"),
+        ("at 41°24'12.2\"N 2°10'26.5\"E it fell", "PLACE", "41°24'12.2\"N 2°10'26.5\"E"),
+        ("found at 41.403° N, 2.174° E", "PLACE", "41.403° N, 2.174° E"),
+        ("NI number QQ123456C", "SSN", "QQ123456C"),
+        ("hers is AB 12 34 56 C.", "SSN", "AB 12 34 56 C"),
+        ("Twitter @jane_doe, ", "ID", "jane_doe"),
+        ("her Instagram handle is @janedoe", "ID", "janedoe"),
+        ("Skype: live:jane.doe", "ID", "jane.doe"),
+        ("Telegram: xolanik", "ID", "xolanik"),
+        ("ask @jane_doe_92 about it", "ID", "jane_doe_92"),
+        ("(MRN 00482913) DOB", "RECORD", "00482913"),
+        ("Der Patient Özdemir, Yusuf, geb. 1950", "NAME", "Özdemir, Yusuf"),
     ],
 )
 def test_an_identity_is_found_whole(text: str, kind: str, identity: str) -> None:
@@ -201,6 +216,10 @@ def test_an_identity_is_found_whole(text: str, kind: str, identity: str) -> None
         "field,value,note\nname,text,a name\nsize,number,a size",
         "Gravida 2, Para 2, Ab 0. Plt 250, Na 140. 1000 IU, Omega 3",
         "To: do, from: there. Present: none. Absent: reflexes",
+        "37.25 °C, later 41.40, 2.17; p = 0.4034, 0.2174; relative 1.25, belong 2.75",
+        "@property\n@lru_cache(maxsize=2)\n  @my_hook\ndef f(): ...",
+        "a GitHub issue, my Facebook page, Discord: none, Telegram: yes. npm install @types/node_core",
+        "AB 12 34 rows and model QX123456",
     ],
 )
 def test_what_is_no_identity_stays(text: str) -> None:

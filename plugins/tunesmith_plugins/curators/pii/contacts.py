@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tunesmith_plugins.curators.pii.anchors import Digits, matches_at
 from tunesmith_plugins.curators.pii.found import Found
 from tunesmith_plugins.curators.pii.labels import label_before
+from tunesmith_plugins.curators.pii.lexicon import is_word
 from tunesmith_plugins.curators.pii.word_list import words
 
 _MAIL = re.compile(r"(?<![\w.+%'-])[\w.+%'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
@@ -48,6 +49,19 @@ _PHONES = (
         r"[ /-]{1,3}\d{2,8}(?:[ -]\d{2,8}){0,3}(?!\w|[.,/]\d)"
     ),
 )
+_SERVICES = words(
+    """
+    twitter instagram insta tiktok snapchat telegram mastodon bluesky github gitlab linkedin facebook skype discord
+    reddit youtube twitch wechat venmo handle screenname nickname gamertag
+    """
+)
+_HANDLE = re.compile(
+    rf"\b(?:{'|'.join(_SERVICES)})(?: (?:id|handle|name|account|user|username|profile|is|as|under))*"
+    r"(?: ?[:=] ?(?P<marked>\w[\w.#-]{1,38}\w)|(?: ?[:=])? ?(?:live:|@)(?P<said>\w[\w.-]{1,38}\w))(?![\w/:])",
+    re.IGNORECASE,
+)
+# Not at the start of a line, where decorators and style sheets have theirs; those of persons alone have such signs.
+_MENTION = re.compile(r"(?<=[a-z,;:] @)(?=[a-z]*[\d_])[a-z]\w{2,29}(?![\w(/.@])", re.IGNORECASE)
 _TAIL = ".,;:!?)"
 _VERSION = re.compile(r"(?:version|v|release|build|firmware|software|python)[ :.]{0,2}$", re.IGNORECASE)
 _LEAST, _MOST = 8, 16
@@ -58,6 +72,9 @@ def contacts(text: str, low: str, digits: Digits) -> Iterator[Found]:
     """Mail, web and network addresses; the most certain kind first."""
     if "@" in text:
         yield from (Found(m.start(), m.start() + len(m[0].rstrip(".-")), "EMAIL") for m in _MAIL.finditer(text))
+        yield from (Found(*m.span(), "ID") for m in _MENTION.finditer(text))
+    if any(service in low for service in _SERVICES):
+        yield from _handles(text)
     if "://" in text or "www." in low:
         yield from (Found(m.start(), m.start() + len(m[0].rstrip(_TAIL)), "URL") for m in _URL.finditer(text))
     if MAYBE_URL.search(low):
@@ -70,13 +87,22 @@ def contacts(text: str, low: str, digits: Digits) -> Iterator[Found]:
         yield from (Found(*m.span(), "IP") for m in _IP6.finditer(text) if m[0].count(":") > 1 and _is_address(text, m))
 
 
+def _handles(text: str) -> Iterator[Found]:
+    """What a person is called on a service; a word of the language is none."""
+    for match in _HANDLE.finditer(text):
+        if match["said"] or not is_word(match["marked"].lower()):
+            yield Found(*match.span("said" if match["said"] else "marked"), "ID")
+
+
 def phones(text: str, low: str, digits: Digits) -> Iterator[Found]:
     """Telephone and fax numbers by their shape; of a kind that a label names, where leading zeros alone suggest one."""
     starts = [at for start in digits.starts for at in _with_sign(text, start)]
     for form in _PHONES:
         for m in matches_at(form, text, starts):
             if _is_phone(m[0]):
-                yield Found(*m.span(), _kind(low, m) if m[0][0] == "0" else "PHONE")
+                # "(MRN 00482913)" closes what the number has not opened
+                end = m.end() - (m[0][-1] == ")" and "(" not in m[0])
+                yield Found(m.start(), end, _kind(low, m) if m[0][0] == "0" else "PHONE")
 
 
 def _with_sign(text: str, start: int) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ MAYBE_UUID = re.compile(r"-[0-9a-fA-F]{4}-")
 _IMEI = re.compile(r"\d(?<![\w-]\d)\d([- ])\d{6}\1\d{6}\1\d(?![\w-])")
 _SSN = re.compile(r"\d(?<![\w-]\d)\d{2}([- ])\d{2}\1\d{4}(?![\w-])")
 _DEA = re.compile(r"[ABCDEFGHJKLMPRSTUXZ](?<!\w.)[A-Z9]\d{7}(?!\w)")
+_NINO = re.compile(r"[A-CEGHJ-PR-TW-Z](?<!\w.)[A-CEGHJ-NPR-TW-Z] ?\d{2}( ?)\d{2}\1\d{2} ?[A-D](?!\w)")
 _VIN = re.compile(r"[A-HJ-NPR-Z0-9](?<!\w.)[A-HJ-NPR-Z0-9]{16}(?!\w)")
 _MEDICARE = re.compile(
     r"[1-9](?<!\w.)[AC-HJKMNP-RT-Y][AC-HJKMNP-RT-Y0-9]\d-?[AC-HJKMNP-RT-Y][AC-HJKMNP-RT-Y0-9]\d-?"
@@ -61,6 +62,10 @@ def checked(text: str, low: str, digits: Digits) -> Iterator[Found]:
         if checksums.dea(m[0]):
             yield Found(*m.span(), "LICENCE")
     yield from (Found(*m.span(), "PLAN") for m in matches_at(_MEDICARE, text, starts))
+    yield from (
+        Found(*m.span(), "SSN")
+        for m in matches_at(_NINO, text, (at for s in starts for at in (s - 3, s - 2) if at >= 0))
+    )
     if MAYBE_UUID.search(text):
         yield from (Found(*m.span(), "ID") for m in _UUID.finditer(text))
     for m in matches_at(_IMEI, text, starts):

@@ -20,7 +20,7 @@ _STRONG = {
     "application|credit|debit|remittance|folio|clabe|ifsc|micr|cheque|check|batch|vertragsnummer|rechnungsnummer",
     "CARD": "card|credit card|debit card|visa|mastercard|amex|kreditkarte|cc",
     "ROUTING": "routing|aba|rtn|routing/aba|blz|bankleitzahl",
-    "SSN": "ssn|social security|soc sec|social|ss|sin|tin|tax id|taxpayer id|taxpayer|ein|itin|national insurance|"
+    "SSN": "ssn|social security|soc sec|social|ss|sin|tin|tax id|taxpayer id|taxpayer|ein|itin|national insurance|ni|"
     "nino|steuer-id|steuernummer|sozialversicherungsnummer|ssi|nif|nie|dni|pesel|bsn|cpf|aadhaar|codice fiscale",
     "LICENCE": "license|licence|driver's license|drivers license|driver license|driving licence|dl|passport|"
     "certificate|cert|npi|dea|registration|permit|state id|national id|reisepass|ausweis|personalausweis|bar|"
@@ -50,7 +50,7 @@ _WEAK = frozenset(
         hospital hosp sample record rec episode visit fin har chi file case lab requisition rx prescription referral
         pid enrollment authorization authorisation auth cover plan coverage checking savings deposit brokerage
         portfolio statement receipt confirmation ticket tracking trace application credit debit remittance folio micr
-        cheque check batch nie reg incident report donor locker subject ur urn gmc nmc
+        cheque check batch nie reg incident report donor locker subject ur urn gmc nmc ni
         """
     )
 )

@@ -49,6 +49,7 @@ from tunesmith_plugins.curators.pii.name_words import (
 _BACK, _AROUND, _MOST, _SHORT = 40, 20, 5, 3
 _NEXT = frozenset((", ", "; ", "/", " / "))
 _ANDS = frozenset((" and ", " & ", " und ", "/", " and/or "))
+_ARTICLES = frozenset(("der", "die", "dem", "den", "des", "the"))
 _GERMAN = (" und ", " der ", " ist ", " zum ", " für ", " die ", " mit ", " Sie ", " geehrte", " Ihre ")
 _MAYBE_NAMES = LEADS | SURNAMES_TOO
 
@@ -94,6 +95,9 @@ def _in_run(text: str, low: str, run: Sequence[Word], after_name: bool) -> Itera
     at = 0
     while at < len(run):
         word = run[at].low
+        if at + 2 < len(run) and word in _ARTICLES and run[at + 1].low in LEADS:  # "Der Patient Müller"
+            at += 1
+            continue
         if at + 1 < len(run) and word in LEADS:
             cue, at = max(cue, LABEL if word in TITLES and word not in DOUBTFUL_TITLES else CUE), at + 1
             start = with_particles(text, low, run[at].start)

@@ -53,6 +53,18 @@ _ADDRESS = re.compile(
     r"(?=\n|;|\||\. |, ?(?:phone|tel|e-?mail|dob|fax)|  |$)",
     re.IGNORECASE,
 )
+_DEGREES = r"\d{1,3}(?:\.\d{1,10})? ?°(?: ?\d{1,2}(?:\.\d{1,6})? ?['′’])?(?: ?\d{1,2}(?:\.\d{1,6})? ?(?:\"|″|”|''))?"
+_DECIMAL = r"[-+]?\d{1,3}\.\d{2,15}°?(?: ?[NSEW]\b)?"
+# Geocodes: by degrees and quarters of the sky, or behind a label, since any two numbers may be measures.
+_GEOCODE = re.compile(
+    rf"(?<![\w.])(?P<degrees>{_DEGREES} ?[NS][,; ]{{0,2}}{_DEGREES} ?[EW])(?!\w)"
+    r"|\b(?:lat(?:itude)?|lon(?:g(?:itude)?)?|lng|coord(?:inate)?s?|gps|geo(?:location|code)?)\b"
+    r"(?: (?:coordinates|position|location|are|is|were|was|at|of))*[\"' :=(\[]{1,6}"
+    rf"(?P<place>{_DECIMAL}(?:[ ,;/]{{1,3}}{_DECIMAL})?)(?![\w%])",
+    re.IGNORECASE,
+)
+_GEOCODES = ("lat", "lon", "lng", "coord", "gps", "geo")
+MAYBE_GEOCODE = re.compile(r"\d\.\d\d")
 _ADDRESSES = ("address", "adresse", "anschrift", "residence")
 
 
@@ -64,6 +76,8 @@ def places(text: str, low: str, digits: Digits) -> Iterator[Found]:
             yield from (
                 Found(*match.span("place"), "ADDRESS") for match in _ADDRESS.finditer(text) if "@" not in match[0]
             )
+        if "°" in text or (MAYBE_GEOCODE.search(text) and any(word in low for word in _GEOCODES)):
+            yield from (Found(*match.span(match.lastgroup or 0), "PLACE") for match in _GEOCODE.finditer(text))
     if any(word in low for word in _LIVING):
         for match in _LIVES.finditer(text):
             if not all(word in proper_nouns() or word in _PARTS for word in match["place"].lower().split()):
