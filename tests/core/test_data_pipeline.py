@@ -340,6 +340,13 @@ def test_a_split_that_is_needed_and_empty_says_what_to_do(tmp_path: Path) -> Non
         curated.need("validation")
     assert "the validation split is empty: train 3, validation 0, test 0" in str(caught.value)
     assert "data.split.validation (now 0)" in str(caught.value)
+    assert "dropped" not in str(caught.value)
+
+
+def test_a_split_that_curators_have_emptied_says_which(tmp_path: Path) -> None:
+    rows = [{"prompt": f"p{i}", "completion": f"C{i}"} for i in range(5)]
+    with pytest.raises(DataError, match=r"train 0, validation 0, test 0, dropped 5 by data\.curators\.loud\n"):
+        run(write(tmp_path / "a.jsonl", rows), {"loud": Twice()}, Split(1.0, 0.0, 0.0)).need("train")
 
 
 def test_a_formatter_that_fails_is_named_and_no_row_is_set_aside_for_it(tmp_path: Path) -> None:

@@ -54,8 +54,11 @@ class Curated:
             return self.splits[name]
         sizes = ", ".join(f"{split} {len(examples)}" for split, examples in self.splits.items())
         lost = sum(self.counts["split"]["drops"].values())
+        dropped = {step: sum(told["drops"].values()) for step, told in self.counts["curators"].items()}
+        gone = ", ".join(f"{number:,} by data.curators.{step}" for step, number in dropped.items() if number)
         msg = (
-            f"the {name} split is empty: {sizes}{f', {lost} dropped for lying in two splits' if lost else ''}\n"
+            f"the {name} split is empty: {sizes}{f', {lost} dropped for lying in two splits' if lost else ''}"
+            f"{f', dropped {gone}' if gone else ''}\n"
             f"raise data.split.{name} (now {getattr(self.split, name):g}), set another data.split.key, add rows, "
             f"or give a source `split: {name}`; rows with one keep_together value share a split"
         )
