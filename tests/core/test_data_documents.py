@@ -180,11 +180,11 @@ def test_a_page_is_one_row_of_what_it_says(tmp_path: Path, encoding: str) -> Non
         ("a.md", b" \n\n", []),
         ("a.md", b"# A\n\xff", [(1, "the text is not UTF-8; save the file as UTF-8")]),
         ("a.md", b"# A\n\0", [(1, "the text holds a NUL character")]),
-        ("a.md", b"x" * 5000, [(1, "the document is longer than 64 MiB; split it")]),
+        ("a.md", b"x" * 5000, [(1, "the document is longer than 8 MiB; split it")]),
         ("a.html", b" ", []),
         ("a.html", b"<html><body></body></html>", [(1, "the page holds no text, or is no HTML")]),
         ("a.html", b"\0\1\2\xff", [(1, "the page holds no text, or is no HTML")]),
-        ("a.html", b"<" * 5000, [(1, "the document is longer than 64 MiB; split it")]),
+        ("a.html", b"<" * 5000, [(1, "the document is longer than 8 MiB; split it")]),
     ],
 )
 def test_what_is_no_document_of_text_is_set_aside(

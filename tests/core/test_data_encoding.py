@@ -98,7 +98,7 @@ NO_TEXT = {
     pa.Codec("zstd").compress(b"x", asbytes=True): "is a zstd file; let its name end in .zst",
     b"PK\x03\x04\x14\0": "is a zip archive, as workbooks (.xlsx) are too; unpack it, or save the sheet as CSV",
     b"PAR1\x15\x04": "is a Parquet file; let its name end in .parquet",
-    b"%PDF-1.7": "is a PDF file; let its name end in .pdf",
+    b"%PDF-1.7\n%\xe2\xe3\xcf\xd3": "is a PDF file; let its name end in .pdf",
     b"\xd0\xcf\x11\xe0\xa1\xb1": "is an old workbook or document (.xls, .doc); save it as CSV or DOCX",
 }
 
@@ -111,6 +111,10 @@ def test_a_file_of_another_format_is_called_so_and_none_of_its_bytes_are_rows(
     with pytest.raises(DataError) as caught:
         read(tmp_path / name, data)
     assert str(caught.value) == f"{tmp_path / name} {NO_TEXT[data]}"
+
+
+def test_a_text_may_begin_as_files_of_other_formats_do(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.txt", b"%PDF is how\nPAR1 begins") == [{"text": "%PDF is how"}, {"text": "PAR1 begins"}]
 
 
 def test_half_a_pair_costs_its_row_and_half_a_letter_the_file(tmp_path: Path) -> None:

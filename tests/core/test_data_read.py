@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tunesmith import DataError
+from tunesmith.data.encoding import _NO_TEXT
 from tunesmith.data.intake import read_sources
 from tunesmith.data.lines import TOO_LONG
 from tunesmith.data.read import endings, read_file
@@ -299,6 +300,9 @@ def test_trap_38_every_line_is_a_row_or_a_reject(tmp_path: Path, lines: list[byt
     # then the whole file is of another encoding, as a mark says, or NULs beside letters do
     assume([byte == 0 for byte in begin] not in ([False, True] * 2, [True, False] * 2))
     assume(not begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)))
+    # or the file is none of text, or its lines end in carriage returns
+    assume(not begin.startswith(tuple(_NO_TEXT)))
+    assume(len(lines) > 1 or b"\r" not in b"".join(lines))
     wanted = sum(
         bool(line.strip()) for line in [x.removeprefix(b"\xef\xbb\xbf") if not i else x for i, x in enumerate(lines)]
     )
@@ -360,6 +364,19 @@ def test_lines_past_the_bound_are_set_aside_and_the_rest_is_read(tmp_path: Path,
     assert many == ([{"a": "2", "b": "y"}] * SHORT, [(2, "", open_quote)])
     with pytest.raises(DataError, match="the header's line is too long"):
         rows("d.csv", long)
+
+
+def test_texts_past_the_bound_are_set_aside_where_there_are_no_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunesmith.data.rows.LONGEST_LINE", SHORT)
+    table = [{"a": "x" * SHORT, "b": ["y"]}, {"a": "x", "b": ["y" * (SHORT + 1)]}, {"a": "y", "b": []}]
+    parquet.write_table(pa.Table.from_pylist(table), tmp_path / "a.parquet")
+    write(tmp_path / "a.json", json.dumps(table))
+    said = [(2, "b", "the text is longer than 8 MiB; split the document")]
+    for name in ("a.parquet", "a.json"):
+        read = [row.values for row in read_file(tmp_path / name) if isinstance(row, Row)]
+        assert (read, bad(tmp_path / name)) == ([table[0], table[2]], said)
 
 
 def test_a_long_line_is_never_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

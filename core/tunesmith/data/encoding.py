@@ -46,7 +46,8 @@ def as_utf8(path: Path, file: IO[bytes]) -> IO[bytes]:
             while reading.
     """
     begin = file.read(4)
-    if what := next((what for start, what in _NO_TEXT.items() if begin.startswith(start)), ""):
+    what = next((what for start, what in _NO_TEXT.items() if begin.startswith(start)), "")
+    if what and not _is_text(begin + file.read(_CHUNK)):  # a text may begin with %PDF as well
         msg = f"{path} is {what}"
         raise DataError(msg)
     if len(begin) == 4 and tuple(byte == 0 for byte in begin) in _UNMARKED:
@@ -64,6 +65,15 @@ def as_utf8(path: Path, file: IO[bytes]) -> IO[bytes]:
     # One at the end of the look may be half of a line's end.
     returns = "\n" not in look and "\r" in look[:-1]
     return io.BufferedReader(_Returns(utf8), _CHUNK) if returns else utf8
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether bytes that go on may be UTF-8 without controls."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(data)
+    except UnicodeDecodeError:
+        return False
+    return not any(character < "\t" for character in text)
 
 
 class _Recoded(io.RawIOBase):

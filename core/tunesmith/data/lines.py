@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from typing import IO
 
 MIB = 2**20
-LONGEST_LINE = 64 * MIB
-"""Bytes of a line, or of a record of a table: a longer one is set aside. A book has one or two million."""
+LONGEST_LINE = 8 * MIB
+"""Bytes of a line or record, letters of a text: a longer one is set aside. The longest books have five million.
+
+Tokens with their places take 600 bytes each, so that a row of this length costs two gigabytes while it is encoded.
+"""
 LARGEST_WHOLE = 2048 * MIB
 """Bytes of a file that can be read as a whole only, unpacked."""
 TOO_LONG = f"the line is longer than {LONGEST_LINE // MIB} MiB; split the document"

@@ -41,7 +41,7 @@ def read_file(path: Path) -> Iterator[Read]:
     | `.pdf` | `{"text", "page"}` for each page that is not blank |
     | `.docx` | `{"text", "title"}` for each heading with what stands below it |
 
-    A line of more than 64 MiB is set aside, and so is a record of a table, a Markdown file or a page.
+    A line of more than 8 MiB is set aside, and so is a record of a table, a text, a Markdown file or a page.
 
     Raises:
         DataError: The file as a whole cannot be read, or its ending is not one of these.

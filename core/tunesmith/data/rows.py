@@ -10,10 +10,12 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+from tunesmith.data.lines import LONGEST_LINE, MIB
 from tunesmith.errors import RowError
 
 # Deeper nesting is no training row, and would end in a RecursionError at a place that depends on the caller's stack.
 _DEEPEST = 32
+_TOO_LONG = f"is longer than {LONGEST_LINE // MIB} MiB; split the document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ def _name(key: Any) -> str:
 
 
 def _check_text(text: str, field: str, what: str) -> None:
+    if len(text) > LONGEST_LINE:
+        raise RowError(field, f"{what} {_TOO_LONG}")
     if "\x00" in text:
         raise RowError(field, f"{what} holds a NUL character")
     try:
