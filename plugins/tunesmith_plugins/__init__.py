@@ -135,10 +135,23 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
     from tunesmith_plugins.evaluators.classification import Classification
     from tunesmith_plugins.evaluators.critical_errors import CriticalErrors
     from tunesmith_plugins.evaluators.exact_match import ExactMatch
+    from tunesmith_plugins.evaluators.grounding import Grounding
     from tunesmith_plugins.evaluators.perplexity import Perplexity
     from tunesmith_plugins.evaluators.ratings import Ratings
     from tunesmith_plugins.evaluators.readability import Readability
     from tunesmith_plugins.evaluators.rouge import ROUGE
     from tunesmith_plugins.evaluators.token_f1 import TokenF1
 
-    return [ROUGE, BLEU, ChrF, ExactMatch, TokenF1, Classification, Perplexity, Readability, CriticalErrors, Ratings]
+    return [
+        ROUGE,
+        BLEU,
+        ChrF,
+        ExactMatch,
+        TokenF1,
+        Classification,
+        Perplexity,
+        Readability,
+        CriticalErrors,
+        Ratings,
+        Grounding,
+    ]
