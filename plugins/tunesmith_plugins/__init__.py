@@ -134,6 +134,7 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
     from tunesmith_plugins.evaluators.chrf import ChrF
     from tunesmith_plugins.evaluators.classification import Classification
     from tunesmith_plugins.evaluators.critical_errors import CriticalErrors
+    from tunesmith_plugins.evaluators.edit_effort import EditEffort
     from tunesmith_plugins.evaluators.exact_match import ExactMatch
     from tunesmith_plugins.evaluators.grounding import Grounding
     from tunesmith_plugins.evaluators.perplexity import Perplexity
@@ -154,4 +155,5 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
         CriticalErrors,
         Ratings,
         Grounding,
+        EditEffort,
     ]
