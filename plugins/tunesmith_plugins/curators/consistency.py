@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from tunesmith import AbsentPackageError, Curator, Example, RecipeError, Record
-from tunesmith_plugins.curators.shapes import has_section, headings, read_json
+from tunesmith import Curator, Example, RecipeError, Record
+from tunesmith_plugins.curators.shapes import has_section, headings, read_json, schema_validator
 from tunesmith_plugins.curators.sides import answers
 
 _Rule = Callable[[str], str]
@@ -124,8 +124,8 @@ class Consistency(Curator):
         if self.json or self.schema is not None:
             rules.append(lambda text: "" if read_json(text)[0] else "not JSON")
         if self.schema is not None:
-            validator = _validator(self.schema)
-            rules.append(lambda text: "" if validator.is_valid(read_json(text)[1]) else "not as the schema says")
+            valid = schema_validator(self.schema, "schema")
+            rules.append(lambda text: "" if valid(read_json(text)[1]) else "not as the schema says")
         rules += [partial(_without_section, name=name) for name in self.sections or []]
         if self.matches is not None:
             try:
@@ -186,26 +186,3 @@ def _other_keys(text: str, keys: frozenset[str]) -> str:
 def _listed(names: Iterable[str]) -> str:
     known = sorted(names)
     return ", ".join([*known[:_SHOWN], *(["..."] if len(known) > _SHOWN else [])]) or "(none)"
-
-
-def _validator(path: Path) -> Any:
-    try:
-        import jsonschema
-    except ImportError:
-        msg = "schema needs the package jsonschema: pip install 'tunesmith[schema]'"
-        raise AbsentPackageError(msg) from None
-    try:
-        is_json, schema = read_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"schema: {path} cannot be read: {error}"
-        raise RecipeError(msg) from None
-    if not is_json:
-        msg = f"schema: {path} is no JSON"
-        raise RecipeError(msg)
-    kind = jsonschema.validators.validator_for(schema)
-    try:
-        kind.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        msg = f"schema: {path} is no JSON Schema: {error.message}"
-        raise RecipeError(msg) from None
-    return kind(schema)

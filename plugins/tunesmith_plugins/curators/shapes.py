@@ -2,7 +2,11 @@
 
 import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from tunesmith import AbsentPackageError, RecipeError
 
 _NAME = r"(?P<name>[^\W_][^\n:*_#|<>\[\]{}\"]{0,58}?)"
 _NOTATIONS = [
@@ -55,3 +59,49 @@ def read_json(text: str) -> tuple[bool, Any]:
 def _no_number(constant: str) -> None:
     msg = f"{constant} is no JSON"
     raise ValueError(msg)
+
+
+def schema_validator(path: Path, option: str) -> Callable[[Any], bool]:
+    """What says whether a value keeps the JSON Schema in a file. Nothing else is read, whatever the schema refers to.
+
+    Args:
+        path: The file.
+        option: Where a recipe names it.
+
+    Raises:
+        RecipeError: The file holds no JSON Schema; or, when a value is tried, it refers to another one.
+        AbsentPackageError: The extra `schema` is not installed.
+    """
+    try:
+        import jsonschema
+        from referencing import Registry
+        from referencing.exceptions import Unresolvable
+    except ImportError:
+        msg = f"{option} needs the package jsonschema: pip install 'tunesmith[schema]'"
+        raise AbsentPackageError(msg) from None
+    try:
+        is_json, schema = read_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"{option}: {path} cannot be read: {error}"
+        raise RecipeError(msg) from None
+    if not is_json:
+        msg = f"{option}: {path} is no JSON"
+        raise RecipeError(msg)
+    kind = jsonschema.validators.validator_for(schema)
+    try:
+        kind.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        msg = f"{option}: {path} is no JSON Schema: {error.message}"
+        raise RecipeError(msg) from None
+    validator = kind(schema, registry=Registry())
+
+    def valid(value: Any) -> bool:
+        try:
+            return bool(validator.is_valid(value))
+        except Unresolvable as error:
+            msg = f"{option}: {path} refers to {error.ref}, which is not in it; copy it into $defs"
+            raise RecipeError(msg) from None
+        except RecursionError:  # a value deeper than the validator goes
+            return False
+
+    return valid
