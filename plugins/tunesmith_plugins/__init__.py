@@ -136,6 +136,7 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
     from tunesmith_plugins.evaluators.critical_errors import CriticalErrors
     from tunesmith_plugins.evaluators.edit_effort import EditEffort
     from tunesmith_plugins.evaluators.exact_match import ExactMatch
+    from tunesmith_plugins.evaluators.extraction import Extraction
     from tunesmith_plugins.evaluators.format import Format
     from tunesmith_plugins.evaluators.grounding import Grounding
     from tunesmith_plugins.evaluators.perplexity import Perplexity
@@ -158,4 +159,5 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
         Grounding,
         EditEffort,
         Format,
+        Extraction,
     ]

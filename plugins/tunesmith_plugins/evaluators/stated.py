@@ -26,6 +26,8 @@ NONE = (
     "not applicable",
 )
 """Phrases that state that a field has no items."""
+DIVIDE = "[,;]"
+"""What divides the items of a text, as a regular expression."""
 
 _FALSE = frozenset({"0", "0.0", "false"})
 _TRIMMED = "*_`\"' \t"
@@ -62,24 +64,31 @@ def label(name: str) -> str:
     return " ".join(filter(None, re.split(r"[\s_-]+", name.strip(_TRIMMED).casefold())))
 
 
-def read_fields(output: str, fields: Sequence[str], none: Collection[str] = NONE) -> dict[str, list[str] | None]:
+def read_fields(
+    output: str, fields: Sequence[str], none: Collection[str] = NONE, divide: str = DIVIDE
+) -> dict[str, list[str] | None]:
     """Items that an output states for each field; None for a field that cannot be read."""
-    records = [{label(key): value for key, value in found.items()} for found in _objects(output)]
+    records = [{label(key): value for key, value in found.items()} for found in objects(output)]
     lines = [line for line in map(_line, output.splitlines()) if line.text]
     labels = {label(name) for name in fields}
     read: dict[str, list[str] | None] = {}
     for name in fields:
         empty = nothing(none, name)
         if values := [record[label(name)] for record in records if label(name) in record]:
-            read[name] = _joined(items(value, empty) for value in values)
+            read[name] = _joined(items(value, empty, divide) for value in values)
         else:
             at = [i for i, line in enumerate(lines) if line.label == label(name)]
-            read[name] = _joined(_behind(lines, i, labels, empty) for i in at) if at else None
+            read[name] = _joined(_behind(lines, i, labels, empty, divide) for i in at) if at else None
     return read
 
 
-def items(value: Any, empty: Collection[str]) -> list[str] | None:
+def items(value: Any, empty: Collection[str], divide: str = DIVIDE) -> list[str] | None:
     """Items of a value: a list, text with a JSON list in it, or text that `,` and `;` divide.
+
+    Args:
+        value: Of a column, or what stands behind a label.
+        empty: Phrases that state that there are none, as `nothing` gives them.
+        divide: What divides a text, as a regular expression; empty where a text is one item.
 
     Returns:
         The items, without phrases of `empty`; None where the value is nested or `true`, and states no items.
@@ -88,7 +97,7 @@ def items(value: Any, empty: Collection[str]) -> list[str] | None:
         return []
     if isinstance(value, str):
         array = _array(value)
-        value = re.split(r"[,;]", value.strip().removesuffix(".")) if array is None else array
+        value = _divided(value.strip().removesuffix("."), divide) if array is None else array
     if isinstance(value, Mapping) or value is True:
         return None
     parts = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
@@ -104,6 +113,10 @@ def holds(value: Any, empty: Collection[str]) -> bool:
         return bool(value)
     found = items(value, empty)
     return found is None or any(item.casefold() not in _FALSE for item in found)
+
+
+def _divided(text: str, divide: str) -> list[str]:
+    return re.split(divide, text) if divide else [text]
 
 
 def _joined(parts: Iterator[list[str] | None]) -> list[str] | None:
@@ -130,7 +143,7 @@ def _array(text: str) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-def _objects(output: str) -> Iterator[Mapping[str, Any]]:
+def objects(output: str) -> Iterator[Mapping[str, Any]]:
     """The outermost JSON objects, with or without a fence or prose around them."""
     decoder = json.JSONDecoder()
     at = output.find("{")
@@ -158,16 +171,18 @@ def _line(raw: str) -> _Line:
     return _Line(len(indent.expandtabs(4)), "1" if mark.isdigit() else mark, text, label(said), rest.strip(_TRIMMED))
 
 
-def _behind(lines: Sequence[_Line], at: int, labels: Collection[str], empty: Collection[str]) -> list[str] | None:
+def _behind(
+    lines: Sequence[_Line], at: int, labels: Collection[str], empty: Collection[str], divide: str
+) -> list[str] | None:
     """Items behind a label, or in the list below one with nothing behind it."""
     head, below = lines[at], lines[at + 1 :]
     if head.rest:
-        return items(head.rest, empty)
+        return items(head.rest, empty, divide)
 
     def listed(line: _Line) -> bool:
         beside = line.mark == head.mark and line.indent <= head.indent  # the label is an item of the same list
         return bool(line.mark) and line.mark in _LISTED and line.label not in labels and not beside
 
     if taken := list(takewhile(listed, below)):
-        return _joined(items(line.text, empty) for line in taken)
+        return _joined(items(line.text, empty, divide) for line in taken)
     return [] if not below or below[0].ends_a_field else None
