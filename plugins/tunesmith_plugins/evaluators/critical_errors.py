@@ -10,7 +10,8 @@ from tunesmith_plugins.evaluators.stated import NONE, holds, items, nothing, rea
 
 _NAMES = ("error_rate", "any_error_rate", "missed_rate", "wrong_rate", "invented_rate", "unreadable_rate")
 _UNREAD = "mostly unreadable, so hardly ever wrong"
-_Rates = tuple[float, float, float, float, float, float]
+_SEVERITY = "severity_rate"
+_Rates = tuple[float, float, float, float, float, float, float]
 
 
 class Counts(NamedTuple):
@@ -50,7 +51,8 @@ class CriticalErrors(Evaluator):
     `any_error_rate`, 1 if any field has one: on average the share of the rows that are not wholly right;
     `missed_rate` and `wrong_rate`, share of the gold items that are (no value for a row without gold items);
     `invented_rate`, share of the fields with an invented item;
-    `unreadable_rate`, share of the fields that cannot be read.
+    `unreadable_rate`, share of the fields that cannot be read;
+    `severity_rate`, where `severity` is given: the weight of the fields with at least one error, of the weight of all.
 
     Since 0.1.
 
@@ -64,20 +66,31 @@ class CriticalErrors(Evaluator):
         none: Phrases that state that there are no items, `{field}` for the field's name; in any case, punctuation
             around them does not matter. If None: none, none known, none reported, none noted, none found, no,
             no {field}, no known {field}, no known drug {field}, NKA, NKDA, nil, nothing, n/a, not applicable.
+        severity: How much an error in a field weighs (`dose: 10`), 0 or more; 1 for those that are not named.
     """
 
     def __init__(
-        self, fields: list[str], pair: str = "+", rows: str | None = None, none: list[str] | None = None
+        self,
+        fields: list[str],
+        pair: str = "+",
+        rows: str | None = None,
+        none: list[str] | None = None,
+        severity: dict[str, float] | None = None,
     ) -> None:
         self.fields = fields
         self.pair = pair
         self.rows = rows
         self.none = none
+        self.severity = severity
 
     @classmethod
     def trial_instances(cls) -> list[Self]:
-        """Two fields; and one, of the rows that have something in a column, with phrases of one's own."""
-        return [cls(["allergies", "drug_conflicts"]), cls(["allergies"], pair="", rows="urgent", none=["all clear"])]
+        """Two fields; one, of the rows that have something in a column, with phrases of one's own; and weights."""
+        return [
+            cls(["allergies", "drug_conflicts"]),
+            cls(["allergies"], pair="", rows="urgent", none=["all clear"]),
+            cls(["allergies", "dose"], severity={"dose": 10.0}),
+        ]
 
     def columns(self) -> Sequence[str]:
         """The gold columns, and the one that says which rows count."""
@@ -87,8 +100,8 @@ class CriticalErrors(Evaluator):
         """Compare each output with its row's gold items.
 
         Raises:
-            RecipeError: No fields are named, a row has no column of a field's name or holds no items in it, or no row
-                has the column `rows`.
+            RecipeError: No fields are named, a row has no column of a field's name or holds no items in it, no row
+                has the column `rows`, or a weight cannot be.
         """
         if not self.fields:
             msg = "CriticalErrors.fields is empty; name the columns whose items must be right"
@@ -97,22 +110,45 @@ class CriticalErrors(Evaluator):
             columns = list(dict.fromkeys(name for sample in samples for name in sample.extras))
             msg = f"CriticalErrors.rows is {self.rows!r}, a column of no row{_known(self.rows, columns)}"
             raise RecipeError(msg)
-        values = list(zip(*(self._rates(sample) for sample in samples), strict=True)) or [()] * len(_NAMES)
-        measures = [Measure(n, list(v), higher_is_better=False) for n, v in zip(_NAMES, values, strict=True)]
-        if not measures[-1].value >= 0.5:  # also where there is none
+        self._check_severity()
+        names = (*_NAMES, _SEVERITY)
+        values = list(zip(*(self._rates(sample) for sample in samples), strict=True)) or [()] * len(names)
+        measures = [Measure(n, list(v), higher_is_better=False) for n, v in zip(names, values, strict=True)]
+        if self.severity is None:
+            measures.pop()
+        if not measures[len(_NAMES) - 1].value >= 0.5:  # also where there is none
             return measures
         return [replace(m, note=_UNREAD) if m.name in ("wrong_rate", "invented_rate") else m for m in measures]
+
+    def _check_severity(self) -> None:
+        for name, weight in (self.severity or {}).items():
+            if name not in self.fields:
+                there = f"{did_you_mean(name, self.fields)} (fields: {', '.join(self.fields)})"
+                msg = f"CriticalErrors.severity names {name!r}, which is none of the fields{there}"
+                raise RecipeError(msg)
+            if not 0 <= weight < math.inf:
+                msg = f"CriticalErrors.severity.{name} is {weight}; give a number, 0 or more"
+                raise RecipeError(msg)
+        if not math.fsum(map(self._weight, self.fields)):
+            msg = "CriticalErrors.severity gives every field a weight of 0; give one of them more"
+            raise RecipeError(msg)
+
+    def _weight(self, field: str) -> float:
+        return (self.severity or {}).get(field, 1.0)
 
     def _rates(self, sample: Sample) -> _Rates:
         golds = [self._gold(sample, name) for name in self.fields]
         if not self._counts(sample):
-            return (math.nan,) * 6
+            return (math.nan,) * 7
         found = read_fields(sample.output, self.fields, self._none)
         errors = inventions = unreadable = gold_items = missed = wrong = 0
+        severity = 0.0
         for name, gold in zip(self.fields, golds, strict=True):
             stated = found[name]
             counts = count_items(gold, {self._normal(item) for item in stated or []})
-            errors += stated is None or counts.wrong + counts.missed + counts.invented > 0
+            is_wrong = stated is None or counts.wrong + counts.missed + counts.invented > 0
+            errors += is_wrong
+            severity += is_wrong * self._weight(name)
             inventions += counts.invented > 0
             unreadable += stated is None
             gold_items += len(gold)
@@ -120,7 +156,8 @@ class CriticalErrors(Evaluator):
             wrong += counts.wrong
         n = len(self.fields)
         of_gold = (lambda count: count / gold_items) if gold_items else (lambda _: math.nan)
-        return errors / n, float(errors > 0), of_gold(missed), of_gold(wrong), inventions / n, unreadable / n
+        severity /= math.fsum(map(self._weight, self.fields))
+        return errors / n, float(errors > 0), of_gold(missed), of_gold(wrong), inventions / n, unreadable / n, severity
 
     @property
     def _none(self) -> Collection[str]:
