@@ -112,6 +112,46 @@ def test_rouge_by_hand() -> None:
     assert got["rougeL"] == pytest.approx([2 / 3, 0, 1])
 
 
+def test_rouge_of_summaries_joins_what_sentences_share() -> None:
+    # Lin 2004, 3.2: of w1 to w5, w1 w2 stand in one sentence and w1 w3 w5 in the other, so four of five are found
+    rows = [
+        sample("w1 w2 w6 w7 w8. w1 w3 w8 w9 w5!", "w1 w2 w3 w4 w5"),
+        sample("w1 w2 w6 w7 w8\nw1 w3 w8 w9 w5", "w1 w2 w3 w4 w5"),
+        sample("cc dd. aa bb.", "aa bb. cc dd."),  # no order between sentences
+        sample("cc dd\naa bb", "aa bb. cc dd."),
+        sample("cc dd. aa bb", "aa bb.\n cc dd."),
+        sample("cc dd aa bb", "aa bb cc dd"),
+        sample("aa Dr. cc", "cc Dr. aa"),  # an abbreviation ends none
+        sample("bb aa\ncc", "aa. bb\ncc"),  # nor does a full stop where there are lines
+    ]
+    got = values(ROUGE(), rows)
+    assert got["rougeLsum"][:2] == pytest.approx([f1(4, 5, 10)] * 2)
+    assert got["rougeLsum"][2:6] == pytest.approx([1, 1, 1, 0.5])
+    assert got["rougeL"][2] == 0.5
+    assert got["rougeLsum"][6:] == pytest.approx([f1(1, 3, 3), f1(2, 3, 3)])
+
+
+@given(st.lists(st.sampled_from("abcde"), min_size=1, max_size=9), st.lists(st.sampled_from("abcde"), max_size=9))
+def test_rouge_of_a_single_sentence_is_the_same_by_either_name(reference: list[str], output: list[str]) -> None:
+    got = values(ROUGE(), [sample(" ".join(output), " ".join(reference))])
+    assert got["rougeLsum"] == pytest.approx(got["rougeL"])
+
+
+def test_rouge_of_summaries_is_what_its_library_gives_for_lines() -> None:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    draw = random.Random(9)
+    texts = [
+        [" ".join(draw.choices(["aa", "bb", "cc", "dd", "ee"], k=draw.randint(1, 6))) for _ in range(3)]
+        for _ in range(40)
+    ]
+    pairs = list(zip(texts[::2], texts[1::2], strict=True))
+    got = values(ROUGE(), [sample(". ".join(output), "\n".join(reference)) for reference, output in pairs])
+    scorer = RougeScorer(["rougeLsum"])
+    wanted = [scorer.score("\n".join(r), "\n".join(o))["rougeLsum"].fmeasure for r, o in pairs]
+    assert got["rougeLsum"] == pytest.approx(wanted)
+
+
 def test_rouge_stems_only_when_asked() -> None:
     pair = [sample("walking dogs", "walked dog")]
     assert values(ROUGE(), pair)["rouge1"] == [0]

@@ -53,11 +53,17 @@ def words(text: str) -> list[str]:
 
 
 def sentences(text: str) -> int:
-    """Parts with a word in them that end with a full stop, a question or exclamation mark, or a line.
+    """How many sentences with a word in them a text has."""
+    return sum(bool(_WORD.search(part)) for part in split_sentences(text))
+
+
+def split_sentences(text: str) -> list[str]:
+    """Parts of a text that end with a full stop, a question or exclamation mark, or a line.
 
     A full stop within a number ends none, nor one behind an abbreviation or an initial.
     """
-    return sum(bool(_WORD.search(part)) for part in _END.split(_ABBREVIATED.sub(lambda found: found[0][:-1], text)))
+    ends = [match.end() for match in _END.finditer(_ABBREVIATED.sub(lambda found: f"{found[0][:-1]}\0", text))]
+    return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]
 
 
 def syllables(word: str) -> int:
