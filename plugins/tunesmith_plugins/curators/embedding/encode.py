@@ -48,7 +48,7 @@ def unit(vectors: Any) -> Floats:
 
 def _static(folder: Path) -> Encoder:
     cls = _static_model()
-    with _refusing(folder):
+    with refusing(folder):
         model = cls.from_pretrained(folder)
     # all of a long text; by no threads, which would set a variable of the environment for everybody
     return lambda texts: unit(model.encode(list(texts), max_length=None, use_multiprocessing=False))
@@ -75,7 +75,7 @@ def _transformer(folder: Path) -> Encoder:
     from transformers import AutoModel, AutoTokenizer
 
     where: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    with _refusing(folder), _quiet(), torch.random.fork_rng(devices=[]):  # weights that are absent are drawn
+    with refusing(folder), quiet(), torch.random.fork_rng(devices=[]):  # weights that are absent are drawn
         tokenizer = AutoTokenizer.from_pretrained(folder, **where)
         model = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, **where).eval()
     places = getattr(model.config, "max_position_embeddings", None) or 512
@@ -104,7 +104,12 @@ def _transformer(folder: Path) -> Encoder:
 
 
 @contextmanager
-def _refusing(folder: Path) -> Iterator[None]:
+def refusing(folder: Path) -> Iterator[None]:
+    """Context in which what loading raises is an error of the recipe.
+
+    Raises:
+        RecipeError: The folder holds no model that can be loaded.
+    """
     from safetensors import SafetensorError
 
     try:
@@ -116,7 +121,7 @@ def _refusing(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Context without the bars and the table of unused weights that transformers prints."""
     from transformers.utils import logging
 
