@@ -135,6 +135,7 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
     from tunesmith_plugins.evaluators.classification import Classification
     from tunesmith_plugins.evaluators.critical_errors import CriticalErrors
     from tunesmith_plugins.evaluators.edit_effort import EditEffort
+    from tunesmith_plugins.evaluators.entailment import Entailment
     from tunesmith_plugins.evaluators.exact_match import ExactMatch
     from tunesmith_plugins.evaluators.extraction import Extraction
     from tunesmith_plugins.evaluators.format import Format
@@ -164,4 +165,5 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
         Extraction,
         Style,
         SemanticSimilarity,
+        Entailment,
     ]
