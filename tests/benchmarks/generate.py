@@ -51,9 +51,7 @@ def main() -> None:
 
 def show(found: dict[str, dict[str, Any]], loop: int) -> None:
     """Print a line a side, and what they agree on."""
-    print(
-        f"{'side':8} {'rows':>5} {'tokens':>7} {'processor s':>12} {'wall s':>8} {'tokens/processor s':>19} {'peak GB':>8}"
-    )
+    print("side      rows  tokens  processor s   wall s  tokens/processor s  peak GB")
     for side, one in found.items():
         if side != "rows":
             rate = one["tokens"] / one["processor"]
