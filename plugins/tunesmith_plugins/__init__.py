@@ -133,13 +133,17 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
     from tunesmith_plugins.evaluators.bleu import BLEU
     from tunesmith_plugins.evaluators.chrf import ChrF
     from tunesmith_plugins.evaluators.classification import Classification
+    from tunesmith_plugins.evaluators.composite import Composite
+    from tunesmith_plugins.evaluators.cost import Cost
     from tunesmith_plugins.evaluators.critical_errors import CriticalErrors
     from tunesmith_plugins.evaluators.edit_effort import EditEffort
     from tunesmith_plugins.evaluators.entailment import Entailment
     from tunesmith_plugins.evaluators.exact_match import ExactMatch
     from tunesmith_plugins.evaluators.extraction import Extraction
+    from tunesmith_plugins.evaluators.forgetting import Forgetting
     from tunesmith_plugins.evaluators.format import Format
     from tunesmith_plugins.evaluators.grounding import Grounding
+    from tunesmith_plugins.evaluators.latency import Latency
     from tunesmith_plugins.evaluators.perplexity import Perplexity
     from tunesmith_plugins.evaluators.ratings import Ratings
     from tunesmith_plugins.evaluators.readability import Readability
@@ -158,6 +162,10 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
         Perplexity,
         Readability,
         CriticalErrors,
+        Composite,
+        Cost,
+        Forgetting,
+        Latency,
         Ratings,
         Grounding,
         EditEffort,

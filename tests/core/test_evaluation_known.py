@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def test_anything_that_json_says_is_kept_as_it_was(said: dict[str, list[Any]]) -
 
 def test_a_new_evaluator_asks_nothing_again(trained: Any) -> None:
     folder = trained.folder / "runs/tiny/answers"
+    shutil.rmtree(folder, ignore_errors=True)  # of other tests of this run
     words = ("test", "--config", "tiny.yaml", "--generation.max_new_tokens=5")
     first = trained.done(*words)
     n = json.loads((trained.runs()[0] / "test/metrics.json").read_text())["n"]

@@ -371,7 +371,8 @@ def test_predictions_without_a_base_or_measures() -> None:
     rows = examples(2)
     [first, _] = prediction_records(rows, collect(Scripted(right), rows, {"output"}), None)
     assert "base" not in first
-    assert first["tuned"] == {"output": "a0", "stopped": True, "measures": {}}
+    counted = {"prompt_tokens": 0, "answer_tokens": 3}
+    assert first["tuned"] == {"output": "a0", "stopped": True, **counted, "measures": {}}
 
 
 # ---- tables

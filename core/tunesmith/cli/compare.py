@@ -16,10 +16,11 @@ from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.compare import compare_all, corrected
 from tunesmith.evaluation.logged import logged_samples
 from tunesmith.evaluation.measure import Measure, Sample
+from tunesmith.evaluation.measuring import Said, measured, own_rows
 from tunesmith.evaluation.records import comparisons_record, plain
-from tunesmith.evaluation.run_test import measured
 from tunesmith.evaluation.tables import metrics_table
 from tunesmith.nearest import nearest, one_of
+from tunesmith.plugins.interfaces import Evaluator
 
 ABOUT = """\
 Measures what runs answered to the same test rows with the same evaluators, row
@@ -61,12 +62,15 @@ def run(words: list[str]) -> int:
     found = _runs([Path(word) for word in given.runs])
     say_trusted(given.plugin, given.trust)
     session = _session(found[0], given)
-    samples = [_samples(one) for one in found]
-    _align(found, samples)
-    tested = [
-        Tested(one, said, one.tested, measured(session.evaluators, said))
-        for one, said in zip(found, samples, strict=True)
-    ]
+    evaluators = _evaluators(session, found)
+    said = {name: [_samples(one, name) for one in found] for name in ("", *own_rows(evaluators))}
+    for samples in said.values():
+        _align(found, samples)
+    tested = []
+    for at, one in enumerate(found):
+        whole = Said(said[""][at], {name: samples[at] for name, samples in said.items() if name})
+        whole = whole.with_training(one.processor_seconds)
+        tested.append(Tested(one, said[""][at], one.tested, measured(evaluators, whole)))
     _check_decoding(tested)
     by = _by(given.by, tested[0], session)
     better = tested[0].measures[by].higher_is_better
@@ -138,8 +142,19 @@ def _session(first: Run, given: Any) -> Session:
     return session
 
 
-def _samples(run: Run) -> list[Sample]:
-    path = run.path / "test/predictions.jsonl"
+def _evaluators(session: Session, runs: list[Run]) -> dict[str, Evaluator]:
+    """The evaluators whose rows all runs have answered; says which are left out."""
+    found = dict(session.evaluators)
+    for name in own_rows(session.evaluators):
+        lacking = [one.path for one in runs if not (one.path / f"test/predictions-{name}.jsonl").is_file()]
+        if lacking:
+            warn(f"{name} is left out: {lacking[0]} was tested without it")
+            del found[name]
+    return found
+
+
+def _samples(run: Run, own: str) -> list[Sample]:
+    path = run.path / f"test/predictions{f'-{own}' if own else ''}.jsonl"
     samples = logged_samples(path)
     if not samples:
         msg = f"{path} holds no row"

@@ -134,6 +134,7 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
             splits=curated.splits,
             others=rivals.beside(base) if rivals is not None else {},
             comparing=session.comparison,
+            training=run.processor_seconds,
         )
     directory = run.path / ("test" if split == "test" else "validate")
     about = {

@@ -2,9 +2,10 @@
 
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
-from tunesmith.evaluation.run_test import audits_of, check_bases, rehearse
+from tunesmith.evaluation.measuring import own_rows, rehearse
+from tunesmith.evaluation.run_test import audits_of, check_bases
 from tunesmith.evaluation.slices import slices_of
-from tunesmith.evaluation.threshold import BASE, check_names, produced, slices_named
+from tunesmith.evaluation.threshold import BASE, check_names, check_slices, produced, slices_named
 
 
 def check_judgement(session: Session) -> None:
@@ -30,6 +31,7 @@ def check_rows(session: Session, curated: Curated) -> None:
         DataError: A row lacks a prompt or a reference that an evaluator needs.
     """
     rows = curated.splits["test"] or curated.splits["validation"]
+    check_slices(session.success, own_rows(session.evaluators))
     rehearse(session.evaluators, rows)
     for name, baseline in session.baselines.items():
         baseline.asking(curated.splits["train"], session.seed, name)

@@ -1,5 +1,6 @@
 """The baselines that a recipe names, ready to be asked."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -94,9 +95,14 @@ class Rivals:
         """
         train, seed = self.curated.splits["train"], self.session.seed
         return {
-            name: Rival(self._who(name, baseline, base), baseline.asking(train, seed, name))
+            name: Rival(self._who(name, baseline, base), baseline.asking(train, seed, name), self._training(name))
             for name, baseline in self.session.baselines.items()
         }
+
+    def _training(self, name: str) -> float:
+        if self.session.baselines[name].endpoint is not None:
+            return math.nan
+        return self._runs[name].processor_seconds if name in self._runs else 0.0
 
     def _who(self, name: str, baseline: Baseline, base: TransformersModel) -> Asked:
         if baseline.endpoint is not None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,6 +56,12 @@ class Run:
     def complete(self) -> bool:
         """Whether `fit` ended and saved its adapter."""
         return _read(self.result).get("complete") is True
+
+    @property
+    def processor_seconds(self) -> float:
+        """What training it took, as `fit` measured it; nan where it does not say."""
+        value = _read(self.result).get("processor_seconds")
+        return float(value) if isinstance(value, int | float) else math.nan
 
     @property
     def result(self) -> Path:

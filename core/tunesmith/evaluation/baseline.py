@@ -1,5 +1,6 @@
 """Baselines besides the base: another way of asking it, another run's model, one behind an endpoint."""
 
+import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -132,10 +133,12 @@ class Rival:
     Args:
         model: Who answers.
         ask: How a row is put to it.
+        training: Processor seconds that training it took; nan where nobody knows.
     """
 
     model: Asked
     ask: Callable[[Example], Example]
+    training: float = math.nan
 
     def collect(
         self, examples: Sequence[Example], needs: Collection[Need], progress: Progress | None, name: str

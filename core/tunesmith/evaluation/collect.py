@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from tunesmith.data.example import Example, Message, Segment
 from tunesmith.errors import DataError
 from tunesmith.evaluation.decoding import Answer
-from tunesmith.evaluation.measure import Sample
+from tunesmith.evaluation.measure import Sample, Timing
 from tunesmith.plugins.subject import LanguageModel
 
-Need = Literal["output", "logprob"]
+Need = Literal["output", "logprob", "latency"]
+TIMED = 24
+"""Rows that are asked alone where an evaluator needs the time that an answer takes."""
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
@@ -35,6 +37,19 @@ class Asked(Protocol):
         """Sum of log-probabilities (nats) of what has a weight, and the number of its tokens."""
 
 
+@runtime_checkable
+class Timed(Protocol):
+    """Who can say how long an answer takes."""
+
+    def timed(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Timing]:
+        """How long answers take, each prompt asked alone."""
+
+
 class AnsweringModel(Asked, LanguageModel, Protocol):
     """A language model that can be asked for samples."""
 
@@ -51,7 +66,8 @@ def collect(
     Args:
         model: Who answers.
         examples: What is asked, and what would be right.
-        needs: `output` generates an answer, `logprob` scores the reference; what is not needed is not computed.
+        needs: `output` generates an answer, `logprob` scores the reference, `latency` times the first rows alone; what
+            is not needed is not computed.
         progress: Told how far it is.
         name: The model's name, as samples and progress say it.
 
@@ -63,7 +79,14 @@ def collect(
     if "output" in needs and examples:
         told = _telling(progress, f"{name} answers")
         answers = model.answers([e.prompt for e in examples], [e.tools for e in examples], told)
-        samples = [_with(s, output=a.text, stopped=a.stopped) for s, a in zip(samples, answers, strict=True)]
+        samples = [
+            _with(s, output=a.text, stopped=a.stopped, prompt_tokens=a.prompt, answer_tokens=a.tokens)
+            for s, a in zip(samples, answers, strict=True)
+        ]
+    if "latency" in needs and examples and isinstance(model, Timed):
+        told, some = _telling(progress, f"{name} answers one by one"), examples[:TIMED]
+        times = model.timed([e.prompt for e in some], [e.tools for e in some], told)
+        samples[: len(some)] = [_with(s, timing=t) for s, t in zip(samples, times, strict=False)]
     if "logprob" in needs and examples:
         told = _telling(progress, f"{name} scores references")
         scores = model.logprob([_scored(e) for e in examples], [e.tools for e in examples], told)
@@ -77,7 +100,7 @@ def check_examples(examples: Sequence[Example], needs: Collection[Need]) -> None
     Raises:
         DataError: One has no prompt to answer, or no reference to score.
     """
-    if "output" in needs:
+    if {"output", "latency"} & set(needs):
         _require(examples, lambda e: bool(e.prompt), "prompt to answer", "evaluators that read outputs")
     if "logprob" in needs:
         who = "evaluators such as Perplexity"

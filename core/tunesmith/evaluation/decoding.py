@@ -1,6 +1,7 @@
 """Decodes batches of prompts so that each row gets what it would get alone."""
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 from tunesmith.data.example import Message
 from tunesmith.errors import DataError
 from tunesmith.evaluation.generation import Generation
+from tunesmith.evaluation.measure import Timing
 from tunesmith.evaluation.scoring import TOKENS_AT_ONCE, Progress, device_of, pad_rows
 from tunesmith.plugins.interfaces import Renderer
 from tunesmith.training.attention import language_model
@@ -27,11 +29,13 @@ class Answer:
         text: The answer, without special tokens and without the text that stopped it.
         stopped: Whether it ended by itself, rather than at `generation.max_new_tokens`.
         tokens: Number of tokens that were generated, the end of the turn included.
+        prompt: Number of tokens of the prompt; 0 where nobody says.
     """
 
     text: str
     stopped: bool
     tokens: int
+    prompt: int = 0
 
 
 def stop_ids(network: nn.Module, tokenizer: Any, renderer: Renderer) -> list[int]:
@@ -120,6 +124,7 @@ def _decode_batch(
     generation: Generation,
     room: int,
     seeds: Sequence[int],
+    watch: StoppingCriteria | None = None,
 ) -> list[Answer]:
     pad = next((i for i in (tokenizer.pad_token_id, *ends) if i is not None), 0)
     ids, mask = pad_rows(rows, pad, left=True, device=device_of(network))
@@ -134,10 +139,48 @@ def _decode_batch(
             input_ids=ids,
             attention_mask=mask,
             generation_config=config,
-            stopping_criteria=StoppingCriteriaList([stop] if stop else []),
+            stopping_criteria=StoppingCriteriaList([one for one in (stop, watch) if one is not None]),
             logits_processor=LogitsProcessorList([noise] if noise else []),
         )
     return [_answer(tokenizer, row, ends, generation.stop) for row in out[:, width:].tolist()]
+
+
+def time_alone(
+    network: nn.Module,
+    tokenizer: Any,
+    prompt: Sequence[int],
+    ends: Sequence[int],
+    generation: Generation,
+    seed: int,
+) -> Timing:
+    """Answer one prompt alone and take the time; args as `decode`.
+
+    Raises:
+        DataError: The prompt fills the base's whole context.
+    """
+    limit = getattr(language_model(network).config, "max_position_embeddings", None)
+    ((_, room),) = _batches([prompt], generation, limit)
+    watch = FirstToken(device_of(network))
+    processor, begin = time.process_time(), time.perf_counter()
+    (answer,) = _decode_batch(network, tokenizer, [prompt], ends, generation, room, [seed], watch)
+    seconds = time.perf_counter() - begin
+    return Timing(watch.at - begin, seconds, time.process_time() - processor, answer.tokens)
+
+
+class FirstToken(StoppingCriteria):
+    """Notes when the first token is there; ends nothing."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.at = 0.0
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: Any) -> Tensor:
+        """No row is done, `[n]`."""
+        if not self.at:
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            self.at = time.perf_counter()
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
 def _answer(tokenizer: Any, ids: list[int], ends: Sequence[int], stops: Sequence[str]) -> Answer:

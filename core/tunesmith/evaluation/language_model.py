@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from tunesmith.data.encoded import Encoded
 from tunesmith.data.example import Message, Segment
 from tunesmith.errors import DataError, RecipeError
-from tunesmith.evaluation.decoding import Answer, decode, row_seeds, stop_ids
+from tunesmith.evaluation.decoding import Answer, decode, row_seeds, stop_ids, time_alone
 from tunesmith.evaluation.generation import Generation
 from tunesmith.evaluation.known import Known, key_of
+from tunesmith.evaluation.measure import Timing
 from tunesmith.evaluation.scoring import Progress, mean_hidden, score
 from tunesmith.plugins.interfaces import Adapter, Renderer
 from tunesmith.training.attention import language_model, plain_attention
@@ -112,7 +113,27 @@ class TransformersModel:
 
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         said = self._known(self.generation.way, keys, order, make, astuple, progress)
-        return [Answer(*one) for one in said]
+        return [Answer(one[0], one[1], one[2], len(row)) for one, row in zip(said, ids, strict=True)]
+
+    def timed(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Tools] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Timing]:
+        """How long answers take, each prompt asked alone, after one that warms up; args and errors as `answers`."""
+        each = tools if tools is not None else [()] * len(prompts)
+        renderer = self.specialist.renderer
+        ids = [renderer.prompt(prompt, own).ids for prompt, own in zip(prompts, each, strict=True)]
+        asked = [*ids[:1], *ids]
+        seeds = row_seeds(asked, self.seed)
+        found = []
+        with self._evaluating() as network:
+            for done, (row, seed) in enumerate(zip(asked, seeds, strict=True)):
+                found.append(time_alone(network, self.specialist.tokenizer, row, self._ends, self.generation, seed))
+                if progress is not None:
+                    progress(done, len(ids))
+        return found[1:]
 
     def logprob(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 
 from tunesmith.data.example import Message
 from tunesmith.errors import DataError
-from tunesmith.evaluation.measure import Sample
+from tunesmith.evaluation.measure import Sample, Timing
 
 
 def logged_samples(path: Path, model: str = "tuned") -> list[Sample]:
@@ -37,7 +37,7 @@ def _sample(row: dict[str, Any], model: str) -> Sample:
         Message(turn["role"], turn["content"], fields={k: v for k, v in turn.items() if k not in ("role", "content")})
         for turn in row["prompt"]
     )
-    logprob = said.get("logprob")
+    logprob, timing = said.get("logprob"), said.get("timing")
     return Sample(
         str(row["id"]),
         prompt,
@@ -49,4 +49,7 @@ def _sample(row: dict[str, Any], model: str) -> Sample:
         row.get("columns") or {},
         bool(said.get("stopped", True)),
         model,
+        int(said.get("prompt_tokens") or 0),
+        int(said.get("answer_tokens") or 0),
+        None if timing is None else Timing(**timing),
     )

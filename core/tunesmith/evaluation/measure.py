@@ -9,6 +9,25 @@ from tunesmith.data.example import Message
 
 
 @dataclass(frozen=True, slots=True)
+class Timing:
+    """How long an answer takes, asked alone.
+
+    Since 0.12.
+
+    Args:
+        first: Seconds until the first token is there.
+        seconds: Seconds until the last one is.
+        processor: Processor seconds of that.
+        tokens: Tokens of it.
+    """
+
+    first: float
+    seconds: float
+    processor: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One prompt with its reference and one model's output.
 
@@ -25,6 +44,11 @@ class Sample:
         extras: The row's other columns (gold values, groups).
         stopped: Whether the output ended by itself, rather than at `generation.max_new_tokens`.
         model: Who answered: `tuned`, `base`, or the name of another baseline. Since 0.12.
+        prompt_tokens: Tokens of the prompt as the model read it; 0 where it does not say. Since 0.12.
+        answer_tokens: Tokens that it generated, the end of the turn included; 0 where it does not say. Since 0.12.
+        timing: How long the answer takes alone; None for rows that were not timed. Since 0.12.
+        training: Processor seconds (of a GPU's host: with what waits for it) that training this model took; nan where
+            nobody knows, 0 for the base. Since 0.12.
     """
 
     id: str
@@ -37,6 +61,10 @@ class Sample:
     extras: Mapping[str, Any] = field(default_factory=dict)
     stopped: bool = True
     model: str = "tuned"
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    timing: Timing | None = None
+    training: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.data.example import Example, Message
 from tunesmith.evaluation.compare import Comparison
 from tunesmith.evaluation.measure import Findings, Measure, Sample
-from tunesmith.evaluation.run_test import Evaluation
+from tunesmith.evaluation.run_test import Evaluation, Own
 
 Json = Any
 
@@ -33,8 +33,11 @@ def write_evaluation(evaluation: Evaluation, directory: Path, about: Mapping[str
         evaluation.base_measures or {},
         evaluation.columns,
         {name: (other.samples, other.measures) for name, other in evaluation.others.items()},
+        evaluation.own,
     )
     write_predictions(rows, directory / "predictions.jsonl")
+    for name, own in evaluation.own.items():
+        write_predictions(_own_records(evaluation, name, own), directory / f"predictions-{name}.jsonl")
     if evaluation.findings:
         write_findings(evaluation.findings, directory)
 
@@ -83,6 +86,17 @@ def comparisons_record(comparisons: Mapping[str, Comparison]) -> dict[str, Json]
     }
 
 
+def _own_records(evaluation: Evaluation, name: str, own: Own) -> Iterator[dict[str, Json]]:
+    """Records of rows that an evaluator brought along, with its measures alone."""
+
+    def of(measures: Mapping[str, Measure] | None) -> dict[str, Measure]:
+        return {key: one for key, one in (measures or {}).items() if key.split("/", 1)[0] == name}
+
+    others = {key: (other.own[name], of(other.measures)) for key, other in evaluation.others.items()}
+    tuned, base = of(evaluation.tuned_measures), of(evaluation.base_measures)
+    return prediction_records(own.examples, own.tuned, own.base, tuned, base, others=others)
+
+
 def findings_record(findings: Mapping[str, Findings]) -> dict[str, Json]:
     """Findings as plain data."""
     return {name: plain(asdict(found)) for name, found in findings.items()}
@@ -96,6 +110,7 @@ def prediction_records(
     base_measures: Mapping[str, Measure] | None = None,
     columns: Sequence[str] = (),
     others: Mapping[str, tuple[Sequence[Sample], Mapping[str, Measure]]] | None = None,
+    without: Collection[str] = (),
 ) -> Iterator[dict[str, Json]]:
     """One record a row: what was asked, what was wanted, what each model said, and how good that was.
 
@@ -107,6 +122,7 @@ def prediction_records(
         base_measures: The base's.
         columns: The rows' columns to write; those that evaluators read.
         others: Samples and measures of baselines besides.
+        without: Evaluators whose measures are of other rows.
     """
     for i, (example, mine) in enumerate(zip(examples, tuned, strict=True)):
         models = {"base": (base[i], base_measures or {})} if base is not None else {}
@@ -119,7 +135,7 @@ def prediction_records(
             "prompt": [_turn(turn) for turn in mine.prompt],
             "reference": mine.reference,
             "columns": {column: example.extras[column] for column in columns if column in example.extras},
-            **{name: _said(sample, measures, i) for name, (sample, measures) in models.items()},
+            **{name: _said(sample, measures, i, without) for name, (sample, measures) in models.items()},
         }
 
 
@@ -134,11 +150,16 @@ def plain(value: Any) -> Json:
     return value if value is None or isinstance(value, str | int) else str(value)
 
 
-def _said(sample: Sample, measures: Mapping[str, Measure], row: int) -> dict[str, Json]:
+def _said(sample: Sample, measures: Mapping[str, Measure], row: int, without: Collection[str]) -> dict[str, Json]:
     said: dict[str, Json] = {"output": sample.output, "stopped": sample.stopped}
     if sample.tokens:
         said |= {"logprob": sample.logprob, "tokens": sample.tokens}
-    return said | {"measures": {name: float(measure.values[row]) for name, measure in measures.items()}}
+    if sample.answer_tokens:
+        said |= {"prompt_tokens": sample.prompt_tokens, "answer_tokens": sample.answer_tokens}
+    if sample.timing is not None:
+        said["timing"] = asdict(sample.timing)
+    of_rows = {name: measure for name, measure in measures.items() if name.split("/", 1)[0] not in without}
+    return said | {"measures": {name: float(measure.values[row]) for name, measure in of_rows.items()}}
 
 
 def _turn(turn: Message) -> dict[str, Json]:

@@ -1,18 +1,20 @@
 """Measures the tuned model beside its base, runs audits, decides."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tunesmith.data.example import Example
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.baseline import Rival
-from tunesmith.evaluation.collect import AnsweringModel, Need, Progress, blank, check_examples, collect
+from tunesmith.evaluation.collect import AnsweringModel, Progress
 from tunesmith.evaluation.compare import Comparison, compare_all
 from tunesmith.evaluation.measure import Findings, Measure, Sample
+from tunesmith.evaluation.measuring import Collect, Said, ask, asking, measured, own_rows, rehearse
 from tunesmith.evaluation.slices import Comparing, Slice, slices_of
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.success import Verdict, decide
-from tunesmith.evaluation.threshold import BASE, Threshold, check_names, produced, slices_named
+from tunesmith.evaluation.threshold import BASE, Threshold, check_names, check_slices, produced, slices_named
 from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Audit, Evaluator
 from tunesmith.plugins.subject import Subject
@@ -26,11 +28,22 @@ class Beside:
         samples: Its samples, in the examples' order.
         measures: Its measures, by the names of `Evaluation.tuned_measures`.
         comparisons: The tuned model beside it; `base` in them is this baseline.
+        own: Its samples of rows that evaluators brought along.
     """
 
     samples: Sequence[Sample]
     measures: Mapping[str, Measure]
     comparisons: Mapping[str, Comparison]
+    own: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Rows that an evaluator brought along, and what tuned model and base said of them."""
+
+    examples: Sequence[Example]
+    tuned: Sequence[Sample]
+    base: Sequence[Sample] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,7 @@ class Evaluation:
         columns: The rows' columns that evaluators read.
         others: Baselines besides the base, by their names in the recipe.
         slices: The metrics of parts of the rows.
+        own: Rows that evaluators brought along, by the evaluator's name.
     """
 
     examples: Sequence[Example]
@@ -70,6 +84,7 @@ class Evaluation:
     columns: Sequence[str] = ()
     others: Mapping[str, Beside] = field(default_factory=dict)
     slices: Sequence[Sliced] = ()
+    own: Mapping[str, Own] = field(default_factory=dict)
 
     @property
     def met(self) -> bool:
@@ -89,6 +104,7 @@ def evaluate(
     splits: Mapping[str, Sequence[Example]] | None = None,
     others: Mapping[str, Rival] | None = None,
     comparing: Comparing | None = None,
+    training: float = math.nan,
 ) -> Evaluation:
     """Measure all models on the same examples, compare them row by row, run audits, and decide.
 
@@ -106,6 +122,7 @@ def evaluate(
         splits: Examples by split, for audits of the data; `examples` as `test` if None.
         others: Baselines besides, by name in the recipe.
         comparing: Which slices are looked at.
+        training: Processor seconds that training the tuned model took.
 
     Raises:
         RecipeError: A threshold is wrong, or a column that an evaluator or a slice needs is not there.
@@ -119,17 +136,24 @@ def evaluate(
         msg = "no examples to measure: the split is empty; give it a share in data.split or a source of its own"
         raise DataError(msg)
     parts = slices_of(examples, dict.fromkeys([*comparing.slices, *slices_named(success)]))
+    own = own_rows(evaluators)
+    check_slices(success, own)
     rehearse(evaluators, examples)
-    needs = _needs(evaluators, audits)
-    base = collect(baseline, examples, needs, progress, BASE) if baseline is not None else None
-    tuned = collect(model, examples, needs, progress, "tuned")
-    said = {name: other.collect(examples, needs, progress, name) for name, other in others.items()}
-    tuned_measures = measured(evaluators, tuned)
-    base_measures = measured(evaluators, base) if base is not None else None
+
+    def asked(how: Collect, name: str, training: float) -> Said:
+        said = ask(how, examples, own, evaluators, audits, progress, name)
+        return said.with_training(training)
+
+    base_said = asked(asking(baseline), BASE, 0.0) if baseline is not None else None
+    tuned_said = asked(asking(model), "tuned", training)
+    base, tuned = base_said.samples if base_said is not None else None, tuned_said.samples
+    tuned_measures = measured(evaluators, tuned_said)
+    base_measures = measured(evaluators, base_said) if base_said is not None else None
     beside = {}
-    for name, samples in said.items():
-        measures = measured(evaluators, samples)
-        beside[name] = Beside(samples, measures, compare_all(tuned_measures, measures, seed))
+    for name, other in others.items():
+        said = asked(other.collect, name, other.training)
+        measures = measured(evaluators, said)
+        beside[name] = Beside(said.samples, measures, compare_all(tuned_measures, measures, seed), said.own)
     data = splits if splits is not None else {"test": examples}
     findings = examine(audits, AuditSubject(data, model, tuned))
     of_base = examine(_comparable(audits), AuditSubject(data, baseline, base)) if baseline is not None else {}
@@ -155,12 +179,26 @@ def evaluate(
         verdicts,
         tuple(dict.fromkeys(column for evaluator in evaluators.values() for column in evaluator.columns())),
         beside,
-        [_sliced(part, tuned_measures, base_measures, seed) for kind in parts.values() for part in kind],
+        [_sliced(part, tuned_measures, base_measures, own, seed) for kind in parts.values() for part in kind],
+        {
+            name: Own(rows, tuned_said.own[name], base_said.own[name] if base_said is not None else None)
+            for name, rows in own.items()
+        },
     )
 
 
-def _sliced(part: Slice, tuned: Mapping[str, Measure], base: Mapping[str, Measure] | None, seed: int) -> Sliced:
-    mine = {name: part.of(measure) for name, measure in tuned.items() if not measure.single}
+def _sliced(
+    part: Slice,
+    tuned: Mapping[str, Measure],
+    base: Mapping[str, Measure] | None,
+    own: Collection[str],
+    seed: int,
+) -> Sliced:
+    mine = {
+        name: part.of(measure)
+        for name, measure in tuned.items()
+        if not measure.single and name.split("/", 1)[0] not in own
+    }
     theirs = None if base is None else {name: part.of(base[name]) for name in mine}
     return Sliced(part, compare_all(mine, theirs, seed))
 
@@ -224,42 +262,3 @@ def check_bases(success: Mapping[str, Threshold], audits: Mapping[str, Audit], *
 def _comparable(audits: Mapping[str, Audit]) -> dict[str, Audit]:
     """Audits of a model or its outputs; those of the data would find the same for any model."""
     return {name: audit for name, audit in audits.items() if audit.needs & {"model", "outputs"}}
-
-
-def _needs(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -> set[Need]:
-    needs: set[Need] = {need for evaluator in evaluators.values() for need in evaluator.needs}
-    if any("outputs" in audit.needs for audit in audits.values()):
-        needs.add("output")
-    return needs
-
-
-def measured(evaluators: Mapping[str, Evaluator], samples: Sequence[Sample]) -> dict[str, Measure]:
-    """The measures of samples by `name in the recipe/name of the measure`.
-
-    Raises:
-        TunesmithError: An evaluator failed, or gave another number of values than there are samples.
-    """
-    measures: dict[str, Measure] = {}
-    for name, evaluator in evaluators.items():
-        with blamed(f"evaluators.{name}", evaluator):
-            for measure in evaluator.measure(samples):
-                if len(measure.values) != len(samples):
-                    given = f"{len(measure.values)} values for {len(samples)} samples"
-                    msg = f"{measure.name} has {given}; give one each, nan where it does not apply"
-                    raise ValueError(msg)
-                measures[f"{name}/{measure.name}"] = measure
-    return measures
-
-
-def rehearse(evaluators: Mapping[str, Evaluator], examples: Sequence[Example]) -> None:
-    """Measure an empty answer, so that what a row lacks is found before minutes of generation.
-
-    One row is asked for each source and each set of columns in it.
-
-    Raises:
-        RecipeError: A column that an evaluator needs is not there.
-        DataError: An example lacks a prompt or a reference that an evaluator needs.
-    """
-    check_examples(examples, _needs(evaluators, {}))
-    first = {(example.origin.source, frozenset(example.extras)): example for example in reversed(examples)}
-    measured(evaluators, blank(list(first.values())))

@@ -132,6 +132,23 @@ def check_names(
             raise RecipeError(msg)
 
 
+def check_slices(success: Iterable[str], own: Collection[str]) -> None:
+    """Refuse slices of evaluators that bring rows along, which are in none.
+
+    Args:
+        success: Keys of thresholds.
+        own: Names of those evaluators.
+
+    Raises:
+        RecipeError: A threshold asks for one.
+    """
+    for key in success:
+        name = key.split("/", 1)[0]
+        if name in own and split_key(key)[1]:
+            msg = f"success.{key} asks for a slice, and {name} brings rows of its own, which are in none; leave it out"
+            raise RecipeError(msg)
+
+
 def _check_baselines(key: str, threshold: Threshold, baselines: Collection[str]) -> None:
     for name in ("of", "not_worse_than"):
         value = getattr(threshold, name)

@@ -179,12 +179,13 @@ class Evaluator(Plugin):
     Since 0.1.
 
     Attributes:
-        needs: What the core has to produce per sample: `output` (generate an answer) and/or `logprob` (score the
-            reference). Evaluators that need no generation cost none.
+        needs: What the core has to produce per sample: `output` (generate an answer), `logprob` (score the reference),
+            `latency` (answer some rows alone and take the time; since 0.12). Evaluators that need no generation cost
+            none.
     """
 
     kind = "evaluator"
-    needs: ClassVar[frozenset[Literal["output", "logprob"]]] = frozenset({"output"})
+    needs: ClassVar[frozenset[Literal["output", "logprob", "latency"]]] = frozenset({"output"})
 
     @abstractmethod
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
@@ -197,6 +198,24 @@ class Evaluator(Plugin):
     def produces(self) -> list[Measure]:
         """Names, units and directions, without values: what `success` may bound; checked before anything runs."""
         return self.measure([])
+
+    def own_rows(self) -> Sequence[Example] | None:
+        """Rows of its own, which models answer besides the test rows, and which it measures in their place. Since 0.12.
+
+        None measures the test rows. Rows need an `id` each; a general task, or canaries, are such rows.
+        """
+        return None
+
+    def combine(self, measures: Mapping[str, Measure]) -> list[Measure] | None:
+        """Measures made of those that other evaluators gave of the same model. Since 0.12.
+
+        Args:
+            measures: By `name in the recipe/name of the measure`; of test rows alone.
+
+        Returns:
+            What takes the place of `measure`'s; None where it measures samples, as most do.
+        """
+        return None
 
 
 class Audit(Plugin):

@@ -1,0 +1,145 @@
+"""What each model is asked, for test rows and for those that evaluators bring along, and what evaluators say of it."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tunesmith.data.example import Example
+from tunesmith.errors import RecipeError
+from tunesmith.evaluation.collect import Asked, Need, Progress, blank, check_examples, collect
+from tunesmith.evaluation.measure import Measure, Sample
+from tunesmith.plugins.blame import blamed
+from tunesmith.plugins.interfaces import Audit, Evaluator
+
+Rows = Mapping[str, Sequence[Example]]
+Collect = Callable[[Sequence[Example], Collection[Need], Progress | None, str], list[Sample]]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one model said.
+
+    Args:
+        samples: Of the test rows.
+        own: Of the rows of evaluators that bring some, by the evaluator's name in the recipe.
+    """
+
+    samples: Sequence[Sample]
+    own: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
+
+    def with_training(self, seconds: float) -> "Said":
+        """The same, with what training its model took."""
+        own = {name: [replace(one, training=seconds) for one in said] for name, said in self.own.items()}
+        return Said([replace(one, training=seconds) for one in self.samples], own)
+
+
+def own_rows(evaluators: Mapping[str, Evaluator]) -> dict[str, Sequence[Example]]:
+    """The rows that evaluators bring along, by their names in the recipe.
+
+    Raises:
+        RecipeError: One brings an empty list, or two rows of one id.
+        TunesmithError: One cannot read them.
+    """
+    found: dict[str, Sequence[Example]] = {}
+    for name, evaluator in evaluators.items():
+        with blamed(f"evaluators.{name}", evaluator):
+            rows = evaluator.own_rows()
+        if rows is None:
+            continue
+        if not rows or len({row.id for row in rows}) < len(rows):
+            what = "no rows" if not rows else "rows that share an id"
+            msg = f"evaluators.{name} brings {what}"
+            raise RecipeError(msg)
+        found[name] = rows
+    return found
+
+
+def asking(model: Asked) -> Collect:
+    """How a model itself is asked."""
+    return lambda examples, needs, progress, name: collect(model, examples, needs, progress, name)
+
+
+def ask(
+    how: Collect,
+    examples: Sequence[Example],
+    own: Rows,
+    evaluators: Mapping[str, Evaluator],
+    audits: Mapping[str, Audit],
+    progress: Progress | None,
+    name: str,
+) -> Said:
+    """Ask a model all that evaluators and audits need.
+
+    Args:
+        how: Samples of examples.
+        examples: The test rows.
+        own: Rows of evaluators.
+        evaluators: By name.
+        audits: By name.
+        progress: Told how far it is.
+        name: The model's.
+    """
+    shared = {key: one for key, one in evaluators.items() if key not in own}
+    samples = how(examples, needs_of(shared, audits), progress, name)
+    return Said(
+        samples, {key: how(rows, set(evaluators[key].needs), progress, f"{name} ({key})") for key, rows in own.items()}
+    )
+
+
+def needs_of(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -> set[Need]:
+    """What models have to produce for the test rows."""
+    needs: set[Need] = {need for evaluator in evaluators.values() for need in evaluator.needs}
+    if any("outputs" in audit.needs for audit in audits.values()):
+        needs.add("output")
+    return needs
+
+
+def measured(evaluators: Mapping[str, Evaluator], said: Said) -> dict[str, Measure]:
+    """The measures of what a model said, by `name in the recipe/name of the measure`.
+
+    Raises:
+        TunesmithError: An evaluator failed, or gave another number of values than there are samples.
+    """
+    found: dict[str, list[Measure]] = {}
+    for name, evaluator in evaluators.items():
+        if not _combines(evaluator):
+            samples = said.own.get(name, said.samples)
+            with blamed(f"evaluators.{name}", evaluator):
+                found[name] = _checked(evaluator.measure(samples), len(samples))
+    of_rows = {f"{name}/{one.name}": one for name, ones in found.items() if name not in said.own for one in ones}
+    for name, evaluator in evaluators.items():
+        if name not in found:
+            with blamed(f"evaluators.{name}", evaluator):
+                found[name] = _checked(evaluator.combine(of_rows) or [], len(said.samples))
+    # in the recipe's order
+    return {f"{name}/{one.name}": one for name in evaluators for one in found[name]}
+
+
+def rehearse(evaluators: Mapping[str, Evaluator], examples: Sequence[Example]) -> None:
+    """Measure an empty answer, so that what a row lacks is found before minutes of generation.
+
+    One row is asked for each source and each set of columns in it, and one of those that an evaluator brings along.
+
+    Raises:
+        RecipeError: A column that an evaluator needs is not there.
+        DataError: An example lacks a prompt or a reference that an evaluator needs.
+    """
+    own = own_rows(evaluators)
+    check_examples(examples, needs_of({k: one for k, one in evaluators.items() if k not in own}, {}))
+    for name, rows in own.items():
+        check_examples(rows, evaluators[name].needs)
+    first = {(example.origin.source, frozenset(example.extras)): example for example in reversed(examples)}
+    said = Said(blank(list(first.values())), {name: blank(rows[:1]) for name, rows in own.items()})
+    measured(evaluators, said)
+
+
+def _combines(evaluator: Evaluator) -> bool:
+    return type(evaluator).combine is not Evaluator.combine
+
+
+def _checked(measures: list[Measure], count: int) -> list[Measure]:
+    for measure in measures:
+        if len(measure.values) != count:
+            given = f"{len(measure.values)} values for {count} samples"
+            msg = f"{measure.name} has {given}; give one each, nan where it does not apply"
+            raise ValueError(msg)
+    return measures

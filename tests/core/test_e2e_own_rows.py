@@ -1,0 +1,55 @@
+"""Evaluators with rows of their own, of others' metrics, and of time, through the command."""
+
+import json
+from typing import Any
+
+CONFIG = ("--config", "own.yaml")
+
+
+def test_general_rows_are_asked_besides_and_paired_by_themselves(trained: Any) -> None:
+    rows = [{"prompt": f"Say {n}.", "completion": str(n)} for n in range(23)]
+    (trained.folder / "general.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    evaluators = {
+        "kept": {"class_path": "Forgetting", "init_args": {"file": "general.jsonl"}},
+        "time": "Latency",
+        "cost": {"class_path": "Cost", "init_args": {"per_hour": 3.6}},
+        "all": {"class_path": "Composite", "init_args": {"weights": {"exact/exact_match": 1.0, "words/f1": 1.0}}},
+        "words": "TokenF1",
+    }
+    success = {
+        "kept/perplexity": {"at_most": 2.0, "of": "base"},
+        "kept/accuracy": {"not_worse_than": "base"},
+        "all/score": {"at_least": 0.0},
+        "time/first_token": {"at_most": 60},
+    }
+    trained.write("own.yaml", evaluators=evaluators, success=success)
+    run = trained.runs()[0]
+    words = (*CONFIG, "--run", str(run))
+    ran = trained.done("test", *words, "--comparison.slices=[source]", "--baselines.one.shots=1")
+    assert "success: all 4 met" in ran.out
+    record = json.loads((run / "test/metrics.json").read_text())
+    assert record["metrics"]["kept/perplexity"]["n"] == 23
+    assert record["metrics"]["exact/exact_match"]["n"] == 34
+    assert record["metrics"]["time/first_token"]["n"] == 24
+    assert record["metrics"]["time/tokens_per_second"]["tuned"] > 0
+    result = json.loads((run / "result.json").read_text())
+    assert record["metrics"]["cost/training_seconds"]["tuned"] == result["processor_seconds"]
+    assert record["metrics"]["cost/training_seconds"]["base"] == 0
+    score, parts = record["metrics"]["all/score"], record["metrics"]
+    assert score["tuned"] == (parts["exact/exact_match"]["tuned"] + parts["words/f1"]["tuned"]) / 2
+    assert record["baselines"]["one"]["kept/perplexity"]["n"] == 23
+    (part,) = record["slices"]
+    assert "kept/perplexity" not in part["metrics"]
+    assert "all/score" in part["metrics"]
+    said = [json.loads(line) for line in (run / "test/predictions.jsonl").read_text().splitlines()]
+    assert "kept/accuracy" not in said[0]["tuned"]["measures"]
+    assert said[0]["tuned"]["prompt_tokens"] > 5
+    assert said[0]["tuned"]["timing"]["seconds"] >= said[0]["tuned"]["timing"]["first"] > 0
+    own = [json.loads(line) for line in (run / "test/predictions-kept.jsonl").read_text().splitlines()]
+    assert [row["reference"] for row in own] == [str(n) for n in range(23)]
+    assert own[0]["tuned"]["measures"].keys() == {"kept/perplexity", "kept/accuracy"}
+    assert own[0].keys() >= {"base", "tuned", "one"}
+    refused = trained.done("test", *words, "--success.kept/accuracy@source.at_least=0", code=2)
+    assert "kept brings rows of its own, which are in none" in refused.err
+    lost = trained.done("test", *words, "--evaluators.all.init_args.weights={words/f2: 1.0}", code=2)
+    assert "weights names words/f2, which is not measured here; did you mean words/f1?" in lost.err
