@@ -92,7 +92,8 @@ def complete(endpoint: str, key: str, timeout: float, **body: Any) -> Reply:
         stopped = choice.get("finish_reason") != "length"
         return Reply(str(choice["message"]["content"] or ""), stopped, int(usage.get("completion_tokens") or 0))
     except urllib.error.HTTPError as error:
-        said = error.read(_SHOWN).decode("utf-8", "replace")
+        with error:
+            said = error.read(_SHOWN).decode("utf-8", "replace")
         msg = f"endpoint: {address} answers {error.code} {error.reason}: {said}"
         raise RecipeError(msg) from error
     except (OSError, TimeoutError) as error:

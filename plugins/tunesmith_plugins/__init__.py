@@ -148,6 +148,7 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
     from tunesmith_plugins.evaluators.ratings import Ratings
     from tunesmith_plugins.evaluators.readability import Readability
     from tunesmith_plugins.evaluators.rouge import ROUGE
+    from tunesmith_plugins.evaluators.rubric import Rubric
     from tunesmith_plugins.evaluators.semantic_similarity import SemanticSimilarity
     from tunesmith_plugins.evaluators.style import Style
     from tunesmith_plugins.evaluators.token_f1 import TokenF1
@@ -166,6 +167,7 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
         Cost,
         Forgetting,
         Latency,
+        Rubric,
         Ratings,
         Grounding,
         EditEffort,
