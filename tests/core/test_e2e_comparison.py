@@ -67,6 +67,7 @@ def test_baselines_answer_the_same_rows_beside_the_base(trained: Any, large: Mod
         "three": {"shots": 3},
         "strict": {"system": "Say the state alone."},
         "again": {"run": str(run)},
+        "last": {"checkpoint": "last"},
         "large": {"endpoint": large.address, "model": "big", "shots": 1, "system": "Be brief."},
     }
     trained.write("rivals.yaml", baselines=baselines)
@@ -74,7 +75,8 @@ def test_baselines_answer_the_same_rows_beside_the_base(trained: Any, large: Mod
     # the runs of tiny.yaml are found by --run: the overlay has another name
     ran = trained.done("test", "--config", "rivals.yaml", "--run", str(run), *changes)
     metrics, rows = result_of(trained)
-    assert list(metrics["baselines"]) == ["three", "strict", "again", "large"]
+    assert list(metrics["baselines"]) == ["three", "strict", "again", "last", "large"]
+    assert metrics["baselines"]["last"]["perplexity/perplexity"]["change"] == "same"
     again = metrics["baselines"]["again"]["perplexity/perplexity"]
     assert (again["base"], again["change"]) == (again["tuned"], "same")
     three = metrics["baselines"]["three"]["perplexity/perplexity"]
@@ -103,6 +105,7 @@ def test_baselines_answer_the_same_rows_beside_the_base(trained: Any, large: Mod
         "three",
         "strict",
         "again",
+        "last",
         "large",
     ]
 
@@ -158,6 +161,7 @@ def test_an_improvement_can_be_asked_for_with_confidence(trained: Any) -> None:
     ("baseline", "said"),
     [
         ({"shots": 0}, "baselines.b is the base as it is, which is compared with anyway; give shots, system, run"),
+        ({"checkpoint": "none.ckpt"}, "baselines.b.checkpoint none.ckpt is no checkpoint; "),
         ({"shots": -1}, "baselines.b.shots is -1; it must be 0 or more"),
         ({"shots": 500}, "baselines.b.shots is 500, and "),
         ({"run": "runs/none"}, "baselines.b.run: runs/none is not a run directory"),

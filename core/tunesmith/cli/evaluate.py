@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 
@@ -13,7 +12,7 @@ from tunesmith.cli.judgement import check_judgement
 from tunesmith.cli.pinned import pin
 from tunesmith.cli.progress import Bar
 from tunesmith.cli.rivals import Rivals
-from tunesmith.cli.runs import Run, chosen_run, digest, find_run
+from tunesmith.cli.runs import Run, checkpoint_of, chosen_run, digest, find_run
 from tunesmith.cli.screen import console, fact, say, warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
@@ -72,7 +71,7 @@ def load_models(session: Session, run: Run, *, keep: bool = False) -> tuple[Tran
         DataError: The base cannot be loaded.
     """
     checkpoint = session.arguments.options.get("ckpt_path")
-    path = _checkpoint(run, checkpoint) if checkpoint is not None else None
+    path = checkpoint_of(run, checkpoint) if checkpoint is not None else None
     session.model.load()
     if path is None:
         session.model.load_adapter(run.adapter)
@@ -84,17 +83,6 @@ def load_models(session: Session, run: Run, *, keep: bool = False) -> tuple[Tran
     if keep and session.generation.cache:
         tuned.known, tuned.known_base = known_answers(session, run, path)
     return tuned, tuned.baseline("base")
-
-
-def _checkpoint(run: Run, wanted: str) -> Path:
-    if wanted == "last" and run.last_checkpoint is not None:
-        return run.last_checkpoint
-    for path in (Path(wanted), run.path / "checkpoints" / wanted):
-        if path.is_file():
-            return path
-    there = ", ".join(sorted(p.name for p in (run.path / "checkpoints").glob("*.ckpt"))) or "none"
-    msg = f"--ckpt_path {wanted} is no checkpoint; {run.path / 'checkpoints'} holds: {there}"
-    raise RecipeError(msg)
 
 
 def validate(session: Session) -> int:
@@ -119,7 +107,7 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
     run = open_run(session)
     curated = load_rows(session, run)
     examples = curated.need(split)
-    rivals = Rivals(session, curated) if decide else None
+    rivals = Rivals(session, curated, run) if decide else None
     tuned, base = load_models(session, run, keep=True)
     with Bar() as bar:
         found = evaluate(

@@ -7,11 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tunesmith.cli.answers import known_answers
 from tunesmith.cli.arguments import Arguments
 from tunesmith.cli.device import device
 from tunesmith.cli.pinned import pin
-from tunesmith.cli.runs import Run, chosen_run, digest
+from tunesmith.cli.runs import Run, checkpoint_of, chosen_run, digest
 from tunesmith.cli.screen import warn
 from tunesmith.cli.trainer_cli import Session, open_session
 from tunesmith.data.example import Message, Segment
@@ -33,10 +35,12 @@ class OtherRun:
     Args:
         session: The recipe under test, whose decoding, device, `--plugin` and `--trust` it is asked with.
         run: Where it lies.
+        checkpoint: One of its checkpoints, which is asked in place of what it ended with.
     """
 
     session: Session
     run: Run
+    checkpoint: Path | None = None
 
     def answers(
         self, prompts: Sequence[Sequence[Message]], tools: _Tools = None, progress: _Told = None
@@ -60,12 +64,16 @@ class OtherRun:
         other = open_session(Arguments("test", repeated={**given, "config": config}))
         pin(other, self.run)
         other.model.load()
-        other.model.load_adapter(self.run.adapter)
+        if self.checkpoint is None:
+            other.model.load_adapter(self.run.adapter)
+        else:
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+            other.model.restore_trained(state)
         other.model.to(device(self.session.trainer_options))
         other.model.eval()
         model = TransformersModel(other.model, self.session.generation, self.session.seed)
         if self.session.generation.cache:
-            model.known, _ = known_answers(other, self.run, None)
+            model.known, _ = known_answers(other, self.run, self.checkpoint)
         return model
 
 
@@ -76,16 +84,21 @@ class Rivals:
     Args:
         session: The recipe.
         curated: Its rows.
+        run: The run under test.
     """
 
     session: Session
     curated: Curated
-    _runs: dict[str, Run] = field(default_factory=dict, init=False)
+    run: Run
+    _runs: dict[str, tuple[Run, Path | None]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         for name, baseline in self.session.baselines.items():
-            if baseline.run is not None:
-                self._runs[name] = self._run(name, Path(baseline.run))
+            if baseline.run is None and baseline.checkpoint is None:
+                continue
+            run = self.run if baseline.run is None else self._run(name, Path(baseline.run))
+            wanted, said = baseline.checkpoint, f"baselines.{name}.checkpoint"
+            self._runs[name] = run, None if wanted is None else checkpoint_of(run, wanted, said)
 
     def beside(self, base: TransformersModel) -> dict[str, Rival]:
         """Those that can be asked, by name.
@@ -102,12 +115,15 @@ class Rivals:
     def _training(self, name: str) -> float:
         if self.session.baselines[name].endpoint is not None:
             return math.nan
-        return self._runs[name].processor_seconds if name in self._runs else 0.0
+        if name not in self._runs:
+            return 0.0
+        run, checkpoint = self._runs[name]
+        return run.processor_seconds if checkpoint is None else math.nan
 
     def _who(self, name: str, baseline: Baseline, base: TransformersModel) -> Asked:
         if baseline.endpoint is not None:
             return Endpoint(baseline, name, self.session.generation, self.session.seed)
-        return OtherRun(self.session, self._runs[name]) if name in self._runs else base
+        return OtherRun(self.session, *self._runs[name]) if name in self._runs else base
 
     def _run(self, name: str, path: Path) -> Run:
         try:

@@ -181,6 +181,22 @@ def chosen_run(path: str) -> Run:
     return run
 
 
+def checkpoint_of(run: Run, wanted: str, said: str = "--ckpt_path") -> Path:
+    """A checkpoint of a run by its path or its name; `last` is the newest.
+
+    Raises:
+        RecipeError: It is none.
+    """
+    if wanted == "last" and run.last_checkpoint is not None:
+        return run.last_checkpoint
+    for path in (Path(wanted), run.path / "checkpoints" / wanted):
+        if path.is_file():
+            return path
+    there = ", ".join(sorted(p.name for p in (run.path / "checkpoints").glob("*.ckpt"))) or "none"
+    msg = f"{said} {wanted} is no checkpoint; {run.path / 'checkpoints'} holds: {there}"
+    raise RecipeError(msg)
+
+
 def find_run(
     root: Path,
     recipe: str,

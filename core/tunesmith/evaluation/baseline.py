@@ -25,7 +25,7 @@ RESERVED = (BASE, "tuned")
 class Baseline:
     """What the tuned model is compared with besides the base: who is asked, and how.
 
-    The base is asked where neither `run` nor `endpoint` is given.
+    The base is asked where none of `run`, `checkpoint` and `endpoint` is given.
 
     Args:
         shots: Examples of the training split that are shown before each question, of its task where rows have one; the
@@ -33,6 +33,8 @@ class Baseline:
         system: A system turn in place of the rows' own.
         run: A run directory, whose tuned model is asked: from the recipe's folder where it begins with `./ ../ ~`, else
             from the working directory, as `fit` says it.
+        checkpoint: A checkpoint of that run, or where none is named of the run under test, in place of what it ended
+            with: its path, its name, or `last`.
         endpoint: Address of an OpenAI-compatible server that is asked. Rows go to this machine only, unless its host is
             named in the environment's `TUNESMITH_HOSTS`. References are not scored there.
         model: Name of the model at the endpoint.
@@ -43,6 +45,7 @@ class Baseline:
     shots: int = 0
     system: str | None = None
     run: str | None = None
+    checkpoint: str | None = None
     endpoint: str | None = None
     model: str | None = None
     key_variable: str = "OPENAI_API_KEY"
@@ -63,14 +66,17 @@ class Baseline:
             key, least = ("shots", "0 or more") if self.shots < 0 else ("timeout", "above 0")
             msg = f"{at}.{key} is {getattr(self, key)}; it must be {least}"
             raise RecipeError(msg)
-        if self.run is not None and self.endpoint is not None:
-            msg = f"{at} names run and endpoint; a baseline is one of them"
+        ours = "run" if self.run is not None else "checkpoint"
+        if getattr(self, ours) is not None and self.endpoint is not None:
+            msg = f"{at} names {ours} and endpoint; a baseline is one of them"
             raise RecipeError(msg)
         if self.model is not None and self.endpoint is None:
             msg = f"{at}.model is {self.model}, and nothing reads it: it goes with endpoint"
             raise RecipeError(msg)
-        if not self.shots and self.system is None and self.run is None and self.endpoint is None:
-            msg = f"{at} is the base as it is, which is compared with anyway; give shots, system, run or endpoint"
+        named = (self.system, self.run, self.checkpoint, self.endpoint)
+        if not self.shots and all(value is None for value in named):
+            ways = "shots, system, run, checkpoint or endpoint"
+            msg = f"{at} is the base as it is, which is compared with anyway; give {ways}"
             raise RecipeError(msg)
         if self.endpoint is not None:
             try:
