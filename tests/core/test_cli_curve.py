@@ -19,9 +19,10 @@ from tunesmith.cli.metrics_file import MetricsFile
 from tunesmith.cli.progress import TrainingProgress, clock
 
 
-def sentence(*losses: float, first: int = 0, kept: int | None = None) -> str:
+def sentence(*losses: float, first: int = 0, kept: int | None = None, between: tuple[float, ...] = ()) -> str:
     """What is said of losses that are measured every 10 steps, where the best trained step is kept."""
     curve = Curve()
+    curve.between = [(first + 10 * i, loss) for i, loss in enumerate(between, start=1)]
     curve.validation = [(first + 10 * i, loss) for i, loss in enumerate(losses)]
     best = min((p for p in curve.validation if p[0]), key=lambda p: p[1], default=(0, 0.0))
     return curve.sentence(best[0] if kept is None else kept)
@@ -41,6 +42,47 @@ def sentence(*losses: float, first: int = 0, kept: int | None = None) -> str:
 )
 def test_the_curve_says_what_it_means(losses: tuple[float, ...], said: str) -> None:
     assert said in sentence(*losses)
+
+
+@pytest.mark.parametrize(
+    ("losses", "training", "said"),
+    [
+        (
+            (2.0, 1.0, 1.5),
+            (1.2, 0.6),
+            "rose after that while training fell from 1.200 to 0.600: the model learns its training rows by heart (o",
+        ),
+        (
+            (2.0, 1.0, 1.5),
+            (1.2, 1.4),
+            ", and training did not fall either (1.200 -> 1.400): the learning rate is too high, rather than overfi",
+        ),
+        ((2.0, 1.0, 1.5), (1.2, math.nan), "it rose after that (overfitting); step 10 is kept"),
+        ((2.0, 1.0, 1.0), (1.2, 0.9), "1.000 (training 0.900): levelled off, no sign of overfitting"),
+        ((2.0, 1.0, 1.0), (0.9, 1.3), "1.000 (training 1.300): levelled off, no sign of overfitting"),
+        ((2.0, 1.0, 1.0), (0.9, 0.7), "(training 0.700): levelled off, 0.300 above training: the model goes on with"),
+        ((2.0, 1.5, 1.0), (1.4, 0.9), "(training 0.900): still falling, more epochs may help; step 20"),
+        ((2.0, 1.5, 1.0), (1.4, 0.5), "more epochs may help, though training rows are known far better than new ones"),
+    ],
+)
+def test_the_curve_explains_the_gap_to_training(
+    losses: tuple[float, ...], training: tuple[float, float], said: str
+) -> None:
+    assert said in sentence(*losses, between=training)
+
+
+def test_training_is_averaged_between_validations() -> None:
+    curve, model = Curve(), SimpleNamespace(validation_loss=2.0)
+    trainer = fake_trainer(max_steps=-1)
+    curve.on_validation_end(trainer, model)  # type: ignore[arg-type]  # before the first step
+    for trainer.global_step, trainer.callback_metrics["loss"] in ((1, 4.0), (2, 2.0), (3, 1.0), (4, 0.5)):
+        curve.on_train_batch_end(trainer)
+        if trainer.global_step % 2 == 0:
+            curve.on_validation_end(trainer, model)  # type: ignore[arg-type]
+        again = Curve()
+        again.load_state_dict(curve.state_dict())
+        curve = again  # as a run that is resumed after every step
+    assert curve.between == [(2, 3.0), (4, 0.75)]
 
 
 def test_a_first_validation_after_some_steps_is_no_start() -> None:

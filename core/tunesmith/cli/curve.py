@@ -1,13 +1,17 @@
 """The loss curve of a run, and what it says in one sentence."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+# Training this much lower than validation, as a share of it, is worth a word: new rows are harder than known ones.
+_WIDE = 0.2
+
 
 class Curve(Callback):
-    """Collects the validation losses, the one before the first step included, and the last training loss.
+    """Collects the validation losses, the one before the first step included, and what training lost between them.
 
     Args:
         comparable: Whether a resumed run goes on with the losses of before; they may be of other rows.
@@ -16,9 +20,11 @@ class Curve(Callback):
     def __init__(self, comparable: bool = True) -> None:
         self.comparable = comparable
         self.validation: list[tuple[int, float]] = []
+        self.between: list[tuple[int, float]] = []
         self.training = math.nan
         self.planned = math.inf
         self._steps: dict[int, float] = {}
+        self._since: dict[int, float] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note how many steps the run is to make; infinite where only the clock ends it."""
@@ -31,6 +37,9 @@ class Curve(Callback):
         value = getattr(pl_module, "validation_loss", None)
         if value is not None and not math.isnan(value):
             self.validation.append((trainer.global_step, float(value)))
+            if self._since:
+                self.between.append((trainer.global_step, _mean(self._since.values())))
+                self._since = {}
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Note the loss of the optimizer step, if this batch ended one."""
@@ -39,14 +48,15 @@ class Curve(Callback):
             trainer.should_stop = True
         # within a window the metrics still hold the step before it, which may be of the epoch before
         if "loss" in trainer.callback_metrics and not trainer.fit_loop._should_accumulate():
-            self._steps[trainer.global_step] = float(trainer.callback_metrics["loss"])
+            loss = float(trainer.callback_metrics["loss"])
+            self._steps[trainer.global_step] = self._since[trainer.global_step] = loss
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the mean loss of the epoch's steps."""
         self._close()
 
     def _close(self) -> None:
-        self.training = math.fsum(self._steps.values()) / len(self._steps) if self._steps else math.nan
+        self.training = _mean(self._steps.values())
         self._steps = {}
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -56,12 +66,21 @@ class Curve(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """So that a resumed run tells the whole story."""
-        return {"validation": [list(p) for p in self.validation], "training": self.training, "steps": dict(self._steps)}
+        return {
+            "validation": [list(p) for p in self.validation],
+            "between": [list(p) for p in self.between],
+            "training": self.training,
+            "steps": dict(self._steps),
+            "since": dict(self._since),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with an earlier curve."""
         if self.comparable:
             self.validation = [(int(s), float(v)) for s, v in state_dict["validation"]]
+            # a checkpoint of before 0.12 does not say what training lost between validations
+            self.between = [(int(s), float(v)) for s, v in state_dict.get("between", ())]
+            self._since = {int(s): float(v) for s, v in state_dict.get("since", {}).items()}
         self.training = float(state_dict["training"])
         self._steps = {int(s): float(v) for s, v in state_dict["steps"].items()}
 
@@ -74,6 +93,7 @@ class Curve(Callback):
             "epochs": trainer.fit_loop.epoch_progress.current.ready,  # the one that was begun last counts
             "validation_loss": [list(p) for p in self.validation],
             "train_loss": None if math.isnan(self.training) else self.training,
+            "train_loss_between": [[step, None if math.isnan(loss) else loss] for step, loss in self.between],
         }
 
     def sentence(self, kept: int, missing: str = "") -> str:
@@ -95,9 +115,35 @@ class Curve(Callback):
         if not begin and best >= first:
             why = "the learning rate is wrong or the data does not fit"
             return f"{text}: it never fell below its start; {why}; lowest after it {best:.3f} at step {step}; {end}"
+        then, now = (dict(self.between).get(at, math.nan) for at in (step, self.validation[-1][0]))
         if last > best * 1.01:
-            return f"{text}, lowest {best:.3f} at step {step}: it rose after that (overfitting); {end}"
-        gap = "" if math.isnan(self.training) else f" (training {self.training:.3f})"
-        more = self.validation[-2][1] - last > 0.02 * first
-        trend = "still falling, more epochs may help" if more else "levelled off, no sign of overfitting"
+            return f"{text}, lowest {best:.3f} at step {step}: it rose after that{_why_risen(then, now)}; {end}"
+        training = self.training if math.isnan(now) else now
+        gap = "" if math.isnan(training) else f" (training {training:.3f})"
+        is_wide = last - training > _WIDE * last  # false for nan
+        if self.validation[-2][1] - last > 0.02 * first:
+            trend = "still falling, more epochs may help"
+            trend += ", though training rows are known far better than new ones already" if is_wide else ""
+        elif is_wide:
+            trend = (
+                f"levelled off, {last - training:.3f} above training: the model goes on with its training rows, which "
+                "does not help with new ones any more (overfitting begins)"
+            )
+        else:
+            trend = "levelled off, no sign of overfitting"
         return f"{text}{gap}: {trend}; {end}"
+
+
+def _why_risen(then: float, now: float) -> str:
+    """Why validation rose, by the training losses before its lowest point and before its end; nan where unknown."""
+    if math.isnan(then) or math.isnan(now):
+        return " (overfitting)"
+    if now < then:
+        learned = "the model learns its training rows by heart (overfitting)"
+        return f" while training fell from {then:.3f} to {now:.3f}: {learned}"
+    both = f", and training did not fall either ({then:.3f} -> {now:.3f})"
+    return f"{both}: the learning rate is too high, rather than overfitting"
+
+
+def _mean(losses: Collection[float]) -> float:
+    return math.fsum(losses) / len(losses) if losses else math.nan

@@ -128,9 +128,11 @@ def fit(session: Session) -> int:
             "seconds": round(time.monotonic() - begin, 1),
             "processor_seconds": round(time.process_time() - busy + beside, 1),
         }
-        result = {"complete": True, **seconds, **curve.summary(trainer)}
+        went = {**curve.summary(trainer), "kept_step": step}
+        said = {"said": curve.sentence(step, why_no_validation(session)), "stopped_early": _early(trainer, curve)}
+        result = {"complete": True, **seconds, **went, **said}
         write_json(run.result, result)
-        _tell(session, run, trainer, curve, step, result)
+        _tell(session, run, result)
     return 0
 
 
@@ -184,12 +186,18 @@ def _keep_best(session: Session, run: Run, checkpoints: StepCheckpoint, trainer:
     return step
 
 
-def _tell(session: Session, run: Run, trainer: Trainer, curve: Curve, step: int, result: dict[str, Any]) -> None:
+def _early(trainer: Trainer, curve: Curve) -> str:
+    """Why the run ended before its end; empty where it did not."""
+    why = why_early(trainer, curve.planned)
+    of = "" if math.isinf(curve.planned) else f" of {int(curve.planned)}"
+    return f"at step {trainer.global_step}{of}: {why}" if why else ""
+
+
+def _tell(session: Session, run: Run, result: dict[str, Any]) -> None:
     """Say how the run went, and why it ended before its end."""
-    say(curve.sentence(step, why_no_validation(session)))
-    if why := why_early(trainer, curve.planned):
-        of = "" if math.isinf(curve.planned) else f" of {int(curve.planned)}"
-        say(f"stopped early at step {trainer.global_step}{of}: {why}")
+    say(result["said"])
+    if result["stopped_early"]:
+        say(f"stopped early {result['stopped_early']}")
     closing(session, run, result)
 
 
