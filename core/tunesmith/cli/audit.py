@@ -6,6 +6,8 @@ from typing import Any
 from tunesmith.cli.evaluate import MISSED, load_models, load_rows, open_run
 from tunesmith.cli.fit import prepare_data
 from tunesmith.cli.progress import Bar
+from tunesmith.cli.report import renew_report, renew_report_of_data
+from tunesmith.cli.runs import Run
 from tunesmith.cli.screen import console, fact
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
@@ -31,7 +33,7 @@ def audit(session: Session) -> int:
     bounds = {key: t for key, t in session.success.items() if key.split("/", 1)[0] in session.audits}
     check_bases(bounds, session.audits, has_base="outputs" not in session.arguments.options)
     relative = audits_of({key: t for key, t in bounds.items() if t.baselines}, session.audits)
-    subject, base, directory = _subjects(session, of_base=bool(relative))
+    subject, base, directory, run = _subjects(session, of_base=bool(relative))
     findings = examine(session.audits, subject)
     write_findings(findings, directory)
     show_findings(findings, console)
@@ -40,11 +42,12 @@ def audit(session: Session) -> int:
     if verdicts:
         console.print(verdict_table(verdicts))
     fact("findings", f"{directory / 'findings.json'}")
+    renew_report(run) if run is not None else renew_report_of_data(session)
     return 0 if all(v.passes for v in verdicts) else MISSED
 
 
-def _subjects(session: Session, *, of_base: bool) -> tuple[AuditSubject, AuditSubject | None, Path]:
-    """What the audits may look at, the same of the base if asked for, and where the findings go.
+def _subjects(session: Session, *, of_base: bool) -> tuple[AuditSubject, AuditSubject | None, Path, Run | None]:
+    """What the audits may look at, the same of the base if asked for, where the findings go, and whose they are.
 
     Audits of data need no trained run; the others do.
 
@@ -66,7 +69,7 @@ def _subjects(session: Session, *, of_base: bool) -> tuple[AuditSubject, AuditSu
     if logged is None and needs <= {"examples"}:
         directory = session.root / session.name / "audit"
         curated = prepare_data(session, None)
-        return AuditSubject(curated.splits), None, directory
+        return AuditSubject(curated.splits), None, directory, None
     run = open_run(session)
     curated = load_rows(session, run)
     model: AnsweringModel | None = None
@@ -76,7 +79,7 @@ def _subjects(session: Session, *, of_base: bool) -> tuple[AuditSubject, AuditSu
         if of_base:
             base = AuditSubject(curated.splits, untuned, _answers(untuned, curated, needs, "base"))
     outputs = logged_samples(Path(logged)) if logged is not None else _answers(model, curated, needs, "tuned")
-    return AuditSubject(curated.splits, model, outputs), base, run.path / "audit"
+    return AuditSubject(curated.splits, model, outputs), base, run.path / "audit", run
 
 
 def _answers(model: AnsweringModel | None, curated: Curated, needs: set[Any], name: str) -> list[Sample] | None:

@@ -11,6 +11,7 @@ from tunesmith.cli.fit import prepare_data
 from tunesmith.cli.judgement import check_judgement
 from tunesmith.cli.pinned import pin
 from tunesmith.cli.progress import Bar
+from tunesmith.cli.report import renew_report
 from tunesmith.cli.rivals import Rivals
 from tunesmith.cli.runs import Run, checkpoint_of, chosen_run, digest, find_run
 from tunesmith.cli.screen import console, fact, say, warn
@@ -143,6 +144,7 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
         fact("answers", f"{before:,} answers and scores of these weights were known from before")
     fact("rows", f"{directory / 'predictions.jsonl'}")
     fact("numbers", f"{directory / 'metrics.json'}")
+    renew_report(run)
     if decide and not session.success:
         say("the recipe states no `success`, so nothing was decided")
     return found

@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 
 from tunesmith.cli.curve import Curve
+from tunesmith.cli.device import machine
 from tunesmith.cli.judgement import check_judgement, check_rows
 from tunesmith.cli.kernels import compiling
 from tunesmith.cli.metrics_file import MetricsFile
@@ -22,6 +23,7 @@ from tunesmith.cli.progress import TrainingProgress
 from tunesmith.cli.ranks import LostError, SaidError, failing_together
 from tunesmith.cli.recipe_lock import hold
 from tunesmith.cli.refusals import making, refusals
+from tunesmith.cli.report import renew_report
 from tunesmith.cli.resume import (
     Resumed,
     check_lock,
@@ -128,7 +130,7 @@ def fit(session: Session) -> int:
             "seconds": round(time.monotonic() - begin, 1),
             "processor_seconds": round(time.process_time() - busy + beside, 1),
         }
-        went = {**curve.summary(trainer), "kept_step": step}
+        went = {**curve.summary(trainer), "kept_step": step, "machine": machine(trainer)}
         said = {"said": curve.sentence(step, why_no_validation(session)), "stopped_early": _early(trainer, curve)}
         result = {"complete": True, **seconds, **went, **said}
         write_json(run.result, result)
@@ -198,6 +200,7 @@ def _tell(session: Session, run: Run, result: dict[str, Any]) -> None:
     say(result["said"])
     if result["stopped_early"]:
         say(f"stopped early {result['stopped_early']}")
+    renew_report(run)
     closing(session, run, result)
 
 

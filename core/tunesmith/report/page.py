@@ -1,6 +1,7 @@
 """Pages of HTML that stand alone: style and plots inside, no script, nothing loaded from anywhere."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def data_page(card: Mapping[str, Any]) -> str:
     rows = {name: split["rows"] for name, split in card["splits"].items()}
     mark = (card["max_length"], "data.max_length") if card["max_length"] else None
     found = {kind: {"gone": number} for kind, number in (card["personal data"] or {}).items()}
-    return _render(
+    return render(
         "data_card.html.jinja",
         card=card,
         rows=rows,
@@ -46,11 +47,23 @@ def _by_value(balance: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     return values
 
 
-def _render(template: str, **values: Any) -> str:
-    loader = jinja2.FileSystemLoader(_HERE)
+def render(template: str, styles: Sequence[str] = ("style.css",), **values: Any) -> str:
+    """A page of this room's templates, with its style inside.
+
+    Args:
+        template: Its file.
+        styles: Files of its style, in order.
+        values: What the template names; whatever is no markup is escaped.
+    """
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.3g} %"
     environment.filters["grouped"] = lambda value: f"{value:,.0f}"
-    return environment.get_template(template).render(style=(_HERE / "style.css").read_text("utf-8"), **values)
+    environment.filters["json"] = lambda content: json.dumps(content, separators=(",", ":"))
+    style = "".join((_HERE / name).read_text("utf-8") for name in styles)
+    return environment.get_template(template).render(style=style, **values)

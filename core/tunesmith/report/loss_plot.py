@@ -1,0 +1,90 @@
+"""Loss by step as a plot: training, validation, and the step whose weights are kept."""
+
+import math
+from collections.abc import Sequence
+
+from tunesmith.report.losses import Points
+from tunesmith.report.svg import line, number, svg, text
+
+_WIDTH, _HEIGHT = 600.0, 300.0
+# A curve that falls to this share of its start, or further, says nothing of its end on a scale of equal steps.
+_FAR = 0.2
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 16.0, 30.0, 44.0
+
+
+def loss_plot(train: Points, validation: Points, kept: float | None, title: str) -> str:
+    """The curves; empty where there is no point.
+
+    Args:
+        train: Training loss by step.
+        validation: Validation loss by step.
+        kept: The step that is kept; None where it is unknown.
+        title: What it shows.
+    """
+    losses = [loss for _, loss in (*train, *validation) if math.isfinite(loss)]
+    if not losses:
+        return ""
+    most_x = max(1.0, max(step for step, _ in (*train, *validation)), kept or 0.0)
+    scaled = math.log if is_logarithmic(train, validation) else float
+    ticks = (_powers if scaled is math.log else _ticks)(min(losses), max(losses))
+    low, high = scaled(ticks[0]), scaled(ticks[-1])
+
+    def x_of(step: float) -> float:
+        return _LEFT + step / most_x * (_WIDTH - _LEFT - _RIGHT)
+
+    def y_of(loss: float) -> float:
+        return _TOP + (high - scaled(loss)) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
+
+    parts = []
+    for tick in ticks:
+        parts += [line(_LEFT, y_of(tick), _WIDTH - _RIGHT, y_of(tick), "grid")]
+        parts += [text(_LEFT - 8, y_of(tick) + 5, f"{tick:.4g}", "tick", "end")]
+    bottom = _HEIGHT - _BOTTOM
+    parts.append(line(_LEFT, bottom, _WIDTH - _RIGHT, bottom))
+    for share, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
+        parts.append(text(x_of(share * most_x), bottom + 20, number(round(share * most_x)), "tick", anchor))
+    parts.append(text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 4, "step", "tick", "middle"))
+    if kept is not None:
+        anchor = "start" if x_of(kept) < _WIDTH / 2 else "end"
+        parts += [line(x_of(kept), _TOP - 8, x_of(kept), bottom, "limit")]
+        parts += [text(x_of(kept), _TOP - 14, f"step {kept:,.0f} kept", "strong", anchor)]
+    for kind, curve in (("train", train), ("validation", validation)):
+        shown = [(x_of(x), y_of(y)) for x, y in curve if math.isfinite(y)]
+        parts.append(_path(shown, kind))
+        if kind == "validation" or len(shown) == 1:
+            parts += [f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>' for x, y in shown[:100]]
+    return svg(_WIDTH, _HEIGHT, parts, title)
+
+
+def is_logarithmic(train: Points, validation: Points) -> bool:
+    """Whether losses are drawn on a logarithmic scale: where they fall far, and none is 0 or less."""
+    losses = [loss for _, loss in (*train, *validation) if math.isfinite(loss)]
+    return bool(losses) and 0 < min(losses) < _FAR * max(losses)
+
+
+def _path(points: Sequence[tuple[float, float]], kind: str) -> str:
+    if len(points) < 2:
+        return ""
+    way = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<polyline class="curve {kind}" points="{way}"/>'
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten; powers alone where those would be too many."""
+    factors = (1, 2, 5) if high < 1e3 * low else (1,)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    all_of_them = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
+    below = max(tick for tick in all_of_them if tick <= low)
+    above = min(tick for tick in all_of_them if tick >= high)
+    return [tick for tick in all_of_them if below <= tick <= above]
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round values from at most the lowest to at least the highest."""
+    if high - low <= 1e-12 * max(abs(high), abs(low)):
+        low, high = low - max(abs(low), 1.0) / 10, high + max(abs(high), 1.0) / 10
+    rough = (high - low) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [at * step for at in range(first, last + 1)]

@@ -1,0 +1,85 @@
+"""What a run's directory holds, as its report reads it; what is absent or cannot be read is None."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.report.losses import Losses, read_losses
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of a run.
+
+    Args:
+        path: Its directory.
+        config: `config.yaml`, as it stands.
+        lock: `lock.json`.
+        result: `result.json`: how training went.
+        losses: Of `metrics.csv`.
+        data: `data.json`: what became of the rows.
+        card: `card.json` of the recipe's data card, which may be of other rows than the run's.
+        test: `test/metrics.json`.
+        test_findings: `test/findings.json`: of audits that `success` names.
+        audit_findings: `audit/findings.json`.
+        data_findings: That beside the runs: of audits that looked at the recipe's data alone.
+        troubles: Files that are there and cannot be read, with the reason.
+    """
+
+    path: Path
+    config: str | None
+    lock: dict[str, Json] | None
+    result: dict[str, Json] | None
+    losses: Losses | None
+    data: dict[str, Json] | None
+    card: dict[str, Json] | None
+    test: dict[str, Json] | None
+    test_findings: dict[str, Json] | None
+    audit_findings: dict[str, Json] | None
+    data_findings: dict[str, Json] | None
+    troubles: tuple[str, ...] = ()
+
+    @property
+    def predictions(self) -> Path:
+        """The rows that were tested; may be absent."""
+        return self.path / "test" / "predictions.jsonl"
+
+
+def read_run(path: Path) -> RunFiles:
+    """Read a run's files, as far as they are there."""
+    troubles: list[str] = []
+
+    def read(name: str, parse: Callable[[Path], Json]) -> Json:
+        try:
+            return parse(path / name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            troubles.append(f"{name}: {error}")
+            return None
+
+    found = {
+        "config": read("config.yaml", lambda file: file.read_text(encoding="utf-8", errors="replace")),
+        "lock": read("lock.json", _object),
+        "result": read("result.json", _object),
+        "losses": read("metrics.csv", read_losses),
+        "data": read("data.json", _object),
+        "card": read("../data/card.json", _object),
+        "test": read("test/metrics.json", _object),
+        "test_findings": read("test/findings.json", _object),
+        "audit_findings": read("audit/findings.json", _object),
+        "data_findings": read("../audit/findings.json", _object),
+    }
+    return RunFiles(path, **found, troubles=tuple(troubles))
+
+
+def _object(path: Path) -> dict[str, Json]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        msg = "not a map"
+        raise ValueError(msg)  # noqa: TRY004  a file's content, not an argument
+    return content

@@ -1,0 +1,152 @@
+"""A run's report as HTML that stands alone: style, script and plots inside, nothing loaded from anywhere."""
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunesmith.report.compared import Compared
+from tunesmith.report.intervals import interval
+from tunesmith.report.loss_plot import is_logarithmic, loss_plot
+from tunesmith.report.markup import visible, yaml
+from tunesmith.report.mishaps import MEANINGS
+from tunesmith.report.numerals import NOTHING, count, probability, signed, span, value
+from tunesmith.report.page import render
+from tunesmith.report.provenance import data_summary, lock_groups, run_facts
+from tunesmith.report.run_report import RunReport
+from tunesmith.report.seen_rows import EXAMPLES
+from tunesmith.report.shown_rows import Shown, excerpts, shown_rows
+
+_HERE = Path(__file__).parent
+_SECTIONS = {
+    "metrics": "metrics",
+    "losses": "losses",
+    "slices": "slices",
+    "rows": "rows",
+    "errors": "errors",
+    "data": "data",
+    "audits": "audits",
+    "made": "recipe and lock",
+}
+_SEVERITIES = {"none": "good", "low": "fair", "medium": "fair", "high": "poor"}
+_FACETS = 60
+
+
+@dataclass(frozen=True)
+class Errors:
+    """One kind of error, with a few rows that show it."""
+
+    title: str
+    rows: int
+    beside: str
+    examples: Sequence[Shown]
+
+
+def run_page(report: RunReport) -> str:
+    """The report as HTML; texts of rows, models and recipes are shown and never obeyed."""
+    files, seen = report.files, report.seen
+    rows, cut_at = shown_rows(files.predictions, seen, report.directions) if seen else ([], 0)
+    script = (_HERE / "run.js").read_text("utf-8")
+    result = files.result or {}
+    train = files.losses.train if files.losses else []
+    page = render(
+        "run_report.html.jinja",
+        styles=("style.css", "run.css"),
+        report=report,
+        files=files,
+        base=(report.options.get("model") or {}).get("base"),
+        version=(files.lock or {}).get("version"),
+        notes=notes(report),
+        sections=list(_SECTIONS.items()),
+        losses=loss_plot(train, report.validation, report.kept, "Training and validation loss"),
+        logarithmic=is_logarithmic(train, report.validation),
+        said_of_fit=result.get("said") or "",
+        rows=rows,
+        cut_at=cut_at,
+        facets=_facets(rows),
+        errors=errors(report),
+        data=data_summary(files.data, files.card),
+        run=run_facts(files.result),
+        lock=lock_groups(files.lock),
+        severities=_SEVERITIES,
+        interval=interval,
+        noted=_noted,
+        moved=lambda row: _moved(row)[0],
+        gained=lambda row: _moved(row)[1],
+        script=script,
+        script_hash=_hash(script),
+        nothing=NOTHING,
+        count=count,
+        probability=probability,
+        signed=signed,
+        span=span,
+        value=value,
+        yaml=yaml,
+    )
+    return visible(page)
+
+
+def notes(report: RunReport) -> list[str]:
+    """What a reader must know before anything else."""
+    seen = report.seen
+    out = []
+    if seen and seen.broken:
+        out.append(f"{count(seen.broken, 'line')} of test/predictions.jsonl cannot be read and left out")
+    if seen and report.files.test and seen.rows != report.files.test.get("n"):
+        out.append(f"test/predictions.jsonl holds {count(seen.rows, 'row')}: it is not of this test, or not whole")
+    return out
+
+
+def errors(report: RunReport) -> list[Errors]:
+    """The kinds of error that the rows show, those of any task first."""
+    seen, path = report.seen, report.files.predictions
+    if seen is None or not seen.rows or not seen.said:
+        return []
+    out = [
+        Errors(
+            MEANINGS[one.kind].capitalize(),
+            one.counts["tuned"],
+            f", {one.counts['base']:,} of the base" if "base" in seen.models else "",
+            excerpts(path, one.places),
+        )
+        for one in seen.mishaps
+        if one.counts["tuned"]
+    ]
+    for worst in seen.worst:
+        if worst.is_error:
+            title = f"{worst.name} at its worst, {value(worst.value)}"
+            out.append(Errors(title, worst.rows, "", excerpts(path, worst.places[:EXAMPLES])))
+    return out
+
+
+def _noted(metrics: Sequence[Compared]) -> list[tuple[str, str]]:
+    """Notes on metrics, each with the metrics that it is on."""
+    names: dict[str, list[str]] = {}
+    for one in metrics:
+        for note in one.notes:
+            names.setdefault(note, []).append(one.name)
+    everything = len(metrics)
+    return [(note, "all metrics" if len(on) == everything else ", ".join(on)) for note, on in names.items()]
+
+
+def _facets(rows: Sequence[Shown]) -> list[str]:
+    """What rows can be chosen by: what some of them have in common, and not all."""
+    counts = Counter(facet for row in rows for facet in row.facets)
+    shared = [facet for facet, number in counts.most_common() if 1 < number < len(rows)]
+    return sorted(shared[:_FACETS])
+
+
+def _moved(row: Shown) -> tuple[str, str]:
+    """How a row moved by the first metric: the kind and in words, as the script says it for any metric."""
+    gain = row.gains[0] if row.gains else None
+    if gain is None:
+        return "none", "no value" if row.gains else ""
+    kind = "better" if gain > 0 else "worse" if gain < 0 else "same"
+    return kind, kind if not gain else f"{kind} by {value(abs(gain))}"
+
+
+def _hash(script: str) -> str:
+    """What the page's own policy knows its one script by; no other is run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"

@@ -1,0 +1,118 @@
+"""Rows of a test as a page shows them: what was asked, wanted and said, differences marked, within a size."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from tunesmith.report.markup import against, plainly
+from tunesmith.report.seen_rows import Seen, asked, gain, measured, rows_at
+
+Json = Any
+# Of all rows together, in bytes: a page of 3 MB holds them and all else.
+ROOM = 2_000_000
+_LONGEST, _SHORTEST = 4_000, 120
+_SNIPPET = 110
+_VALUE = 40
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One row.
+
+    Args:
+        id: Its id.
+        origin: Where it comes from.
+        facets: What it can be filtered by: `task: x`, `source: y`, `column: value`.
+        gains: By metric, how much better the tuned model is; None where the metric does not apply.
+        values: By metric: base and tuned.
+        snippet: The begin of the tuned model's answer.
+        parts: What was asked, wanted and said, by who said it.
+    """
+
+    id: str
+    origin: str
+    facets: tuple[str, ...]
+    gains: tuple[float | None, ...]
+    values: tuple[tuple[str, float | None, float | None], ...]
+    snippet: str
+    parts: tuple[tuple[str, Markup], ...]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return 400 + sum(len(said.encode("utf-8", "replace")) for _, said in self.parts) + 110 * len(self.values)
+
+
+def shown_rows(path: Path, seen: Seen, directions: Mapping[str, bool]) -> tuple[list[Shown], int]:
+    """The chosen rows, those that got better by the first metric first.
+
+    Args:
+        path: `predictions.jsonl`.
+        seen: What was chosen.
+        directions: By metric, whether higher is better.
+
+    Returns:
+        The rows, and the number of characters that texts were shortened to so that all of them fit.
+    """
+    longest = _LONGEST
+    while True:
+        rows: list[Shown] = []
+        size = 0
+        for row in rows_at(path, seen.chosen):
+            rows.append(_shown(row, seen.models, directions, longest))
+            size += rows[-1].size
+            if size > ROOM and longest > _SHORTEST:
+                break
+        else:
+            return sorted(rows, key=_order), longest
+        longest //= 2
+
+
+def excerpts(path: Path, places: Sequence[int], most: int = 400) -> list[Shown]:
+    """Rows in short, without the other models, for a gallery of errors."""
+    return [_shown(row, ["tuned"], {}, most) for row in rows_at(path, places)]
+
+
+def _order(row: Shown) -> float:
+    return -row.gains[0] if row.gains and row.gains[0] is not None else 0.0
+
+
+def _shown(row: Json, models: Sequence[str], directions: Mapping[str, bool], longest: int) -> Shown:
+    reference = row.get("reference")
+    reference = reference if isinstance(reference, str) else ""
+    parts = [("asked", plainly(asked(row), longest))]
+    parts += [("reference", plainly(reference, longest))] if reference else []
+    for model in models:
+        if isinstance(said := row.get(model), dict):
+            note = "" if said.get("stopped") is not False else ", cut"
+            parts.append((f"{model}{note}", against(str(said.get("output") or ""), reference, longest)))
+    values = tuple((name, measured(row, "base", name), measured(row, "tuned", name)) for name in directions)
+    return Shown(
+        id=str(row.get("id")),
+        origin=_origin(row.get("origin") or {}),
+        facets=tuple(_facets(row)),
+        gains=tuple(gain(row, name, higher) for name, higher in directions.items()),
+        values=values,
+        snippet=" ".join(str((row.get("tuned") or {}).get("output") or "")[: 4 * _SNIPPET].split())[:_SNIPPET],
+        parts=tuple(parts),
+    )
+
+
+def _origin(origin: Mapping[str, Json]) -> str:
+    file = Path(str(origin.get("file") or origin.get("source") or "")).name
+    return f"{file}:{origin['line']}" if origin.get("line") else file
+
+
+def _facets(row: Json) -> list[str]:
+    """What the row has in common with others: short values that can be chosen from a list."""
+    found = [("task", row.get("task")), ("source", (row.get("origin") or {}).get("source"))]
+    found += list((row.get("columns") or {}).items())
+    out = []
+    for name, value in found:
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str | int | float | bool) and one != "" and len(str(one)) <= _VALUE:
+                out.append(f"{name}: {one}")
+    return list(dict.fromkeys(out))
