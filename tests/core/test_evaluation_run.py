@@ -33,6 +33,7 @@ from tunesmith.evaluation.collect import collect
 from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.records import plain, prediction_records, write_evaluation, write_predictions
 from tunesmith.evaluation.run_test import Evaluation, audits_of, evaluate, examine
+from tunesmith.evaluation.slices import Comparing
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.tables import show_evaluation, show_findings
 from tunesmith.evaluation.threshold import Threshold
@@ -469,3 +470,13 @@ def test_findings_show_tables_advice_and_evidence() -> None:
     assert "0.250" in text
     assert "metrics: balance/gap 0.250\n" in text
     assert "evidence: rows r0, r1, r2, r3, r4 and 3 more" in text
+
+
+def test_slices_of_a_kind_stand_below_each_other() -> None:
+    rows = [example.with_(task="a" if at < 40 else "b") for at, example in enumerate(examples(60))]
+    found = evaluate(Scripted(right), Scripted(str), rows, {"same": Equal()}, {}, comparing=Comparing(["task"]))
+    text = shown(lambda console: show_evaluation(found, console))
+    assert "by task, the smallest of 20 rows" in text
+    lines = [line.split() for line in text.splitlines()]
+    assert [line[:3] for line in lines if "40" in line] == [["same/share", "a", "40"]]
+    assert [line[:2] for line in lines if line[:1] == ["b"]] == [["b", "20"]]

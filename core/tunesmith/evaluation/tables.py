@@ -121,15 +121,15 @@ def slices_table(slices: Sequence[Sliced], marks: Marks | None = None) -> RichTa
     for heading in ("rows", "base", "tuned", "difference", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name in slices[0].comparisons:
-        for one in slices:
+        for at, one in enumerate(slices):
             c = one.comparisons[name]
             interval = f"{_signed(c.interval[0])}..{_signed(c.interval[1])}" if c.interval else marks.nothing
             sign = getattr(marks, c.change) if not math.isnan(c.base) else marks.nothing
             difference = marks.nothing if math.isnan(c.difference) else f"{_signed(c.difference)} {sign}"
             cells = (_value(c.base, c.unit, marks), _value(c.tuned, c.unit, marks))
             shown = Text(difference, style=_STYLES[c.change])
-            table.add_row(name, printable(one.part.value), str(c.n), *cells, shown, interval)
-            name = ""
+            label = "" if at else name
+            table.add_row(label, printable(one.part.value), str(c.n), *cells, shown, interval)
     return table
 
 
