@@ -173,6 +173,11 @@ def test_a_page_is_one_row_of_what_it_says(tmp_path: Path, encoding: str) -> Non
         assert "run()" not in row["text"]
 
 
+def test_a_piece_of_a_page_is_read_too(tmp_path: Path) -> None:
+    pytest.importorskip("trafilatura")
+    assert read(tmp_path / "a.html", b"<p>The lamp is hot.</p>") == ([{"text": "The lamp is hot.", "title": ""}], [])
+
+
 @pytest.mark.parametrize(
     ("name", "data", "rejected"),
     [

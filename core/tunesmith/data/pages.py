@@ -14,6 +14,8 @@ _TOO_LONG = f"the document is longer than {LONGEST_LINE // MIB} MiB; split it"
 # `# Title`, or a line with a line of `=` below it.
 _TITLE = re.compile(r"^#[ \t]+(?P<hash>\S[^\n]*?)[ \t]*#*[ \t]*$|^(?P<line>\S[^\n]*)\n=+[ \t]*$", re.MULTILINE)
 
+_TAG = re.compile(rb"<[a-zA-Z]")
+
 
 def read_markdown(path: Path, file: IO[bytes]) -> Iterator[Row | Reject]:
     """A row of `text`, as it is written, and `title`, its first heading of the first level."""
@@ -58,6 +60,8 @@ def read_html(path: Path, file: IO[bytes]) -> Iterator[Row | Reject]:
 
 def _said(trafilatura: Any, data: bytes) -> tuple[str, str]:
     text = trafilatura.extract(data, include_comments=False, include_tables=True) or trafilatura.html2txt(data)
+    if not text and _TAG.search(data):  # a piece of a page, which trafilatura reads within one alone
+        text = trafilatura.html2txt(b"<html><body>" + data + b"</body></html>")
     return str(text or "").strip(), str(trafilatura.extract_metadata(data).title or "")
 
 
