@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tunesmith import RecipeError, Sample
+from tunesmith_plugins.curators.embedding import encode
 from tunesmith_plugins.evaluators.semantic_similarity import SemanticSimilarity
 
 Static = Callable[[Mapping[str, Sequence[float]]], Path]
@@ -33,7 +34,7 @@ def test_a_row_whose_reference_says_nothing_is_left_out(static_model: Static) ->
     assert [math.isnan(value) for value in measure.values] == [True, True, False]
 
 
-def test_a_transformer_pools_means_and_sees_each_text_alone(bert_model: Bert) -> None:
+def test_a_transformer_pools_means(bert_model: Bert) -> None:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
@@ -47,7 +48,15 @@ def test_a_transformer_pools_means_and_sees_each_text_alone(bert_model: Bert) ->
         means = [model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0) for text in texts]
     wanted = [float(torch.cosine_similarity(one, two, dim=0)) for one, two in zip(means[::2], means[1::2], strict=True)]
     assert list(measure.values) == pytest.approx(wanted, abs=1e-5)
-    assert SemanticSimilarity(folder).measure(rows[1:])[0].values == measure.values[1:]
+
+
+def test_texts_go_through_the_model_one_at_a_time(static_model: Static, monkeypatch: pytest.MonkeyPatch) -> None:
+    def encoder(folder: Path) -> Callable[[Sequence[str]], np.ndarray]:
+        return lambda texts: encode.unit([[place, 1.0] for place in range(len(texts))])  # as if padding counted
+
+    monkeypatch.setattr(encode, "encoder", encoder)
+    [measure] = SemanticSimilarity(static_model(WORDS)).measure([sample("red", "car"), sample("car", "crimson")])
+    assert measure.values == [1, 1]
 
 
 def test_a_folder_without_a_model_is_refused_before_anything_runs(tmp_path: Path) -> None:
