@@ -14,10 +14,10 @@ class EditEffort(Evaluator):
 
     Measures `word_rate`, the fewest words to insert, delete or replace (Levenshtein 1966), divided by the words of the
     reference, of all rows together (word error rate; lower is better, and more than 1 where an output is far too long);
-    `no_edits`, `light_edits` and `heavy_edits`, the shares of rows whose own rate is at most `none`, at most `light`,
-    and above that; with `characters`, also `character_rate`, the same by letter. Words are what white space parts, with
-    their punctuation and capitals, which editors mend too; a passage that is moved counts as deleted and inserted. A
-    row with an empty reference is left out.
+    `no_edits` and `at_most_light_edits`, the shares of rows whose own rate is at most `none` and at most `light`
+    (higher is better), and `heavy_edits`, that of the others; with `characters`, also `character_rate`, the same by
+    letter. Words are what white space parts, with their punctuation and capitals, which editors mend too; a passage
+    that is moved counts as deleted and inserted. A row with an empty reference is left out.
 
     Since 0.12.
 
@@ -61,13 +61,13 @@ class EditEffort(Evaluator):
         )
         bounds = {
             "no_edits": (-1.0, self.none),
-            "light_edits": (self.none, self.light),
+            "at_most_light_edits": (-1.0, self.light),
             "heavy_edits": (self.light, math.inf),
         }
         found = [words]
         for name, (above, most) in bounds.items():
             shares = [math.nan if math.isnan(rate) else float(above < rate <= most) for rate in words.values]
-            found.append(Measure(name, shares, higher_is_better=name == "no_edits"))
+            found.append(Measure(name, shares, higher_is_better=name != "heavy_edits"))
         if self.characters:
             texts = [(sample.output, sample.reference if sample.reference.split() else "") for sample in samples]
             letters = counted(texts)

@@ -27,7 +27,7 @@ class Style(Evaluator):
     mean. With `by: characters` it does the same with runs of three letters, spaces and signs among them, which see
     punctuation and endings of words too.
 
-    A text of the corpus itself is about 0.8 away (a note gives the mean of its texts). Shares in a short text scatter
+    A text of the corpus itself is less than 1 away (a note gives the mean of its texts). Shares in a short text scatter
     more, so that it is farther away whoever wrote it: the corpus's texts should be about as long as the outputs, and
     only models that answer the same prompts at like length can be compared. Case does not count for words. An output
     without words has no value.
