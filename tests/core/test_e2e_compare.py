@@ -2,9 +2,12 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tunesmith.testing.runner import isolated
 
 CONFIG = ("--config", "tiny.yaml")
 RATE = "--model.optimizer.init_args.lr"
@@ -16,7 +19,6 @@ def folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import yaml
 
     from tunesmith.cli.main import main
-    from tunesmith.testing.runner import isolated
     from tunesmith.testing.tiny import make_rows, tiny_recipe, write_rows
 
     folder = tmp_path_factory.mktemp("compared")
@@ -31,11 +33,11 @@ def folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def runs(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def runs(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
     """Copies of the runs, oldest first, in the working directory."""
     shutil.copytree(folder, tmp_path / "work")
-    monkeypatch.chdir(tmp_path / "work")
-    return sorted(path.parent for path in Path("runs/tiny").glob("*/lock.json"))
+    with isolated(tmp_path / "work", monkeypatch):
+        yield sorted(path.parent for path in Path("runs/tiny").glob("*/lock.json"))
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:

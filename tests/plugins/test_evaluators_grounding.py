@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tunesmith import Message, RecipeError, Sample
@@ -250,6 +250,7 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], says: str) 
         Grounding(**options).produces()
 
 
+@example("", "g'Ag")
 @given(st.text(max_size=80), st.text("Aa v.§$1,0/-:mgMar \n'", max_size=80))
 def test_every_text_supports_its_own_facts(text: str, other: str) -> None:
     for one in (text, other):

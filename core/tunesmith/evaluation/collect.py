@@ -11,7 +11,7 @@ from tunesmith.evaluation.measure import Sample, Timing
 from tunesmith.plugins.subject import LanguageModel
 
 Need = Literal["output", "logprob", "latency"]
-TIMED = 24
+TIMED = 20
 """Rows that are asked alone where an evaluator needs the time that an answer takes."""
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""

@@ -19,12 +19,18 @@ def class_attributes_are_known(trial: Trial) -> None:
     for name, hint in _declared(trial.cls).items():
         value = getattr(trial.plugin, name)  # a property, where options decide
         several = get_origin(hint) in (set, frozenset)
-        known = get_args(get_args(hint)[0] if several else hint)
+        # a set of plain texts names options of the plugin's own
+        names_options = several and get_args(hint) == (str,)
+        known = tuple(inspect.signature(trial.cls).parameters) if names_options else get_args(_inner(hint))
         wrong = [v for v in (value if several and isinstance(value, set | frozenset) else [value]) if v not in known]
         if wrong:
             listed = ", ".join(map(repr, known))
             expected = f"a frozenset of {listed}" if several else f"one of {listed}"
             fail(f"{name} is {value!r}", expected, f"declare {name} in {trial.name} as its base class does")
+
+
+def _inner(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) in (set, frozenset) else hint
 
 
 def _declared(cls: type[Plugin]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from tunesmith import Evaluator, Measure, RecipeError, Sample
 class Cost(Evaluator):
     """Tokens and processor time of an answer, processor time of training, and what they cost at prices of yours.
 
-    `answer_seconds` is the processor time of answers asked alone (24 rows, as `Latency`), on a GPU the wall time, in
+    `answer_seconds` is the processor time of answers asked alone (20 rows, as `Latency`), on a GPU the wall time, in
     which the GPU is yours. `price` is that of 1,000 answers: seconds by `per_hour`, tokens by `per_million_in` and
     `per_million_out`, as servers bill; at least one of them must be given for it to have a value. `training_price` is
     by `per_hour`.

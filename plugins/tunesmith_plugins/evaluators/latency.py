@@ -10,7 +10,7 @@ from tunesmith import Evaluator, Measure, Sample, Timing
 class Latency(Evaluator):
     """Time to the first token, and tokens a second after it, of answers that are asked alone.
 
-    The first 24 rows are asked once more, one by one, after one that warms up; the other rows have no value. Wall time
+    The first 20 rows are asked once more, one by one, after one that warms up; the other rows have no value. Wall time
     on this machine, whatever else it does. Answers of one token have no speed after it.
 
     Since 0.12.
