@@ -11,7 +11,8 @@ from tunesmith_plugins.evaluators.facts.fact import Fact, Taken
 _CAPITAL = r"[^\W\d_a-z][^\W\d_]*(?:['’.-][^\W\d_]+)*"
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(
-    rf"(?<![\w@/.])(?<!\w['’]){_CAPITAL}(?:(?: |(?<=\b[A-Z])\. )(?:(?:of|the|de|van|von|der|den|del|la|and|&) ){{0,2}}{_CAPITAL})*"
+    rf"(?<![\w@/.])(?<!\w['’]){_CAPITAL}"
+    rf"(?:(?: |(?<=\b[A-Z])\. )(?:(?:of|the|de|van|von|der|den|del|la|and|&) ){{0,2}}{_CAPITAL})*"
 )
 _POSSESSIVE = re.compile(r"['’]s$", re.IGNORECASE)
 # Where a capital says nothing: at the beginning of a text, line, sentence, quotation or list item, behind a label.
