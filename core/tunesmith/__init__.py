@@ -16,7 +16,7 @@ from tunesmith.data.recognise import Recognised
 from tunesmith.deprecation import DeprecatedWarning, deprecated
 from tunesmith.endpoint import chat, check_host
 from tunesmith.errors import AbsentPackageError, DataError, RecipeError, RowError, TunesmithError
-from tunesmith.evaluation.measure import Findings, Measure, Sample, Table, Timing
+from tunesmith.evaluation.measure import Findings, Mark, Measure, Sample, Table, Timing
 from tunesmith.evaluation.rating import rating_key
 from tunesmith.nearest import did_you_mean
 from tunesmith.plugins.hookspecs import hookimpl
@@ -53,6 +53,7 @@ __all__ = [
     "Formatter",
     "Forward",
     "LanguageModel",
+    "Mark",
     "Measure",
     "Message",
     "NearDuplicateIndex",

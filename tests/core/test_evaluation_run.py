@@ -19,6 +19,7 @@ from tunesmith import (
     Evaluator,
     Example,
     Findings,
+    Mark,
     Measure,
     Message,
     Origin,
@@ -480,3 +481,24 @@ def test_slices_of_a_kind_stand_below_each_other() -> None:
     lines = [line.split() for line in text.splitlines()]
     assert [line[:3] for line in lines if "40" in line] == [["same/share", "a", "40"]]
     assert [line[:2] for line in lines if line[:1] == ["b"]] == [["b", "20"]]
+
+
+class Points(Equal):
+    def marks(self, samples: Sequence[Sample]) -> list[list[Mark]]:
+        return [[] if s.output == s.reference else [Mark("wrong", "", 0, len(s.output))] for s in samples]
+
+
+class PointsAtOne(Equal):
+    def marks(self, samples: Sequence[Sample]) -> list[list[Mark]]:
+        return [[]]
+
+
+def test_what_an_evaluator_points_at_is_written_with_the_answers(tmp_path: Path) -> None:
+    found = evaluate(Scripted(right), Scripted(lambda _: "no"), examples(3), {"same": Points(), "plain": Equal()}, {})
+    write_evaluation(found, tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    wrong = {"what": "wrong", "kind": "", "start": 0, "end": 2, "where": "output"}
+    assert [row["base"]["marks"] for row in rows] == [{"same": [wrong]}] * 3
+    assert not any("marks" in row["tuned"] for row in rows)
+    with pytest.raises(TunesmithError, match="marks gives 1 lists for 3 samples; give one each"):
+        evaluate(Scripted(right), None, examples(3), {"same": PointsAtOne()}, {})

@@ -107,6 +107,27 @@ class Measure:
         return math.fsum(applying) / len(applying) if applying else math.nan
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A stretch of an answer, or of its reference, that an evaluator points at.
+
+    Since 0.12.
+
+    Args:
+        what: What is there, in a word: `invented`, `missed`.
+        kind: Of which kind; may be empty.
+        start: Where it begins in that text.
+        end: Behind its last letter.
+        where: Which text.
+    """
+
+    what: str
+    kind: str
+    start: int
+    end: int
+    where: Literal["output", "reference"] = "output"
+
+
 Severity = Literal["none", "low", "medium", "high"]
 
 

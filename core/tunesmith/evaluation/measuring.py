@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from tunesmith.data.example import Example
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.collect import Asked, Need, Progress, blank, check_examples, collect
-from tunesmith.evaluation.measure import Measure, Sample
+from tunesmith.evaluation.measure import Mark, Measure, Sample
 from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Audit, Evaluator
 
@@ -112,6 +112,26 @@ def measured(evaluators: Mapping[str, Evaluator], said: Said) -> dict[str, Measu
                 found[name] = _checked(evaluator.combine(of_rows) or [], len(said.samples))
     # in the recipe's order
     return {f"{name}/{one.name}": one for name in evaluators for one in found[name]}
+
+
+def marked(evaluators: Mapping[str, Evaluator], said: Said) -> dict[str, list[list[Mark]]]:
+    """What evaluators point at in the samples of the test rows, by their names in the recipe.
+
+    Raises:
+        TunesmithError: An evaluator failed, or points at other rows than there are.
+    """
+    found = {}
+    for name, evaluator in evaluators.items():
+        if name in said.own:
+            continue
+        with blamed(f"evaluators.{name}", evaluator):
+            marks = evaluator.marks(said.samples)
+            if marks is not None and len(marks) != len(said.samples):
+                msg = f"marks gives {len(marks)} lists for {len(said.samples)} samples; give one each"
+                raise ValueError(msg)
+        if marks is not None:
+            found[name] = marks
+    return found
 
 
 def rehearse(evaluators: Mapping[str, Evaluator], examples: Sequence[Example]) -> None:

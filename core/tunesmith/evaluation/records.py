@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.data.example import Example, Message
 from tunesmith.evaluation.compare import Comparison
-from tunesmith.evaluation.measure import Findings, Measure, Sample
+from tunesmith.evaluation.measure import Findings, Mark, Measure, Sample
 from tunesmith.evaluation.run_test import Evaluation, Own
 
 Json = Any
@@ -34,6 +34,7 @@ def write_evaluation(evaluation: Evaluation, directory: Path, about: Mapping[str
         evaluation.columns,
         {name: (other.samples, other.measures) for name, other in evaluation.others.items()},
         evaluation.own,
+        {"tuned": evaluation.tuned_marks, "base": evaluation.base_marks},
     )
     write_predictions(rows, directory / "predictions.jsonl")
     for name, own in evaluation.own.items():
@@ -111,6 +112,7 @@ def prediction_records(
     columns: Sequence[str] = (),
     others: Mapping[str, tuple[Sequence[Sample], Mapping[str, Measure]]] | None = None,
     without: Collection[str] = (),
+    marks: Mapping[str, Mapping[str, Sequence[Sequence[Mark]]]] | None = None,
 ) -> Iterator[dict[str, Json]]:
     """One record a row: what was asked, what was wanted, what each model said, and how good that was.
 
@@ -123,6 +125,7 @@ def prediction_records(
         columns: The rows' columns to write; those that evaluators read.
         others: Samples and measures of baselines besides.
         without: Evaluators whose measures are of other rows.
+        marks: What evaluators point at, by model and evaluator.
     """
     for i, (example, mine) in enumerate(zip(examples, tuned, strict=True)):
         models = {"base": (base[i], base_measures or {})} if base is not None else {}
@@ -135,7 +138,10 @@ def prediction_records(
             "prompt": [_turn(turn) for turn in mine.prompt],
             "reference": mine.reference,
             "columns": {column: example.extras[column] for column in columns if column in example.extras},
-            **{name: _said(sample, measures, i, without) for name, (sample, measures) in models.items()},
+            **{
+                name: _said(sample, measures, i, without) | _pointed((marks or {}).get(name, {}), i)
+                for name, (sample, measures) in models.items()
+            },
         }
 
 
@@ -160,6 +166,11 @@ def _said(sample: Sample, measures: Mapping[str, Measure], row: int, without: Co
         said["timing"] = asdict(sample.timing)
     of_rows = {name: measure for name, measure in measures.items() if name.split("/", 1)[0] not in without}
     return said | {"measures": {name: float(measure.values[row]) for name, measure in of_rows.items()}}
+
+
+def _pointed(marks: Mapping[str, Sequence[Sequence[Mark]]], row: int) -> dict[str, Json]:
+    found = {name: [asdict(mark) for mark in rows[row]] for name, rows in marks.items() if rows[row]}
+    return {"marks": found} if found else {}
 
 
 def _turn(turn: Message) -> dict[str, Json]:

@@ -9,8 +9,8 @@ from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.baseline import Rival
 from tunesmith.evaluation.collect import AnsweringModel, Progress
 from tunesmith.evaluation.compare import Comparison, compare_all
-from tunesmith.evaluation.measure import Findings, Measure, Sample
-from tunesmith.evaluation.measuring import Collect, Said, ask, asking, measured, own_rows, rehearse
+from tunesmith.evaluation.measure import Findings, Mark, Measure, Sample
+from tunesmith.evaluation.measuring import Collect, Said, ask, asking, marked, measured, own_rows, rehearse
 from tunesmith.evaluation.slices import Comparing, Slice, slices_of
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.success import Verdict, decide
@@ -71,6 +71,8 @@ class Evaluation:
         others: Baselines besides the base, by their names in the recipe.
         slices: The metrics of parts of the rows.
         own: Rows that evaluators brought along, by the evaluator's name.
+        tuned_marks: What evaluators point at in the tuned model's samples, by the evaluator's name.
+        base_marks: The same in the base's.
     """
 
     examples: Sequence[Example]
@@ -85,6 +87,8 @@ class Evaluation:
     others: Mapping[str, Beside] = field(default_factory=dict)
     slices: Sequence[Sliced] = ()
     own: Mapping[str, Own] = field(default_factory=dict)
+    tuned_marks: Mapping[str, Sequence[Sequence[Mark]]] = field(default_factory=dict)
+    base_marks: Mapping[str, Sequence[Sequence[Mark]]] = field(default_factory=dict)
 
     @property
     def met(self) -> bool:
@@ -184,6 +188,8 @@ def evaluate(
             name: Own(rows, tuned_said.own[name], base_said.own[name] if base_said is not None else None)
             for name, rows in own.items()
         },
+        marked(evaluators, tuned_said),
+        marked(evaluators, base_said) if base_said is not None else {},
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from tunesmith.data.encoded import Encoded
 from tunesmith.data.example import Example, Message
-from tunesmith.evaluation.measure import Findings, Measure, Sample
+from tunesmith.evaluation.measure import Findings, Mark, Measure, Sample
 from tunesmith.plugins.data_interfaces import Curator as Curator
 from tunesmith.plugins.data_interfaces import Formatter as Formatter
 from tunesmith.plugins.data_interfaces import Plugin as Plugin
@@ -198,6 +198,13 @@ class Evaluator(Plugin):
     def produces(self) -> list[Measure]:
         """Names, units and directions, without values: what `success` may bound; checked before anything runs."""
         return self.measure([])
+
+    def marks(self, samples: Sequence[Sample]) -> list[list[Mark]] | None:
+        """Where in each sample lies what it measures, for `predictions.jsonl` and pages. Since 0.12.
+
+        None points at nothing.
+        """
+        return None
 
     def own_rows(self) -> Sequence[Example] | None:
         """Rows of its own, which models answer besides the test rows, and which it measures in their place. Since 0.12.

@@ -3,26 +3,10 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple, Self
 
-from tunesmith import Evaluator, Measure, RecipeError, Sample
+from tunesmith import Evaluator, Mark, Measure, RecipeError, Sample
 from tunesmith_plugins.evaluators.facts.fact import KINDS, Fact, Kind
-
-
-class Mark(NamedTuple):
-    """A fact that is invented or missed.
-
-    Args:
-        what: `invented` stands in the output, `missed` in the reference.
-        kind: Of the fact.
-        start: Where it begins in that text.
-        end: Behind its last letter.
-    """
-
-    what: Literal["invented", "missed"]
-    kind: Kind
-    start: int
-    end: int
 
 
 class Grounding(Evaluator):
@@ -88,7 +72,7 @@ class Grounding(Evaluator):
         return [
             [
                 *(Mark("invented", fact.kind, fact.start, fact.end) for fact in row.invented),
-                *(Mark("missed", fact.kind, fact.start, fact.end) for fact in row.missed),
+                *(Mark("missed", fact.kind, fact.start, fact.end, "reference") for fact in row.missed),
             ]
             for row in self._found(samples)
         ]
