@@ -143,6 +143,72 @@ def bench(
         yield made
 
 
+def _compared(tuned: float, base: float, **more: Any) -> dict[str, Any]:
+    """What `metrics.json` says of a metric."""
+    difference = tuned - base
+    shown = {"interval": [difference - 0.1, difference + 0.1], "p_value": 0.01, "p_adjusted": 0.02, "effect_size": 0.5}
+    plain = {"n": 30, "higher_is_better": True, "unit": "", "notes": [], "rows_needed": None, "change": "better"}
+    return {"tuned": tuned, "base": base, "difference": difference, **shown, **plain, **more}
+
+
+def _predicted(key: str, mine: float, theirs: float, /, **more: Any) -> dict[str, Any]:
+    """A line of `predictions.jsonl`; `more` replaces what it says."""
+    wanted = f"the pump {key} is hot and must stop"
+    answers = {"base": (theirs, "no idea"), "tuned": (mine, f"the pump {key} is cold and must stop")}
+    said = {
+        name: {"output": output, "stopped": True, "measures": {"f1/score": value, "slow/steps": 1 - value}}
+        for name, (value, output) in answers.items()
+    }
+    asked = {"task": "", "prompt": [{"role": "user", "content": f"How is pump {key}?"}], "reference": wanted}
+    where = {"origin": {"source": "log", "file": "rows.jsonl", "line": 1}, "columns": {"ward": "a"}}
+    return merged({"id": key, **where, **asked, **said}, more)
+
+
+@pytest.fixture(scope="session")
+def predicted() -> Callable[..., dict[str, Any]]:
+    """`(id, its value for tuned, for base, **more)`: a line of `predictions.jsonl`; `more` replaces what it says."""
+    return _predicted
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., Path]:
+    """`(rows, without=(), **files)`: the directory of a run whose files are made by hand.
+
+    `files` replace parts of `metrics`, `lock`, `result`; `without` names files that are not there.
+    """
+
+    def make(rows: list[dict[str, Any]], without: tuple[str, ...] = (), **files: Any) -> Path:
+        run = tmp_path / "runs/pumps/2026-01-02_03-04-05"
+        (run / "test").mkdir(parents=True)
+        metrics = {
+            "f1/score": _compared(0.8, 0.5),
+            "slow/steps": _compared(0.2, 0.5, higher_is_better=False, change="undecided", rows_needed=240),
+        }
+        verdict = {"key": "f1/score", "state": "met", "sentence": "0.8 ≥ 0.6", "because": "the plant asks for it"}
+        slices = [
+            {"kind": "ward", "value": v, "n": n, "metrics": {"f1/score": _compared(0.8, 0.5, n=n)}}
+            for v, n in (("a", 23), ("b", 7))
+        ]
+        test = {"split": "test", "n": len(rows), "metrics": metrics, "verdicts": [verdict], "slices": slices}
+        losses = {"validation_loss": [[0, 4.0], [10, 2.0], [20, 2.5]], "kept_step": 10, "seconds": 75.0, "steps": 20}
+        result = {"complete": True, "said": "it rose after that (overfitting); step 10 is kept", "epochs": 1, **losses}
+        lock = {"recipe": "pumps", "packages": {"torch": "2.13.0"}, "success": {"f1/score": {"at_least": 0.6}}}
+        content = {
+            "test/metrics.json": json.dumps(merged(test, files.get("metrics", {}))),
+            "test/predictions.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
+            "result.json": json.dumps(merged(result, files.get("result", {}))),
+            "lock.json": json.dumps(merged(lock, files.get("lock", {}))),
+            "metrics.csv": "step,loss,val/loss\n9,2.5,\n9,,2.0\n19,1.0,\n",
+            "config.yaml": "model:\n  base: tiny  # small\naudits: {balance: Representation}\n",
+        }
+        for name, text in content.items():
+            if name not in without:
+                (run / name).write_text(text, encoding="utf-8")
+        return run
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def trained_folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a recipe and one complete run of it."""

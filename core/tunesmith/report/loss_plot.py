@@ -9,6 +9,8 @@ from tunesmith.report.svg import line, number, svg, text
 _WIDTH, _HEIGHT = 600.0, 300.0
 # A curve that falls to this share of its start, or further, says nothing of its end on a scale of equal steps.
 _FAR = 0.2
+# Beyond these a loss says that something broke, and no scale shows it beside others.
+_SMALLEST, _LARGEST = 1e-30, 1e12
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 16.0, 30.0, 44.0
 
 
@@ -21,7 +23,8 @@ def loss_plot(train: Points, validation: Points, kept: float | None, title: str)
         kept: The step that is kept; None where it is unknown.
         title: What it shows.
     """
-    losses = [loss for _, loss in (*train, *validation) if math.isfinite(loss)]
+    train, validation = _drawn(train), _drawn(validation)
+    losses = [loss for _, loss in (*train, *validation)]
     if not losses:
         return ""
     most_x = max(1.0, max(step for step, _ in (*train, *validation)), kept or 0.0)
@@ -49,7 +52,7 @@ def loss_plot(train: Points, validation: Points, kept: float | None, title: str)
         parts += [line(x_of(kept), _TOP - 8, x_of(kept), bottom, "limit")]
         parts += [text(x_of(kept), _TOP - 14, f"step {kept:,.0f} kept", "strong", anchor)]
     for kind, curve in (("train", train), ("validation", validation)):
-        shown = [(x_of(x), y_of(y)) for x, y in curve if math.isfinite(y)]
+        shown = [(x_of(x), y_of(y)) for x, y in curve]
         parts.append(_path(shown, kind))
         if kind == "validation" or len(shown) == 1:
             parts += [f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>' for x, y in shown[:100]]
@@ -58,8 +61,12 @@ def loss_plot(train: Points, validation: Points, kept: float | None, title: str)
 
 def is_logarithmic(train: Points, validation: Points) -> bool:
     """Whether losses are drawn on a logarithmic scale: where they fall far, and none is 0 or less."""
-    losses = [loss for _, loss in (*train, *validation) if math.isfinite(loss)]
-    return bool(losses) and 0 < min(losses) < _FAR * max(losses)
+    losses = [loss for _, loss in _drawn([*train, *validation])]
+    return bool(losses) and _SMALLEST < min(losses) < _FAR * max(losses)
+
+
+def _drawn(points: Points) -> Points:
+    return [(step, loss) for step, loss in points if abs(loss) < _LARGEST]  # false for nan
 
 
 def _path(points: Sequence[tuple[float, float]], kind: str) -> str:
@@ -70,18 +77,20 @@ def _path(points: Sequence[tuple[float, float]], kind: str) -> str:
 
 
 def _powers(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten; powers alone where those would be too many."""
-    factors = (1, 2, 5) if high < 1e3 * low else (1,)
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    all_of_them = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
-    below = max(tick for tick in all_of_them if tick <= low)
-    above = min(tick for tick in all_of_them if tick >= high)
-    return [tick for tick in all_of_them if below <= tick <= above]
+    """1, 2 and 5 times powers of ten from at most the lowest to at least the highest; of many powers a few."""
+    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+    if last - first > 3:
+        step = -(-(last - first) // 6)
+        return [10.0**power for power in range(first, last + step, step)]
+    ticks = [factor * 10.0**power for power in range(first, last + 1) for factor in (1, 2, 5)]
+    below = max(tick for tick in ticks if tick <= low * (1 + 1e-9))
+    above = min(tick for tick in ticks if tick >= high * (1 - 1e-9))
+    return [tick for tick in ticks if below <= tick <= above]
 
 
 def _ticks(low: float, high: float) -> list[float]:
     """Round values from at most the lowest to at least the highest."""
-    if high - low <= 1e-12 * max(abs(high), abs(low)):
+    if high - low <= max(1e-12 * max(abs(high), abs(low)), _SMALLEST):
         low, high = low - max(abs(low), 1.0) / 10, high + max(abs(high), 1.0) / 10
     rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))

@@ -1,6 +1,7 @@
 """Word by word, how a text differs from another."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 from typing import Literal
@@ -8,8 +9,9 @@ from typing import Literal
 Kind = Literal["same", "added", "missing"]
 Part = tuple[Kind, str]
 _TOKEN = re.compile(r"(?:\w+|[^\w\s])\s*|\s+")
-# Comparing takes time that grows with the square of the number of words.
-_MOST = 1_200
+# Comparing takes time that grows with the number of words, and with the pairs of them that are alike: texts that
+# repeat themselves have many.
+_WORDS, _PAIRS = 1_200, 150_000
 
 
 def word_diff(text: str, wanted: str) -> list[Part]:
@@ -20,12 +22,13 @@ def word_diff(text: str, wanted: str) -> list[Part]:
         wanted: What it is compared with, by words and marks; white space differs without being marked.
 
     Returns:
-        Parts in order, neighbours of different kinds; the whole text as one where either is too long to compare.
+        Parts in order, neighbours of different kinds; the whole text as one where comparing would take too long.
     """
     ours, theirs = _TOKEN.findall(text), _TOKEN.findall(wanted)
-    if max(len(ours), len(theirs)) > _MOST:
+    our_words, their_words = [token.strip() for token in ours], [token.strip() for token in theirs]
+    if max(len(ours), len(theirs)) > _WORDS or _pairs(our_words, their_words) > _PAIRS:
         return [("same", text)] if text else []
-    matcher = SequenceMatcher(None, [t.strip() for t in theirs], [t.strip() for t in ours], autojunk=False)
+    matcher = SequenceMatcher(None, their_words, our_words, autojunk=False)
     parts: list[Part] = []
     for kind, their_start, their_end, our_start, our_end in matcher.get_opcodes():
         if kind in ("delete", "replace"):
@@ -33,6 +36,11 @@ def word_diff(text: str, wanted: str) -> list[Part]:
         if kind != "delete":
             parts.append(("same" if kind == "equal" else "added", "".join(ours[our_start:our_end])))
     return _joined(parts)
+
+
+def _pairs(ours: list[str], theirs: list[str]) -> int:
+    counts = Counter(theirs)
+    return sum(counts[word] for word in ours)
 
 
 def _joined(parts: Iterable[Part]) -> list[Part]:
@@ -47,4 +55,9 @@ def _joined(parts: Iterable[Part]) -> list[Part]:
             out[-1] = (kind, out[-1][1] + said)
         else:
             out.append((kind, said))
-    return out
+    # the line end behind what is missing is not needed where something else stands in its place
+    following = [*(kind for kind, _ in out[1:]), "same"][: len(out)]
+    return [
+        (kind, said.rstrip() if kind == "missing" and then == "added" else said)
+        for (kind, said), then in zip(out, following, strict=True)
+    ]
