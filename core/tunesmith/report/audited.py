@@ -31,7 +31,7 @@ class Audited:
         severity: The worst of what was found.
         summary: What was found.
         advice: What to do about it.
-        metrics: Its scalars by name.
+        metrics: Its scalars by name, those that have a value.
         tables: Its tables.
         evidence: Ids of the first rows that show it.
         more_evidence: How many more there are.
@@ -68,6 +68,7 @@ def audited(found: Mapping[str, Mapping[str, Json] | None]) -> list[Audited]:
 
 
 def _audited(name: str, where: str, found: Mapping[str, Json]) -> Audited:
+    metrics = found.get("metrics") or {}
     evidence = [str(key) for key in found.get("evidence") or ()]
     return Audited(
         name=name,
@@ -75,7 +76,7 @@ def _audited(name: str, where: str, found: Mapping[str, Json]) -> Audited:
         severity=str(found.get("severity") or "none"),
         summary=str(found.get("summary") or ""),
         advice=str(found.get("advice") or ""),
-        metrics=tuple((f"{name}/{key}", value(number)) for key, number in (found.get("metrics") or {}).items()),
+        metrics=tuple((f"{name}/{key}", value(number)) for key, number in metrics.items() if number is not None),
         tables=tuple(_table(table) for table in found.get("tables") or ()),
         evidence=tuple(evidence[:_EVIDENCE]),
         more_evidence=max(0, len(evidence) - _EVIDENCE),

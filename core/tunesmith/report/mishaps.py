@@ -1,5 +1,7 @@
 """What goes wrong in answers of language models whatever the task is, found without a reference or a model."""
 
+from collections.abc import Sequence
+
 CUT, EMPTY, LOOP, COPY = "cut", "empty", "loop", "copy"
 MEANINGS = {
     CUT: "cut: did not end by itself before generation.max_new_tokens",
@@ -12,6 +14,7 @@ _TIMES = 4
 _LOOP_WORDS = 8
 _LOOKED_AT = 2_000
 _PIECE = 8
+_PIECES = 12
 _COPIED = 0.8
 
 
@@ -32,6 +35,8 @@ def mishaps(output: str, prompt: str, reference: str, *, stopped: bool = True) -
 def is_loop(text: str) -> bool:
     """Whether some words (1 to 12) stand four times in a row or more; of a long text its end is looked at."""
     words = text.split()[-_LOOKED_AT:]
+    if not _returns(words):
+        return False
     for period in range(1, min(_PERIOD, len(words) // _TIMES) + 1):
         least, run = max(_LOOP_WORDS, _TIMES * period) - period, 0
         for one, other in zip(words, words[period:], strict=False):
@@ -41,9 +46,22 @@ def is_loop(text: str) -> bool:
     return False
 
 
+def _returns(words: Sequence[str]) -> bool:
+    """Whether a few words in a row have all been said within a period's length before, as in any loop: a quick look."""
+    seen: dict[str, int] = {}
+    run = 0
+    for at, word in enumerate(words):
+        run = run + 1 if at - seen.get(word, -_LOOKED_AT) <= _PERIOD else 0
+        if run >= _LOOP_WORDS - 2:
+            return True
+        seen[word] = at
+    return False
+
+
 def copied(text: str, prompt: str) -> float:
-    """The share of a text, in pieces of eight words, that stands in the prompt; 0 for a text of fewer words."""
+    """The share of a text, in at most twelve pieces of eight words, that stands in the prompt; 0 for fewer words."""
     words = text.casefold().split()[:_LOOKED_AT]
     there = f" {' '.join(prompt.casefold().split())} "
-    pieces = [f" {' '.join(words[at : at + _PIECE])} " for at in range(0, len(words) - _PIECE + 1, _PIECE)]
+    starts = range(0, len(words) - _PIECE + 1, _PIECE)
+    pieces = [f" {' '.join(words[at : at + _PIECE])} " for at in starts[:: -(-len(starts) // _PIECES) or 1]]
     return sum(piece in there for piece in pieces) / len(pieces) if pieces else 0.0

@@ -14,6 +14,8 @@ Json = Any
 # Of all rows together, in bytes: a page of 3 MB holds them and all else.
 ROOM = 2_000_000
 _LONGEST, _SHORTEST = 4_000, 120
+# What marking differences and escaping add to texts of few differences.
+_MARKED = 1.2
 _SNIPPET = 110
 _VALUE = 40
 
@@ -57,7 +59,7 @@ def shown_rows(path: Path, seen: Seen, directions: Mapping[str, bool]) -> tuple[
     Returns:
         The rows, and the number of characters that texts were shortened to so that all of them fit.
     """
-    longest = _LONGEST
+    longest = _fitting(path, seen)
     while True:
         rows: list[Shown] = []
         size = 0
@@ -69,6 +71,20 @@ def shown_rows(path: Path, seen: Seen, directions: Mapping[str, bool]) -> tuple[
         else:
             return sorted(rows, key=_order), longest
         longest //= 2
+
+
+def _fitting(path: Path, seen: Seen) -> int:
+    """About how long texts may be: their lengths alone are looked at, since marking differences takes time."""
+    lengths: list[int] = []
+    for row in rows_at(path, seen.chosen):
+        said = [str((row.get(model) or {}).get("output") or "") for model in seen.models]
+        lengths += [
+            len(text.encode("utf-8", "replace")) for text in (asked(row), str(row.get("reference") or ""), *said)
+        ]
+    longest = _LONGEST
+    while longest > _SHORTEST and _MARKED * sum(min(length, longest) for length in lengths) > ROOM:
+        longest //= 2
+    return longest
 
 
 def excerpts(path: Path, places: Sequence[int], most: int = 400) -> list[Shown]:
