@@ -199,7 +199,7 @@ def test_a_phone_and_a_desk_show_all_of_it_without_moving_sideways(browser: Brow
     browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert browser.run("document.documentElement.scrollWidth") <= width
     assert browser.run("[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)")
-    small = "[...document.querySelectorAll('main *')].filter(e => parseFloat(getComputedStyle(e).fontSize) < 12)"
+    small = "[...document.querySelectorAll('main *')].filter(e => parseFloat(getComputedStyle(e).fontSize) < 11.5)"
     assert browser.run(f"{small}.length") == 0
 
 
