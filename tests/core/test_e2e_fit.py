@@ -36,7 +36,7 @@ def test_a_fit_opens_with_what_was_chosen_and_ends_with_how_it_went(bench: Any) 
     lines = ran.out.splitlines()
     assert lines[0] == "fit tiny"
     facts = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
-    assert facts == ["base", "data", "trains", "layout", "precision", "kernels", "device", "run"]
+    assert facts == ["base", "data", "trains", "layout", "precision", "kernels", "device", "run", "report"]
     assert "train 30 rows" in ran.out
     assert "LoRA: 8,192 of 606,528 parameters (1.35%)" in ran.out
     assert any(line.startswith("validation loss ") and "step 4 is kept" in line for line in lines)
