@@ -6,11 +6,14 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from tunesmith import (
@@ -32,6 +35,7 @@ from tunesmith import (
 )
 from tunesmith.evaluation.collect import collect
 from tunesmith.evaluation.decoding import Answer
+from tunesmith.evaluation.metric_name import MetricName
 from tunesmith.evaluation.records import plain, prediction_records, write_evaluation, write_predictions
 from tunesmith.evaluation.run_test import Evaluation, audits_of, evaluate, examine
 from tunesmith.evaluation.slices import Comparing
@@ -430,6 +434,39 @@ def test_long_names_and_markup_in_outputs_survive() -> None:
     assert "0.500" in text
 
 
+class Many(Equal):
+    """Names that no column of a table at 80 columns is wide enough for."""
+
+    names = ("invented/citations", "invented/numbers", "unreadable_rate_of_all_critical_fields", "f1/not urgent")
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        (share,) = super().measure(samples)
+        return [replace(share, name=name, unit="tokens") for name in self.names]
+
+
+def test_names_of_metrics_are_broken_between_their_words() -> None:
+    rows = [
+        example.with_(task="intake" if at < 30 else "discharge summaries") for at, example in enumerate(examples(60))
+    ]
+    comparing = Comparing(["task"])
+    found = evaluate(Scripted(right), Scripted(str), rows, {"grounded_in_facts": Many()}, {}, comparing=comparing)
+    text = shown(lambda console: show_evaluation(found, console))
+    pieces = {line[:22].split("  ")[0].strip() for line in text.splitlines()}
+    words = {word for piece in pieces for word in re.findall(r"[^/_ ]+", piece)}
+    assert {"grounded", "facts", "invented", "citations", "numbers", "unreadable", "critical", "urgent"} <= words
+    assert "invented/" in pieces
+
+
+@given(st.lists(st.text("ab_ -日", min_size=1, max_size=12), min_size=1, max_size=5), st.integers(2, 30))
+def test_a_broken_name_is_the_name(parts: list[str], width: int) -> None:
+    name = "/".join(parts)
+    lines = MetricName(name).lines(width)
+    assert "".join(lines) == name
+    assert all(cell_len(line) <= width for line in lines)
+    if max(cell_len(part) for part in parts) < width:
+        assert all(line.endswith("/") for line in lines[:-1])
+
+
 def test_few_rows_are_said_to_be_undecided() -> None:
     text = shown(lambda console: show_evaluation(run(5), console))
     assert "undecided: fewer than 20 rows give no interval: all metrics" in [x.strip() for x in text.splitlines()]
@@ -445,7 +482,8 @@ def test_the_legend_has_every_sign_and_fits() -> None:
 def test_metrics_of_some_rows_say_how_many_and_notes_are_shown() -> None:
     text = shown(lambda console: show_evaluation(run(60, evaluators={"same": Equal(), "some": Some()}), console))
     notes = [line.strip() for line in text.splitlines()]
-    assert {"on fewer examples: 30 for some/*", "base: odd: some/miss", "tuned: odd: some/miss"} <= set(notes)
+    assert {"on fewer examples: 30 for some/*", "odd: some/miss"} <= set(notes)
+    assert not [line for line in notes if line.startswith(("base:", "tuned:"))]
     assert "undecided:" not in text
 
 
@@ -454,7 +492,18 @@ def test_a_note_on_one_metric_of_several_evaluators_is_short() -> None:
         lambda console: show_evaluation(run(60, evaluators={n: Some() for n in "ab"} | {"c": Equal()}), console)
     )
     notes = [line.strip() for line in text.splitlines()]
-    assert {"on fewer examples: 30 for a/*, b/*", "base: odd: */miss"} <= set(notes)
+    assert {"on fewer examples: 30 for a/*, b/*", "odd: */miss"} <= set(notes)
+
+
+def test_a_note_of_one_model_says_whose_it_is() -> None:
+    class Answered(Equal):
+        def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+            (share,) = super().measure(samples)
+            return [replace(share, note=f"{sum(s.output == '?' for s in samples)} rows answered by ?")]
+
+    text = shown(lambda console: show_evaluation(run(evaluators={"same": Answered()}), console))
+    notes = [line.strip() for line in text.splitlines()]
+    assert {"base: 20 rows answered by ?: all metrics", "tuned: 0 rows answered by ?: all metrics"} <= set(notes)
 
 
 def test_findings_show_tables_advice_and_evidence() -> None:

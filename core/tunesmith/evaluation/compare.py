@@ -108,6 +108,7 @@ def compare(name: str, tuned: Measure, base: Measure | None, seed: int) -> Compa
     paired = ~(np.isnan(mine) | np.isnan(theirs))
     n = int(paired.sum())
     notes = [f"{model}: {measure.note}" for model, measure in (("base", base), ("tuned", tuned)) if measure.note]
+    notes = [tuned.note] if tuned.note and tuned.note == base.note else notes
     if unpaired := int((np.isnan(mine) != np.isnan(theirs)).sum()):
         notes.append(f"{unpaired} rows apply to one model only")
     differences = bootstrap(tuned, base, seed) if n >= ENOUGH else None

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tunesmith.evaluation.compare import Comparison
 from tunesmith.evaluation.measure import Findings, Sample, Table
+from tunesmith.evaluation.metric_name import MetricName
 from tunesmith.evaluation.run_test import Evaluation, Sliced
 from tunesmith.evaluation.statistics import ENOUGH
 from tunesmith.evaluation.success import Verdict
@@ -106,7 +107,7 @@ def metrics_table(
         cells = (_value(c.base, c.unit, marks), _value(c.tuned, c.unit, marks))
         difference = marks.nothing if math.isnan(c.difference) else f"{_signed(c.difference)} {sign}"
         p_value = marks.nothing if c.p_adjusted is None else _p(c.p_adjusted)
-        table.add_row(name, *cells, Text(difference, style=_STYLES[c.change]), interval, p_value)
+        table.add_row(MetricName(name), *cells, Text(difference, style=_STYLES[c.change]), interval, p_value)
     return table
 
 
@@ -128,7 +129,7 @@ def slices_table(slices: Sequence[Sliced], marks: Marks | None = None) -> RichTa
             difference = marks.nothing if math.isnan(c.difference) else f"{_signed(c.difference)} {sign}"
             cells = (_value(c.base, c.unit, marks), _value(c.tuned, c.unit, marks))
             shown = Text(difference, style=_STYLES[c.change])
-            label = "" if at else name
+            label = MetricName("" if at else name)
             table.add_row(label, printable(one.part.value), str(c.n), *cells, shown, interval)
     return table
 
@@ -152,7 +153,7 @@ def verdict_table(verdicts: Sequence[Verdict], marks: Marks | None = None) -> Ri
         mark = Text(getattr(marks, verdict.state), style=_STATES[verdict.state])
         sentence = verdict.sentence.replace("≥", marks.at_least).replace("≤", marks.at_most)
         because = f"\nbecause: {printable(verdict.because)}" if verdict.because else ""
-        table.add_row(mark, Text(printable(verdict.key)), Text(printable(sentence)).append(because, style="dim"))
+        table.add_row(mark, MetricName(verdict.key), Text(printable(sentence)).append(because, style="dim"))
     return table
 
 
