@@ -1,7 +1,11 @@
-"""Evaluators with rows of their own, of others' metrics, and of time, through the command."""
+"""Evaluators with rows of their own, of others' metrics, of time, and of probabilities, through the command."""
 
 import json
+import math
+import shutil
 from typing import Any
+
+import pytest
 
 CONFIG = ("--config", "own.yaml")
 
@@ -53,3 +57,26 @@ def test_general_rows_are_asked_besides_and_paired_by_themselves(trained: Any) -
     assert "kept brings rows of its own, which are in none" in refused.err
     lost = trained.done("test", *words, "--evaluators.all.init_args.weights={words/f2: 1.0}", code=2)
     assert "weights names words/f2, which is not measured here; did you mean words/f1?" in lost.err
+
+
+def test_probabilities_of_classes_are_asked_for_written_and_known_the_next_time(trained: Any) -> None:
+    labels = ["lamp is on", "lamp is off", "door is hot", "fan is loud"]
+    options = {"labels": labels, "calibration": True}
+    trained.write("own.yaml", evaluators={"kind": {"class_path": "Classification", "init_args": options}})
+    run = trained.runs()[0]
+    # no answers or scores of other tests of this run
+    shutil.rmtree(run.parent / "answers", ignore_errors=True)
+    trained.done("test", *CONFIG, "--run", str(run))
+    said = [json.loads(line) for line in (run / "test/predictions.jsonl").read_text().splitlines()]
+    for row in said:
+        for model in ("base", "tuned"):
+            assert list(row[model]["probabilities"]) == labels
+            assert math.fsum(row[model]["probabilities"].values()) == pytest.approx(1)
+    assert said[0]["base"]["probabilities"] != said[0]["tuned"]["probabilities"]
+    metrics = json.loads((run / "test/metrics.json").read_text())["metrics"]
+    assert 0 <= metrics["kind/brier"]["tuned"] <= 2
+    assert metrics["kind/calibration_error"]["n"] == metrics["kind/accuracy"]["n"] > 0
+    again = trained.done("test", *CONFIG, "--run", str(run))
+    # perplexity's scores, answers, and one score a class, of two models
+    known = 2 * len(said) * (1 + 1 + len(labels))
+    assert f"{known} answers and scores of these weights were known" in " ".join(again.out.split())

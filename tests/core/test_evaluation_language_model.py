@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import peft
@@ -16,9 +17,10 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tunesmith import Adapter, DataError, Encoded, Message, RecipeError, Segment
-from tunesmith.evaluation import scoring
+from tunesmith.evaluation import language_model, scoring
 from tunesmith.evaluation.decoding import RowSampling
 from tunesmith.evaluation.generation import Generation
+from tunesmith.evaluation.known import Known
 from tunesmith.evaluation.language_model import TransformersModel
 from tunesmith.training.attention import RAGGED
 
@@ -383,6 +385,8 @@ def test_tools_reach_the_template_for_answers_and_for_scores(tiny: TinySpecialis
     model.logprob([[*ask("a"), Message("assistant", "b")]], [({"name": "g"},)])
     assert ("asked", ({"name": "f"},)) in seen
     assert seen[-1] == ("scored", ({"name": "g"},))
+    model.classify([ask("a")], ["yes", "no"], tools=[({"name": "h"},)])
+    assert seen[-2:] == [("scored", ({"name": "h"},))] * 2
 
 
 def test_nothing_to_score_is_nothing(tiny: TinySpecialist) -> None:
@@ -404,6 +408,24 @@ def test_classes_are_weighed_by_the_probability_of_their_names(tiny: TinySpecial
         ]
         assert row == pytest.approx(torch.tensor(logs, dtype=torch.float64).softmax(-1).tolist(), rel=1e-4)
         assert math.fsum(row) == pytest.approx(1)
+
+
+def test_classes_of_many_prompts_are_weighed_in_parts_and_kept(
+    tiny: TinySpecialist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts, labels = [ask(f"is it {n}?") for n in range(5)], ["yes", "no", "maybe"]
+    whole = TransformersModel(tiny).classify(prompts, labels)
+    monkeypatch.setattr(language_model, "_PAIRS_AT_ONCE", 7)
+    told: list[tuple[int, int]] = []
+    known = Known(tmp_path, "tiny")
+    parts = TransformersModel(tiny, known=known).classify(
+        prompts, labels, progress=lambda *said: told.append((said[0], said[1]))
+    )
+    assert parts == [pytest.approx(row, rel=1e-4) for row in whole]
+    assert told[-1] == (15, 15)
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert TransformersModel(tiny, known=known).classify(prompts, labels) == parts
+    assert (known.found, known.made) == (15, 15)
 
 
 def test_embeddings_are_means_of_each_texts_own_tokens(tiny: TinySpecialist) -> None:

@@ -33,8 +33,11 @@ from tunesmith import (
     Table,
     TunesmithError,
 )
+from tunesmith.evaluation.baseline import Baseline, Endpoint
 from tunesmith.evaluation.collect import collect
 from tunesmith.evaluation.decoding import Answer
+from tunesmith.evaluation.generation import Generation
+from tunesmith.evaluation.logged import logged_samples
 from tunesmith.evaluation.metric_name import MetricName
 from tunesmith.evaluation.records import plain, prediction_records, write_evaluation, write_predictions
 from tunesmith.evaluation.run_test import Evaluation, audits_of, evaluate, examine
@@ -54,6 +57,7 @@ class Scripted:
     asked: list[str] = field(default_factory=list)
     tools: list[Any] = field(default_factory=list)
     scored: list[Any] = field(default_factory=list)
+    weighed: list[Any] = field(default_factory=list)
 
     def answers(
         self,
@@ -75,8 +79,10 @@ class Scripted:
         self.scored += conversations
         return [(self.logprob_of, 2)] * len(conversations)
 
-    def classify(self, prompts: Any, labels: Any) -> Any:
-        raise NotImplementedError
+    def classify(self, prompts: Any, labels: Any, tools: Any = None, progress: Any = None) -> list[list[float]]:
+        self.tools += tools or []
+        self.weighed += [(prompt[-1].content, *labels) for prompt in prompts]
+        return [[1.0, *[0.0] * (len(labels) - 1)]] * len(prompts)
 
     def embed(self, texts: Any) -> Any:
         raise NotImplementedError
@@ -114,6 +120,21 @@ class Some(Evaluator):
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
         hits = [float(s.output == s.reference) if i % 2 else math.nan for i, s in enumerate(samples)]
         return [Measure("hit", hits), Measure("miss", [1 - hit for hit in hits], higher_is_better=False, note="odd")]
+
+
+class Weighed(Evaluator):
+    """How likely the first of its classes is."""
+
+    needs: ClassVar[frozenset[Any]] = frozenset({"classes"})
+
+    def __init__(self, *named: str) -> None:
+        self.named = named
+
+    def classes(self) -> Sequence[str]:
+        return self.named
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        return [Measure("share", [s.probabilities.get(next(iter(self.named), ""), math.nan) for s in samples])]
 
 
 class Length(Audit):
@@ -201,6 +222,38 @@ def test_an_example_that_cannot_be_asked_or_scored_is_named() -> None:
     with pytest.raises(DataError, match="have no reference to score, first open"):
         collect(Scripted(right), [question], {"logprob"})
     assert collect(Scripted(right), [question], {"output"})[0].output == "a1"
+
+
+def test_classes_of_all_evaluators_are_weighed_once(tmp_path: Path) -> None:
+    model = Scripted(right)
+    evaluators = {"one": Weighed("a", "b"), "two": Weighed("b", "c"), "same": Equal()}
+    found = evaluate(model, None, examples(2), evaluators, {})
+    assert model.weighed == [("q0", "a", "b", "c"), ("q1", "a", "b", "c")]
+    assert found.tuned[0].probabilities == {"a": 1.0, "b": 0.0, "c": 0.0}
+    assert (found.tuned_measures["one/share"].value, found.tuned_measures["two/share"].value) == (1.0, 0.0)
+    write_evaluation(found, tmp_path)
+    assert [one.probabilities for one in logged_samples(tmp_path / "predictions.jsonl")] == [
+        one.probabilities for one in found.tuned
+    ]
+
+
+def test_classes_are_weighed_with_the_tools_of_the_example() -> None:
+    model = Scripted(right)
+    collect(model, [examples(1)[0].with_(tools=({"name": "f"},))], {"classes"}, classes=["a"])
+    assert model.tools == [({"name": "f"},)]
+
+
+def test_an_endpoint_says_no_probabilities() -> None:
+    endpoint = Endpoint(Baseline(endpoint="http://127.0.0.1:1/v1"), "large", Generation())
+    [sample] = collect(endpoint, examples(1), {"classes"}, classes=["a", "b"])
+    assert sample.probabilities == {}
+
+
+def test_an_evaluator_that_needs_classes_and_names_none_is_named() -> None:
+    model = Scripted(right)
+    with pytest.raises(TunesmithError, match=r"evaluators\.none: .* needs classes, and classes\(\) names none"):
+        evaluate(model, None, examples(1), {"none": Weighed()}, {})
+    assert model.asked == []
 
 
 # ---- the whole way

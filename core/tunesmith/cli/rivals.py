@@ -57,6 +57,16 @@ class OtherRun:
         """Log-probabilities of what has a weight, and the number of its tokens: its own, not those of another base."""
         return self._model.logprob(conversations, tools, progress)
 
+    def classify(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        labels: Sequence[str],
+        tools: _Tools = None,
+        progress: _Told = None,
+    ) -> list[list[float]]:
+        """Probabilities of labels as the whole answer."""
+        return self._model.classify(prompts, labels, tools, progress)
+
     @cached_property
     def _model(self) -> TransformersModel:
         given = self.session.arguments.repeated

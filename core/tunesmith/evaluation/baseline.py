@@ -147,10 +147,16 @@ class Rival:
     training: float = math.nan
 
     def collect(
-        self, examples: Sequence[Example], needs: Collection[Need], progress: Progress | None, name: str
+        self,
+        examples: Sequence[Example],
+        needs: Collection[Need],
+        progress: Progress | None,
+        name: str,
+        classes: Sequence[str] = (),
     ) -> list[Sample]:
         """Its samples of the rows, as `collect`; their prompts are the rows' own, which evaluators read."""
-        samples = collect(self.model, [self.ask(example) for example in examples], needs, progress, name)
+        asked = [self.ask(example) for example in examples]
+        samples = collect(self.model, asked, needs, progress, name, classes)
         return [replace(sample, prompt=example.prompt) for sample, example in zip(samples, examples, strict=True)]
 
 

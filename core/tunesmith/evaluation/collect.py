@@ -10,7 +10,7 @@ from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.measure import Sample, Timing
 from tunesmith.plugins.subject import LanguageModel
 
-Need = Literal["output", "logprob", "latency"]
+Need = Literal["output", "logprob", "latency", "classes"]
 TIMED = 20
 """Rows that are asked alone where an evaluator needs the time that an answer takes."""
 Progress = Callable[[str, int, int], None]
@@ -50,6 +50,20 @@ class Timed(Protocol):
         """How long answers take, each prompt asked alone."""
 
 
+@runtime_checkable
+class Classifying(Protocol):
+    """Who can say how likely classes are as answers."""
+
+    def classify(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        labels: Sequence[str],
+        tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[list[float]]:
+        """Probability of each label as the whole answer, normalised over the labels."""
+
+
 class AnsweringModel(Asked, LanguageModel, Protocol):
     """A language model that can be asked for samples."""
 
@@ -60,16 +74,18 @@ def collect(
     needs: Collection[Need],
     progress: Progress | None = None,
     name: str = "tuned",
+    classes: Sequence[str] = (),
 ) -> list[Sample]:
     """One sample an example, in order.
 
     Args:
         model: Who answers.
         examples: What is asked, and what would be right.
-        needs: `output` generates an answer, `logprob` scores the reference, `latency` times the first rows alone; what
-            is not needed is not computed.
+        needs: `output` generates an answer, `logprob` scores the reference, `latency` times the first rows alone,
+            `classes` scores each of them; what is not needed is not computed.
         progress: Told how far it is.
         name: The model's name, as samples and progress say it.
+        classes: Whose probabilities are needed.
 
     Raises:
         DataError: An example has no prompt to answer, or no reference to score.
@@ -91,6 +107,11 @@ def collect(
         told = _telling(progress, f"{name} scores references")
         scores = model.logprob([_scored(e) for e in examples], [e.tools for e in examples], told)
         samples = [_with(s, logprob=total, tokens=n) for s, (total, n) in zip(samples, scores, strict=True)]
+    if "classes" in needs and examples and isinstance(model, Classifying):
+        told = _telling(progress, f"{name} weighs classes")
+        found = model.classify([e.prompt for e in examples], classes, [e.tools for e in examples], told)
+        weighed = [dict(zip(classes, row, strict=True)) for row in found]
+        samples = [_with(s, probabilities=row) for s, row in zip(samples, weighed, strict=True)]
     return samples
 
 
@@ -100,7 +121,7 @@ def check_examples(examples: Sequence[Example], needs: Collection[Need]) -> None
     Raises:
         DataError: One has no prompt to answer, or no reference to score.
     """
-    if {"output", "latency"} & set(needs):
+    if {"output", "latency", "classes"} & set(needs):
         _require(examples, lambda e: bool(e.prompt), "prompt to answer", "evaluators that read outputs")
     if "logprob" in needs:
         who = "evaluators such as Perplexity"

@@ -24,6 +24,8 @@ from tunesmith.training.modes import evaluating
 
 Tools = Sequence[Mapping[str, Any]]
 _Made = TypeVar("_Made")
+_PAIRS_AT_ONCE = 4096
+"""Prompts with a label that `classify` holds as token ids at a time."""
 _BATCHES_KEPT = 8  # made between two writes: more keep lengths together, fewer lose less to a kill
 
 
@@ -199,12 +201,33 @@ class TransformersModel:
                 self.known.put(way, {keys[at]: list(one) for at, one in zip(chosen, made, strict=True)})
         return [found[at] for at in range(len(keys))]
 
-    def classify(self, prompts: Sequence[Sequence[Message]], labels: Sequence[str]) -> list[list[float]]:
-        """Probability of each label as the whole answer, normalised over the labels."""
-        silent = [[_with_weight(turn, 0.0) for turn in prompt] for prompt in prompts]
-        pairs = [[*prompt, Message("assistant", label, 1.0)] for prompt in silent for label in labels]
-        scores = [total for total, _ in self.logprob(pairs)]
-        return [_softmax(scores[i * len(labels) : (i + 1) * len(labels)]) for i in range(len(prompts))]
+    def classify(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        labels: Sequence[str],
+        tools: Sequence[Tools] | None = None,
+        progress: Progress | None = None,
+    ) -> list[list[float]]:
+        """Probability of each label as the whole answer, normalised over the labels.
+
+        Args:
+            prompts: The turns before each answer.
+            labels: The answers.
+            tools: JSON schemas of the tools that each conversation may call.
+            progress: Called with the labels scored and their number, over all prompts.
+        """
+        each = tools if tools is not None else [()] * len(prompts)
+        count = len(labels)
+        step = max(1, _PAIRS_AT_ONCE // max(1, count))
+        found: list[list[float]] = []
+        for start in range(0, len(prompts), step):
+            part = range(start, min(start + step, len(prompts)))
+            silent = [[_with_weight(turn, 0.0) for turn in prompts[at]] for at in part]
+            pairs = [[*prompt, Message("assistant", label, 1.0)] for prompt in silent for label in labels]
+            told = None if progress is None else partial(_further, progress, start * count, len(prompts) * count)
+            scores = [total for total, _ in self.logprob(pairs, [each[at] for at in part for _ in labels], told)]
+            found += [_softmax(scores[i * count : (i + 1) * count]) for i in range(len(part))]
+        return found
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Mean last hidden state of each text, `[len(texts), width]`, float32 on the CPU; zeros for an empty text."""

@@ -52,4 +52,5 @@ def _sample(row: dict[str, Any], model: str) -> Sample:
         int(said.get("prompt_tokens") or 0),
         int(said.get("answer_tokens") or 0),
         None if timing is None else Timing(**timing),
+        probabilities={str(label): float(share) for label, share in (said.get("probabilities") or {}).items()},
     )

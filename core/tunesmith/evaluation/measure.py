@@ -49,6 +49,8 @@ class Sample:
         timing: How long the answer takes alone; None for rows that were not timed. Since 0.12.
         training: Processor seconds (of a GPU's host: with what waits for it) that training this model took; nan where
             nobody knows, 0 for the base. Since 0.12.
+        probabilities: Of the classes that evaluators name (`Evaluator.classes`) as the whole answer, normalised over
+            all of them; empty where not asked for, or the model does not say. Since 0.12.
     """
 
     id: str
@@ -65,6 +67,7 @@ class Sample:
     answer_tokens: int = 0
     timing: Timing | None = None
     training: float = math.nan
+    probabilities: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from tunesmith.data.example import Example
 from tunesmith.errors import RecipeError
@@ -11,7 +12,7 @@ from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Audit, Evaluator
 
 Rows = Mapping[str, Sequence[Example]]
-Collect = Callable[[Sequence[Example], Collection[Need], Progress | None, str], list[Sample]]
+Collect = Callable[[Sequence[Example], Collection[Need], Progress | None, str, Sequence[str]], list[Sample]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def own_rows(evaluators: Mapping[str, Evaluator]) -> dict[str, Sequence[Example]
 
 def asking(model: Asked) -> Collect:
     """How a model itself is asked."""
-    return lambda examples, needs, progress, name: collect(model, examples, needs, progress, name)
+    return partial(collect, model)
 
 
 def ask(
@@ -79,10 +80,12 @@ def ask(
         name: The model's.
     """
     shared = {key: one for key, one in evaluators.items() if key not in own}
-    samples = how(examples, needs_of(shared, audits), progress, name)
-    return Said(
-        samples, {key: how(rows, set(evaluators[key].needs), progress, f"{name} ({key})") for key, rows in own.items()}
-    )
+    samples = how(examples, needs_of(shared, audits), progress, name, classes_of(shared))
+    said = {}
+    for key, rows in own.items():
+        mine = {key: evaluators[key]}
+        said[key] = how(rows, needs_of(mine, {}), progress, f"{name} ({key})", classes_of(mine))
+    return Said(samples, said)
 
 
 def needs_of(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -> set[Need]:
@@ -91,6 +94,20 @@ def needs_of(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -
     if any("outputs" in audit.needs for audit in audits.values()):
         needs.add("output")
     return needs
+
+
+def classes_of(evaluators: Mapping[str, Evaluator]) -> list[str]:
+    """The classes whose probabilities evaluators need, of all of them together.
+
+    Raises:
+        TunesmithError: One needs them and names none.
+    """
+    found: dict[str, None] = {}
+    for name, evaluator in evaluators.items():
+        if "classes" in evaluator.needs:
+            with blamed(f"evaluators.{name}", evaluator):
+                found |= dict.fromkeys(_named(evaluator))
+    return list(found)
 
 
 def measured(evaluators: Mapping[str, Evaluator], said: Said) -> dict[str, Measure]:
@@ -144,12 +161,20 @@ def rehearse(evaluators: Mapping[str, Evaluator], examples: Sequence[Example]) -
         DataError: An example lacks a prompt or a reference that an evaluator needs.
     """
     own = own_rows(evaluators)
+    classes_of(evaluators)
     check_examples(examples, needs_of({k: one for k, one in evaluators.items() if k not in own}, {}))
     for name, rows in own.items():
         check_examples(rows, evaluators[name].needs)
     first = {(example.origin.source, frozenset(example.extras)): example for example in reversed(examples)}
     said = Said(blank(list(first.values())), {name: blank(rows[:1]) for name, rows in own.items()})
     measured(evaluators, said)
+
+
+def _named(evaluator: Evaluator) -> Sequence[str]:
+    if not (named := evaluator.classes()):
+        msg = "needs classes, and classes() names none"
+        raise ValueError(msg)
+    return named
 
 
 def _combines(evaluator: Evaluator) -> bool:

@@ -162,6 +162,8 @@ def _said(sample: Sample, measures: Mapping[str, Measure], row: int, without: Co
         said |= {"logprob": sample.logprob, "tokens": sample.tokens}
     if sample.answer_tokens:
         said |= {"prompt_tokens": sample.prompt_tokens, "answer_tokens": sample.answer_tokens}
+    if sample.probabilities:
+        said["probabilities"] = dict(sample.probabilities)
     if sample.timing is not None:
         said["timing"] = asdict(sample.timing)
     of_rows = {name: measure for name, measure in measures.items() if name.split("/", 1)[0] not in without}

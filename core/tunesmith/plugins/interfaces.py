@@ -180,12 +180,12 @@ class Evaluator(Plugin):
 
     Attributes:
         needs: What the core has to produce per sample: `output` (generate an answer), `logprob` (score the reference),
-            `latency` (answer some rows alone and take the time; since 0.12). Evaluators that need no generation cost
-            none.
+            `latency` (answer some rows alone and take the time; since 0.12), `classes` (score each class that
+            `classes` names as the answer; since 0.12). Evaluators that need no generation cost none.
     """
 
     kind = "evaluator"
-    needs: ClassVar[frozenset[Literal["output", "logprob", "latency"]]] = frozenset({"output"})
+    needs: ClassVar[frozenset[Literal["output", "logprob", "latency", "classes"]]] = frozenset({"output"})
 
     @abstractmethod
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
@@ -193,6 +193,13 @@ class Evaluator(Plugin):
 
     def columns(self) -> Sequence[str]:
         """Columns of the row that it reads (gold values): they are written beside the answers."""
+        return ()
+
+    def classes(self) -> Sequence[str]:
+        """Answers whose probabilities it reads from `Sample.probabilities`, where it needs `classes`. Since 0.12.
+
+        They are normalised over the classes of all evaluators; divide by the sum of those that are named here.
+        """
         return ()
 
     def produces(self) -> list[Measure]:

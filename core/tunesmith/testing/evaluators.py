@@ -37,7 +37,7 @@ def measures_odd_samples(trial: Trial) -> None:
     plugin, last = trial.plugin, ""
     for gold in _GOLD if plugin.columns() else ((),):
         try:
-            for sample in (given := material.samples(plugin.columns(), gold or ("",), odd=True)):
+            for sample in (given := material.samples(plugin.columns(), gold or ("",), True, _classes(plugin))):
                 last = f"reference {quoted(sample.reference, 60)}, output {quoted(sample.output, 60)}"
                 plugin.measure([sample])
             last = f"all {len(given)} samples together"
@@ -181,13 +181,17 @@ def _samples(trial: Trial) -> list[Sample]:
     """Samples with gold values that the evaluator takes."""
     columns = trial.plugin.columns()
     for gold in _GOLD if columns else ():
-        given = material.samples(columns, gold)
+        given = material.samples(columns, gold, classes=_classes(trial.plugin))
         try:
             trial.plugin.measure(given)
         except Exception:  # noqa: S112  the next may do
             continue
         return given
-    return material.samples(columns, _GOLD[0])
+    return material.samples(columns, _GOLD[0], classes=_classes(trial.plugin))
+
+
+def _classes(plugin: Any) -> Sequence[str]:
+    return plugin.classes() if "classes" in plugin.needs else ()
 
 
 def _sets(trial: Trial) -> list[list[Sample]]:

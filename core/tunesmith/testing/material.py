@@ -116,13 +116,17 @@ def unclean() -> list[Example]:
     return made
 
 
-def samples(columns: Sequence[str] = (), gold: Sequence[Any] = ("",), odd: bool = False) -> list[Sample]:
+def samples(
+    columns: Sequence[str] = (), gold: Sequence[Any] = ("",), odd: bool = False, classes: Sequence[str] = ()
+) -> list[Sample]:
     """Samples whose outputs are right and wrong.
 
     Args:
         columns: Columns that the evaluator reads.
         gold: Values of these columns, in turn.
         odd: Whether outputs and references are empty, very long, and of characters that nobody expects, instead.
+        classes: Whose probabilities the evaluator reads, references of most samples; some samples have none, as those
+            of a model that says none.
     """
     outputs = [(ANSWERS[at % 4], ANSWERS[at % 4 if at % 3 else (at + 1) % 4]) for at in range(20)]
     outputs += [(ANSWERS[2].upper(), ANSWERS[2]), (ANSWERS[1], QUESTIONS[1]), (QUESTIONS[0], ANSWERS[0])]
@@ -133,9 +137,14 @@ def samples(columns: Sequence[str] = (), gold: Sequence[Any] = ("",), odd: bool 
     values = cycle(gold)
     made = []
     for at, (reference, output) in enumerate(outputs):
+        if classes and at % 4:
+            reference = classes[at % len(classes)]
         asked = (Message("user", QUESTIONS[at % 4]),)
         extras = {"group": "ab"[at % 2], "score": at % 5} | {name: next(values) for name in columns}
         tokens = len(reference.split())
         logprob = -0.25 * tokens - 0.125 * (at % 7)
-        made.append(Sample(f"row-{at}", asked, reference, output, logprob, tokens, "notes", extras, at % 5 != 0))
+        parts = {label: float(1 + (at + place) ** 2 % 7) for place, label in enumerate(classes) if at % 6}
+        shares = {label: part / sum(parts.values()) for label, part in parts.items()}
+        said = (reference, output, logprob, tokens, "notes", extras, at % 5 != 0)
+        made.append(Sample(f"row-{at}", asked, *said, probabilities=shares))
     return made

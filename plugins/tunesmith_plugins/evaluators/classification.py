@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Literal, Self
 
 from tunesmith import Evaluator, Measure, RecipeError, Sample
+from tunesmith_plugins.evaluators.calibration import calibration
 
 _NAMES = ("precision", "recall", "f1")
 _SPACE = re.compile(r"[\s_]+")
@@ -25,6 +26,11 @@ class Classification(Evaluator):
     none of the classes is left out, and said. Case, punctuation at the ends, runs of spaces and underscores do not
     count.
 
+    With `calibration`, `calibration_error` and `brier` (both lower is better) say whether the model is as often right
+    as it is sure: how probable each class is to it as the whole answer, of the classes alone. `calibration_error` is
+    the expected one (15 bins of equal width; Guo et al. 2017, arXiv:1706.04599), `brier` the squared error of all
+    classes' probabilities, from 0 to 2. A model behind an endpoint says no probabilities and has neither.
+
     Since 0.11.
 
     Args:
@@ -32,17 +38,38 @@ class Classification(Evaluator):
         of: Column that holds the class; without it, the reference does.
         find: `whole`: the output is the class and nothing else. `first`: the first class that stands in it as whole
             words, of two at one place the longer.
+        calibration: Measure calibration too; costs a score of each class for each row. Since 0.12.
     """
 
-    def __init__(self, labels: list[str], of: str | None = None, find: Literal["whole", "first"] = "whole") -> None:
+    def __init__(
+        self,
+        labels: list[str],
+        of: str | None = None,
+        find: Literal["whole", "first"] = "whole",
+        calibration: bool = False,
+    ) -> None:
         self.labels = labels
         self.of = of
         self.find = find
+        self.calibration = calibration
 
     @classmethod
     def trial_instances(cls) -> list[Self]:
-        """Whole outputs, and the first class in them."""
-        return [cls(["yes", "no"]), cls(["urgent", "not urgent"], find="first")]
+        """Whole outputs, the first class in them, and probabilities."""
+        return [
+            cls(["yes", "no"]),
+            cls(["urgent", "not urgent"], find="first"),
+            cls(["yes", "no", "who knows"], calibration=True),
+        ]
+
+    @property
+    def needs(self) -> frozenset[Any]:  # type: ignore[override]  # a class variable of most evaluators
+        """Answers, and probabilities of classes for calibration."""
+        return frozenset({"output", "classes"} if self.calibration else {"output"})
+
+    def classes(self) -> Sequence[str]:
+        """The labels."""
+        return self.labels
 
     def columns(self) -> Sequence[str]:
         """The column of the class, where it is one."""
@@ -86,6 +113,19 @@ class Classification(Evaluator):
         for at, label in enumerate(self.labels):
             own = np.where((gold == at) | (said == at), hits, math.nan)
             found += [of_rows(f"{name}/{label}", partial(_of_class, name, at), own) for name in _NAMES]
+        if self.calibration:
+            found += calibration(self._shares(samples), gold, note)
+        return found
+
+    def _shares(self, samples: Sequence[Sample]) -> Any:
+        """Probabilities of the classes, `[rows, classes]`; a row of nan where the model says none."""
+        import numpy as np
+
+        found = np.full((len(samples), len(self.labels)), math.nan)
+        for row, sample in zip(found, samples, strict=True):
+            said = [sample.probabilities.get(label, math.nan) for label in self.labels]
+            if (total := math.fsum(said)) > 0:
+                row[:] = [share / total for share in said]
         return found
 
     def _gold(self, sample: Sample) -> str:
