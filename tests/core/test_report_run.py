@@ -133,6 +133,9 @@ def test_metrics_are_drawn_each_on_its_own_scale_with_better_to_the_right() -> N
     at = [float(point.get("cx", 0)) for point in points if point is not None]
     assert at[0] == at[1]  # two thirds of the way from the middle to the right
     assert at[0] == pytest.approx(180 + 170 * 2 / 3, abs=0.1)
+    lines = ElementTree.fromstring(interval(small)).iter("line")
+    ends = next((line.get("x1"), line.get("x2")) for line in lines if line.get("class") == "reach better")
+    assert sorted(float(end or 0) for end in ends) == pytest.approx([180 + 170 / 3, 180 + 170], abs=0.1)
     assert "−0.010 (−0.015 to −0.005), better" in interval(small)  # noqa: RUF001
     assert interval(compared({"m": {"tuned": 1.0, "base": None, "difference": None}})[0]) == ""
     without = interval(compared({"m": {"tuned": 1.0, "base": 0.0, "difference": 1.0, "interval": None}})[0])
@@ -173,13 +176,14 @@ def test_nothing_that_rows_models_or_recipes_say_is_markup(make_run: Make, predi
     row = predicted("1", 0.9, 0.1, reference=f"{HOSTILE} x", columns={HOSTILE: HOSTILE})
     row["id"], row["task"] = HOSTILE, HOSTILE
     row["tuned"]["output"] = HOSTILE + " y"
+    row[HOSTILE] = {"output": HOSTILE}  # another baseline, of such a name
     row["prompt"] = [{"role": "user", "content": HOSTILE}]
     verdict = {"key": HOSTILE, "state": "missed", "sentence": HOSTILE, "because": HOSTILE}
     slices = [{"kind": HOSTILE, "value": HOSTILE, "n": 1, "metrics": {"f1/score": {"n": 1}}}]
     changed = {"verdicts": [verdict], "slices": slices, "split": HOSTILE, "baselines": {HOSTILE: {HOSTILE: {"n": 1}}}}
     lock = {"recipe": HOSTILE, "packages": {HOSTILE: HOSTILE}}
     run = make_run([row, row], metrics=changed, lock=lock, result={"said": HOSTILE, "stopped_early": HOSTILE})
-    (run / "config.yaml").write_bytes(f"a: '{HOSTILE}'\n# {HOSTILE}\n".encode("utf-8", "replace"))
+    (run / "config.yaml").write_bytes(f"a: '{HOSTILE}'\nb: x {HOSTILE}\n# {HOSTILE}\n".encode("utf-8", "replace"))
     finding = {
         "severity": HOSTILE,
         "summary": HOSTILE,
