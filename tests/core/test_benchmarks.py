@@ -250,3 +250,17 @@ def test_train_runs_our_sides_on_the_same_rows() -> None:
     assert fit[6] == loop[6]  # the same batches give the same loss
     assert float(packed[6]) == pytest.approx(float(fit[6]), abs=0.01)
     assert "processor time / loop" in done.stdout
+
+
+def test_answers_are_compared_by_tokens_a_processor_second(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = {"wall": 1.0, "peak": 2e9}
+    ours = {"rows": 3, "tokens": 300, "processor": 10.0, "answers": ["a", "b", "c"], **numbers}
+    ours |= {"exact_match": 0.5, "bleu": 12.0, "measuring": 0.1}
+    single = {"rows": 2, "tokens": 20, "processor": 4.0, "answers": ["a", "x"], **numbers}
+    peer = {**ours, "processor": 25.0, "answers": ["a", "b", "x"]}
+    load("generate").show({"rows": {}, "loop": single, "ours": ours, "harness": peer}, 2)
+    said = capsys.readouterr().out
+    assert "ours / loop: 6.00 times the tokens a processor second (goal 5: met)" in said
+    assert "answers that are the same text: 1 of 2" in said
+    assert "answers that are the same text: 2 of 3" in said
+    assert "ours / lm-eval: 2.50 times as fast by processor time" in said
