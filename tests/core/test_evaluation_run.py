@@ -575,6 +575,14 @@ def test_findings_show_tables_advice_and_evidence() -> None:
     assert "evidence: rows r0, r1, r2, r3, r4 and 3 more" in text
 
 
+def test_columns_that_slices_are_cut_by_are_written(tmp_path: Path) -> None:
+    rows = [example.with_(extras={"ward": "a", "other": 1}) for example in examples(3)]
+    found = evaluate(Scripted(right), None, rows, {"same": Equal()}, {}, comparing=Comparing(["ward", "source"]))
+    write_evaluation(found, tmp_path)
+    said = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    assert [row["columns"] for row in said] == [{"ward": "a"}] * 3
+
+
 def test_slices_of_a_kind_stand_below_each_other() -> None:
     rows = [example.with_(task="a" if at < 40 else "b") for at, example in enumerate(examples(60))]
     found = evaluate(Scripted(right), Scripted(str), rows, {"same": Equal()}, {}, comparing=Comparing(["task"]))

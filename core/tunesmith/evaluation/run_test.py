@@ -11,7 +11,7 @@ from tunesmith.evaluation.collect import AnsweringModel, Progress
 from tunesmith.evaluation.compare import Comparison, compare_all
 from tunesmith.evaluation.measure import Findings, Mark, Measure, Sample
 from tunesmith.evaluation.measuring import Collect, Said, ask, asking, marked, measured, own_rows, rehearse
-from tunesmith.evaluation.slices import Comparing, Slice, slices_of
+from tunesmith.evaluation.slices import Comparing, Slice, columns_of, slices_of
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.success import Verdict, decide
 from tunesmith.evaluation.threshold import BASE, Threshold, check_names, check_slices, produced, slices_named
@@ -67,7 +67,7 @@ class Evaluation:
         comparisons: Tuned beside base, by the same names.
         findings: What audits found, by their names in the recipe.
         verdicts: The thresholds, each met or not.
-        columns: The rows' columns that evaluators read.
+        columns: The rows' columns that evaluators read, and those that slices are cut by.
         others: Baselines besides the base, by their names in the recipe.
         slices: The metrics of parts of the rows.
         own: Rows that evaluators brought along, by the evaluator's name.
@@ -181,7 +181,7 @@ def evaluate(
         compare_all(tuned_measures, base_measures, seed),
         findings,
         verdicts,
-        tuple(dict.fromkeys(column for evaluator in evaluators.values() for column in evaluator.columns())),
+        tuple(dict.fromkeys([column for one in evaluators.values() for column in one.columns()] + columns_of(parts))),
         beside,
         [_sliced(part, tuned_measures, base_measures, own, seed) for kind in parts.values() for part in kind],
         {

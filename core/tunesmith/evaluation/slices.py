@@ -81,6 +81,11 @@ def slices_of(examples: Sequence[Example], kinds: Iterable[str]) -> dict[str, li
     return {kind: _cut(kind, [_values(example, kind) for example in examples], examples) for kind in kinds}
 
 
+def columns_of(kinds: Iterable[str]) -> list[str]:
+    """The kinds of slices that are columns of the rows."""
+    return [kind for kind in kinds if kind not in ("task", "source", "length")]
+
+
 def _values(example: Example, kind: str) -> list[Any]:
     if kind == "task":
         return [example.task] if example.task else []
