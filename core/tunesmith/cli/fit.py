@@ -14,10 +14,11 @@ from lightning.pytorch.callbacks import ProgressBar
 
 from tunesmith.cli.curve import Curve
 from tunesmith.cli.device import machine
+from tunesmith.cli.difficulty import check_difficulty, measure_difficulty
 from tunesmith.cli.judgement import check_judgement, check_rows
 from tunesmith.cli.kernels import compiling
 from tunesmith.cli.metrics_file import MetricsFile
-from tunesmith.cli.opening import closing, command, encoded_counts, opening, why_no_validation
+from tunesmith.cli.opening import closing, command, drawn_counts, encoded_counts, opening, why_no_validation
 from tunesmith.cli.pinned import pin
 from tunesmith.cli.progress import TrainingProgress
 from tunesmith.cli.ranks import LostError, SaidError, failing_together
@@ -78,6 +79,7 @@ def fit(session: Session) -> int:
     check_length(session)
     check_judgement(session)
     check_strategy(session)
+    check_difficulty(session)
     resumed, checkpoint = find_resumed(session)
     obeyed = find_obeyed(session, resumed)
     if session.arguments.flag("locked") and session.home is None:
@@ -95,6 +97,7 @@ def fit(session: Session) -> int:
         say(f"{resumed.path} is complete: nothing to do; to train it further, {further} with --run {resumed.path}")
         return 0
     run = resumed or new_run(session.root, session.name)
+    measure_difficulty(session, run)
     same = comparable(resumed, lock)
     curve, checkpoints = Curve(same), StepCheckpoint(run.path / "checkpoints", comparable=same)
     kept = [checkpoints] if session.trainer_options.get("enable_checkpointing") is not False else []
@@ -233,7 +236,7 @@ def _write_origin(session: Session, run: Run, lock: dict[str, Any] | None, curat
     if lock is not None:
         (run.path / "config.yaml").write_text(session.dump)
         write_json(run.path / "lock.json", lock)
-    write_json(run.path / "data.json", curated.counts | encoded_counts(session))
+    write_json(run.path / "data.json", curated.counts | encoded_counts(session) | drawn_counts(session))
 
 
 def make_trainer(session: Session, run: Run, own: list[Callback]) -> Trainer:

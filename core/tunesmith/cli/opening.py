@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Trainer
 
@@ -13,6 +14,7 @@ from tunesmith.cli.runs import Run
 from tunesmith.cli.screen import fact, say, warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.columns import one_line
+from tunesmith.data.curriculum import LOSS
 from tunesmith.data.plan import Plan
 from tunesmith.data.sources import SplitName
 from tunesmith.evaluation.statistics import ENOUGH
@@ -78,11 +80,40 @@ def encoded_counts(session: Session) -> dict[str, Any]:
     return {"encoded": told}
 
 
+def drawn_counts(session: Session) -> dict[str, Any]:
+    """How often an epoch draws the rows of each stratum, where not each once."""
+    draws, _ = session.data.drawn()
+    return {} if draws is None else {"drawn": draws.told()}
+
+
 def show_data(session: Session) -> None:
     """Print them as facts."""
     for number, line in enumerate(data_lines(session)):
         fact("" if number else "data", line)
+    if session.data.prepare_rows().splits["train"]:
+        _show_order(session)
     fact("", _curated_in(session.data.prepare_rows().seconds))
+
+
+def _show_order(session: Session) -> None:
+    """How often rows are drawn, and which come first."""
+    draws, _ = session.data.drawn()
+    if draws is not None:
+        said = (f"{one['name'] or 'others'} {one['drawn']:,} of {one['rows']:,}" for one in draws.told())
+        by = session.data.mixture.by
+        fact("mixture", one_line(f"an epoch draws {draws.size:,} rows, by {by}: {', '.join(said)}", _WIDEST))
+    curriculum, losses = session.data.curriculum, session.data.losses
+    if curriculum is None:
+        return
+    by = "the base's loss" if curriculum.by == LOSS else curriculum.by
+    if losses is not None:
+        low, middle, high = np.quantile(losses, (0.1, 0.5, 0.9))
+        by += f" ({low:.2f}, {middle:.2f}, {high:.2f}: 10 %, median, 90 % of the rows)"
+    elif curriculum.by == LOSS:
+        by += ", measured when `fit` begins"
+    first = "hardest" if curriculum.hardest_first else "easiest"
+    epochs = "the first epoch" if curriculum.epochs == 1 else f"{curriculum.epochs} epochs"
+    fact("curriculum", f"by {by}: the {first} {curriculum.start:.0%} first, {curriculum.pacing} over {epochs}")
 
 
 def _curated_in(seconds: Mapping[str, float]) -> str:

@@ -4,6 +4,7 @@ from rich.text import Text
 
 from tunesmith.cli.course import course
 from tunesmith.cli.device import device
+from tunesmith.cli.difficulty import check_difficulty
 from tunesmith.cli.estimate import show_cost
 from tunesmith.cli.find_rate import find_rate
 from tunesmith.cli.fit import check_evidence, prepare_data
@@ -24,6 +25,7 @@ def preview(session: Session) -> int:
     check_length(session)
     check_judgement(session)
     check_strategy(session)
+    check_difficulty(session)
     shown = _number(session.arguments.options.get("examples", "2"))
     gpu, why = _stated_gpu(session)
     curated = prepare_data(session, None)

@@ -172,14 +172,17 @@ class EncodedRows(Sequence[EncodedRow]):
         return EncodedRow(self.examples[int(self._numbers[batch][row])], self._sequences(batch, row))
 
     def __iter__(self) -> Iterator[EncodedRow]:
-        numbers = np.concatenate([np.zeros(0, np.int64), *self._numbers])
-        examples = iter(self.examples.select(numbers) if isinstance(self.examples, Store) else self._chosen(numbers))
+        examples = iter(self.their_examples())
         for batch, held in enumerate(self._numbers):
             for row in range(len(held)):
                 yield EncodedRow(next(examples), self._sequences(batch, row))
 
-    def _chosen(self, numbers: NDArray[np.int64]) -> Iterator[Example]:
-        return (self.examples[number] for number in numbers.tolist())
+    def their_examples(self) -> Sequence[Example]:
+        """The example of each row, without its sequences."""
+        numbers = np.concatenate([np.zeros(0, np.int64), *self._numbers])
+        if isinstance(self.examples, Store):
+            return self.examples.select(numbers)
+        return [self.examples[number] for number in numbers.tolist()]
 
     def _sequences(self, batch: int, row: int) -> tuple[Encoded, ...]:
         lists = (values[ends[row] : ends[row + 1]].tolist() for ends, values in self._views[batch])

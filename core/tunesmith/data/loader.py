@@ -140,9 +140,14 @@ _LAYOUT = (
 )
 # What every layout has; the others came later, padding only where there was some.
 _OLDEST = 6
-_OTHER_TOKENS = (
-    "rows have not as many tokens as before, by which data.max_tokens deals them "
-    "(data.max_length, data.truncation, model.objective, model.template or the tokenizer is another)"
+# Told by hashes, the last two since there are mixtures and curricula.
+_HASHED = (
+    (
+        "rows have not as many tokens as before, by which data.max_tokens deals them "
+        "(data.max_length, data.truncation, model.objective, model.template or the tokenizer is another)"
+    ),
+    "rows are drawn otherwise (data.mixture, or the weight of a source)",
+    "rows come in another order (data.curriculum, or what makes a row difficult)",
 )
 
 
@@ -157,9 +162,11 @@ def layout_differences(then: Sequence[int], now: Sequence[int]) -> list[str]:
     padded = [*then, 0] if len(then) == _OLDEST else then
     named = zip(_LAYOUT, padded, now, strict=False)
     found = [f"{name} was {before} and is {after}" for name, before, after in named if before != after]
-    if not found and padded[len(_LAYOUT) :] not in ([], now[len(_LAYOUT) :]):
-        return [_OTHER_TOKENS]
-    return found
+    if found:
+        return found
+    before, after = padded[len(_LAYOUT) :], now[len(_LAYOUT) :]
+    before = [*before, *([0, 0] if len(before) == 1 else [])]
+    return [why for why, one, other in zip(_HASHED, before, after, strict=False) if one != other]
 
 
 def _collate(item: tuple[MicroBatch, list[EncodedRow]]) -> Batch:

@@ -1,36 +1,38 @@
 """The data of a recipe for Lightning: sources to curated, encoded splits, and their loaders."""
 
 from dataclasses import replace
-from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import lightning
+import numpy as np
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
-from lightning.pytorch.utilities import rank_zero_only
+from numpy.typing import NDArray
 
-from tunesmith.data.cache import Cache
-from tunesmith.data.curate import check_curators
-from tunesmith.data.encode import EncodedSplit
-from tunesmith.data.encoded_cache import encode_kept
+from tunesmith.data.curriculum import Curriculum, Order
 from tunesmith.data.loader import PlanLoader
-from tunesmith.data.pipeline import Curated, curate
+from tunesmith.data.mixture import Draws, Mixture
+from tunesmith.data.ordering import draws_of, order_of
 from tunesmith.data.plan import Plan
+from tunesmith.data.recipe_rows import RecipeRows
 from tunesmith.data.rejected import LIMIT
-from tunesmith.data.render import ChatRenderer
 from tunesmith.data.sources import Source, SplitName
 from tunesmith.data.split import Split
 from tunesmith.errors import RecipeError
-from tunesmith.plugins.interfaces import Curator, Formatter, Objective
+from tunesmith.plugins.interfaces import Curator
+
+if TYPE_CHECKING:
+    from tunesmith.data.encode import EncodedSplit
 
 
-class RecipeData(lightning.LightningDataModule):
+class RecipeData(RecipeRows, lightning.LightningDataModule):
     """The data of a recipe, from rows to batches.
 
     Args:
         sources: Where rows come from, by name.
         curators: What improves them, by name, in order.
         split: How rows are split whose source does not say.
+        mixture: How often rows are trained on, where some are more or less often than once an epoch.
+        curriculum: Which rows come first; any where it is not set.
         max_length: Tokens a sequence at most; the base's positions where it is not set.
         truncation: What to do with a longer one: cut its end, cut the prompt's front, or drop the row.
         batch_size: Examples a micro-batch and device; the two of a pair are one.
@@ -48,6 +50,8 @@ class RecipeData(lightning.LightningDataModule):
         sources: dict[str, Source],
         curators: dict[str, Curator] = {},  # noqa: B006  jsonargparse shows it; never changed
         split: Split = Split(),  # noqa: B008  the same
+        mixture: Mixture = Mixture(),  # noqa: B008  the same
+        curriculum: Curriculum | None = None,
         max_length: int | None = None,
         truncation: Literal["right", "left", "drop"] = "right",
         batch_size: int = 8,
@@ -61,6 +65,8 @@ class RecipeData(lightning.LightningDataModule):
         self.sources = sources
         self.curators = curators
         self.split = split
+        self.mixture = mixture
+        self.curriculum = curriculum
         self.max_length = max_length
         self.truncation = truncation
         self.batch_size = batch_size
@@ -69,107 +75,10 @@ class RecipeData(lightning.LightningDataModule):
         self.reject_limit = reject_limit
         self.keep_rejected = keep_rejected
         self.cache = cache
-        self.formatters: list[type[Formatter]] | None = None  # all that the recipe may name; the command says it
-        self.cache_folder: Path | None = None  # the same
-        self._bound: tuple[ChatRenderer, Objective, int, Path | None] | None = None
-        self._longest = max_length
-        self._quadratic = 0.0
-        self._padded = False
-        self._curated: Curated | None = None
-        self._seed: int | None = None  # that of the curated rows
-        self._encoded: dict[SplitName, EncodedSplit] = {}
+        self.losses: NDArray[np.float64] | None = None  # of training rows under the base, for a curriculum by loss
+        self._drawn: tuple[EncodedSplit, Draws | None, Order | None] | None = None
         self._restored: dict[str, Any] | None = None
         self.leaves_cut_epoch = False  # what a training loader does with a position of other rows
-
-    def bind(
-        self,
-        renderer: ChatRenderer,
-        objective: Objective,
-        seed: int,
-        directory: Path | None,
-        *,
-        max_positions: int | None = None,
-        quadratic: float = 0.0,
-        padded: bool = False,
-    ) -> None:
-        """Say what the rest of the recipe brings; before any use.
-
-        Args:
-            renderer: The base's tokenizer and chat template.
-            objective: Says how an example becomes sequences.
-            seed: Seed of curators and of the order of rows.
-            directory: The run's, for `rejected.jsonl`; None writes nothing.
-            max_positions: Tokens that the base can tell the places of; longer rows are truncated to it.
-            quadratic: As in `Plan`.
-            padded: Whether documents are padded to the longest of their micro-batch.
-
-        Raises:
-            RecipeError: An option has a value that cannot be.
-        """
-        self.check(max_positions)
-        self._quadratic, self._padded = quadratic, padded
-        limits = [limit for limit in (self.max_length, max_positions) if limit is not None]
-        self._longest = min(limits, default=None)
-        if self._seed != seed:
-            self._curated = None
-        self._bound = (renderer, objective, seed, directory)
-        self._encoded = {}
-
-    def prepare_rows(self) -> Curated:
-        """Read, curate and split the rows, once.
-
-        Raises:
-            DataError: A source cannot be read.
-        """
-        _, _, seed, directory = self._ready()
-        # All ranks read the same rows; the first writes what was set aside
-        first = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # Lightning sets it
-        return self.read_rows(seed, directory / "rejected.jsonl" if directory is not None and first else None)
-
-    def read_rows(self, seed: int, rejected_file: Path | None = None) -> Curated:
-        """Read, curate and split the rows, once; needs no base.
-
-        Args:
-            seed: The recipe's.
-            rejected_file: Where rows that were set aside are written; None writes nothing.
-
-        Raises:
-            DataError: A source cannot be read.
-        """
-        if self._curated is None:
-            self._curated = curate(
-                self.sources,
-                self.curators,
-                self.split,
-                seed=seed,
-                reject_limit=self.reject_limit,
-                keep_rejected=self.keep_rejected,
-                rejected_file=rejected_file,
-                formatters=self.formatters,
-                cache=self._kept,
-            )
-            self._seed = seed
-        return self._curated
-
-    def encoded(self, split: SplitName) -> EncodedSplit:
-        """The rows of a split as sequences, once.
-
-        Raises:
-            DataError: The split has examples, and not one can be trained on.
-        """
-        if split not in self._encoded:
-            renderer, objective, _, _ = self._ready()
-            curated = self.prepare_rows()
-            self._encoded[split] = encode_kept(
-                self._kept,
-                (curated.key, split),
-                curated.splits[split],
-                objective,
-                renderer,
-                self._longest,
-                self.truncation,
-            )
-        return self._encoded[split]
 
     def plan(
         self, split: SplitName, *, accumulate: int = 1, world: int = 1, limit: float | None = None, shuffle: bool = True
@@ -188,6 +97,7 @@ class RecipeData(lightning.LightningDataModule):
             raise RecipeError(msg)
         rows = self.encoded(split)
         training = split == "train"
+        draws, order = self.drawn() if training else (None, None)
         whole = Plan(
             rows.lengths,
             rows.units if training else None,
@@ -199,8 +109,22 @@ class RecipeData(lightning.LightningDataModule):
             shuffle=training and shuffle,
             quadratic=self._quadratic,
             shapes=rows.shapes if self._padded and self.max_tokens is not None else None,
+            draws=draws,
+            order=order,
         )
         return replace(whole, limit=int(len(whole) * limit) if isinstance(limit, float) else limit)
+
+    def drawn(self) -> tuple[Draws | None, Order | None]:
+        """How often each training row is drawn in an epoch, and in which order; None for once, and for any."""
+        rows = self.encoded("train")
+        if self._drawn is None or self._drawn[0] is not rows:
+            draws = draws_of(rows, self.mixture, self.sources, self._ready()[2])
+            self._drawn = (rows, draws, order_of(rows, self.curriculum, self.losses))
+        return self._drawn[1:]
+
+    def set_losses(self, losses: NDArray[np.float64]) -> None:
+        """Take the training rows' losses under the base, `[rows]`, for a curriculum by loss; before training."""
+        self.losses, self._drawn = losses, None
 
     def plan_for(self, trainer: Any) -> Plan:
         """Training's micro-batches as a Trainer runs them."""
@@ -265,34 +189,3 @@ class RecipeData(lightning.LightningDataModule):
         loader = PlanLoader(self.encoded(split).rows, plan, rank, self.workers)
         loader.leaves_cut_epoch = self.leaves_cut_epoch
         return loader
-
-    @cached_property
-    def _kept(self) -> Cache:
-        folder = self.cache_folder
-        return Cache(folder if self.cache else None, None if folder is None else folder.parent)
-
-    def _ready(self) -> tuple[ChatRenderer, Objective, int, Path | None]:
-        if self._bound is None:
-            msg = "RecipeData.bind comes before any use of its rows"
-            raise RuntimeError(msg)
-        return self._bound
-
-    def check(self, max_positions: int | None = None) -> None:
-        """Raise RecipeError where an option has a value that cannot be.
-
-        Args:
-            max_positions: Tokens that the base can tell the places of, where it is known.
-        """
-        least = {"max_length": 2, "batch_size": 1, "max_tokens": 1, "workers": 0}
-        for name, smallest in least.items():
-            value = getattr(self, name)
-            if value is not None and value < smallest:
-                msg = f"data.{name} is {value}; it is a whole number of at least {smallest}"
-                raise RecipeError(msg)
-        if self.truncation not in ("right", "left", "drop"):
-            msg = f"data.truncation is {self.truncation}; it takes right, left or drop"
-            raise RecipeError(msg)
-        if max_positions is not None and self.max_length is not None and self.max_length > max_positions:
-            msg = f"data.max_length is {self.max_length}, but the base has {max_positions} positions; set at most that"
-            raise RecipeError(msg)
-        check_curators(self.curators)

@@ -21,6 +21,8 @@ _SPARE = 50
 _SPARE_PADDED = 20
 # Shares of a factor of two within which lengths count as alike, from coarse to fine.
 _CLASSES = (1, 4, 16)
+# Micro-batches that are open at once where rows are to meet their neighbours: few first, then as many as it takes.
+_OPENED = (4, 16, 64)
 
 
 class Shape(NamedTuple):
@@ -50,7 +52,13 @@ def bins_needed(lengths: Sequence[int], budget: int, shapes: Shapes | None = Non
 
 
 def pack(
-    order: Sequence[int], lengths: Sequence[int], budget: int, most: int, shapes: Shapes | None = None
+    order: Sequence[int],
+    lengths: Sequence[int],
+    budget: int,
+    most: int,
+    shapes: Shapes | None = None,
+    *,
+    near: bool = False,
 ) -> list[list[int]]:
     """Rows in at most `most` micro-batches of at most `budget` tokens; a longer row has its own.
 
@@ -60,10 +68,16 @@ def pack(
         budget: Tokens a micro-batch at most.
         most: As `bins_needed` says.
         shapes: Of each row where documents are padded; None where they are not.
+        near: Whether rows should meet others that are near to them in `order`, as far as `most` allows.
 
     Returns:
         Micro-batches, the one with the first row of `order` first.
     """
+    if near and shapes is None:
+        for opened in _OPENED:
+            bins = best_fit(order, lengths, budget, opened)
+            if len(bins) <= most:
+                return bins
     place = {row: at for at, row in enumerate(order)}
     sizes = np.asarray(lengths if shapes is None else [shape.longest for shape in shapes], dtype=np.int64)
     fit = _fit(lengths, budget, shapes)
@@ -77,14 +91,17 @@ def pack(
     return sorted(bins, key=lambda rows: min(place[row] for row in rows))
 
 
-def best_fit(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
+def best_fit(order: Sequence[int], lengths: Sequence[int], budget: int, opened: int | None = None) -> list[list[int]]:
     """Put each row into the fullest micro-batch that has room for it, or begin one (Johnson, 1974).
 
     Args:
         order: Rows as they come.
         lengths: Tokens of each row.
         budget: Tokens a micro-batch at most; a longer row gets its own.
+        opened: Whether only the last so many micro-batches take further rows; None for all.
     """
+    if opened is not None:
+        return _best_fit_near(order, lengths, budget, opened)
     bins: list[list[int]] = []
     rooms: list[int] = []  # how much room there is in any of them, each number once, in order
     by_room: dict[int, list[int]] = {}
@@ -109,6 +126,23 @@ def best_fit(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[
         else:
             by_room[left] = [at]
             insort(rooms, left)
+    return bins
+
+
+def _best_fit_near(order: Sequence[int], lengths: Sequence[int], budget: int, opened: int) -> list[list[int]]:
+    bins: list[list[int]] = []
+    last: list[list[int]] = []  # room and number of those that are open, the oldest first
+    for row in order:
+        length = lengths[row]
+        fitting = [one for one in last if one[0] >= length]
+        if length <= budget and fitting:
+            one = min(fitting)
+            one[0] -= length
+            bins[one[1]].append(row)
+            continue
+        bins.append([row])
+        if length <= budget:
+            last = [*last, [budget - length, len(bins) - 1]][-opened:]
     return bins
 
 

@@ -16,8 +16,10 @@ import numpy as np
 
 from tunesmith.data.balancing import Rows, balance, exchange, share
 from tunesmith.data.batch import Window
+from tunesmith.data.curriculum import Order
 from tunesmith.data.encoded import Unit
-from tunesmith.data.packing import Shapes, area, bins_needed, pack
+from tunesmith.data.mixture import Draws
+from tunesmith.data.packing import Shape, Shapes, area, best_fit, bins_needed, pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Plan:
         limit: Micro-batches a rank and epoch at most, as Trainer's limits ask (trap 46).
         quadratic: What a token costs more for each token of its row, against 1 for all that is linear: attention.
         shapes: Of each row where documents are padded and `max_tokens` bounds padding too; None where they are not.
+        draws: Which rows an epoch draws, and how often; None for each once.
+        order: Which come first; None for any.
     """
 
     lengths: Sequence[int]
@@ -64,6 +68,8 @@ class Plan:
     limit: int | None = None
     quadratic: float = 0.0
     shapes: Shapes | None = None
+    draws: Draws | None = None
+    order: Order | None = None
 
     def __len__(self) -> int:
         """Micro-batches a rank that are run, in every epoch."""
@@ -73,13 +79,34 @@ class Plan:
     def whole(self) -> int:
         """Micro-batches a rank and epoch without the limit."""
         if self.max_tokens is None:
-            return self._rounds(len(self.lengths), self.batch_size)
+            return self._rounds(self.size, self.batch_size)
         return self._rounds(self._bins, 1)
+
+    @property
+    def size(self) -> int:
+        """Rows an epoch, the same in each."""
+        return len(self.lengths) if self.draws is None else self.draws.size
+
+    @cached_property
+    def _heaviest(self) -> Sequence[int]:
+        """The rows of the epoch that needs most micro-batches."""
+        if self.draws is None:
+            return range(len(self.lengths))
+        return self.draws.heaviest(self.lengths if self.shapes is None else [shape.longest for shape in self.shapes])
 
     @cached_property
     def _bins(self) -> int:
         assert self.max_tokens is not None
-        return bins_needed(self.lengths, self.max_tokens, self.shapes)
+        lengths, shapes = self._measured(self._heaviest)
+        if shapes and self.draws is not None:  # larger than any other epoch's rows, one by one
+            documents = max(shape.documents for shape in shapes)
+            shapes = [Shape(documents, shape.longest) for shape in shapes]
+        return bins_needed(lengths, self.max_tokens, shapes)
+
+    def _measured(self, rows: Sequence[int]) -> tuple[list[int], list[Shape] | None]:
+        """Tokens and shapes of rows."""
+        shapes = self.shapes
+        return [self.lengths[row] for row in rows], None if shapes is None else [shapes[row] for row in rows]
 
     @property
     def used(self) -> float | None:
@@ -89,9 +116,10 @@ class Plan:
         """
         if self.max_tokens is None:
             return None
-        sizes = self.lengths if self.shapes is None else [shape.documents * shape.longest for shape in self.shapes]
-        short = [length for length, size in zip(self.lengths, sizes, strict=True) if size <= self.max_tokens]
-        return sum(short) / (self.max_tokens * (self._bins - len(self.lengths) + len(short))) if short else None
+        lengths, shapes = self._measured(self._heaviest)
+        sizes = lengths if shapes is None else [shape.documents * shape.longest for shape in shapes]
+        short = [length for length, size in zip(lengths, sizes, strict=True) if size <= self.max_tokens]
+        return sum(short) / (self.max_tokens * (self._bins - len(lengths) + len(short))) if short else None
 
     @cached_property
     def costs(self) -> Sequence[float]:
@@ -111,11 +139,11 @@ class Plan:
 
     def windows(self, epoch: int) -> Iterator[list[Rows]]:
         """Rows of each window, as micro-batches over all ranks, which take turns; an empty one stands for a ghost."""
-        order = self._order(epoch)
+        order, ordered = self._order(epoch)
         if self.max_tokens is None:
             yield from self._by_rows(order)
         else:
-            yield from self._by_tokens(order, self.max_tokens)
+            yield from self._by_tokens(order, self.max_tokens, ordered)
 
     def layout(self) -> list[int]:
         """What two plans must share for a position in the one to mean the same in the other.
@@ -124,7 +152,9 @@ class Plan:
         window to another before the end.
         """
         sizes = [len(self.lengths), self.batch_size, self.max_tokens or 0, self.accumulate, self.world, self.seed]
-        return [*sizes, int(self.shapes is not None), int(self.shuffle), self._digest]
+        drawn = 0 if self.draws is None else self.draws.digest
+        ordered = 0 if self.order is None else self.order.digest
+        return [*sizes, int(self.shapes is not None), int(self.shuffle), self._digest, drawn, ordered]
 
     @cached_property
     def _digest(self) -> int:
@@ -139,11 +169,17 @@ class Plan:
         full, rest = divmod(pieces, size * self.accumulate * self.world)
         return full * self.accumulate + -(-rest // (size * self.world))
 
-    def _order(self, epoch: int) -> list[int]:
+    def _order(self, epoch: int) -> tuple[list[int], bool]:
+        """The rows of an epoch, and whether a curriculum orders them."""
         if not self.shuffle:
-            return list(range(len(self.lengths)))
+            return list(range(len(self.lengths))) if self.draws is None else self.draws.of(0), False
         generator = np.random.Generator(np.random.PCG64([self.seed, epoch]))
-        return [int(row) for row in generator.permutation(len(self.lengths))]
+        drawn = None if self.draws is None else self.draws.of(epoch)
+        places = generator.permutation(self.size)
+        rows = [int(place) if drawn is None else drawn[int(place)] for place in places]
+        if self.order is None or not self.order.active(epoch):
+            return rows, False
+        return self.order.of(rows, epoch, generator), True
 
     def _by_rows(self, order: list[int]) -> Iterator[list[Rows]]:
         each = self.batch_size * self.world
@@ -152,19 +188,32 @@ class Plan:
             rows = kept[start : start + each * self.accumulate]
             yield share(balance(rows, self.costs, -(-len(rows) // each) * self.world), self.world, self.cost)
 
-    def _by_tokens(self, order: list[int], budget: int) -> Iterator[list[Rows]]:
-        bins = split(pack(order, self.lengths, budget, self._bins, self.shapes), self.lengths, self._bins)
-        bins = bins[: len(self) * self.world]
+    def _by_tokens(self, order: list[int], budget: int, ordered: bool) -> Iterator[list[Rows]]:
+        # by places in the order: a row may be drawn twice
+        lengths, shapes = self._measured(order)
+        costs = [self.costs[row] for row in order]
+        bins = pack(range(len(order)), lengths, budget, self._bins, shapes, near=ordered)
+        if len(bins) > self._bins:
+            bins = self._as_the_heaviest(order, budget)
+        bins = split(bins, lengths, self._bins)[: len(self) * self.world]
         factor = self.accumulate * self.world
         for start in range(0, len(bins), factor):
             window = bins[start : start + factor]
             even = -(-len(window) // self.world) * self.world
-            window = split(window, self.lengths, even)
-            parts = [tuple(rows) for rows in window] + [()] * (even - len(window))
-            if self.shapes is None:
-                yield exchange(parts, self.world, budget, self.lengths, self.costs)
+            window = split(window, lengths, even)
+            parts = [tuple(places) for places in window] + [()] * (even - len(window))
+            if shapes is None:
+                dealt = exchange(parts, self.world, budget, lengths, costs)
             else:  # a row in the place of another would pad others, or be padded
-                yield share(parts, self.world, self.cost)
+                dealt = share(parts, self.world, lambda places: self.cost([order[place] for place in places]))
+            yield [tuple(order[place] for place in places) for places in dealt]
+
+    def _as_the_heaviest(self, order: Sequence[int], budget: int) -> list[list[int]]:
+        """Places of an epoch's rows, packed as the heaviest rows are: each in the place of one that is no shorter."""
+        heavy, _ = self._measured(self._heaviest)
+        bins = best_fit(range(len(heavy)), sorted(heavy, reverse=True), budget)
+        ours = sorted(range(len(order)), key=lambda place: -self.lengths[order[place]])
+        return sorted(([ours[rank] for rank in ranks] for ranks in bins), key=min)
 
     def cost(self, rows: Sequence[int]) -> float:
         """What a micro-batch of these rows costs, in tokens."""

@@ -36,6 +36,7 @@ class Source:
         map: Columns under the names that the formatter wants: `{prompt: question}` reads column `question` as `prompt`.
         split: All its rows belong to this split; without it they are split as `data.split` says.
         task: Name of the task of its rows, noted on each example and in the predictions that `test` writes.
+        weight: How often its rows are trained on, beside those of weight 1: see `data.mixture`.
         about: Where the rows come from; said where a file of theirs is not there.
         licence: Under which licence they are used; for the data card.
         approved_by: Who approved their use for training; for the data card.
@@ -46,6 +47,7 @@ class Source:
     map: dict[str, str] | None = None
     split: SplitName | None = None
     task: str = ""
+    weight: float = 1.0
     about: str = ""
     licence: str = ""
     approved_by: str = ""
