@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tunesmith.training import checkpoint
+from tunesmith.training.specialist import Specialist
 
 CONFIG = ("--config", "tiny.yaml")
 STEPS = 24
@@ -209,6 +210,31 @@ def test_a_full_disk_at_the_first_save_says_that_nothing_was_kept(bench: Any, mo
 # a gain that small steps near the end cannot make, whatever they are rounded to
 STOP_EARLY = {"class_path": "EarlyStopping", "init_args": {"monitor": "val/loss", "patience": 1, "min_delta": 0.05}}
 HIGH = {"optimizer": {"init_args": {"lr": 0.1}}}
+
+
+def test_a_run_that_was_left_at_an_epochs_last_step_tells_of_the_next_epoch_alone(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write(
+        model={"schedule": {"name": "constant", "warmup": 0}}, trainer={"max_steps": 12, "val_check_interval": 3}
+    )
+    bench.done("fit", *CONFIG)
+    (whole,) = bench.runs()
+    assert json.loads((whole / "result.json").read_text())["epochs"] == 2
+    real = Specialist.training_step
+
+    def stopping(self: Specialist, batch: Any, index: int) -> Any:
+        if index == 7:
+            signal.raise_signal(signal.SIGTERM)
+        return real(self, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Specialist, "training_step", stopping)
+        bench.done("fit", *CONFIG, code=143)
+    (left,) = set(bench.runs()) - {whole}
+    assert torch.load(left / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 8
+    bench.done("fit", *CONFIG, "--ckpt_path", "last", "--run", str(left))
+    bench.assert_same(left, whole)
 
 
 @pytest.mark.slow

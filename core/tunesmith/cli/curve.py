@@ -23,6 +23,7 @@ class Curve(Callback):
         self.between: list[tuple[int, float]] = []
         self.training = math.nan
         self.planned = math.inf
+        self._epoch: int | None = None  # of the last step
         self._steps: dict[int, float] = {}
         self._since: dict[int, float] = {}
 
@@ -48,6 +49,9 @@ class Curve(Callback):
             trainer.should_stop = True
         # within a window the metrics still hold the step before it, which may be of the epoch before
         if "loss" in trainer.callback_metrics and not trainer.fit_loop._should_accumulate():
+            if self._epoch != trainer.current_epoch and self._epoch is not None:
+                self._steps = {}  # of an epoch whose end a checkpoint at its last step did not see
+            self._epoch = trainer.current_epoch
             loss = float(trainer.callback_metrics["loss"])
             self._steps[trainer.global_step] = self._since[trainer.global_step] = loss
 
@@ -70,6 +74,7 @@ class Curve(Callback):
             "validation": [list(p) for p in self.validation],
             "between": [list(p) for p in self.between],
             "training": self.training,
+            "epoch": self._epoch,
             "steps": dict(self._steps),
             "since": dict(self._since),
         }
@@ -82,6 +87,7 @@ class Curve(Callback):
             self.between = [(int(s), float(v)) for s, v in state_dict.get("between", ())]
             self._since = {int(s): float(v) for s, v in state_dict.get("since", {}).items()}
         self.training = float(state_dict["training"])
+        self._epoch = state_dict.get("epoch")  # not in a checkpoint of before 0.13
         self._steps = {int(s): float(v) for s, v in state_dict["steps"].items()}
 
     def summary(self, trainer: Trainer) -> dict[str, Any]:
@@ -90,7 +96,8 @@ class Curve(Callback):
             self._close()
         return {
             "steps": trainer.global_step,
-            "epochs": trainer.fit_loop.epoch_progress.current.ready,  # the one that was begun last counts
+            # the one that was begun last counts, which Lightning does not count where a resumed run begins with it
+            "epochs": self._epoch + 1 if self._epoch is not None else trainer.fit_loop.epoch_progress.current.ready,
             "validation_loss": [list(p) for p in self.validation],
             "train_loss": None if math.isnan(self.training) else self.training,
             "train_loss_between": [[step, None if math.isnan(loss) else loss] for step, loss in self.between],
