@@ -111,7 +111,7 @@ class TinySpecialist:
         self.passes.append("autocast")
         return torch.autocast("cpu", enabled=False)
 
-    def load_baseline(self) -> nn.Module:
+    def compared_network(self) -> nn.Module | None:
         return self.copy
 
 

@@ -17,6 +17,7 @@ OPTIONS: dict[str, tuple[bool, tuple[str, ...], str]] = {
     "print_config": (False, _ALL, "print the resolved recipe and stop"),
     "run": (True, (*_RUN, "fit"), "the run directory to read (fit: to resume) instead of the newest that fits"),
     "ckpt_path": (True, ("fit", *_RUN), "fit: `last` or a checkpoint to resume from; else: a checkpoint to measure"),
+    "stage": (True, _ALL, "one of the recipe's stages (fit: it alone; else: the last unless this names another)"),
     "locked": (False, ("fit",), "refuse where anything differs from the lock beside the recipe (recipes lock)"),
     "relock": (False, ("fit",), "resume although data, base or code differ from the lock of the run"),
     "keep-rejected": (False, ("fit", "prepare", "predict"), "write the rows themselves into rejected.jsonl as well"),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tunesmith.cli.arguments import Arguments
+from tunesmith.cli.handing_on import check_handing_on
 from tunesmith.cli.judgement import check_judgement
 from tunesmith.cli.place import place_of
 from tunesmith.cli.quiet import quieten
@@ -12,6 +13,7 @@ from tunesmith.cli.trainer_cli import Session, open_session
 from tunesmith.data.first_rows import look
 from tunesmith.data.pipeline import check_options
 from tunesmith.errors import DataError
+from tunesmith.recipe.compose import compose
 from tunesmith.training.base_address import check_address
 
 
@@ -28,16 +30,20 @@ class Checked:
     remarks: list[str] = field(default_factory=list)
 
 
-def open_unrun(verb: str, configs: Sequence[str], plugins: Sequence[str], trust: Sequence[str]) -> Session:
-    """Open a recipe for a verb of `recipes`, checked as `fit` would up to where it opens files.
+def open_unrun(
+    verb: str, configs: Sequence[str], plugins: Sequence[str], trust: Sequence[str], stage: str | None = None
+) -> Session:
+    """Open a recipe, or a stage of it, for a verb of `recipes`, checked as `fit` would up to where it opens files.
 
     Raises:
         RecipeError: Anything in the recipe is wrong.
     """
     quieten()
     named = {"config": list(configs), "plugin": list(plugins), "trust": list(trust)}
-    session = open_session(Arguments(verb, repeated=named))
+    options = {} if stage is None else {"stage": stage}
+    session = open_session(Arguments(verb, options, repeated=named), resolve=False)
     check_length(session)
+    check_handing_on(session)
     check_judgement(session)
     check_strategy(session)
     place_of(session.trainer_options)  # a Trainer that never runs: it refuses what it would refuse
@@ -63,7 +69,14 @@ def check_recipe(
         DataError: A source names something that is no file of rows, no first row of a source can be read, or the base
             is not there.
     """
-    session = open_unrun("recipes check", configs, plugins, trust)
+    stages: list[str | None] = [*compose(configs).stages] or [None]
+    parts = [_check_one(open_unrun("recipes check", configs, plugins, trust, stage), rows) for stage in stages]
+    absent = dict.fromkeys(text for part in parts for text in part.absent)
+    return Checked(list(absent), list(dict.fromkeys(text for part in parts for text in part.remarks)))
+
+
+def _check_one(session: Session, rows: int) -> Checked:
+    """The same of a recipe without stages, or of one of them."""
     found = look(session.data.sources, rows, session.data.reject_limit, session.data.formatters)
     for key in ("keep_together", "by_time", "stratify"):
         found.check_column(key, getattr(session.data.split, key))

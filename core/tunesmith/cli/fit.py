@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from tunesmith.cli.curve import Curve
 from tunesmith.cli.device import machine
 from tunesmith.cli.difficulty import check_difficulty, measure_difficulty
+from tunesmith.cli.handing_on import check_handing_on, hand_on
 from tunesmith.cli.judgement import check_judgement, check_rows
 from tunesmith.cli.kernels import compiling
 from tunesmith.cli.metrics_file import MetricsFile
@@ -80,6 +81,7 @@ def fit(session: Session) -> int:
     check_judgement(session)
     check_strategy(session)
     check_difficulty(session)
+    check_handing_on(session)
     resumed, checkpoint = find_resumed(session)
     obeyed = find_obeyed(session, resumed)
     if session.arguments.flag("locked") and session.home is None:
@@ -128,6 +130,8 @@ def fit(session: Session) -> int:
         return ended
     beside = _beside(trainer, time.process_time() - busy)
     step = _keep_best(session, run, checkpoints, trainer)
+    if session.follows is not None:
+        hand_on(session, run)
     if is_first_rank():
         seconds = {
             "seconds": round(time.monotonic() - begin, 1),

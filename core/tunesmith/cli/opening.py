@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from tunesmith.cli.kernels import show_kernels
-from tunesmith.cli.runs import Run
+from tunesmith.cli.runs import MERGED, Run
 from tunesmith.cli.screen import fact, say, warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.columns import one_line
@@ -151,7 +151,8 @@ def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None
     """What was chosen and why, before the first step."""
     model = session.model
     say(f"fit {session.name}", style="bold")
-    fact("base", f"{model.base}{' (from scratch)' if model.from_scratch else ''}")
+    made_of = f" (of {model.pretrained.base})" if model.pretrained.base != model.base else ""
+    fact("base", f"{model.base}{' (from scratch)' if model.from_scratch else made_of}")
     if session.arguments.flag("locked"):
         fact("lock", f"{lock_path(session.paths).name if session.home is None else 'lock.json'} holds")
     show_data(session)
@@ -175,6 +176,10 @@ def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None
 def closing(session: Session, run: Run, result: dict[str, Any]) -> None:
     """Where the adapter is, and what to do next."""
     say(f"adapter saved in {run.adapter} ({result['seconds']:.0f} s)")
+    if session.follows is not None:
+        say(f"whole weights for the next stage in {run.path / MERGED}")
+        say(f"next: {command(session, 'fit', f'--stage={session.follows}')}")
+        return
     # a recipe may bring its own validation file and no test rows
     verb = "test" if session.data.prepare_rows().splits["test"] else "validate"
     say(f"next: {command(session, verb)}")

@@ -40,6 +40,11 @@ def _lock(arguments: Any) -> int:
     say_trusted(arguments.plugin, arguments.trust)
     session = open_unrun("recipes lock", configs, arguments.plugin, arguments.trust)
     refuse_remote(session)
+    if session.stages:
+        msg = (
+            f"{arguments.recipe} has stages, and a lock says what one run is made of; each run has its own (lock.json)"
+        )
+        raise RecipeError(msg)
     path = lock_path(session.paths)
     if arguments.check:
         hold(session)

@@ -11,6 +11,8 @@ from tunesmith.cli.screen import tell
 from tunesmith.cli.trusted import say_trusted
 from tunesmith.cli.write_file import write_file
 from tunesmith.errors import RecipeError
+from tunesmith.recipe.stages import KEY as STAGES
+from tunesmith.recipe.stages import stages_shape
 
 _EPILOG = """\
 Editors with the YAML language server complete and check a recipe that begins
@@ -42,6 +44,7 @@ def _schema(arguments: Namespace) -> int:
     say_trusted(arguments.plugin, arguments.trust)
     catalog = Catalog.load(extra_files=arguments.plugin)
     schema = json_schema(sections(), catalog, arguments.trust, about=ABOUT, overlay=arguments.overlay)
+    schema["properties"][STAGES] = stages_shape(schema["properties"], ABOUT[STAGES])
     text = json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
     if target is None:
         sys.stdout.write(text)

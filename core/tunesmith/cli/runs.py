@@ -16,6 +16,7 @@ from tunesmith.errors import RecipeError
 from tunesmith.recipe.lock_file import differences
 
 _RUN_VARIABLE = "TUNESMITH_RUN_DIRECTORY"  # how the other ranks of a `fit` learn rank 0's directory
+MERGED = "merged"  # the folder of a stage's whole weights, which the next one starts from
 _METHOD = ("seed_everything", "model", "data", "trainer")
 # What changes where or how a run is watched, not what is trained.
 _WATCHING = (

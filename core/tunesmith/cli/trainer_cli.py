@@ -6,7 +6,6 @@ LightningCLI parses and instantiates (`run=False`); the verbs are functions over
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,9 @@ from tunesmith.cli.loggers import filled, place
 from tunesmith.cli.optimizer_check import check_optimizer
 from tunesmith.cli.quiet import quieten
 from tunesmith.cli.refusals import check_folder, check_loggers, check_precision
-from tunesmith.cli.runs import Run, run_of
+from tunesmith.cli.runs import run_of
 from tunesmith.cli.screen import say
+from tunesmith.cli.session import Session as Session
 from tunesmith.cli.trusted import say_trusted
 from tunesmith.data.module import RecipeData
 from tunesmith.data.read_as import formatters_of
@@ -38,6 +38,7 @@ from tunesmith.plugins.interfaces import Audit, Evaluator
 from tunesmith.recipe.compose import Recipe, compose
 from tunesmith.recipe.requires import check_requires
 from tunesmith.recipe.schema import check
+from tunesmith.recipe.stages import KEY as STAGES
 from tunesmith.recipe.trust import seal
 from tunesmith.recipe.write_yaml import write_yaml
 from tunesmith.training.specialist import Specialist
@@ -63,6 +64,7 @@ ABOUT = {
     "baselines": "What `test` compares the tuned model with besides the base, by the name that `success` uses.",
     "comparison": "The slices that metrics are shown for, and how small one may be.",
     "success": "What `test` decides by: `name/metric` with `at_least`, `at_most`, `improves_by` ..., and `because`.",
+    "stages": "Overrides for each stage, by its name, in order: each starts from the weights of the one before.",
     "plugins": "The plugin packages that may be used beside the built-ins; all of them where it is absent.",
     "requires": "Packages that must be installed, with versions, as pip takes them: `acme-plugins>=1.2`.",
     "trainer": "Lightning's own options: `max_epochs`, `devices`, `strategy`, `callbacks`, `logger` and others.",
@@ -85,44 +87,6 @@ def sections() -> dict[str, Any]:
         "requires": list[str],
         "trainer": Trainer,
     }
-
-
-@dataclass(slots=True)
-class Session:
-    """All that a verb works with."""
-
-    arguments: Arguments
-    name: str
-    config: dict[str, Any]
-    dump: str
-    model: Specialist
-    data: RecipeData
-    evaluators: dict[str, Evaluator]
-    audits: dict[str, Audit]
-    baselines: dict[str, Baseline]
-    comparison: Comparing
-    success: dict[str, Threshold]
-    generation: Generation
-    trainer_options: dict[str, Any]
-    loggers: Callable[[Path], list[Logger]]
-    """Makes the recipe's own loggers, given the run directory."""
-    catalog: Catalog
-    paths: list[Path]
-    """The recipe's file and its overlays', but for what was read from the net."""
-    remote: list[str]
-    """The addresses that were read from the net."""
-    home: Run | None
-    """The run that the recipe's file lies in, where it is a `config.yaml` that `fit` wrote."""
-
-    @property
-    def seed(self) -> int:
-        """The recipe's seed."""
-        return int(self.config["seed_everything"])
-
-    @property
-    def root(self) -> Path:
-        """The folder that holds all runs."""
-        return Path(self.trainer_options.get("default_root_dir") or "runs")
 
 
 class _Parser(LightningArgumentParser):
@@ -184,16 +148,20 @@ class Command(LightningCLI):
         return list(parser.instantiate(config)["loggers"])
 
 
-def open_session(arguments: Arguments) -> Session:
-    """Compose, check, parse and instantiate a recipe.
+def open_session(arguments: Arguments, *, resolve: bool = True) -> Session:
+    """Compose, check, parse and instantiate a recipe; of one with stages that which is named, else the last.
+
+    Args:
+        arguments: The command line.
+        resolve: Whether a later stage's base is what the one before it trained, and not the recipe's.
 
     Raises:
-        RecipeError: Anything in the recipe is wrong.
+        RecipeError: Anything in the recipe is wrong, or the stage before was not trained.
     """
     if not arguments.repeated["config"]:
         msg = f"{arguments.verb} needs a recipe: lightning-cli {arguments.verb} --config recipes/medsync.yaml"
         raise RecipeError(msg)
-    recipe = compose(arguments.repeated["config"], arguments.overrides)
+    recipe = compose(arguments.repeated["config"], arguments.overrides, arguments.options.get("stage"))
     check_requires(recipe)
     allow = recipe.data.get("plugins")
     catalog = Catalog.load(
@@ -203,6 +171,8 @@ def open_session(arguments: Arguments) -> Session:
     trust = arguments.repeated["trust"]
     place(recipe.data.get("trainer"))
     checked = check(recipe, catalog, sections(), trust=trust)
+    if resolve and recipe.stage is not None:
+        _start_from_weights_before(arguments, recipe, checked)
     check_loggers(checked, recipe)
     check_precision(checked, recipe)
     check_folder(checked, recipe)
@@ -213,6 +183,24 @@ def open_session(arguments: Arguments) -> Session:
         raise RecipeError(explain(error, recipe)) from error
     check_optimizer(command.model.optimizer_factory, checked, recipe)
     return _session(arguments, recipe, checked, command, catalog)
+
+
+def _start_from_weights_before(arguments: Arguments, recipe: Recipe, checked: dict[str, Any]) -> None:
+    """Make the weights of the stage before the base."""
+    from tunesmith.cli.stages import UNTRAINED, weights_before
+
+    assert recipe.stage is not None
+    at = recipe.stages.index(recipe.stage)
+    if not at:
+        return
+    found = weights_before(arguments, recipe.stages, at)
+    if found is not None:
+        checked["model"]["base"] = str(found)
+    elif arguments.verb not in UNTRAINED:
+        before = recipe.stages[at - 1]
+        way = f"lightning-cli fit ... --stage {before}, or fit without --stage, which runs all"
+        msg = f"stage {recipe.stage} starts from the weights of {before}, which this recipe has not trained: {way}"
+        raise RecipeError(msg)
 
 
 def _session(
@@ -228,7 +216,7 @@ def _session(
     config["trainer"]["logger"] = (checked.get("trainer") or {}).get("logger")
     session = Session(
         arguments=arguments,
-        name=home.lock["recipe"] if home is not None else recipe.name,
+        name=home.lock["recipe"] if home is not None else _name(recipe),
         config=config,
         dump=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         model=command.model,
@@ -245,20 +233,34 @@ def _session(
         paths=recipe.paths,
         remote=recipe.remote,
         home=home,
+        stages=recipe.stages,
+        stage=recipe.stage,
     )
     session.data.cache_folder = session.root / session.name / "cache"
     return session
 
 
+def _name(recipe: Recipe) -> str:
+    """The folder of the runs: the recipe's, in which stages but for the last have one each."""
+    is_early = recipe.stage is not None and recipe.stage != recipe.stages[-1]
+    return f"{recipe.name}/{recipe.stage}" if is_early else recipe.name
+
+
 def run(verb: str, words: Sequence[str]) -> int:
     """Run a verb; returns the exit code."""
-    known = list(sections())
+    known = [*sections(), STAGES]
     arguments = parse(verb, words, known)
     if arguments.help:
         say(help_page(verb, SUMMARIES[verb], known))
         return 0
     quieten()
     say_trusted(arguments.repeated["plugin"], arguments.repeated["trust"])
+    if verb == "fit" and "stage" not in arguments.options and not arguments.flag("print_config"):
+        recipe = compose(arguments.repeated["config"], arguments.overrides) if arguments.repeated["config"] else None
+        if recipe is not None and recipe.stages:
+            from tunesmith.cli.stages import fit_stages
+
+            return fit_stages(arguments, recipe.stages)
     session = open_session(arguments)
     if arguments.flag("keep-rejected"):
         session.data.keep_rejected = True

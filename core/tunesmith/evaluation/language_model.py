@@ -51,8 +51,8 @@ class Tuned(Protocol):
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of every pass."""
 
-    def load_baseline(self) -> nn.Module:
-        """A frozen copy of the base, for adapters that cannot be switched off."""
+    def compared_network(self) -> nn.Module | None:
+        """The network that is the base; None where it is this one with its adapter off."""
 
 
 @dataclass
@@ -247,7 +247,7 @@ class TransformersModel:
             raise RecipeError(msg)
         if not self.adapted or self.network is not None:
             return self
-        network = None if self.specialist.adapter.switchable else self.specialist.load_baseline()
+        network = self.specialist.compared_network()
         model = TransformersModel(self.specialist, self.generation, self.seed, network, adapted=False)
         model.known = self.known_base
         return model

@@ -123,6 +123,13 @@ class Adapter(Plugin):
         """Return a plain model with the adapter folded in; one that has nothing to fold returns it as it is."""
         return model
 
+    def merge_refusal(self) -> str:
+        """Why `merge` refuses whatever the model is, with what to do; empty where it does not. Since 0.13.
+
+        A stage that another follows is refused by it before it trains.
+        """
+        return ""
+
     def without(self, model: "nn.Module") -> AbstractContextManager[None]:
         """Context in which `model` computes what the base did; leaves every `requires_grad` as it was (trap 45)."""
         return nullcontext()

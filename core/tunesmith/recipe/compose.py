@@ -19,6 +19,7 @@ from tunesmith.recipe.package_fs import PROTOCOL, installed, package_of
 from tunesmith.recipe.paths import anchor, remote_paths
 from tunesmith.recipe.read_yaml import read_text, read_tree
 from tunesmith.recipe.remote import Fetched, fetch, is_remote
+from tunesmith.recipe.stages import stage_names, staged
 from tunesmith.recipe.tree import COMMAND_LINE, Leaf, Map, Mark, Tree, plain, removed
 
 KeyPath = str | Sequence[str]
@@ -34,10 +35,22 @@ class Recipe:
         remote: The addresses that were read from the net.
         data: Plain maps, lists and scalars; what null removed is not there.
         nulls: Key paths that null removed, for options that take null as a value.
+        stages: The names of the recipe's stages, in order.
+        stage: The one that this is the recipe of; None where there are none.
     """
 
-    def __init__(self, name: str, paths: Sequence[Path], tree: Map, remote: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        paths: Sequence[Path],
+        tree: Map,
+        remote: Sequence[str] = (),
+        stages: Sequence[str] = (),
+        stage: str | None = None,
+    ) -> None:
         self.name = name
+        self.stages = list(stages)
+        self.stage = stage
         self.paths = list(paths)
         self.remote = list(remote)
         self.data: dict[str, Any] = plain(tree)
@@ -74,13 +87,14 @@ class Recipe:
         return here, True
 
 
-def compose(configs: Sequence[str], overrides: Sequence[str] = ()) -> Recipe:
+def compose(configs: Sequence[str], overrides: Sequence[str] = (), stage: str | None = None) -> Recipe:
     """Read a recipe with its overlays and the command line's changes.
 
     Args:
         configs: Paths, `package://import_name/path.yaml`, or addresses of the net (`remote`); later ones are merged
             over earlier ones.
         overrides: `--a.b.c=v`, or `--a.b.c` and `v`; merged last. Paths in them start from the working directory.
+        stage: Which of the recipe's stages is meant; its last if None.
 
     Raises:
         RecipeError: A file is missing, too large or not plain YAML, a key is given twice, an override is malformed, or
@@ -101,10 +115,17 @@ def compose(configs: Sequence[str], overrides: Sequence[str] = ()) -> Recipe:
         tree = merge(tree, anchor(read))
     assert isinstance(tree, Map)
     tree = override(tree, overrides)
+    stages = stage_names(tree)
+    if stage is not None and not stages:
+        msg = f"--stage {stage}: this recipe has no stages"
+        raise RecipeError(msg)
+    if stages:
+        stage = stage or stages[-1]
+        tree = staged(tree, stage, overrides)
     confine(tree)
     _refuse_paths(tree)
     name = Path(configs[0].partition("#")[0].partition("?")[0] if is_remote(configs[0]) else files[0]).stem
-    return Recipe(name, files, tree, remote)
+    return Recipe(name, files, tree, remote, stages, stage)
 
 
 def _from_net(fetched: Fetched) -> Map:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tunesmith.errors import RecipeError
 from tunesmith.no_file import FOLDER, why_no_file
-from tunesmith.recipe.paths import is_address, names_file
+from tunesmith.recipe.paths import is_address, names_file, unstaged
 from tunesmith.recipe.tree import Leaf, Map, Tree
 
 KeyPath = tuple[str, ...]
@@ -38,7 +38,7 @@ def leaving(tree: Tree) -> Iterator[tuple[KeyPath, str, Leaf]]:
         package = leaf.mark.package
         if package is None and not leaf.mark.remote:
             continue
-        if path[0] == _WRITES:
+        if unstaged(path)[:1] == (_WRITES,):
             found = next((text for text in _texts(leaf.value) if _leaves_folder(text)), None)
         elif package is not None and names_file(path):  # of one from the net, `compose` refuses them all
             texts = (text for text in _texts(leaf.value) if os.path.isabs(text))  # noqa: PTH117  made so by `anchor`

@@ -43,7 +43,13 @@ def remote_paths(tree: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple
         yield from ((path, value) for value in values if isinstance(value, str) and "://" not in value)
 
 
+def unstaged(path: tuple[str, ...]) -> tuple[str, ...]:
+    """The key that a stage changes: `stages.adapt.model.base` is a `model.base`."""
+    return path[2:] if path[:1] == ("stages",) else path
+
+
 def _is_path(leaf: Leaf, path: tuple[str, ...]) -> bool:
+    path = unstaged(path)
     explicit = isinstance(leaf.value, str) and leaf.value.startswith(_EXPLICIT)
     file = isinstance(leaf.value, str) and leaf.value.endswith(_TEMPLATE_ENDINGS) and "\n" not in leaf.value
     if explicit and (path == _BASE or _matches(path, _RUN)):
@@ -53,11 +59,13 @@ def _is_path(leaf: Leaf, path: tuple[str, ...]) -> bool:
 
 def names_file(path: tuple[str, ...]) -> bool:
     """Whether what stands at a key is, or may be, the path of a file."""
+    path = unstaged(path)
     return _matches(path, _SOURCE) or path in (_BASE, _TEMPLATE)
 
 
 def takes_address(path: tuple[str, ...]) -> bool:
     """Whether a key may be `package://`: the rows and the base, which are read through it; templates are not."""
+    path = unstaged(path)
     return _matches(path, _SOURCE) or path == _BASE
 
 

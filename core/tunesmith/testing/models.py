@@ -23,6 +23,7 @@ from tunesmith.testing.base import base_to_train, probed_base, quiet, tiny_base
 from tunesmith.testing.material import examples
 from tunesmith.training import folder
 from tunesmith.training.attach import Attached, Untouched, attach_to
+from tunesmith.training.comparing import Pretrained
 from tunesmith.training.forward import Chunk, Forward, Term
 from tunesmith.training.kernels import choosing
 from tunesmith.training.optimizer import build, parameter_groups
@@ -108,9 +109,11 @@ def base_names() -> frozenset[str]:
 class _Tried(Specialist):
     """Attaches to a copy of a base that is loaded once; the baseline only for plugins that ask for it, and silently."""
 
-    def _attach(self, adapter: Adapter, regularizers: Mapping[str, Regularizer]) -> Attached:
+    def _attach(
+        self, adapter: Adapter, regularizers: Mapping[str, Regularizer], base: Pretrained | None = None
+    ) -> Attached:
         if adapter.load_options():
-            return super()._attach(adapter, regularizers)
+            return super()._attach(adapter, regularizers, base)
         with choosing(self.kernels):
             if not isinstance(adapter, AllWeights | Untouched):
                 return attach_to(*base_to_train(), self.objective, adapter, regularizers)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -94,7 +94,18 @@ class Attached:
 
 
 class Untouched(Adapter):
-    """Nothing trains: a second copy of the base."""
+    """Nothing trains: a second copy of a base.
+
+    Args:
+        like: Says how it is loaded, such as quantised.
+    """
+
+    def __init__(self, like: Adapter | None = None) -> None:
+        self.like = like
+
+    def load_options(self) -> dict[str, Any]:
+        """The other's."""
+        return {} if self.like is None else self.like.load_options()
 
     def attach(self, model: nn.Module) -> nn.Module:
         """Freeze all."""

@@ -1,12 +1,16 @@
 """The folder of a trained adapter: its own format, tokenizer and template, modules of plugins beside it."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 
 from tunesmith.plugins.interfaces import Adapter
 from tunesmith.training import content
 from tunesmith.training.attach import Attached
+from tunesmith.training.comparing import Pretrained
 
 EXTRAS = "extras.safetensors"
 
@@ -18,6 +22,32 @@ def save(directory: Path, adapter: Adapter, attached: Attached) -> None:
     attached.tokenizer.save_pretrained(directory)
     if state := attached.extras.state_dict():
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, directory / EXTRAS)
+
+
+def save_merged(
+    directory: Path,
+    adapter: Adapter,
+    attached: Attached,
+    pretrained: Pretrained,
+    about: Mapping[str, Any],
+) -> None:
+    """Write whole weights, and what they were made of, as a folder that is a base; never half of one.
+
+    Args:
+        directory: Where; what lies there is replaced.
+        adapter: Folds itself in; the network is used up.
+        attached: What trained.
+        pretrained: What the base was made of.
+        about: What is noted beside it.
+    """
+    part = directory.with_name(f"{directory.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    model: Any = adapter.merge(attached.network)
+    model.save_pretrained(part)
+    attached.tokenizer.save_pretrained(part)  # with the chat template that was trained on
+    pretrained.write(part, **about)
+    shutil.rmtree(directory, ignore_errors=True)
+    part.rename(directory)
 
 
 def load(directory: Path, adapter: Adapter, attached: Attached) -> None:

@@ -39,7 +39,7 @@ def portion(model: Specialist, processes: int) -> Portion:
         processes: Among which it will be; with 1 all of it is held, and nothing is gathered.
     """
     assert model.attached is not None
-    bodies = [model.network, *([model._baseline.network] if model._baseline is not None else [])]
+    bodies = [model.network, *model.copies()]
     cut = {id(parameter) for body in bodies for parameter in body.parameters() if parameter.ndim}
     trained = {id(parameter): parameter for parameter in model.parameters() if parameter.requires_grad}
     held = {tensor.untyped_storage()._cdata: tensor for tensor in held_tensors(model)}

@@ -83,7 +83,7 @@ def pass_footprint(model: Specialist, row: EncodedRow, *, held: bool = False) ->
 
 def held_tensors(model: Specialist) -> list[Tensor]:
     """Parameters, buffers, scales of quantised weights; those of a second copy of the base too, once it is loaded."""
-    modules: list[nn.Module] = [model, *([model._baseline.network] if model._baseline is not None else [])]
+    modules: list[nn.Module] = [model, *model.copies()]
     found: list[Tensor] = []
     for module in modules:
         for tensor in (*module.parameters(), *module.buffers()):

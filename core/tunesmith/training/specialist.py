@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from tunesmith.data.batch import Batch, Window
@@ -17,6 +17,7 @@ from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer
 from tunesmith.training import folder
 from tunesmith.training.attach import Attached, Checkpointing, Untouched, attach
 from tunesmith.training.card import Card
+from tunesmith.training.comparing import Comparing, Pretrained
 from tunesmith.training.compiling import Compile
 from tunesmith.training.forward import Forward, Term
 from tunesmith.training.hub_commit import loaded_commit
@@ -29,10 +30,9 @@ from tunesmith.training.probe import probe
 from tunesmith.training.process_memory import keep_freed
 from tunesmith.training.router import NAME as ROUTER
 from tunesmith.training.schedule import Schedule
-from tunesmith.training.validating import Validating
 
 
-class Specialist(Validating):
+class Specialist(Comparing):
     """Turns a base model into a specialist.
 
     Args:
@@ -87,7 +87,6 @@ class Specialist(Validating):
         self.gradient_checkpointing = gradient_checkpointing
         self.router_aux_loss_coef = router_aux_loss_coef
         self.ledger = Ledger(["loss", ROUTER, *(f"reg/{name}" for name in self.regularizers)])
-        self._baseline: Attached | None = None
         self._window: Window | None = None
 
     def load(self) -> None:
@@ -118,22 +117,17 @@ class Specialist(Validating):
         self.layout, self.layout_reason = attached.probe.layout, attached.probe.reason
         self.passes = self._passes(attached, self.adapter, None if self.adapter.switchable else self._base_passes)
 
-    def load_baseline(self) -> nn.Module:
-        """An untouched copy of the base, loaded when first asked for; for adapters that cannot be switched off."""
-        if self._baseline is None:
-            self._baseline = self._attach(Untouched(), {})
-            self._baseline.network.eval()
-        return self._baseline.network.to(self.device)
-
     def _base_passes(self) -> Passes:
         self.load_baseline()
-        assert self._baseline is not None
-        return self._passes(self._baseline, Untouched(), None)
+        return self._passes(self._copies[Pretrained(self.base, self.revision)], Untouched(), None)
 
-    def _attach(self, adapter: Adapter, regularizers: Mapping[str, Regularizer]) -> Attached:
+    def _attach(
+        self, adapter: Adapter, regularizers: Mapping[str, Regularizer], base: Pretrained | None = None
+    ) -> Attached:
+        base = base or Pretrained(self.base, self.revision)
         with choosing(self.kernels):
             attached = attach(
-                self.base,
+                base.base,
                 self.objective,
                 adapter,
                 regularizers,
@@ -142,7 +136,7 @@ class Specialist(Validating):
                 from_scratch=self.from_scratch,
                 gradient_checkpointing=self.gradient_checkpointing,
                 router=self.router_aux_loss_coef,
-                revision=self.revision,
+                revision=base.revision,
             )
         return self.sharded(attached)
 

@@ -78,6 +78,15 @@ class QLoRA(LoRA):
             raise RecipeError(msg)
         return super().attach(model)
 
+    def merge_refusal(self) -> str:
+        """Without `merge_dtype`: folding into 4-bit weights would round the updates away (trap 22)."""
+        if self.merge_dtype is not None:
+            return ""
+        return (
+            "model.adapter.init_args.merge_dtype is not set: a merge into 4-bit weights would round the updates "
+            "away; name float32, bfloat16 or float16, or keep the adapter"
+        )
+
     def merge(self, model: "nn.Module") -> "nn.Module":
         """Unpack the base to `merge_dtype` and fold the updates in; `model` is used up.
 
@@ -88,11 +97,7 @@ class QLoRA(LoRA):
                 Or as LoRA's.
         """
         if self.merge_dtype is None:
-            msg = (
-                "model.adapter.init_args.merge_dtype is not set: a merge into 4-bit weights would round the updates "
-                "away; name float32, bfloat16 or float16, or keep the adapter"
-            )
-            raise RecipeError(msg)
+            raise RecipeError(self.merge_refusal())
         import torch
 
         self._check_merge(model)
