@@ -8,15 +8,23 @@ from tunesmith.errors import RecipeError
 from tunesmith.nearest import nearest
 
 # Every option: whether it takes a value, the verbs that know it, and its help.
-_ALL = ("fit", "validate", "test", "predict", "audit", "preview", "prepare")
+_ALL = ("fit", "validate", "test", "predict", "audit", "preview", "prepare", "search")
 _RUN = ("validate", "test", "predict", "audit")
 OPTIONS: dict[str, tuple[bool, tuple[str, ...], str]] = {
     "config": (True, _ALL, "recipe or overlay; may be given several times, later ones change earlier ones"),
     "plugin": (True, _ALL, "a Python file whose plugins the recipe may use; may be given several times"),
     "trust": (True, _ALL, "an import prefix whose classes the recipe may name; may be given several times"),
     "print_config": (False, _ALL, "print the resolved recipe and stop"),
-    "run": (True, (*_RUN, "fit"), "the run directory to read (fit: to resume) instead of the newest that fits"),
-    "ckpt_path": (True, ("fit", *_RUN), "fit: `last` or a checkpoint to resume from; else: a checkpoint to measure"),
+    "run": (
+        True,
+        (*_RUN, "fit", "search"),
+        "the run directory to read (fit, search: to resume); else the newest",
+    ),
+    "ckpt_path": (
+        True,
+        ("fit", "search", *_RUN),
+        "fit, search: `last` to resume, fit: or a checkpoint; else: a checkpoint to measure",
+    ),
     "stage": (True, _ALL, "one of the recipe's stages (fit: it alone; else: the last unless this names another)"),
     "locked": (False, ("fit",), "refuse where anything differs from the lock beside the recipe (recipes lock)"),
     "relock": (False, ("fit",), "resume although data, base or code differ from the lock of the run"),
@@ -28,6 +36,9 @@ OPTIONS: dict[str, tuple[bool, tuple[str, ...], str]] = {
     "examples": (True, ("preview",), "how many examples to show (default 2)"),
     "find-lr": (False, ("preview",), "raise the learning rate over 100 steps and say where the loss falls fastest"),
     "gpu": (True, ("preview",), "a GPU to compute memory for: its GiB (24), or a name (l4, rtx-4090, a100-80, ...)"),
+    "over": (True, ("search",), "`data`: train on parts of the rows and say what more rows would bring"),
+    "shares": (True, ("search",), "of --over data: the parts (default 0.1,0.2,0.4,0.8)"),
+    "repeats": (True, ("search",), "of --over data: trainings a part, each on rows of its own (default 2)"),
     "outputs": (True, ("audit",), "a predictions.jsonl whose logged answers the audits examine"),
 }
 _REPEATED = ("config", "plugin", "trust")

@@ -106,7 +106,9 @@ def fit(session: Session) -> int:
     is_other = changed or session.arguments.flag("relock")
     origin = Resumed(lambda: _write_origin(session, run, lock if is_other else None, curated), same)
     try:
-        trainer = make_trainer(session, run, [curve, *kept, *([origin] if resumed is not None else [])])
+        trainer = make_trainer(
+            session, run, [curve, *kept, *session.callbacks, *([origin] if resumed is not None else [])]
+        )
         kernels = compiling(session, trainer)
         batches = len(session.data.plan_for(trainer))
         check_interval(trainer, batches)

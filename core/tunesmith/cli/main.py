@@ -16,7 +16,7 @@ from tunesmith.errors import RecipeError, TunesmithError
 from tunesmith.nearest import did_you_mean
 from tunesmith.printable import message
 
-TRAINER_VERBS = ("preview", "prepare", "fit", "validate", "test", "predict", "audit")
+TRAINER_VERBS = ("preview", "prepare", "fit", "search", "validate", "test", "predict", "audit")
 VERBS = (*TRAINER_VERBS, "compare", "plugins", "recipes")
 _SIGNALLED = 128  # a shell's exit code for a signal, without its number
 _BROKEN_PIPE = 141
@@ -73,6 +73,7 @@ to train
   preview           what would be trained, token by token; counts, time, memory
   prepare           curate the data and write it with its data card
   fit               train; ends with an adapter that peft and vLLM load
+  search            train with other options, or on parts of the data; report
 
 to judge
   validate          measure on the validation split

@@ -70,6 +70,11 @@ class Run:
         return self.path / "result.json"
 
     @property
+    def result_content(self) -> dict[str, Any]:
+        """The content of `result.json`; empty where `fit` did not end."""
+        return _read(self.result)
+
+    @property
     def adapter(self) -> Path:
         """Where the adapter lies."""
         return self.path / "adapter"

@@ -1,10 +1,11 @@
 """What a checked recipe becomes, and every verb works with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 
 from tunesmith.cli.arguments import Arguments
@@ -16,6 +17,7 @@ from tunesmith.evaluation.slices import Comparing
 from tunesmith.evaluation.threshold import Threshold
 from tunesmith.plugins.catalog import Catalog
 from tunesmith.plugins.interfaces import Audit, Evaluator
+from tunesmith.search.space import Search
 from tunesmith.training.specialist import Specialist
 
 
@@ -45,10 +47,13 @@ class Session:
     """The addresses that were read from the net."""
     home: Run | None
     """The run that the recipe's file lies in, where it is a `config.yaml` that `fit` wrote."""
+    search: Search
     stages: list[str]
     """The recipe's stages, in order; none where it has none."""
     stage: str | None
     """The one that this is the session of."""
+    callbacks: list[Callback] = field(default_factory=list)
+    """Of the verb that trains, beside the recipe's."""
 
     @property
     def seed(self) -> int:

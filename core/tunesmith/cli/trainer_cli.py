@@ -41,6 +41,7 @@ from tunesmith.recipe.schema import check
 from tunesmith.recipe.stages import KEY as STAGES
 from tunesmith.recipe.trust import seal
 from tunesmith.recipe.write_yaml import write_yaml
+from tunesmith.search.space import Search
 from tunesmith.training.specialist import Specialist
 
 SUMMARIES = {
@@ -50,6 +51,7 @@ SUMMARIES = {
     "predict": "Answer a file of rows, or one --prompt, with base and tuned model side by side.",
     "audit": "Run the recipe's audits on data, model or logged outputs.",
     "preview": "Show what would be trained: tokens with their loss weights, counts, steps, estimated time and memory.",
+    "search": "Train with other options and find the best; --over data: is more data worth it?",
     "prepare": "Read, format, curate and split the data, and write what happened to each row.",
 }
 
@@ -65,6 +67,7 @@ ABOUT = {
     "comparison": "The slices that metrics are shown for, and how small one may be.",
     "success": "What `test` decides by: `name/metric` with `at_least`, `at_most`, `improves_by` ..., and `because`.",
     "stages": "Overrides for each stage, by its name, in order: each starts from the weights of the one before.",
+    "search": "What `search` tries: keys of the recipe with their values, and how many trainings.",
     "plugins": "The plugin packages that may be used beside the built-ins; all of them where it is absent.",
     "requires": "Packages that must be installed, with versions, as pip takes them: `acme-plugins>=1.2`.",
     "trainer": "Lightning's own options: `max_epochs`, `devices`, `strategy`, `callbacks`, `logger` and others.",
@@ -83,6 +86,7 @@ def sections() -> dict[str, Any]:
         "baselines": dict[str, Baseline],
         "comparison": Comparing,
         "success": dict[str, Threshold],
+        "search": Search,
         "plugins": list[str],
         "requires": list[str],
         "trainer": Trainer,
@@ -126,6 +130,7 @@ class Command(LightningCLI):
         parser.add_argument("--baselines", type=dict[str, Baseline], default={})
         parser.add_argument("--comparison", type=Comparing, default=Comparing())
         parser.add_argument("--success", type=dict[str, Threshold], default={})
+        parser.add_argument("--search", type=Search, default=Search())
         parser.add_argument("--plugins", type=list[str] | None, default=None)  # an empty list would allow none
         parser.add_argument("--requires", type=list[str] | None, default=None)
 
@@ -233,6 +238,7 @@ def _session(
         paths=recipe.paths,
         remote=recipe.remote,
         home=home,
+        search=init["search"],
         stages=recipe.stages,
         stage=recipe.stage,
     )
@@ -277,6 +283,7 @@ def _verbs() -> Mapping[str, Callable[[Session], int]]:
     from tunesmith.cli.predict import predict
     from tunesmith.cli.prepare import prepare
     from tunesmith.cli.preview import preview
+    from tunesmith.cli.search import search
 
     return {
         "fit": fit,
@@ -286,4 +293,5 @@ def _verbs() -> Mapping[str, Callable[[Session], int]]:
         "audit": audit,
         "preview": preview,
         "prepare": prepare,
+        "search": search,
     }

@@ -3,16 +3,19 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.cache import Cache
 from tunesmith.data.curating import Curating
 from tunesmith.data.example import Example
+from tunesmith.data.identity import key_of
 from tunesmith.data.rejected import Rejected
 from tunesmith.data.sources import Source, SplitName
 from tunesmith.data.split import Split
+from tunesmith.data.store import Store
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.plugins.interfaces import Curator, Formatter
 
@@ -126,6 +129,23 @@ def curate(
         "splits": told["splits"],
     }
     return Curated(dict(done.stores), counts, read.hashes, read.rejected, split, seconds, done.key)
+
+
+def part_of(curated: Curated, share: float, draw: int) -> Curated:
+    """The same with a part of its training rows: those of the lowest hashes of their ids, in their order.
+
+    Args:
+        curated: All rows.
+        share: Of the training rows, above 0, at most 1.
+        draw: Another number draws others.
+    """
+    rows = curated.splits["train"]
+    ids = rows.ids() if isinstance(rows, Store) else [row.id for row in rows]
+    drawn = sorted((sha256(f"{draw} {name}".encode()).digest(), at) for at, name in enumerate(ids))
+    chosen = sorted(at for _, at in drawn[: round(share * len(drawn))])
+    kept = rows.select(chosen) if isinstance(rows, Store) else [rows[at] for at in chosen]
+    key = key_of(curated.key, share, draw) if curated.key else ""
+    return replace(curated, splits={**curated.splits, "train": kept}, key=key)
 
 
 def check_options(sources: Mapping[str, Source], split: Split, reject_limit: float) -> None:

@@ -12,7 +12,7 @@ from tunesmith.data.encode import EncodedSplit
 from tunesmith.data.encoded_cache import encode_kept
 from tunesmith.data.mixture import Mixture
 from tunesmith.data.ordering import weights_of
-from tunesmith.data.pipeline import Curated, curate
+from tunesmith.data.pipeline import Curated, curate, part_of
 from tunesmith.data.render import ChatRenderer
 from tunesmith.data.sources import Source, SplitName
 from tunesmith.data.split import Split
@@ -27,6 +27,8 @@ class RecipeRows:
     Attributes:
         formatters: All that the recipe may name; the command says it.
         cache_folder: Where results are kept; the same.
+        share: The part of the training rows that is trained on, and which of several such parts; smaller ones lie
+            within larger ones. All rows where it is None.
     """
 
     sources: dict[str, Source]
@@ -47,6 +49,7 @@ class RecipeRows:
         super().__init__()
         self.formatters: list[type[Formatter]] | None = None
         self.cache_folder: Path | None = None
+        self.share: tuple[float, int] | None = None
         self._bound: tuple[ChatRenderer, Objective, int, Path | None] | None = None
         self._longest: int | None = None
         self._quadratic = 0.0
@@ -123,6 +126,8 @@ class RecipeRows:
                 cache=self._kept,
             )
             self._seed = seed
+            if self.share is not None:
+                self._curated = part_of(self._curated, *self.share)
         return self._curated
 
     def encoded(self, split: SplitName) -> EncodedSplit:
