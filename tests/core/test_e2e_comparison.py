@@ -192,6 +192,16 @@ def test_a_baseline_has_a_name_of_its_own(trained: Any) -> None:
     assert "baselines.tuned: tuned is the name of the model under test; rename it" in refused.out + refused.err
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "a@b"])
+@pytest.mark.parametrize("kind", ["evaluators", "audits"])
+def test_names_that_success_cannot_say_are_refused(trained: Any, kind: str, name: str) -> None:
+    plugin = {"evaluators": "ExactMatch", "audits": "Representation"}[kind]
+    trained.write("wrong.yaml", **{kind: {name: plugin}})
+    refused = trained.done("recipes", "check", "wrong.yaml", "--rows", "0", code=2)
+    said = " ".join((refused.out + refused.err).split())
+    assert (f"{kind}.{name}: the name holds" if name else f"{kind} has an entry whose name is empty") in said
+
+
 def test_fit_finds_what_a_baseline_lacks_before_it_trains(bench: Any) -> None:
     bench.write(baselines={"many": {"shots": 99}}, comparison={"slices": ["nobody"]})
     before = list(Path(bench.folder).glob("runs/*/*/checkpoints"))

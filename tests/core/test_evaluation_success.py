@@ -51,6 +51,21 @@ def test_evaluators_and_audits_share_a_name_space() -> None:
         produced({"x": Named()}, {"x": Looked()})
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "{kind} has an entry whose name is empty; name it"),
+        ("a/b", "{kind}.a/b: the name holds /, which part name, metric and slice in `success`; rename it, for .* a_b"),
+        ("a@b/c", "{kind}.a@b/c: the name holds / and @, .* a_b_c"),
+    ],
+)
+def test_a_name_that_success_could_not_say_is_refused(name: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=said.format(kind="evaluators")):
+        produced({name: Named()}, {})
+    with pytest.raises(RecipeError, match=said.format(kind="audits")):
+        produced({}, {name: Looked()})
+
+
 @pytest.mark.parametrize("key", ["rouge/rougel", "rogue/rougeL", "rougeL"])
 def test_an_unknown_metric_is_refused_with_the_nearest_and_all_names(key: str) -> None:
     with pytest.raises(RecipeError) as raised:

@@ -81,7 +81,7 @@ def produced(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -
     """Everything that `success` may bound, as `name in the recipe/name of the measure`, without values.
 
     Raises:
-        RecipeError: An evaluator and an audit have the same name.
+        RecipeError: An evaluator and an audit have the same name, or a name cannot be said in `success`.
     """
     for name in evaluators.keys() & audits.keys():
         msg = f"audits.{name} and evaluators.{name} have the same name; metrics of both are addressed by it: rename one"
@@ -90,9 +90,22 @@ def produced(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -
     kinds: list[tuple[str, Mapping[str, Evaluator | Audit]]] = [("evaluators", evaluators), ("audits", audits)]
     for kind, plugins in kinds:
         for name, plugin in plugins.items():
+            _check_name(kind, name)
             with blamed(f"{kind}.{name}", plugin):
                 known |= {f"{name}/{measure.name}": measure for measure in plugin.produces()}
     return known
+
+
+def _check_name(kind: str, name: str) -> None:
+    """Refuse a name by which keys of `success` (`name/metric@slice`) and files would say something else."""
+    if not name:
+        msg = f"{kind} has an entry whose name is empty; name it, as in `{kind}: {{mine: ...}}`"
+        raise RecipeError(msg)
+    if found := [sign for sign in "/@" if sign in name]:
+        better = name.replace("/", "_").replace("@", "_")
+        what = f"holds {' and '.join(found)}, which part name, metric and slice in `success`"
+        msg = f"{kind}.{name}: the name {what}; rename it, for instance {better}"
+        raise RecipeError(msg)
 
 
 def check_names(
