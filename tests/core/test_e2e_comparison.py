@@ -186,10 +186,19 @@ def test_baselines_that_cannot_be_are_refused(trained: Any, baseline: dict[str, 
     assert said in ran.err
 
 
-def test_a_baseline_has_a_name_of_its_own(trained: Any) -> None:
-    trained.write("wrong.yaml", baselines={"tuned": {"shots": 1}})
-    refused = trained.done("recipes", "check", "wrong.yaml", code=2)
-    assert "baselines.tuned: tuned is the name of the model under test; rename it" in refused.out + refused.err
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [
+        ("tuned", "the model under test"),
+        ("base", "the base itself"),
+        ("prompt", "a field of predictions.jsonl, where answers lie by baseline"),
+    ],
+)
+def test_a_baseline_has_a_name_of_its_own(trained: Any, name: str, whose: str) -> None:
+    trained.write("wrong.yaml", baselines={name: {"shots": 1}})
+    refused = trained.done("recipes", "check", "wrong.yaml", "--rows", "0", code=2)
+    said = " ".join((refused.out + refused.err).split())
+    assert f"baselines.{name}: {name} is the name of {whose}; rename it" in said
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a@b"])

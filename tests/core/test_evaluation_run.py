@@ -33,7 +33,7 @@ from tunesmith import (
     Table,
     TunesmithError,
 )
-from tunesmith.evaluation.baseline import Baseline, Endpoint
+from tunesmith.evaluation.baseline import ROW, Baseline, Endpoint
 from tunesmith.evaluation.collect import collect
 from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.generation import Generation
@@ -429,7 +429,7 @@ def test_what_json_cannot_say_is_null() -> None:
 def test_predictions_without_a_base_or_measures() -> None:
     rows = examples(2)
     [first, _] = prediction_records(rows, collect(Scripted(right), rows, {"output"}), None)
-    assert "base" not in first
+    assert set(first) == {*ROW, "tuned"}
     counted = {"prompt_tokens": 0, "answer_tokens": 3}
     assert first["tuned"] == {"output": "a0", "stopped": True, **counted, "measures": {}}
 

@@ -18,7 +18,9 @@ from tunesmith.evaluation.measure import Sample
 from tunesmith.evaluation.threshold import BASE
 
 _AT_ONCE = 8
-RESERVED = (BASE, "tuned")
+_MODELS = {BASE: "the base itself", "tuned": "the model under test"}
+ROW = ("id", "origin", "task", "prompt", "reference", "columns")
+"""What a line of `predictions.jsonl` holds besides what models said, which lies there under their names."""
 
 
 @dataclass
@@ -58,9 +60,9 @@ class Baseline:
             RecipeError: One makes no sense, or the baseline would be the base itself.
         """
         at = f"baselines.{name}"
-        if name in RESERVED:
-            who = "the base itself" if name == BASE else "the model under test"
-            msg = f"{at}: {name} is the name of {who}; rename it"
+        if name in _MODELS or name in ROW:
+            whose = _MODELS.get(name, "a field of predictions.jsonl, where answers lie by baseline")
+            msg = f"{at}: {name} is the name of {whose}; rename it"
             raise RecipeError(msg)
         if self.shots < 0 or self.timeout <= 0:
             key, least = ("shots", "0 or more") if self.shots < 0 else ("timeout", "above 0")
