@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from tunesmith import DataError, Measure, Message, RecipeError, Sample, Timing
+from tunesmith.evaluation.measuring import needs_of
 from tunesmith_plugins.evaluators.composite import Composite
 from tunesmith_plugins.evaluators.cost import Cost
 from tunesmith_plugins.evaluators.forgetting import Forgetting
 from tunesmith_plugins.evaluators.latency import Latency
+from tunesmith_plugins.evaluators.perplexity import Perplexity
 
 ASKED = (Message("user", "q"),)
 
@@ -72,6 +74,10 @@ def test_a_composite_is_the_weighted_mean_of_what_ranges_bring_to_0_and_1() -> N
     assert score.at([0, 0]) == pytest.approx(score.values[0])
     (one,) = Composite({"people/helpful": 3.0}, {"people/helpful": [5.0, 1.0]}).combine(measures)
     assert one.values == [0.25, 0.0]
+
+
+def test_a_composite_has_nothing_generated_of_its_own() -> None:
+    assert needs_of({"all": Composite({"nll/perplexity": 1.0}), "nll": Perplexity()}, {}) == {"logprob"}
 
 
 def test_a_composite_waits_where_a_part_does() -> None:

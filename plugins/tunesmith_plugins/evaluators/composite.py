@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from tunesmith import Evaluator, Measure, RecipeError, Sample, did_you_mean
 
@@ -19,6 +20,8 @@ class Composite(Evaluator):
         ranges: Worst and best value by metric: {people/helpful: [1, 5], readability/grade: [16, 8]}; where it is not
             given, [0, 1], and [1, 0] where lower is better. Values beyond count as the nearest.
     """
+
+    needs: ClassVar[frozenset[Any]] = frozenset()
 
     def __init__(
         self,
