@@ -298,6 +298,22 @@ def test_slices_of_a_corpus_metric_and_of_differences() -> None:
     )
 
 
+def test_a_metric_may_hold_the_sign_of_slices() -> None:
+    values = [1.0] * 20 + [0.0] * 20
+    tuned = {name: Measure(name, values) for name in ("k/f1/@urgent", "k/f1/a@task", "k/f1/a")}
+    parts = {"task": [Slice("task", "x", tuple(range(20))), Slice("task", "y", tuple(range(20, 40)))]}
+    success = {key: Threshold(at_least=0.5) for key in ("k/f1/@urgent", "k/f1/@urgent@task", "k/f1/a@task")}
+    check_names(success, tuned)
+    whole, sliced, longest = decide(success, tuned, {}, parts)
+    assert (whole.key, whole.state, whole.value) == ("k/f1/@urgent", "met", 0.5)
+    assert (sliced.key, sliced.state, sliced.value) == ("k/f1/@urgent@task", "missed", 0)
+    assert sliced.sentence == "task y (20 rows): 0 < 0.5; 1 of 2 met"
+    # the longest that is known: the metric of a class `a@task`, and no slices of the class `a`
+    assert (longest.key, longest.state, longest.value) == ("k/f1/a@task", "met", 0.5)
+    with pytest.raises(RecipeError, match="names no slice behind the @; write for instance k/f1/@urgent@task"):
+        check_names({"k/f1/@urgent@": Threshold(at_least=0.5)}, tuned)
+
+
 def test_ratings_that_people_owe_are_pending_and_pass() -> None:
     owed = Measure("m", [math.nan] * 5, pending=True, note="5 rows to rate in ratings.csv")
     for key in ("m", "m@task"):

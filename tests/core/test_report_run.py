@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tunesmith.report.audited import audited
-from tunesmith.report.compared import by_slices, compared
+from tunesmith.report.compared import by_slices, compared, important
 from tunesmith.report.intervals import interval
 from tunesmith.report.markup import visible, yaml
 from tunesmith.report.provenance import data_summary, lock_groups, run_facts
@@ -151,6 +151,11 @@ def test_the_table_says_all_of_a_comparison(make_run: Make, predicted: Row) -> N
         assert said_there in text
     assert "Against larger" in text
     assert "few rows: all metrics" in text
+
+
+def test_metrics_of_thresholds_come_first_whatever_signs_they_hold() -> None:
+    metrics = ["a/x", "k/f1/@urgent", "k/f1/b"]
+    assert important(metrics, ["k/f1/b@task", "k/f1/@urgent@task", "gone/y"]) == ["k/f1/b", "k/f1/@urgent", "a/x"]
 
 
 def test_slices_say_the_smallest_and_how_many_metrics_are_shown(make_run: Make, predicted: Row) -> None:

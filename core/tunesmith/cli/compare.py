@@ -19,6 +19,7 @@ from tunesmith.evaluation.measure import Measure, Sample
 from tunesmith.evaluation.measuring import Said, measured, own_rows
 from tunesmith.evaluation.records import comparisons_record, plain
 from tunesmith.evaluation.tables import metrics_table
+from tunesmith.evaluation.threshold import split_key
 from tunesmith.nearest import nearest, one_of
 from tunesmith.plugins.interfaces import Evaluator
 
@@ -193,7 +194,7 @@ def _check_decoding(tested: list[Tested]) -> None:
 def _by(wanted: str | None, first: Tested, session: Session) -> str:
     names = list(first.measures)
     if wanted is None:
-        bounded = [key.partition("@")[0] for key in session.success]
+        bounded = [split_key(key, names)[0] for key in session.success]
         return next((key for key in bounded if key in names), names[0])
     if wanted not in names:
         near = nearest(wanted, names)

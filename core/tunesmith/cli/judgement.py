@@ -5,7 +5,7 @@ from tunesmith.data.pipeline import Curated
 from tunesmith.evaluation.measuring import own_rows, rehearse
 from tunesmith.evaluation.run_test import audits_of, check_bases
 from tunesmith.evaluation.slices import slices_of
-from tunesmith.evaluation.threshold import BASE, check_names, check_slices, produced, slices_named
+from tunesmith.evaluation.threshold import BASE, check_names, check_slices, produced, split_key
 
 
 def check_judgement(session: Session) -> None:
@@ -31,14 +31,11 @@ def check_rows(session: Session, curated: Curated) -> None:
         DataError: A row lacks a prompt or a reference that an evaluator needs.
     """
     rows = curated.splits["test"] or curated.splits["validation"]
-    check_slices(session.success, own_rows(session.evaluators))
+    known = produced(session.evaluators, session.audits)
+    check_slices(session.success, known, own_rows(session.evaluators))
     rehearse(session.evaluators, rows)
     for name, baseline in session.baselines.items():
         baseline.asking(curated.splits["train"], session.seed, name)
     if rows:
-        slices_of(rows, kinds(session))
-
-
-def kinds(session: Session) -> list[str]:
-    """The kinds of slices that the recipe speaks of."""
-    return list(dict.fromkeys([*session.comparison.slices, *slices_named(session.success)]))
+        named = [kind for key in session.success if (kind := split_key(key, known)[1])]
+        slices_of(rows, dict.fromkeys([*session.comparison.slices, *named]))

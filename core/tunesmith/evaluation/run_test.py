@@ -14,7 +14,7 @@ from tunesmith.evaluation.measuring import Collect, Said, ask, asking, marked, m
 from tunesmith.evaluation.slices import Comparing, Slice, columns_of, slices_of
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.success import Verdict, decide
-from tunesmith.evaluation.threshold import BASE, Threshold, check_names, check_slices, produced, slices_named
+from tunesmith.evaluation.threshold import BASE, Threshold, check_names, check_slices, produced, split_key
 from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Audit, Evaluator
 from tunesmith.plugins.subject import Subject
@@ -139,9 +139,10 @@ def evaluate(
     if not examples:
         msg = "no examples to measure: the split is empty; give it a share in data.split or a source of its own"
         raise DataError(msg)
-    parts = slices_of(examples, dict.fromkeys([*comparing.slices, *slices_named(success)]))
+    named = [kind for key in success if (kind := split_key(key, known)[1])]
+    parts = slices_of(examples, dict.fromkeys([*comparing.slices, *named]))
     own = own_rows(evaluators)
-    check_slices(success, own)
+    check_slices(success, known, own)
     rehearse(evaluators, examples)
 
     def asked(how: Collect, name: str, training: float) -> Said:

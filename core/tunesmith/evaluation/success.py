@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -91,15 +91,16 @@ def decide(
     """
     found = []
     for key, threshold in success.items():
-        metric, kind = split_key(key)
+        metric, kind = split_key(key, tuned)
         mine = tuned.get(metric, Measure(metric, []))
         for asked in _asked(threshold):
             theirs = None if asked.of is None else baselines.get(asked.of, {}).get(metric)
-            if kind:
-                parts = (slices or {}).get(kind, [])
-                found.append(_of_slices(key, asked, mine, theirs, parts, smallest, seed, threshold.because))
-            else:
-                found.append(_judge(key, asked, mine, theirs, seed, threshold.because))
+            if not kind:
+                found.append(_judge(metric, asked, mine, theirs, seed, threshold.because))
+                continue
+            parts = (slices or {}).get(kind, [])
+            of_parts = _of_slices(metric, kind, asked, mine, theirs, parts, smallest, seed, threshold.because)
+            found.append(replace(of_parts, key=key))
     return found
 
 
@@ -114,15 +115,14 @@ def _asked(threshold: Threshold) -> Iterator[_Asked]:
         yield _Asked(threshold.not_worse_than, gain=-(threshold.by or 0.0), confidence=sure)
 
 
-def _judge(key: str, asked: _Asked, tuned: Measure, base: Measure | None, seed: int, because: str) -> Verdict:
+def _judge(metric: str, asked: _Asked, tuned: Measure, base: Measure | None, seed: int, because: str) -> Verdict:
     value = tuned.value
     reference = base.value if base is not None else math.nan
     low, high = (math.nan, math.nan)
 
     def verdict(state: State, sentence: str) -> Verdict:
-        return Verdict(key, value, reference, low, high, state, sentence, because)
+        return Verdict(metric, value, reference, low, high, state, sentence, because)
 
-    metric = split_key(key)[0]
     if tuned.pending:
         return verdict("pending", tuned.note or "people have not said yet")
     if asked.of is not None and math.isnan(reference):
@@ -192,7 +192,8 @@ def _needed(margins: Floats, margin: float, n: int, confidence: float) -> int | 
 
 
 def _of_slices(
-    key: str,
+    metric: str,
+    kind: str,
     asked: _Asked,
     tuned: Measure,
     base: Measure | None,
@@ -202,9 +203,8 @@ def _of_slices(
     because: str,
 ) -> Verdict:
     """The verdict of the worst slice, with what became of the others."""
-    metric, kind = split_key(key)
     if tuned.pending:
-        return _judge(key, asked, tuned, base, seed, because)
+        return _judge(metric, asked, tuned, base, seed, because)
     judged: list[tuple[Slice, Verdict]] = []
     for part in slices:
         mine, theirs = part.of(tuned), None if base is None else part.of(base)
@@ -215,11 +215,11 @@ def _of_slices(
     small = f"; {left} of fewer than {smallest} rows not judged" if left else ""
     if not judged:
         sentence = f"no {kind} has {smallest} rows, which comparison.smallest asks for: nothing was judged"
-        return Verdict(key, math.nan, math.nan, math.nan, math.nan, "undecided", sentence, because)
+        return Verdict(metric, math.nan, math.nan, math.nan, math.nan, "undecided", sentence, because)
     worst, said = min(judged, key=lambda one: (_ORDER.index(one[1].state), _margin(one[1])))
     met = sum(verdict.met for _, verdict in judged)
     sentence = f"{kind} {worst.value} ({_rows(len(worst.rows))}): {said.sentence}; {met} of {len(judged)} met{small}"
-    return Verdict(key, said.value, said.base, said.low, said.high, said.state, sentence, because)
+    return replace(said, sentence=sentence)
 
 
 _ORDER = ("missed", "undecided", "pending", "met")

@@ -1,7 +1,7 @@
 """What a recipe's `success` says: which metrics must reach which values; checked before anything runs."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from tunesmith.errors import RecipeError
@@ -66,15 +66,21 @@ class Threshold:
         return [name for name in found if name is not None]
 
 
-def split_key(key: str) -> tuple[str, str]:
-    """The metric of a key of `success`, and the kind of slices that it speaks of, which may be empty."""
+def split_key(key: str, known: Container[str]) -> tuple[str, str]:
+    """The metric of a key of `success`, and the kind of slices that it speaks of, which may be empty.
+
+    Metrics may hold `@` too, as those of a class `@urgent` do: the longest one that is known is meant.
+
+    Args:
+        key: `metric` or `metric@slice`.
+        known: Names of metrics.
+    """
+    parts = key.split("@")
+    for count in range(len(parts), 0, -1):
+        if (metric := "@".join(parts[:count])) in known:
+            return metric, "@".join(parts[count:])
     metric, _, kind = key.partition("@")
     return metric, kind
-
-
-def slices_named(success: Iterable[str]) -> list[str]:
-    """The kinds of slices that keys of `success` speak of."""
-    return list(dict.fromkeys(kind for key in success if (kind := split_key(key)[1])))
 
 
 def produced(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -> dict[str, Measure]:
@@ -126,10 +132,10 @@ def check_names(
         RecipeError: A metric is unknown, or a threshold makes no sense.
     """
     for key, threshold in success.items():
-        metric, kind = split_key(key)
+        metric, kind = split_key(key, known)
         if metric not in known:
             raise RecipeError(_unknown(key, metric, known))
-        if "@" in key and not kind:
+        if metric != key and not kind:
             msg = f"success.{key} names no slice behind the @; write for instance {metric}@task"
             raise RecipeError(msg)
         _check_values(key, threshold)
@@ -145,11 +151,12 @@ def check_names(
             raise RecipeError(msg)
 
 
-def check_slices(success: Iterable[str], own: Collection[str]) -> None:
+def check_slices(success: Iterable[str], known: Container[str], own: Collection[str]) -> None:
     """Refuse slices of evaluators that bring rows along, which are in none.
 
     Args:
         success: Keys of thresholds.
+        known: What evaluators and audits produce.
         own: Names of those evaluators.
 
     Raises:
@@ -157,7 +164,7 @@ def check_slices(success: Iterable[str], own: Collection[str]) -> None:
     """
     for key in success:
         name = key.split("/", 1)[0]
-        if name in own and split_key(key)[1]:
+        if name in own and split_key(key, known)[1]:
             msg = f"success.{key} asks for a slice, and {name} brings rows of its own, which are in none; leave it out"
             raise RecipeError(msg)
 

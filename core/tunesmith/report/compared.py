@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.evaluation.threshold import split_key
+
 Json = Any
 # More rows of slices than these would be read by nobody, and fill the page.
 MOST_SLICES = 600
@@ -75,8 +77,8 @@ def compared(record: Mapping[str, Json] | None) -> list[Compared]:
 
 def important(metrics: Iterable[str], keys: Iterable[str]) -> list[str]:
     """Metrics with those first that thresholds name."""
-    named = [key.partition("@")[0] for key in keys]  # `metric@slice`
     known = list(metrics)
+    named = [split_key(key, known)[0] for key in keys]
     return list(dict.fromkeys([*(name for name in named if name in known), *known]))
 
 
