@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith import Example, Measure, Message, Origin, RecipeError
-from tunesmith.evaluation.slices import Comparing, Slice, slices_of
+from tunesmith.evaluation.slices import Comparing, Slice, kinds_asked, slices_of
 
 
 def rows(values: list[Any], column: str = "group") -> list[Example]:
@@ -25,7 +25,7 @@ def rows(values: list[Any], column: str = "group") -> list[Example]:
 
 
 def cut(values: list[Any], kind: str = "group") -> dict[str, tuple[int, ...]]:
-    return {part.value: part.rows for part in slices_of(rows(values), [kind])[kind]}
+    return {part.value: part.rows for part in slices_of(rows(values), {kind: "comparison.slices"})[kind]}
 
 
 def test_values_of_a_column_are_slices_the_largest_first() -> None:
@@ -58,15 +58,25 @@ def test_every_row_with_a_number_is_in_one_slice(values: list[Any]) -> None:
 
 def test_what_is_no_slice_is_refused_with_what_is() -> None:
     with pytest.raises(
-        RecipeError, match=r"a column grup; did you mean group\?\nslices can be: task, source, length, "
+        RecipeError,
+        match=r"comparison\.slices: no row .* a column grup; did you mean group\?\nslices can be: task, source, ",
     ):
         cut(["x"], "grup")
-    with pytest.raises(RecipeError, match="no row of the test set has a task"):
-        slices_of([Example(messages=(Message("user", "a"),))], ["task"])
+    with pytest.raises(RecipeError, match=r"success\.f1/score@task: no row of the test set has a task"):
+        slices_of([Example(messages=(Message("user", "a"),))], {"task": "success.f1/score@task"})
     with pytest.raises(RecipeError, match="group has 51 values in the test set; name what has at most 50"):
         cut([f"p{at}" for at in range(51)])
     with pytest.raises(RecipeError, match=r"comparison\.smallest is 0; it must be 1 or more"):
         Comparing(smallest=0).check()
+
+
+def test_the_key_that_asks_first_for_a_slice_is_known() -> None:
+    success = ["f1/score@task", "f1/score", "k/@a@ward", "f1/score@ward"]
+    assert kinds_asked(Comparing(["task", "source"]), success, ["f1/score", "k/@a"]) == {
+        "task": "comparison.slices",
+        "source": "comparison.slices",
+        "ward": "success.k/@a@ward",
+    }
 
 
 def test_a_metric_on_a_slice_is_that_of_its_rows() -> None:

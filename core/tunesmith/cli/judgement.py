@@ -4,8 +4,8 @@ from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
 from tunesmith.evaluation.measuring import own_rows, rehearse
 from tunesmith.evaluation.run_test import audits_of, check_bases
-from tunesmith.evaluation.slices import slices_of
-from tunesmith.evaluation.threshold import BASE, check_names, check_slices, produced, split_key
+from tunesmith.evaluation.slices import kinds_asked, slices_of
+from tunesmith.evaluation.threshold import BASE, check_names, check_slices, produced
 
 
 def check_judgement(session: Session) -> None:
@@ -37,5 +37,4 @@ def check_rows(session: Session, curated: Curated) -> None:
     for name, baseline in session.baselines.items():
         baseline.asking(curated.splits["train"], session.seed, name)
     if rows:
-        named = [kind for key in session.success if (kind := split_key(key, known)[1])]
-        slices_of(rows, dict.fromkeys([*session.comparison.slices, *named]))
+        slices_of(rows, kinds_asked(session.comparison, session.success, known))

@@ -11,10 +11,10 @@ from tunesmith.evaluation.collect import AnsweringModel, Progress
 from tunesmith.evaluation.compare import Comparison, compare_all
 from tunesmith.evaluation.measure import Findings, Mark, Measure, Sample
 from tunesmith.evaluation.measuring import Collect, Said, ask, asking, marked, measured, own_rows, rehearse
-from tunesmith.evaluation.slices import Comparing, Slice, columns_of, slices_of
+from tunesmith.evaluation.slices import Comparing, Slice, columns_of, kinds_asked, slices_of
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.success import Verdict, decide
-from tunesmith.evaluation.threshold import BASE, Threshold, check_names, check_slices, produced, split_key
+from tunesmith.evaluation.threshold import BASE, Threshold, check_names, check_slices, produced
 from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Audit, Evaluator
 from tunesmith.plugins.subject import Subject
@@ -139,8 +139,7 @@ def evaluate(
     if not examples:
         msg = "no examples to measure: the split is empty; give it a share in data.split or a source of its own"
         raise DataError(msg)
-    named = [kind for key in success if (kind := split_key(key, known)[1])]
-    parts = slices_of(examples, dict.fromkeys([*comparing.slices, *named]))
+    parts = slices_of(examples, kinds_asked(comparing, success, known))
     own = own_rows(evaluators)
     check_slices(success, known, own)
     rehearse(evaluators, examples)

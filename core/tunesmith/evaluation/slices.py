@@ -1,6 +1,6 @@
 """Parts of a test set: by task, source, length of the question, or the values of a column."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from tunesmith.data.example import Example
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.measure import Measure
 from tunesmith.evaluation.statistics import ENOUGH
+from tunesmith.evaluation.threshold import split_key
 from tunesmith.nearest import nearest, one_of
 
 _MANY_NUMBERS = 12
@@ -64,12 +65,27 @@ class Slice:
         return replace(measure, values=values, corpus=part)
 
 
-def slices_of(examples: Sequence[Example], kinds: Iterable[str]) -> dict[str, list[Slice]]:
+def kinds_asked(comparing: Comparing, success: Iterable[str], known: Container[str]) -> dict[str, str]:
+    """The kinds of slices that a recipe asks for, each with the key that asks for it first.
+
+    Args:
+        comparing: Its `comparison`.
+        success: Its keys of thresholds, such as `rouge/rougeL@task`.
+        known: What evaluators and audits produce.
+    """
+    asked = dict.fromkeys(comparing.slices, "comparison.slices")
+    for key in success:
+        if kind := split_key(key, known)[1]:
+            asked.setdefault(kind, f"success.{key}")
+    return asked
+
+
+def slices_of(examples: Sequence[Example], asked: Mapping[str, str]) -> dict[str, list[Slice]]:
     """Rows by what they have in common.
 
     Args:
         examples: The test set.
-        kinds: `task`, `source`, `length` or names of columns.
+        asked: `task`, `source`, `length` or names of columns, each with the key that asks for it, as `kinds_asked`.
 
     Returns:
         Slices by kind, the largest first (those of numbers in order); rows without a value are in none, and one with
@@ -78,7 +94,7 @@ def slices_of(examples: Sequence[Example], kinds: Iterable[str]) -> dict[str, li
     Raises:
         RecipeError: No row has such a column, or its values are too many to be slices.
     """
-    return {kind: _cut(kind, [_values(example, kind) for example in examples], examples) for kind in kinds}
+    return {kind: _cut(kind, [_values(one, kind) for one in examples], examples, key) for kind, key in asked.items()}
 
 
 def columns_of(kinds: Iterable[str]) -> list[str]:
@@ -103,18 +119,18 @@ def _plain(value: Any) -> Any:
     return value if is_number or isinstance(value, str) else str(value)
 
 
-def _cut(kind: str, values: Sequence[list[Any]], examples: Sequence[Example]) -> list[Slice]:
+def _cut(kind: str, values: Sequence[list[Any]], examples: Sequence[Example], key: str) -> list[Slice]:
     rows: dict[Any, list[int]] = {}
     for at, found in enumerate(values):
         for value in dict.fromkeys(found):
             rows.setdefault(value, []).append(at)
     if not rows:
-        raise RecipeError(_absent(kind, examples))
+        raise RecipeError(_absent(kind, examples, key))
     numbers = [value for value in rows if not isinstance(value, str)]
     if len(numbers) == len(rows) and (kind == "length" or len(rows) > _MANY_NUMBERS):
         return _quarters(kind, rows)
     if len(rows) > _MANY:
-        msg = f"comparison.slices: {kind} has {len(rows)} values in the test set; name what has at most {_MANY}"
+        msg = f"{key}: {kind} has {len(rows)} values in the test set; name what has at most {_MANY}"
         raise RecipeError(msg)
     order = sorted(rows) if len(numbers) == len(rows) else sorted(rows, key=lambda v: (-len(rows[v]), str(v)))
     return [Slice(kind, _said(value), tuple(rows[value])) for value in order]
@@ -137,10 +153,10 @@ def _said(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _absent(kind: str, examples: Sequence[Example]) -> str:
+def _absent(kind: str, examples: Sequence[Example], key: str) -> str:
     columns = sorted({column for example in examples for column in example.extras})
     names = ["task", "source", "length", *columns]
     near = nearest(kind, [name for name in names if name != kind])
     hint = f"; did you mean {one_of(near)}?" if near else ""
     what = "no row of the test set has a task" if kind == "task" else f"no row of the test set has a column {kind}"
-    return f"comparison.slices: {what}{hint}\nslices can be: {', '.join(names)}"
+    return f"{key}: {what}{hint}\nslices can be: {', '.join(names)}"
