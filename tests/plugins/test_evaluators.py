@@ -2,7 +2,10 @@
 
 import math
 import random
+import re
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith import RecipeError, Sample
+from tunesmith import RecipeError, Sample, TunesmithError
+from tunesmith_plugins.evaluators.chrf import ChrF
+from tunesmith_plugins.evaluators.classification import Classification
+from tunesmith_plugins.evaluators.composite import Composite
+from tunesmith_plugins.evaluators.cost import Cost
 from tunesmith_plugins.evaluators.critical_errors import CriticalErrors, count_items
+from tunesmith_plugins.evaluators.edit_effort import EditEffort
+from tunesmith_plugins.evaluators.entailment import Entailment
 from tunesmith_plugins.evaluators.exact_match import ExactMatch
+from tunesmith_plugins.evaluators.extraction import Extraction
+from tunesmith_plugins.evaluators.forgetting import Forgetting
+from tunesmith_plugins.evaluators.format import Format
+from tunesmith_plugins.evaluators.grounding import Grounding
 from tunesmith_plugins.evaluators.perplexity import Perplexity
+from tunesmith_plugins.evaluators.ratings import Ratings
+from tunesmith_plugins.evaluators.readability import Readability
 from tunesmith_plugins.evaluators.rouge import ROUGE
+from tunesmith_plugins.evaluators.rubric import Rubric
+from tunesmith_plugins.evaluators.semantic_similarity import SemanticSimilarity
 from tunesmith_plugins.evaluators.stated import read_fields
+from tunesmith_plugins.evaluators.style import Style
 
 
 def sample(output: str, reference: str = "", **rest: Any) -> Sample:
@@ -32,6 +50,49 @@ def test_names_are_the_same_for_no_samples_as_for_some(evaluator: Any) -> None:
     none = evaluator.produces()
     assert [(m.name, m.higher_is_better, m.unit) for m in none] == [(m.name, m.higher_is_better, m.unit) for m in some]
     assert all(math.isnan(m.value) for m in none)
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "option"),
+    [
+        (ChrF(word_order=-1), "word_order"),
+        (Classification(["a"]), "labels"),
+        (Classification(["a", "b"], of="gone"), "of"),
+        (Composite({}), "weights"),
+        (Composite({"a/x": 1.0}, {"a/y": [0, 1]}), "ranges"),
+        (Composite({"a/x": 1.0}, {"a/x": [1, 1]}), "ranges.a/x"),
+        (Cost(per_hour=-1), "per_hour"),
+        (CriticalErrors([]), "fields"),
+        (CriticalErrors(["gone"]), "fields"),
+        (EditEffort(none=2, light=1), "none"),
+        (Entailment(Path("gone")), "model"),
+        (Extraction([]), "fields"),
+        (Extraction(["a"], of="gone"), "of"),
+        (Forgetting(Path("gone.jsonl")), "file"),
+        (Format(min_words=2, max_words=1), "min_words"),
+        (Format(schema=Path("gone.json")), "schema"),
+        (Format(forbidden_patterns=["("]), "forbidden_patterns"),
+        (Format(), ""),
+        (Grounding(kinds=[]), "kinds"),
+        (Grounding(known=Path("gone.txt")), "known"),
+        (Ratings(Path("r.csv"), []), "criteria"),
+        (Ratings(Path("r.csv"), ["a"], ["b"]), "lower_is_better"),
+        (Readability(band=[3.0, 2.0]), "band"),
+        (Rubric(Path("gone.md")), "rubric"),
+        (Rubric(Path("gone.md"), endpoint="here"), "endpoint"),
+        (Rubric(Path("gone.md"), scale=[2.0, 1.0]), "scale"),
+        (SemanticSimilarity(Path("gone")), "model"),
+        (Style(Path("gone.txt")), "reference"),
+        (Style(Path("gone.txt"), features=0), "features"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else type(given).__name__,
+)
+def test_an_error_begins_with_the_evaluator_and_its_option(evaluator: Any, option: str) -> None:
+    use = evaluator.own_rows if isinstance(evaluator, Forgetting) else partial(evaluator.measure, [sample("a", "b")])
+    with pytest.raises(TunesmithError) as refused:
+        use()
+    name = f"{type(evaluator).__name__}.{option}" if option else type(evaluator).__name__
+    assert re.match(rf"{re.escape(name)}[ :.]", str(refused.value)), refused.value
 
 
 LOOPS = ["[" * 1100, '{"a":' * 1100, "{" * 1100, "allergies\n" * 400, "- " * 1100, "a, " * 400, "\x00\x1b[2J\r\u2028"]

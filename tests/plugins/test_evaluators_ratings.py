@@ -92,7 +92,9 @@ def test_ratings_that_cannot_be_read_are_named(text: str, message: str, tmp_path
 
 
 def test_criteria_that_cannot_be_are_refused() -> None:
-    with pytest.raises(RecipeError, match="criteria is empty"):
+    with pytest.raises(RecipeError, match=r"Ratings\.criteria is empty"):
         Ratings(Path("r"), []).produces()
-    with pytest.raises(RecipeError, match="lower_is_better names minute, which is no criterion; did you mean minutes"):
+    with pytest.raises(
+        RecipeError, match=r"Ratings\.lower_is_better names minute, which is no criterion; did you mean minutes"
+    ):
         Ratings(Path("r"), ["minutes"], ["minute"]).produces()

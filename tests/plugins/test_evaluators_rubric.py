@@ -146,7 +146,7 @@ def test_nothing_is_asked_twice_where_it_is_kept(judge: Judge, rubric: Path, tmp
 
 def test_a_judge_that_is_not_there_is_said_at_once(judge: Judge, rubric: Path) -> None:
     judge.code = 500
-    with pytest.raises(RecipeError, match="answers 500"):
+    with pytest.raises(RecipeError, match=r"Rubric\.endpoint: .* answers 500"):
         Rubric(rubric, judge.address, "big").measure([said("x")])
     # an empty answer, as before anything runs, asks nobody
     judge.asked.clear()

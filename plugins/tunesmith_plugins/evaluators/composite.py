@@ -43,14 +43,14 @@ class Composite(Evaluator):
             RecipeError: Weights or ranges make no sense.
         """
         if not self.weights or any(not (w > 0 and math.isfinite(w)) for w in self.weights.values()):
-            msg = f"weights is {self.weights}; give metrics with numbers above 0"
+            msg = f"Composite.weights is {self.weights}; give metrics with numbers above 0"
             raise RecipeError(msg)
         for name, ends in self.ranges.items():
             if name not in self.weights:
-                msg = f"ranges names {name}, which has no weight{did_you_mean(name, self.weights)}"
+                msg = f"Composite.ranges names {name}, which has no weight{did_you_mean(name, self.weights)}"
                 raise RecipeError(msg)
             if len(ends) != 2 or ends[0] == ends[1] or not all(map(math.isfinite, ends)):
-                msg = f"ranges.{name} is {ends}; give the worst and the best value"
+                msg = f"Composite.ranges.{name} is {ends}; give the worst and the best value"
                 raise RecipeError(msg)
         return [Measure("score", [math.nan] * len(samples))]
 
@@ -64,7 +64,7 @@ class Composite(Evaluator):
         for name, weight in self.weights.items():
             if name not in measures:
                 msg = (
-                    f"weights names {name}, which is not measured here{did_you_mean(name, measures)}\n"
+                    f"Composite.weights names {name}, which is not measured here{did_you_mean(name, measures)}\n"
                     f"metrics: {', '.join(measures) or 'none'}"
                 )
                 raise RecipeError(msg)

@@ -47,7 +47,7 @@ class Cost(Evaluator):
         for name in ("per_hour", "per_million_in", "per_million_out"):
             value = getattr(self, name)
             if not (value >= 0 and math.isfinite(value)):
-                msg = f"{name} is {value}; a price is 0 or more"
+                msg = f"Cost.{name} is {value}; a price is 0 or more"
                 raise RecipeError(msg)
         seconds = [
             math.nan if s.timing is None else s.timing.seconds if self.gpu else s.timing.processor for s in samples

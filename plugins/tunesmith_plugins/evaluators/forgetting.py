@@ -60,10 +60,14 @@ class Forgetting(Evaluator):
                 the other.
         """
         if getattr(self, "_rows", None) is None:
-            self._rows = [self._example(number, row) for number, row in enumerate(read_rows(self.file), start=1)]
+            try:
+                self._rows = [self._example(number, row) for number, row in enumerate(read_rows(self.file), start=1)]
+            except DataError as error:
+                msg = f"Forgetting.file: {error}"
+                raise DataError(msg) from error
         kinds = {bool(row.prompt) for row in self._rows}
         if len(kinds) > 1:
-            msg = f"file {self.file} holds questions and plain text; take two evaluators, one for each"
+            msg = f"Forgetting.file: {self.file} holds questions and plain text; take two evaluators, one for each"
             raise DataError(msg)
         return self._rows
 

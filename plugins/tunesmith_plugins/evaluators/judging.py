@@ -102,7 +102,7 @@ class Kept:
                 except (ValueError, TypeError):
                     if number > 1:  # the last one of a killed process
                         continue
-                    msg = f"kept is {path}, which is no file of judgements; name another"
+                    msg = f"Rubric.kept is {path}, which is no file of judgements; name another"
                     raise DataError(msg) from None
                 self._said[key] = said
 
@@ -135,7 +135,8 @@ def people(path: Path, column: str) -> dict[str, float]:
         rows = csv.DictReader(file)
         if not {"answer", column} <= set(rows.fieldnames or ()):
             msg = (
-                f"people is {path}, whose columns are {', '.join(rows.fieldnames or ())}; it needs answer and {column}"
+                f"Rubric.people is {path}, whose columns are {', '.join(rows.fieldnames or ())}; "
+                f"it needs answer and {column}"
             )
             raise DataError(msg)
         for row in rows:
@@ -144,7 +145,7 @@ def people(path: Path, column: str) -> dict[str, float]:
             try:
                 found.setdefault(row["answer"], []).append(float(said))
             except ValueError:
-                msg = f"{path}:{rows.line_num}: {column} is {said!r}, which is no number"
+                msg = f"Rubric.people: {path}:{rows.line_num}: {column} is {said!r}, which is no number"
                 raise DataError(msg) from None
     return {key: math.fsum(values) / len(values) for key, values in found.items()}
 

@@ -48,11 +48,11 @@ class Ratings(Evaluator):
     def produces(self) -> list[Measure]:
         """One metric a criterion."""
         if not self.criteria:
-            msg = "criteria is empty; name the columns that hold ratings"
+            msg = "Ratings.criteria is empty; name the columns that hold ratings"
             raise RecipeError(msg)
         for name in self.lower_is_better:
             if name not in self.criteria:
-                msg = f"lower_is_better names {name}, which is no criterion{did_you_mean(name, self.criteria)}"
+                msg = f"Ratings.lower_is_better names {name}, which is no criterion{did_you_mean(name, self.criteria)}"
                 raise RecipeError(msg)
         return [Measure(name, [], name not in self.lower_is_better) for name in self.criteria]
 
@@ -96,7 +96,7 @@ class Ratings(Evaluator):
         for line, row in self._read():
             target = str(row.get("answer") or "").strip() or str(row.get("model") or "").strip()
             if not target:
-                msg = f"{self.file}:{line} has neither answer nor model, so that nobody knows what it rates"
+                msg = f"Ratings.file: {self.file}:{line} has neither answer nor model: nobody knows what it rates"
                 raise DataError(msg)
             found: dict[str, Any] = {"": target}
             for criterion in self.criteria:
@@ -108,7 +108,7 @@ class Ratings(Evaluator):
                 except ValueError:
                     found[criterion] = math.nan
                 if not math.isfinite(found[criterion]):
-                    msg = f"{self.file}:{line}: {criterion} is {said!r}, which is no number"
+                    msg = f"Ratings.file: {self.file}:{line}: {criterion} is {said!r}, which is no number"
                     raise DataError(msg)
             yield found
 
@@ -123,7 +123,7 @@ class Ratings(Evaluator):
                     except ValueError:
                         row = None
                     if not isinstance(row, dict):
-                        msg = f"{self.file}:{line} is no JSON object"
+                        msg = f"Ratings.file: {self.file}:{line} is no JSON object"
                         raise DataError(msg)
                     yield line, row
                 return
@@ -133,7 +133,8 @@ class Ratings(Evaluator):
             rows = csv.DictReader(file, delimiter=";" if head.count(";") > head.count(",") else ",")
             names = [name for name in rows.fieldnames or () if name]
             if not {"answer", "model"} & set(names):
-                msg = f"{self.file} has the columns {', '.join(names) or 'none'}, and neither answer nor model"
+                there = ", ".join(names) or "none"
+                msg = f"Ratings.file: {self.file} has the columns {there}, and neither answer nor model"
                 raise DataError(msg)
             for row in rows:
                 yield rows.line_num, row

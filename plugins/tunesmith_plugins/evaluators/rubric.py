@@ -89,12 +89,16 @@ class Rubric(Evaluator):
         Raises:
             RecipeError: They do not, or the host is not to be spoken to.
         """
-        check_host(self.endpoint)
+        try:
+            check_host(self.endpoint)
+        except RecipeError as error:
+            msg = f"Rubric.{error}"
+            raise RecipeError(msg) from error
         if len(self.scale) != 2 or not self.scale[0] < self.scale[1] or not all(map(math.isfinite, self.scale)):
-            msg = f"scale is {self.scale}; give the lowest and the highest grade"
+            msg = f"Rubric.scale is {self.scale}; give the lowest and the highest grade"
             raise RecipeError(msg)
         if self._judge is not _average and not self.rubric.is_file():
-            msg = f"rubric is {self.rubric}, which is no file; write there what counts, and how much"
+            msg = f"Rubric.rubric is {self.rubric}, which is no file; write there what counts, and how much"
             raise RecipeError(msg)
         return self._measures([], [], [])
 
@@ -169,7 +173,7 @@ class Rubric(Evaluator):
                 return self._judge(self.endpoint, key, self.timeout, model=self.model, messages=turns, temperature=0)
             except RecipeError as error:
                 if attempt == _TRIES - 1:
-                    return error
+                    return RecipeError(f"Rubric.{error}")
         raise AssertionError
 
 
