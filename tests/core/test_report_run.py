@@ -111,6 +111,46 @@ def test_every_part_that_is_absent_names_the_command_that_runs_it(make_run: Make
     assert "There is no config.yaml" in page(run).text
 
 
+def test_where_there_is_no_test_validation_is_shown_and_named(make_run: Make, predicted: Row) -> None:
+    run = make_run([predicted("1", 0.9, 0.1)])
+    content = json.loads((run / "test/metrics.json").read_text())
+    (run / "test").rename(run / "validate")
+    (run / "validate/metrics.json").write_text(json.dumps(content | {"split": "validation", "verdicts": []}))
+    text, marked = flat(page(run).text), run_markdown(report_of(run))
+    assert "Not tested yet: nothing is known" in text
+    assert f"The test was not run: lightning-cli test --config {run / 'config.yaml'}" in text
+    assert "Measured on 1 row of the validation split." in text
+    for said_in in (text, marked):
+        assert "What follows is no test: metrics, rows and errors are of the validation split" in said_in
+    for title in ("How much better", "Parts of the rows", "Rows that got better and worse", "Errors by kind"):
+        assert f"{title}, on validation rows" in text
+    for title in ("## Metrics against base", "## Rows that got better and worse"):
+        assert f"{title}, on validation rows" in marked
+    assert "all are in validate/predictions.jsonl" in text
+    assert "f1/score" in text
+    # a test is what counts once it is there
+    (run / "test").mkdir()
+    (run / "test/metrics.json").write_text(json.dumps(content | {"n": 0}))
+    tested = flat(page(run).text) + run_markdown(report_of(run))
+    assert "validation rows" not in tested
+    assert "Met: 1 of 1 threshold met" in tested
+
+
+def test_what_audit_decided_stands_with_the_audits(make_run: Make, predicted: Row) -> None:
+    run = make_run([predicted("1", 0.9, 0.1)])
+    for folder, state in ((run / "audit", "met"), (run.parent / "audit", "missed")):
+        folder.mkdir()
+        verdict = {"key": "swap/gap", "state": state, "sentence": "0.1 ≤ 0.2", "because": "fair <all>"}
+        (folder / "verdicts.json").write_text(json.dumps({"verdicts": [verdict]}))
+    text, marked = flat(page(run).text), run_markdown(report_of(run))
+    said_of_it = "as audit decided them met swap/gap 0.1 ≤ 0.2 because: fair <all>"
+    assert said_of_it in text
+    assert "as audit decided them, of the data alone missed swap/gap" in text
+    assert text.index("Audits") < text.index(said_of_it)
+    assert "Thresholds, as `audit` decided them:\n\n- met: `swap/gap` 0.1 ≤ 0.2 (because: fair \\<all>)" in marked
+    assert "of the data alone:\n\n- missed: `swap/gap`" in marked
+
+
 def test_files_that_cannot_be_read_are_named(make_run: Make, predicted: Row) -> None:
     run = make_run([predicted("1", 0.9, 0.1)])
     (run / "lock.json").write_text('{"recipe": ')
@@ -286,19 +326,25 @@ def test_what_cannot_be_seen_is_shown() -> None:
 
 def test_the_verbs_renew_the_report(bench: Any) -> None:
     parts = {"evaluators": {"exact": "ExactMatch"}, "audits": {"balance": "Representation"}}
-    bench.write(success={"exact/exact_match": {"at_least": 0.0}}, **parts)
+    success = {"exact/exact_match": {"at_least": 0.0}, "balance/imbalance": {"at_most": 1.0}}
+    bench.write(success=success, **parts)
     ran = bench.done("fit", "--config", "tiny.yaml", "--trainer.max_steps", "2")
     (run,) = bench.runs()
     shown = run.relative_to(bench.folder) / "report.html"
     assert f"report      {shown}" in ran.out
     assert json.loads((run / "result.json").read_text())["said"] in ran.out
     assert "The test was not run" in (run / "report.html").read_text()
-    for verb, there in (("audit", "(by audit of the data)"), ("test", "Met: 1 of 1 threshold met")):
+    # the rows name nobody, so that the audit's metric has no value
+    for verb, ends, there in (
+        ("audit", 3, "Thresholds, as <code>audit</code> decided them, of the data alone"),
+        ("validate", 0, "How much better, on validation rows"),
+        ("test", 3, "Missed: 1 of 2 thresholds met, 1 missed"),
+    ):
         assert there not in (run / "report.html").read_text()
-        ran = bench.done(verb, "--config", "tiny.yaml", "--trainer.max_steps", "2")
+        ran = bench.done(verb, "--config", "tiny.yaml", "--trainer.max_steps", "2", code=ends)
         assert f"report      {shown}" in ran.out
         assert there in (run / "report.html").read_text()
-    assert "(by audit of the data)" in (run / "report.html").read_text()
+    assert "(by audit of the data and test)" in (run / "report.html").read_text()
     (run / "report.md.part").mkdir()  # in the way
-    ran = bench.done("test", "--config", "tiny.yaml", "--trainer.max_steps", "2")
+    ran = bench.done("test", "--config", "tiny.yaml", "--trainer.max_steps", "2", code=3)
     assert "report.html could not be written" in ran.err

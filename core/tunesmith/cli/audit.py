@@ -15,7 +15,7 @@ from tunesmith.errors import RecipeError
 from tunesmith.evaluation.collect import AnsweringModel, collect
 from tunesmith.evaluation.logged import logged_samples
 from tunesmith.evaluation.measure import Sample
-from tunesmith.evaluation.records import write_findings
+from tunesmith.evaluation.records import write_findings, write_verdicts
 from tunesmith.evaluation.run_test import audit_measures, audits_of, check_bases, examine
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.success import decide
@@ -39,6 +39,7 @@ def audit(session: Session) -> int:
     show_findings(findings, console)
     of_base = {} if base is None else examine(relative, base)
     verdicts = decide(bounds, audit_measures(findings, known), {BASE: audit_measures(of_base, known)})
+    write_verdicts(verdicts, directory)
     if verdicts:
         console.print(verdict_table(verdicts))
     fact("findings", f"{directory / 'findings.json'}")

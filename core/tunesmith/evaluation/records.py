@@ -1,4 +1,4 @@
-"""Writes what was found: `metrics.json`, `predictions.jsonl`, `findings.json`; nan and infinity become null."""
+"""Writes what was found, as JSON, in which nan and infinity become null."""
 
 import json
 import math
@@ -11,6 +11,7 @@ from tunesmith.data.example import Example, Message
 from tunesmith.evaluation.compare import Comparison
 from tunesmith.evaluation.measure import Findings, Mark, Measure, Sample
 from tunesmith.evaluation.run_test import Evaluation, Own
+from tunesmith.evaluation.success import Verdict
 
 Json = Any
 
@@ -49,6 +50,12 @@ def write_findings(findings: Mapping[str, Findings], directory: Path) -> None:
     _write(directory / "findings.json", findings_record(findings))
 
 
+def write_verdicts(verdicts: Sequence[Verdict], directory: Path) -> None:
+    """Write `verdicts.json`: what `audit` decided, as `metrics.json` says it of a test."""
+    directory.mkdir(parents=True, exist_ok=True)
+    _write(directory / "verdicts.json", plain({"verdicts": _verdict_records(verdicts)}))
+
+
 def write_predictions(rows: Iterator[dict[str, Json]], path: Path) -> None:
     """Write one line of JSON a row."""
     # half of a surrogate pair, which JSON can say and UTF-8 cannot, is left as JSON's own escape
@@ -63,7 +70,7 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Json]:
         "n": len(evaluation.examples),
         "met": evaluation.met if evaluation.verdicts else None,
         "metrics": comparisons_record(evaluation.comparisons),
-        "verdicts": [asdict(verdict) | {"met": verdict.met} for verdict in evaluation.verdicts],
+        "verdicts": _verdict_records(evaluation.verdicts),
         "baselines": {name: comparisons_record(other.comparisons) for name, other in evaluation.others.items()},
         "slices": [
             {
@@ -77,6 +84,10 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Json]:
     }
     plainly: dict[str, Json] = plain(record)
     return plainly
+
+
+def _verdict_records(verdicts: Sequence[Verdict]) -> list[dict[str, Json]]:
+    return [asdict(verdict) | {"met": verdict.met} for verdict in verdicts]
 
 
 def comparisons_record(comparisons: Mapping[str, Comparison]) -> dict[str, Json]:

@@ -24,9 +24,12 @@ class RunFiles:
         data: `data.json`: what became of the rows.
         card: `card.json` of the recipe's data card, which may be of other rows than the run's.
         test: `test/metrics.json`.
+        validation: `validate/metrics.json`.
         test_findings: `test/findings.json`: of audits that `success` names.
         audit_findings: `audit/findings.json`.
+        audit_verdicts: `audit/verdicts.json`.
         data_findings: That beside the runs: of audits that looked at the recipe's data alone.
+        data_verdicts: `verdicts.json` there.
         troubles: Files that are there and cannot be read, with the reason.
     """
 
@@ -38,15 +41,33 @@ class RunFiles:
     data: dict[str, Json] | None
     card: dict[str, Json] | None
     test: dict[str, Json] | None
+    validation: dict[str, Json] | None
     test_findings: dict[str, Json] | None
     audit_findings: dict[str, Json] | None
+    audit_verdicts: dict[str, Json] | None
     data_findings: dict[str, Json] | None
+    data_verdicts: dict[str, Json] | None
     troubles: tuple[str, ...] = ()
 
     @property
+    def is_validation(self) -> bool:
+        """Whether validation rows alone were measured: what stands in for a test then, and decides nothing."""
+        return self.test is None and self.validation is not None
+
+    @property
+    def measured(self) -> dict[str, Json] | None:
+        """What was measured: in the test, or on validation rows where there was none."""
+        return self.validation if self.is_validation else self.test
+
+    @property
+    def folder(self) -> str:
+        """Where that lies."""
+        return "validate" if self.is_validation else "test"
+
+    @property
     def predictions(self) -> Path:
-        """The rows that were tested; may be absent."""
-        return self.path / "test" / "predictions.jsonl"
+        """The rows that were measured; may be absent."""
+        return self.path / self.folder / "predictions.jsonl"
 
 
 def read_run(path: Path) -> RunFiles:
@@ -70,9 +91,12 @@ def read_run(path: Path) -> RunFiles:
         "data": read("data.json", _object),
         "card": read("../data/card.json", _object),
         "test": read("test/metrics.json", _object),
+        "validation": read("validate/metrics.json", _object),
         "test_findings": read("test/findings.json", _object),
         "audit_findings": read("audit/findings.json", _object),
+        "audit_verdicts": read("audit/verdicts.json", _object),
         "data_findings": read("../audit/findings.json", _object),
+        "data_verdicts": read("../audit/verdicts.json", _object),
     }
     return RunFiles(path, **found, troubles=tuple(troubles))
 

@@ -11,6 +11,7 @@ from tunesmith.report.provenance import data_summary, lock_groups, run_facts
 from tunesmith.report.run_page import notes
 from tunesmith.report.run_report import RunReport
 from tunesmith.report.seen_rows import rows_at
+from tunesmith.report.verdict import Line
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<#|~&])")
 _LONGEST = 300
@@ -53,19 +54,27 @@ def _verdict(report: RunReport) -> Iterator[str]:
     yield f"# {said(report.recipe)}"
     yield f"Run {code(str(report.files.path))}{began}. With rows and plots: [report.html](report.html)"
     yield f"**{said(report.decision.headline)}**"
-    lines = []
-    for line in report.decision.lines:
-        because = f" (because: {said(line.because)})" if line.because else ""
-        lines.append(f"- {line.state}: {code(line.key)} {said(line.sentence)}{because}")
-    yield from ["\n".join(lines)] if lines else []
+    yield from _thresholds(report.decision.lines)
     yield from (said(note) for note in [*notes(report), *(f"Cannot be read: {t}" for t in report.files.troubles)])
     if report.files.test is None:
         yield _absent("The test was not run", report.command("test"))
 
 
+def _thresholds(lines: Iterable[Line]) -> Iterator[str]:
+    listed = []
+    for line in lines:
+        because = f" (because: {said(line.because)})" if line.because else ""
+        listed.append(f"- {line.state}: {code(line.key)} {said(line.sentence)}{because}")
+    yield from ["\n".join(listed)] if listed else []
+
+
+def _of_validation(report: RunReport) -> str:
+    return ", on validation rows" if report.files.is_validation else ""
+
+
 def _metrics(report: RunReport) -> Iterator[str]:
     for name, metrics in report.compared.items():
-        yield f"## Metrics against {said(name)}"
+        yield f"## Metrics against {said(name)}{_of_validation(report)}"
         heads = (
             "metric",
             said(name),
@@ -114,7 +123,8 @@ def _few(points: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]
 
 def _slices(report: RunReport) -> Iterator[str]:
     for kind in report.slices:
-        yield f"## By {said(kind.kind)}: {count(kind.values, 'slice')}, the smallest of {count(kind.smallest, 'row')}"
+        of = f"{count(kind.values, 'slice')}, the smallest of {count(kind.smallest, 'row')}"
+        yield f"## By {said(kind.kind)}: {of}{_of_validation(report)}"
         rows = [
             [code(one.name), said(name), f"{one.rows:,}", *_both(one), signed(one.difference), one.change]
             for name, one in kind.lines[:_SLICES]
@@ -129,7 +139,7 @@ def _rows(report: RunReport) -> Iterator[str]:
     if seen is None or not seen.rows:
         return
     if seen.changes:
-        yield "## Rows that got better and worse"
+        yield f"## Rows that got better and worse{_of_validation(report)}"
         ids = _ids(report)
         rows = [
             [code(c.name), f"{c.better:,}", f"{c.worse:,}", f"{c.same:,}", _named(c.most, ids), _named(c.least, ids)]
@@ -137,7 +147,7 @@ def _rows(report: RunReport) -> Iterator[str]:
         ]
         yield _table(("metric", "better", "worse", "same", "most better", "most worse"), rows)
     if seen.said:
-        yield "## Errors by kind"
+        yield f"## Errors by kind{_of_validation(report)}"
         beside = [f"{one.counts['base']:,} of the base" if "base" in seen.models else "" for one in seen.mishaps]
         lines = [
             f"- {said(MEANINGS[one.kind])}: {one.counts['tuned']:,} of {count(seen.rows, 'answer')}"
@@ -181,6 +191,9 @@ def _audits(report: RunReport) -> Iterator[str]:
     yield "## Audits"
     lines = [f"- {code(a.name)} (by {a.where}): severity {said(a.severity)}. {said(a.summary)}" for a in report.audits]
     yield from ["\n".join(lines)] if lines else []
+    for where, judged in report.judged.items():
+        yield f"Thresholds, as `audit` decided them{'' if where == 'audit' else ', of the data alone'}:"
+        yield from _thresholds(judged)
     if not report.audited:
         there = report.names("audits")
         yield _absent("`audit` was not run", report.command("audit")) if there else "The recipe names no audits"

@@ -59,6 +59,7 @@ def run_page(report: RunReport) -> str:
         base=(report.options.get("model") or {}).get("base"),
         version=(files.lock or {}).get("version"),
         notes=notes(report),
+        of_validation=", on validation rows" if files.is_validation else "",
         sections=list(_SECTIONS.items()),
         losses=loss_plot(train, report.validation, report.kept, "Training and validation loss"),
         logarithmic=is_logarithmic(train, report.validation),
@@ -92,10 +93,18 @@ def notes(report: RunReport) -> list[str]:
     """What a reader must know before anything else."""
     seen = report.seen
     out = []
+    files = report.files
+    if files.is_validation:
+        out.append(
+            "What follows is no test: metrics, rows and errors are of the validation split, by which the step that is "
+            "kept was chosen; they decide nothing"
+        )
     if seen and seen.broken:
-        out.append(f"{count(seen.broken, 'line')} of test/predictions.jsonl cannot be read and left out")
-    if seen and report.files.test and seen.rows != report.files.test.get("n"):
-        out.append(f"test/predictions.jsonl holds {count(seen.rows, 'row')}: it is not of this test, or not whole")
+        out.append(f"{count(seen.broken, 'line')} of {files.folder}/predictions.jsonl cannot be read and left out")
+    if seen and files.measured and seen.rows != files.measured.get("n"):
+        of = "validation" if files.is_validation else "test"
+        held = f"{files.folder}/predictions.jsonl holds {count(seen.rows, 'row')}"
+        out.append(f"{held}: it is not of this {of}, or not whole")
     return out
 
 

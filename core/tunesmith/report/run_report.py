@@ -13,7 +13,7 @@ from tunesmith.report.compared import Compared, SlicesOf, by_slices, compared, i
 from tunesmith.report.losses import Points
 from tunesmith.report.run_files import RunFiles, read_run
 from tunesmith.report.seen_rows import Seen, see_rows
-from tunesmith.report.verdict import Decision, decision
+from tunesmith.report.verdict import Decision, Line, decision, lines_of
 
 Json = Any
 # Metrics that rows can be chosen by; more would leave each too few rows.
@@ -34,6 +34,7 @@ class RunReport:
         directions: Metrics that rows can be chosen by, those of thresholds first: whether higher is better.
         seen: What the rows hold; None where there are none.
         audits: What audits found.
+        judged: What `audit` decided, by what ran it.
     """
 
     files: RunFiles
@@ -45,6 +46,7 @@ class RunReport:
     directions: Mapping[str, bool]
     seen: Seen | None
     audits: list[Audited]
+    judged: Mapping[str, tuple[Line, ...]]
 
     @property
     def began(self) -> str:
@@ -88,24 +90,26 @@ def report_of(path: Path) -> RunReport:
         path: The run's directory, as its commands are to name it.
     """
     files = read_run(path)
-    test = files.test or {}
-    metrics = test.get("metrics") or {}
+    measured = files.measured or {}
+    metrics = measured.get("metrics") or {}
     verdict = decision(files.test, files.lock)
+    judged = {"audit": lines_of(files.audit_verdicts), "audit of the data": lines_of(files.data_verdicts)}
     order = important(metrics, [line.key for line in verdict.lines])
     chosen = {name: metrics[name].get("higher_is_better") is not False for name in order[:_SELECTABLE]}
-    others = {str(name): compared(record) for name, record in (test.get("baselines") or {}).items()}
+    others = {str(name): compared(record) for name, record in (measured.get("baselines") or {}).items()}
     return RunReport(
         files=files,
         recipe=str((files.lock or {}).get("recipe") or path.absolute().parent.name),
         options=_options(files.config),
         decision=verdict,
         compared={"base": compared(metrics), **others} if metrics else {},
-        slices=by_slices(test.get("slices") or [], order),
+        slices=by_slices(measured.get("slices") or [], order),
         directions=chosen,
         seen=see_rows(files.predictions, chosen) if files.predictions.is_file() else None,
         audits=audited(
             {"audit": files.audit_findings, "audit of the data": files.data_findings, "test": files.test_findings}
         ),
+        judged={where: lines for where, lines in judged.items() if lines},
     )
 
 

@@ -54,7 +54,7 @@ def decision(test: Mapping[str, Json] | None, lock: Mapping[str, Json] | None) -
         asked = (lock or {}).get("success") or {}
         lines = tuple(Line("untested", key, *_asked(threshold)) for key, threshold in asked.items())
         return Decision("untested", "Not tested yet: nothing is known of how good this model is", lines)
-    lines = tuple(_line(verdict) for verdict in test.get("verdicts") or ())
+    lines = lines_of(test)
     if not lines:
         return Decision("undecided", "Nothing was decided: the recipe states no success", ())
     counts = Counter(line.state for line in lines)
@@ -63,6 +63,11 @@ def decision(test: Mapping[str, Json] | None, lock: Mapping[str, Json] | None) -
     more = [f"{counts[other]} {other}" for other in STATES[:3] if counts[other]]
     said = {"met": "Met", "missed": "Missed", "undecided": "Undecided", "pending": "Pending"}[state]
     return Decision(state, f"{said}: {', '.join([met, *more])}", lines)
+
+
+def lines_of(judged: Mapping[str, Json] | None) -> tuple[Line, ...]:
+    """The thresholds of a record that holds `verdicts`."""
+    return tuple(_line(verdict) for verdict in (judged or {}).get("verdicts") or ())
 
 
 def _line(verdict: Mapping[str, Json]) -> Line:
