@@ -193,6 +193,23 @@ def test_a_click_opens_a_sample_with_differences_inside_the_text(browser: Browse
     assert not browser.run("document.querySelector('.sample:nth-child(2)').open")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_an_evaluator_points_at_is_marked_inside_the_answer(
+    browser: Browser, make_run: Callable[..., Path], predicted: Callable[..., dict[str, Any]], scheme: str
+) -> None:
+    mark = {"what": "invented", "kind": "<b>", "start": 9, "end": 10, "where": "output"}
+    browser.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    browser.open(write_report(make_run([predicted("7", 0.9, 0.1, tuned={"marks": {"ground": [mark]}})])))
+    found = "document.querySelector('.sample mark')"
+    assert browser.run(f"[{found}.textContent, {found}.title]") == ["7", "ground: invented <b>"]
+    assert browser.run(f"{found}.checkVisibility()")
+    colours = [browser.run(f"getComputedStyle({where}).backgroundColor") for where in (found, f"{found}.parentElement")]
+    assert colours[0] != colours[1]
+    assert browser.run(f"getComputedStyle({found}).color === getComputedStyle({found}.parentElement).color")
+    assert browser.run("document.querySelector('.sample .point').innerText") == "ground: invented <b>: 7"
+    browser.send("Emulation.setEmulatedMedia", features=[])
+
+
 @pytest.mark.parametrize("width", [360, 1000])
 def test_a_phone_and_a_desk_show_all_of_it_without_moving_sideways(browser: Browser, report: Path, width: int) -> None:
     browser.open(report, width=width)

@@ -1,6 +1,7 @@
 """The rows of a run's report: which are chosen, what is wrong with answers, and differences marked inside the text."""
 
 import json
+import re
 import tracemalloc
 from collections.abc import Callable
 from itertools import pairwise
@@ -15,8 +16,9 @@ from markupsafe import Markup
 
 from tunesmith.report.loss_plot import is_logarithmic, loss_plot
 from tunesmith.report.losses import Thinned, read_losses
-from tunesmith.report.markup import against, plainly, shortened
+from tunesmith.report.markup import against, plainly, shortened, visible
 from tunesmith.report.mishaps import copied, is_loop, mishaps
+from tunesmith.report.pointed import Stretch, apart, legend
 from tunesmith.report.seen_rows import rows_at, see_rows
 from tunesmith.report.shown_rows import ROOM, shown_rows
 from tunesmith.report.word_diff import word_diff
@@ -137,6 +139,82 @@ def test_a_marked_text_holds_the_text_and_all_words_of_the_other(text: str, want
     assert all(one[0] != other[0] for one, other in pairwise(parts))
 
 
+def marks_of(*marks: tuple[str, int, int], where: str = "output") -> list[dict[str, Any]]:
+    return [{"what": what, "kind": "numbers", "start": a, "end": b, "where": where} for what, a, b in marks]
+
+
+def test_what_evaluators_point_at_is_marked_in_answers_and_references(predicted: Row, tmp_path: Path) -> None:
+    tuned = {"output": "the pump 7 is cold", "marks": {"ground": marks_of(("invented", 9, 10), ("old", 99, 100))}}
+    tuned["marks"]["ground"] += marks_of(("missed", 0, 3), where="reference")
+    base = {"output": "no", "marks": {"ground": marks_of(("missed", 0, 3), where="reference")}}
+    row = predicted("1", 0.9, 0.1, reference="the pump is cold", tuned=tuned, base=base)
+    path = written(tmp_path, [row])
+    seen = see_rows(path, HIGHER)
+    ((shown,), _) = shown_rows(path, seen, HIGHER)
+    parts = {who: (what, lines) for who, what, lines in shown.parts}
+    wanted = '<mark title="ground: missed numbers, by tuned and base">the</mark> pump is cold'
+    assert parts["reference"] == (wanted, ("ground: missed numbers, by tuned and base: the",))
+    said = 'the pump <ins><mark title="ground: invented numbers">7</mark> </ins>is cold'
+    assert parts["tuned"] == (said, ("ground: invented numbers: 7",))
+    assert parts["base"][1] == ()
+    counts = [(one.label, dict(one.counts), ids(path, one.places)) for one in seen.pointed]
+    # a mark that lies outside of its text is counted, as its file says it, and is nowhere to be seen
+    assert counts == [
+        ("ground: missed numbers", {"tuned": 1, "base": 1}, ["1"]),
+        ("ground: invented numbers", {"tuned": 1}, ["1"]),
+        ("ground: old numbers", {"tuned": 1}, ["1"]),
+    ]
+
+
+def test_marks_that_lie_over_each_other_are_told_apart() -> None:
+    one, two = Stretch(0, 4, "a"), Stretch(2, 6, "b")
+    assert apart([two, one, one]) == [Stretch(0, 2, "a"), Stretch(2, 4, "b; a"), Stretch(4, 6, "b")]
+    assert against("abcdef", "", 99, [one, two]) == (
+        '<mark title="a">ab</mark><mark title="a; b">cd</mark><mark title="b">ef</mark>'
+    )
+
+
+def test_a_legend_says_each_word_once_and_not_too_many() -> None:
+    text = " ".join(f"w{at:02d}" for at in range(20)) + " w00 " + "x" * 50
+    points = [Stretch(4 * at, 4 * at + 3, "new") for at in range(21)]
+    first = ", ".join(f"w{at:02d}" for at in range(12))
+    assert legend(text, points) == [f"new: {first} and 8 more"]
+    assert legend(text, [Stretch(84, 134, "long")]) == [f"long: {'x' * 40}…"]
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        None,
+        [],
+        {"e": None},
+        {"e": ["x", {}, {"start": "0", "end": 2}, {"start": 2, "end": 1}, {"start": -1, "end": 1}]},
+        {"e": [{"start": 0, "end": 10**9, "what": "<b>"}]},
+    ],
+)
+def test_marks_that_make_no_sense_mark_nothing(marks: Any, predicted: Row, tmp_path: Path) -> None:
+    path = written(tmp_path, [predicted("1", 0.9, 0.1, tuned={"marks": marks})])
+    ((shown,), _) = shown_rows(path, see_rows(path, HIGHER), HIGHER)
+    assert not any("<mark" in what or lines for _, what, lines in shown.parts)
+
+
+@given(texts, texts, st.data())
+def test_a_mark_holds_what_it_points_at_wherever_differences_are(text: str, wanted: str, data: Any) -> None:
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    most = data.draw(st.sampled_from([6, 1000]))
+    found = str(against(text, wanted, most, [Stretch(start, end, "here")] if start < end else []))
+    inside = Markup("".join(re.findall(r'<mark title="here">(.*?)</mark>', found, re.DOTALL))).unescape()
+    if len(text) <= most:
+        assert inside == visible(text[start:end])
+    else:
+        half = most // 2
+        outside = " ".join([text[:half], text[len(text) - half :]])
+        assert bool(inside) == (start < end and (start < half or end > len(text) - half)), outside
+    without = re.sub("</?mark.*?>", "", found)
+    assert without == str(against(text, wanted, most))
+
+
 def test_texts_too_long_to_compare_are_shown_unmarked() -> None:
     assert word_diff("a " * 2000, "b") == [("same", "a " * 2000)]
     assert word_diff("a " * 500, "a b " * 400) == [("same", "a " * 500)]  # short, but 200,000 pairs of words
@@ -156,7 +234,7 @@ def test_rows_of_any_length_stay_within_the_room(tmp_path: Path, predicted: Row)
     assert len(shown) == 60
     assert sum(row.size for row in shown) <= ROOM
     assert cut_at == 4_000
-    assert "characters left out" in dict(shown[0].parts)["tuned"]
+    assert "characters left out" in {who: what for who, what, _ in shown[0].parts}["tuned"]
     assert [row.id for row in shown] == [str(at) for at in reversed(range(60))]
     many = written(tmp_path, [predicted(str(at), at, 0.5, reference=long, tuned={"output": long}) for at in range(200)])
     shown, cut_at = shown_rows(many, see_rows(many, HIGHER), HIGHER)

@@ -259,6 +259,24 @@ def test_the_page_fetches_nothing_and_runs_its_own_script_alone(make_run: Make, 
     assert {v for k, v in found.attributes if k == "href" and v and not v.startswith("#")} <= {"../data/card.html"}
 
 
+def test_what_evaluators_point_at_is_marked_counted_and_shown(make_run: Make, predicted: Row) -> None:
+    mark = {"what": "invented", "kind": "numbers", "start": 9, "end": 10, "where": "output"}
+    rows = [predicted("7", 0.9, 0.1, tuned={"marks": {"ground": [mark]}}), predicted("8", 0.9, 0.1)]
+    run = make_run(rows)
+    report = report_of(run)
+    html = run_page(report)
+    assert html.count('<mark title="ground: invented numbers">7</mark>') >= 2  # among the rows and in the gallery
+    text = flat(Page(html).text)
+    assert "What evaluators point at is marked too" in text
+    assert "ground: invented numbers: 1 of 2 answers of the tuned model, 0 of the base" in text
+    assert "ground: invented numbers: 7" in text
+    assert "## What evaluators point at\n\n- ground: invented numbers: 1 of 2 answers, 0 of the base" in run_markdown(
+        report
+    )
+    (run / "test/predictions.jsonl").write_text(json.dumps(rows[1]) + "\n")
+    assert "point at" not in run_page(report_of(run))
+
+
 def test_it_can_be_made_again_and_is_the_same(make_run: Make, predicted: Row) -> None:
     run = make_run([predicted(str(at), at / 9, 0.5) for at in range(9)])
     first = write_report(run).read_bytes(), (run / "report.md").read_bytes()

@@ -7,16 +7,18 @@ from tunesmith.report.compared import Compared
 from tunesmith.report.markup import visible
 from tunesmith.report.mishaps import MEANINGS
 from tunesmith.report.numerals import NOTHING, count, probability, signed, span, value
+from tunesmith.report.pointed import Pointed
 from tunesmith.report.provenance import data_summary, lock_groups, run_facts
 from tunesmith.report.run_page import notes
 from tunesmith.report.run_report import RunReport
-from tunesmith.report.seen_rows import rows_at
+from tunesmith.report.seen_rows import Seen, rows_at
 from tunesmith.report.verdict import Line
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<#|~&])")
 _LONGEST = 300
 _MOST = 3
 _SLICES = 40
+_POINTED = 40
 
 
 def run_markdown(report: RunReport) -> str:
@@ -156,6 +158,14 @@ def _rows(report: RunReport) -> Iterator[str]:
         ]
         lines += [f"- {code(w.name)} at its worst, {value(w.value)}: {w.rows:,}" for w in seen.worst if w.is_error]
         yield "\n".join(lines)
+    if seen.pointed:
+        yield f"## What evaluators point at{_of_validation(report)}"
+        yield "\n".join(_pointed(one, seen) for one in seen.pointed[:_POINTED])
+
+
+def _pointed(one: Pointed, seen: Seen) -> str:
+    beside = f", {one.counts['base']:,} of the base" if "base" in seen.models else ""
+    return f"- {said(one.label)}: {one.counts['tuned']:,} of {count(seen.rows, 'answer')}{beside}"
 
 
 def _ids(report: RunReport) -> dict[int, str]:

@@ -14,9 +14,9 @@ from tunesmith.report.markup import visible, yaml
 from tunesmith.report.mishaps import MEANINGS
 from tunesmith.report.numerals import NOTHING, count, probability, signed, span, value
 from tunesmith.report.page import render
+from tunesmith.report.pointed import EXAMPLES
 from tunesmith.report.provenance import data_summary, lock_groups, run_facts
 from tunesmith.report.run_report import RunReport
-from tunesmith.report.seen_rows import EXAMPLES
 from tunesmith.report.shown_rows import Shown, excerpts, shown_rows
 
 _HERE = Path(__file__).parent
@@ -32,6 +32,7 @@ _SECTIONS = {
 }
 _SEVERITIES = {"none": "good", "low": "fair", "medium": "fair", "high": "poor"}
 _FACETS = 60
+_POINTED = 40
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def run_page(report: RunReport) -> str:
         cut_at=cut_at,
         facets=_facets(rows),
         errors=errors(report),
+        pointed=pointed(report),
         data=data_summary(files.data, files.card),
         run=run_facts(files.result),
         lock=lock_groups(files.lock),
@@ -128,6 +130,22 @@ def errors(report: RunReport) -> list[Errors]:
             title = f"{worst.name} at its worst, {value(worst.value)}"
             out.append(Errors(title, worst.rows, "", excerpts(path, worst.places[:EXAMPLES])))
     return out
+
+
+def pointed(report: RunReport) -> list[Errors]:
+    """What evaluators point at in answers, and in the references that answers fall short of."""
+    seen = report.seen
+    if seen is None:
+        return []
+    return [
+        Errors(
+            one.label,
+            one.counts["tuned"],
+            f", {one.counts['base']:,} of the base" if "base" in seen.models else "",
+            excerpts(report.files.predictions, one.places),
+        )
+        for one in seen.pointed[:_POINTED]
+    ]
 
 
 def _noted(metrics: Sequence[Compared]) -> list[tuple[str, str]]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tunesmith.report.mishaps import MEANINGS, mishaps
+from tunesmith.report.pointed import EXAMPLES, Pointed, look
 
 Json = Any
 SHOWN = 200
 AT_RANDOM = 40
-EXAMPLES = 5
 
 
 @dataclass
@@ -116,6 +116,7 @@ class Seen:
         changes: By metric.
         worst: By metric.
         mishaps: By kind.
+        pointed: What evaluators point at, by kind, the most frequent first.
         chosen: Places of the rows to show, in the file's order.
         said: Whether any model said anything: no evaluator may have asked for answers.
         broken: Lines that are no rows.
@@ -126,6 +127,7 @@ class Seen:
     changes: Sequence[Changes]
     worst: Sequence[Worst]
     mishaps: Sequence[Mishaps]
+    pointed: Sequence[Pointed]
     chosen: Sequence[int]
     said: bool = True
     broken: int = 0
@@ -143,6 +145,7 @@ def see_rows(path: Path, directions: Mapping[str, bool], shown: int = SHOWN, at_
     changes = [Changes(name, higher) for name, higher in directions.items()]
     worst = [Worst(name, higher) for name, higher in directions.items()]
     found = {kind: Mishaps(kind) for kind in MEANINGS}
+    pointed: dict[str, Pointed] = {}
     keep = max(1, (shown - at_random) // max(1, 2 * len(changes)))
     draw = random.Random(0)  # noqa: S311  no secret
     drawn: list[int] = []
@@ -162,6 +165,7 @@ def see_rows(path: Path, directions: Mapping[str, bool], shown: int = SHOWN, at_
             for other in worst:
                 other.add(row, place)
             _look(row, place, found)
+            look(row, place, ("tuned", "base"), pointed)
             if rows < shown:
                 first.append(place)
             at = draw.randrange(rows + 1)  # algorithm R: every row has the same chance to stay
@@ -172,7 +176,8 @@ def see_rows(path: Path, directions: Mapping[str, bool], shown: int = SHOWN, at_
             rows += 1
     chosen = first if rows <= shown else sorted({*drawn, *(p for one in changes for p in one.places)})
     order = sorted(models, key=lambda name: (name != "tuned", name != "base"))
-    return Seen(rows, tuple(order), changes, worst, list(found.values()), chosen, said, broken)
+    kinds = sorted(pointed.values(), key=lambda one: -one.counts.total())
+    return Seen(rows, tuple(order), changes, worst, list(found.values()), kinds, chosen, said, broken)
 
 
 def rows_at(path: Path, places: Sequence[int]) -> Iterator[Json]:

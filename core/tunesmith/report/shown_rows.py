@@ -7,7 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tunesmith.report.markup import against, plainly
+from tunesmith.report.markup import against, plainly, visible
+from tunesmith.report.pointed import Stretch, in_output, in_reference, legend
 from tunesmith.report.seen_rows import Seen, asked, gain, measured, rows_at
 
 Json = Any
@@ -31,7 +32,7 @@ class Shown:
         gains: By metric, how much better the tuned model is; None where the metric does not apply.
         values: By metric: base and tuned.
         snippet: The begin of the tuned model's answer.
-        parts: What was asked, wanted and said, by who said it.
+        parts: What was asked, wanted and said: who said it, what, and lines about what evaluators point at in it.
     """
 
     id: str
@@ -40,12 +41,13 @@ class Shown:
     gains: tuple[float | None, ...]
     values: tuple[tuple[str, float | None, float | None], ...]
     snippet: str
-    parts: tuple[tuple[str, Markup], ...]
+    parts: tuple[tuple[str, Markup, tuple[str, ...]], ...]
 
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        return 400 + sum(len(said.encode("utf-8", "replace")) for _, said in self.parts) + 110 * len(self.values)
+        texts = [text for _, said, lines in self.parts for text in (said, *lines)]
+        return 400 + sum(len(text.encode("utf-8", "replace")) for text in texts) + 110 * len(self.values)
 
 
 def shown_rows(path: Path, seen: Seen, directions: Mapping[str, bool]) -> tuple[list[Shown], int]:
@@ -99,12 +101,15 @@ def _order(row: Shown) -> float:
 def _shown(row: Json, models: Sequence[str], directions: Mapping[str, bool], longest: int) -> Shown:
     reference = row.get("reference")
     reference = reference if isinstance(reference, str) else ""
-    parts = [("asked", plainly(asked(row), longest))]
-    parts += [("reference", plainly(reference, longest))] if reference else []
+    parts: list[tuple[str, Markup, tuple[str, ...]]] = [("asked", plainly(asked(row), longest), ())]
+    if reference:
+        points = in_reference(row, models)
+        parts.append(("reference", plainly(reference, longest, points), _legend(reference, points)))
     for model in models:
         if isinstance(said := row.get(model), dict):
             note = "" if said.get("stopped") is not False else ", cut"
-            parts.append((f"{model}{note}", against(str(said.get("output") or ""), reference, longest)))
+            output, points = str(said.get("output") or ""), in_output(row, model)
+            parts.append((f"{model}{note}", against(output, reference, longest, points), _legend(output, points)))
     values = tuple((name, measured(row, "base", name), measured(row, "tuned", name)) for name in directions)
     return Shown(
         id=str(row.get("id")),
@@ -115,6 +120,10 @@ def _shown(row: Json, models: Sequence[str], directions: Mapping[str, bool], lon
         snippet=" ".join(str((row.get("tuned") or {}).get("output") or "")[: 4 * _SNIPPET].split())[:_SNIPPET],
         parts=tuple(parts),
     )
+
+
+def _legend(text: str, points: Sequence[Stretch]) -> tuple[str, ...]:
+    return tuple(visible(line) for line in legend(text, points))
 
 
 def _origin(origin: Mapping[str, Json]) -> str:
