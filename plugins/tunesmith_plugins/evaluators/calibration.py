@@ -30,7 +30,7 @@ def calibration(shares: Any, gold: Any, note: str = "") -> list[Measure]:
     gaps = right - sure
 
     def together(indices: Sequence[int]) -> float:
-        rows = np.fromiter(indices, dtype=np.int64)
+        rows = np.asarray(indices, dtype=np.int64)
         rows = rows[known[rows]]
         if not len(rows):
             return math.nan

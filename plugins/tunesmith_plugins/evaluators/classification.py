@@ -97,7 +97,7 @@ class Classification(Evaluator):
 
         def of_rows(name: str, score: Callable[[Table], float], values: Any) -> Measure:
             def together(indices: Sequence[int]) -> float:
-                rows = np.fromiter(indices, dtype=np.int64)
+                rows = np.asarray(indices, dtype=np.int64)
                 counts = np.bincount(cells[rows[known[rows]]], minlength=number * (number + 1))
                 return score(counts.reshape(number, number + 1))
 

@@ -31,7 +31,7 @@ def summed(
     known = np.where(applies[:, None], statistics, 0.0)
 
     def together(indices: Sequence[int]) -> float:
-        rows = np.fromiter(indices, dtype=np.int64)
+        rows = np.asarray(indices, dtype=np.int64)
         return score(known[rows].sum(axis=0)) if applies[rows].any() else float("nan")
 
     single = row_score or score
