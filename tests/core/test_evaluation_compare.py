@@ -13,7 +13,16 @@ from statsmodels.stats.power import TTestPower
 
 from tunesmith import Measure
 from tunesmith.evaluation.compare import Comparison, compare, compare_all, corrected
-from tunesmith.evaluation.statistics import ENOUGH, bootstrap, effect_size, holm, rows_needed, sign_flip, spread_of
+from tunesmith.evaluation.statistics import (
+    ENOUGH,
+    bootstrap,
+    effect_size,
+    holm,
+    inverted,
+    rows_needed,
+    sign_flip,
+    spread_of,
+)
 
 NAN = math.nan
 
@@ -147,7 +156,7 @@ def test_a_corpus_metric_is_computed_anew_on_each_resample() -> None:
         for r in resampled.integers(0, 60, size=(2_000, 60))
     ]
     assert got.interval == pytest.approx(tuple(np.quantile(differences, [0.025, 0.975])))
-    assert got.p_value == pytest.approx(2 / 2_001)
+    assert got.p_value == pytest.approx(1 / 10_001)  # none of them leaves 0, nor comes near it
     assert got.change == "better"
     assert compare("ppl", base, base, 0).p_value == 1
 
@@ -219,6 +228,37 @@ def test_a_difference_that_one_metric_of_many_shows_by_chance_is_undecided() -> 
     together = compare_all(tuned, base, 0)
     assert {one.change for one in together.values()} == {"undecided"}
     assert all(one.rows_needed is not None for one in together.values())
+
+
+def test_a_clear_difference_of_a_corpus_metric_is_seen_among_a_hundred() -> None:
+    values = np.random.default_rng(5).random((2, 100, 60)) + np.array([0.0, 1.0]).reshape(2, 1, 1)
+
+    def measures(rows: np.ndarray) -> dict[str, Measure]:
+        return {
+            f"m{at}": Measure("m", list(row), corpus=lambda chosen, row=row: float(row[np.asarray(chosen)].mean()))
+            for at, row in enumerate(rows)
+        }
+
+    found = compare_all(measures(values[1]), measures(values[0]), seed=0)
+    assert {one.change for one in found.values()} == {"better"}
+    # beyond what 2,000 resamples tell, and within what 10,000 flips of signs do
+    assert {one.p_value for one in found.values()} == {1 / 10_001}
+
+
+@pytest.mark.parametrize("z", [1.0, 2.0, 3.4, 3.7])
+def test_the_p_value_of_resamples_is_the_normal_one_where_they_are_normal(z: float) -> None:
+    drawn = scipy.stats.norm.ppf((np.arange(2000) + 0.5) / 2000)
+    drawn += z * drawn.std()
+    if z > 3:
+        assert (drawn > -0.1).all()
+        drawn = np.maximum(drawn, 1e-9)
+    assert inverted(drawn) == pytest.approx(2 * scipy.stats.norm.sf(z), rel=0.05)
+    assert inverted(-drawn) == inverted(drawn)
+
+
+def test_the_p_value_of_resamples_without_spread_is_the_least_there_is() -> None:
+    assert inverted(np.full(2000, 0.5)) == pytest.approx(1 / 10_001)
+    assert inverted(np.zeros(2000)) == 1.0
 
 
 def test_what_is_decided_needs_no_more_rows() -> None:
