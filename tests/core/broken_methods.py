@@ -305,6 +305,29 @@ class HasAnIdleHead(_Learn):
         return nn.Linear(config.hidden_size, 2)
 
 
+class LogsUnasked(_Learn):
+    """Learns conversations."""
+
+    breaks = "loss_logs_what_it_says"
+
+    def loss(self, forward: Forward) -> Term:
+        total = self.summed(forward)
+        return Term(total, "token", {"nats": total.detach()})
+
+
+class LogsAsTheCore(_Learn):
+    """Learns conversations."""
+
+    breaks = "loss_logs_what_it_says"
+
+    def logs(self) -> list[str]:
+        return ["lr"]
+
+    def loss(self, forward: Forward) -> Term:
+        total = self.summed(forward)
+        return Term(total, "token", {"lr": total.detach()})
+
+
 class SwitchesToEvaluation(_Learn):
     """Learns conversations."""
 
@@ -743,6 +766,22 @@ class StaysInEvaluation(_Small):
     def penalty(self, forward: Forward) -> Term | None:
         forward._passes.network.eval()  # type: ignore[attr-defined]
         return super().penalty(forward)
+
+
+class LogsMeans(_Small):
+    """Keeps states small.
+
+    Args:
+        weight: Factor.
+    """
+
+    breaks = "penalty_logs_what_it_says"
+
+    def logs(self) -> list[str]:
+        return ["size"]
+
+    def penalty(self, forward: Forward) -> Term | None:
+        return Term(self.weight * self.summed(forward), "token", {"size": forward.weights})
 
 
 class ScalesByTheFirst(_Small):

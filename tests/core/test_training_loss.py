@@ -66,6 +66,17 @@ class CrossEntropy(Objective):
         return Term(forward.total(term), "token")
 
 
+class Telling(CrossEntropy):
+    """Logs how many of the targets are odd, and how sure the model is of the first token of each row."""
+
+    def logs(self) -> list[str]:
+        return ["odd", "sure"]
+
+    def loss(self, forward: Forward) -> Term:
+        odd = (forward.targets % 2).float().sum()
+        return Term(super().loss(forward).sum, "token", {"odd": odd, "sure": forward.weights.sum() * 3})
+
+
 class Everything(Adapter):
     """All weights train."""
 
@@ -221,6 +232,27 @@ def test_trap_03_the_reported_loss_does_not_depend_on_accumulation(base: str) ->
     assert all(len(curve) == 2 for curve in curves)
     for curve in curves[1:]:
         assert curve == pytest.approx(curves[0], rel=1e-5)
+
+
+def test_what_an_objective_logs_is_a_mean_over_the_window_and_over_the_validation_rows(base: str) -> None:
+    rows = [row(i, n) for i, n in enumerate(SUPERVISED)]
+    odd = sum(token % 2 for r in rows for token in r.sequences[0].ids[3:]) / sum(SUPERVISED)
+    for accumulate in (1, 4):
+        kept = Gradients()
+        module = specialist(base, objective=Telling())
+        assert module.term_names() == ["loss", "odd", "sure"]
+        data = loader(rows, batch_size=8 // accumulate, accumulate=accumulate)
+        trainer = train(module, data, kept, accumulate_grad_batches=accumulate)
+        assert kept.logged[0]["odd"] == pytest.approx(odd, rel=1e-6)
+        assert kept.logged[0]["sure"] == pytest.approx(3, rel=1e-6)
+        trainer.validate(module, PlanLoader(rows, Plan([r.length for r in rows], batch_size=3)), verbose=False)
+        assert float(trainer.callback_metrics["val/odd"]) == pytest.approx(odd, rel=1e-6)
+
+
+def test_what_no_logs_says_is_not_logged(base: str) -> None:
+    module = specialist(base, objective=type("Silent", (Telling,), {"logs": lambda self: []})())
+    with pytest.raises(ValueError, match=r"loss logs odd, which logs\(\) of its class does not say"):
+        train(module, loader([row(0, 4)], batch_size=1))
 
 
 @pytest.mark.parametrize("unit", ["token", "example", "step"])

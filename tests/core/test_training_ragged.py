@@ -814,6 +814,35 @@ def test_chunked_loss_and_gradients_equal_the_whole_and_hold_one_chunk(trains: s
         torch.testing.assert_close(gradient, results[1][1][name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("trains", ["all", "body"])
+def test_values_of_each_token_keep_one_chunk_and_have_the_gradient_of_what_is_made_of_them(trains: str) -> None:
+    rows = documents(4, 20, 7, 13)
+    results = []
+    for size in (10**9, 4 * 96 * 5):
+        model = make("gemma2").train()
+        if trains == "body":
+            model.get_input_embeddings().requires_grad_(False)
+        forward = passes(model, logits_bytes=size)(batch_of(rows))
+        largest: list[int] = []
+
+        def values(chunk: Any, forward: Any = forward, largest: list[int] = largest) -> Tensor:
+            largest.append(len(chunk.targets))
+            return forward.head(chunk.hidden).float().log_softmax(-1).gather(1, chunk.targets[:, None])[:, 0]
+
+        each = forward.each(values)
+        assert each.shape == forward.supervised.shape
+        assert max(largest) <= max(1, size // (4 * 96))
+        sums = torch.zeros(len(rows)).index_add(0, forward.batch.sequence[forward.supervised], each * forward.weights)
+        loss = 1000 * (torch.nn.functional.softplus(sums[0] - sums[1]) + torch.sigmoid(sums[2] / 7) * sums[1])
+        loss.backward()
+        results.append((loss, each, {n: p.grad for n, p in model.named_parameters() if p.requires_grad}))
+    torch.testing.assert_close(results[0][0], results[1][0])
+    torch.testing.assert_close(results[0][1], results[1][1])
+    assert max(float(gradient.abs().max()) for gradient in results[0][2].values()) > 0.01
+    for name, gradient in results[0][2].items():
+        torch.testing.assert_close(gradient, results[1][2][name], rtol=1e-3, atol=1e-5)
+
+
 def test_the_share_of_a_window_is_not_rounded_to_16_bit_in_chunks() -> None:
     hidden = torch.randn(4, 8).bfloat16().requires_grad_()
     pieces = [(Chunk(part, *3 * [torch.ones(2)]),) for part in hidden.split(2)]

@@ -92,11 +92,11 @@ def _check_monitors(session: Session, callbacks: list[Callback]) -> None:
     logged = [*session.model.term_names(), "lr", "grad_norm", "tokens/s"]
     without = why_no_validation(session)
     if not without:
-        logged.insert(0, "val/loss")
+        logged[:0] = ["val/loss", *(f"val/{name}" for name in session.model.objective.logs())]
     for callback in callbacks:
         monitor = getattr(callback, "monitor", None)
         if monitor is not None and monitor not in logged:
-            why = f": {without}" if monitor == "val/loss" else did_you_mean(monitor, logged)
+            why = f": {without}" if monitor.startswith("val/") and without else did_you_mean(monitor, logged)
             name = type(callback).__name__
             msg = f"trainer.callbacks: {name} monitors {monitor}, which is not logged{why}\nlogged: {', '.join(logged)}"
             raise RecipeError(msg)

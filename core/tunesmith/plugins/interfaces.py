@@ -69,6 +69,13 @@ class Objective(Plugin):
     def loss(self, forward: "Forward") -> "Term":
         """The loss of a micro-batch as a sum with its unit."""
 
+    def logs(self) -> Sequence[str]:
+        """Names of what its terms log beside the loss (`Term.logged`): `NAME` in training, `val/NAME` in validation.
+
+        Since 0.13.
+        """
+        return ()
+
     def module(self, config: Any) -> "nn.Module | None":
         """A head of its own, trained and saved with the adapter; None for the model's own."""
         return None
@@ -158,6 +165,10 @@ class Regularizer(Plugin):
     def penalty(self, forward: "Forward") -> "Term | None":
         """The extra term of this micro-batch, weight included; None where the method only perturbs."""
         return None
+
+    def logs(self) -> Sequence[str]:
+        """Names of what its terms log beside the penalty (`Term.logged`), as `reg/<name>/NAME`. Since 0.13."""
+        return ()
 
     def module(self) -> "nn.Module | None":
         """Parameters of its own, trained beside the adapter (an adversary)."""

@@ -172,6 +172,18 @@ def loss_learns_the_next_token(trial: Trial) -> None:
         fail(what, "the next token above all", "compare head(hidden[supervised]) with targets; shift neither")
 
 
+def loss_logs_what_it_says(trial: Trial) -> None:
+    """What the term logs beside itself has the names that `logs` says, in training and in evaluation; finite scalars.
+
+    Why: names are known before the first step, so that callbacks can watch them, and so that all ranks add up the same
+    sums, one without rows too.
+    """
+    from tunesmith.testing.logged import check_logged
+
+    module, rows = _on_model(trial)
+    check_logged(module, module.objective.loss, rows, trial.plugin.logs(), (True, False))
+
+
 def loss_trains_its_own_module(trial: Trial) -> None:
     """Each parameter of `module(config)` has a gradient within two optimizer steps.
 
@@ -237,6 +249,7 @@ LOSS: list[Rule] = [
     loss_of_nothing_is_finite,
     loss_follows_the_weights,
     loss_learns_the_next_token,
+    loss_logs_what_it_says,
     loss_trains_its_own_module,
     loss_leaves_no_trace,
 ]

@@ -176,6 +176,20 @@ def penalty_leaves_no_trace(trial: Trial) -> None:
     check_no_trace(module, penalty_of(module), rows, "penalty")
 
 
+def penalty_logs_what_it_says(trial: Trial) -> None:
+    """What the term logs beside itself has the names that `logs` says; finite scalars.
+
+    Why: names are known before the first step, so that callbacks can watch them, and so that all ranks add up the same
+    sums, one without rows too.
+    """
+    if not penalizes(trial):
+        return
+    from tunesmith.testing.logged import check_logged
+
+    module, rows = on_model(trial.plugin)
+    check_logged(module, penalty_of(module), rows, trial.plugin.logs(), (True,))
+
+
 def perturb_depends_on_the_row_alone(trial: Trial) -> None:
     """`perturb` gives a row's embeddings the same change alone, among others and in another order; shapes stay.
 
@@ -240,5 +254,6 @@ CHECKS: list[Rule] = [
     weight_scales_the_penalty,
     is_off_in_evaluation,
     penalty_leaves_no_trace,
+    penalty_logs_what_it_says,
     perturb_depends_on_the_row_alone,
 ]

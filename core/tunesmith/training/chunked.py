@@ -1,4 +1,4 @@
-"""Sums over pieces of a batch whose logits would not fit into memory together."""
+"""Sums and values over pieces of a batch whose logits would not fit into memory together."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,17 +23,33 @@ def chunked_sum(term: Callable[..., Tensor], hidden: Tensor, pieces: Sequence[Pi
         hidden: Inputs of the head at all positions, `[S, width]`, which the first chunk of each piece is a part of.
         pieces: The chunks of one pass, and of others at the same positions.
     """
+    return torch.stack(_values(term, hidden, pieces)).sum()
+
+
+def chunked_each(term: Callable[..., Tensor], hidden: Tensor, pieces: Sequence[Piece]) -> Tensor:
+    """Values of `term(*piece)` at all positions, `[S]`, as `chunked_sum`.
+
+    Args:
+        term: Value of each position of one piece, `[c]`, that depends on no other position: its gradients by the
+            positions are then told apart by their places, and can be taken before it is known what is made of them.
+        hidden: As `chunked_sum`.
+        pieces: As `chunked_sum`.
+    """
+    return torch.cat(_values(term, hidden, pieces))
+
+
+def _values(term: Callable[..., Tensor], hidden: Tensor, pieces: Sequence[Piece]) -> Sequence[Tensor]:
     part = pieces[0][0].hidden.detach().requires_grad_()
     first = term(pieces[0][0]._replace(hidden=part), *pieces[0][1:])
     if _ends_in(first, part) and not any(chunk.hidden.requires_grad for piece in pieces for chunk in piece[1:]):
-        total: Tensor = _AtOnce.apply(hidden, term, (first, part), pieces)  # type: ignore[no-untyped-call]
-        return total
+        whole: Tensor = _AtOnce.apply(hidden, term, (first, part), pieces)  # type: ignore[no-untyped-call]
+        return [whole]
     del first
-    return torch.stack([checkpoint(term, *piece, use_reentrant=False) for piece in pieces]).sum()
+    return [checkpoint(term, *piece, use_reentrant=False) for piece in pieces]
 
 
 class _AtOnce(torch.autograd.Function):
-    """Takes each piece's gradient in forward; backward only scales it."""
+    """Takes each piece's gradient in forward; backward only scales it: as a whole, or position by position."""
 
     @staticmethod
     def forward(
@@ -49,19 +65,20 @@ class _AtOnce(torch.autograd.Function):
             gradients.append(_gradient(value, part))
             values.append(value.detach())
         ctx.save_for_backward(torch.cat(gradients))
-        return torch.stack(values).sum()
+        return torch.cat(values) if values[0].ndim else torch.stack(values).sum()
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
         # a number of no dimension leaves the dtype as it is, and is not itself rounded to it
-        return gradient * outer[0], None, None, None
+        factor = outer[0][:, None] if outer[0].ndim else outer[0]
+        return (gradient * factor).to(gradient.dtype), None, None, None
 
 
 def _gradient(value: Tensor, part: Tensor) -> Tensor:
     if not value.requires_grad:
         return torch.zeros_like(part)
-    (gradient,) = torch.autograd.grad(value, part, allow_unused=True)
+    (gradient,) = torch.autograd.grad(value, part, torch.ones_like(value), allow_unused=True)
     return torch.zeros_like(part) if gradient is None else gradient
 
 

@@ -1,8 +1,8 @@
 """What objectives and regularizers see of one micro-batch, and what they return."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from tunesmith.data.encoded import Unit
@@ -25,10 +25,14 @@ class Term:
     Args:
         sum: Scalar tensor, summed over the micro-batch's units.
         unit: token, example, pair or step.
+        logged: What is logged beside it, and trains nothing: sums over the same units, by the names that the plugin's
+            `logs` says. Their means over the window are logged, and for objectives those over the validation rows.
+            Since 0.13.
     """
 
     sum: "Tensor"
     unit: Unit
+    logged: Mapping[str, "Tensor"] = field(default_factory=dict)
 
 
 class Chunk(NamedTuple):
@@ -85,6 +89,21 @@ class Forward(ABC):
                 there are several chunks it may run once more in backward.
             others: Passes over the same batch.
         """
+
+    def each(self, term: "Callable[..., Tensor]", *others: "Forward") -> "Tensor":
+        """Values of `term(chunk, *chunks of others)` at all supervised positions, `[S]`: for what is no plain sum.
+
+        With one chunk's logits in memory at a time, as `total`. Since 0.13.
+
+        Args:
+            term: Gets chunks as in `total`; returns a value for each position, `[c]`, which depends on no other
+                position of the chunk.
+            others: Passes over the same batch.
+        """
+        from torch import cat
+
+        pieces = zip(self.chunks(), *(other.chunks() for other in others), strict=True)
+        return cat([term(*piece) for piece in pieces])
 
     @abstractmethod
     def again(self) -> "Forward":

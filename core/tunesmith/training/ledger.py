@@ -12,6 +12,7 @@ from tunesmith.data.encoded import Unit
 from tunesmith.errors import RecipeError
 from tunesmith.training.forward import Term
 from tunesmith.training.randomness import gather
+from tunesmith.training.terms import beside
 
 _SHOWN = 16
 
@@ -39,7 +40,7 @@ class Ledger:
     """Adds up the terms of a window's micro-batches.
 
     Args:
-        names: Names of all terms, in an order that all ranks share.
+        names: Names of all terms and of what they log beside themselves, in an order that all ranks share.
     """
 
     def __init__(self, names: list[str]) -> None:
@@ -63,7 +64,8 @@ class Ledger:
         """Note the terms of one micro-batch; a ghost's rows count elsewhere."""
         if batch.ghost:
             return
-        for name, term in terms.items():
+        logged = {key: part for name, term in terms.items() for key, part in beside(name, term, self.names).items()}
+        for name, term in {**logged, **terms}.items():
             total = doubled(term.sum)
             self._sums[name] = self._sums[name] + total if name in self._sums else total
             self._units[name] = term.unit

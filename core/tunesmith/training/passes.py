@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from tunesmith.data.batch import Batch
 from tunesmith.plugins.interfaces import Adapter, Regularizer
-from tunesmith.training.chunked import chunked_sum
+from tunesmith.training.chunked import chunked_each, chunked_sum
 from tunesmith.training.forward import Chunk, Forward, Term
 from tunesmith.training.heads import Head
 from tunesmith.training.layouts import LAYOUTS, Layout, States
@@ -141,11 +141,25 @@ class ModelForward(Forward):
 
     def total(self, term: Callable[..., Tensor], *others: Forward) -> Tensor:
         """Sum `term` over all chunks, with one chunk's logits in memory at a time."""
-        hidden = self._inputs()
-        pieces = zip(self._cut(hidden), *(other.chunks() for other in others), strict=True)
-        if len(hidden) > self._passes.chunk_size and torch.is_grad_enabled():
+        hidden, pieces = self._pieces(others)
+        if self._too_many(hidden):
             return chunked_sum(term, hidden, list(pieces))
         return torch.stack([term(*piece) for piece in pieces]).sum()
+
+    def each(self, term: Callable[..., Tensor], *others: Forward) -> Tensor:
+        """Values of `term` at all supervised positions, `[S]`, with one chunk's logits in memory at a time."""
+        hidden, pieces = self._pieces(others)
+        if self._too_many(hidden):
+            return chunked_each(term, hidden, list(pieces))
+        return torch.cat([term(*piece) for piece in pieces])
+
+    def _pieces(self, others: tuple[Forward, ...]) -> tuple[Tensor, Iterator[tuple[Chunk, ...]]]:
+        hidden = self._inputs()
+        return hidden, zip(self._cut(hidden), *(other.chunks() for other in others), strict=True)
+
+    def _too_many(self, hidden: Tensor) -> bool:
+        """Whether the logits of all positions would be kept for backward, and are too many for that."""
+        return len(hidden) > self._passes.chunk_size and torch.is_grad_enabled()
 
     def _inputs(self) -> Tensor:
         if self._selected is None or (torch.is_grad_enabled() and not self._selected.requires_grad):

@@ -28,8 +28,8 @@ from tunesmith.training.passes import ModelForward, Passes
 from tunesmith.training.precision import Format, Precision, autocast, chosen, resolve, storage
 from tunesmith.training.probe import probe
 from tunesmith.training.process_memory import keep_freed
-from tunesmith.training.router import NAME as ROUTER
 from tunesmith.training.schedule import Schedule
+from tunesmith.training.terms import names_of, terms_of
 
 
 class Specialist(Comparing):
@@ -86,7 +86,7 @@ class Specialist(Comparing):
         self.from_scratch = from_scratch
         self.gradient_checkpointing = gradient_checkpointing
         self.router_aux_loss_coef = router_aux_loss_coef
-        self.ledger = Ledger(["loss", ROUTER, *(f"reg/{name}" for name in self.regularizers)])
+        self.ledger = Ledger(names_of(objective, self.regularizers, router=True))
         self._window: Window | None = None
 
     def load(self) -> None:
@@ -177,15 +177,12 @@ class Specialist(Comparing):
 
     def terms(self, forward: ModelForward) -> dict[str, Term]:
         """The loss, the experts' and the regularizers' terms of one pass, as sums with their units."""
-        terms = {"loss": self.objective.loss(forward), ROUTER: forward.router_term()}
-        terms |= {f"reg/{name}": regularizer.penalty(forward) for name, regularizer in self.regularizers.items()}
-        return {name: term for name, term in terms.items() if term is not None}
+        return terms_of(forward, self.objective, self.regularizers)
 
     def term_names(self) -> list[str]:
-        """Names of the terms that every step logs; asked for when the model is loaded."""
+        """Names of what every step logs of its terms; asked for when the model is loaded."""
         assert self.attached is not None
-        adding = [name for name, r in self.regularizers.items() if type(r).penalty is not Regularizer.penalty]
-        return ["loss", *([ROUTER] if self.attached.router else []), *(f"reg/{name}" for name in adding)]
+        return names_of(self.objective, self.regularizers, router=self.attached.router is not None)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return what makes the window's gradient the exact mean over its tokens on all ranks."""
