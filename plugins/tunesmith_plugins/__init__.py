@@ -145,6 +145,7 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
     from tunesmith_plugins.evaluators.grounding import Grounding
     from tunesmith_plugins.evaluators.latency import Latency
     from tunesmith_plugins.evaluators.perplexity import Perplexity
+    from tunesmith_plugins.evaluators.preference_accuracy import PreferenceAccuracy
     from tunesmith_plugins.evaluators.ratings import Ratings
     from tunesmith_plugins.evaluators.readability import Readability
     from tunesmith_plugins.evaluators.rouge import ROUGE
@@ -161,6 +162,7 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
         TokenF1,
         Classification,
         Perplexity,
+        PreferenceAccuracy,
         Readability,
         CriticalErrors,
         Composite,

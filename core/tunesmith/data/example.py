@@ -8,6 +8,7 @@ from typing import Any, Literal
 from tunesmith.data.stretches import moved
 
 Role = Literal["system", "user", "assistant", "tool"]
+Label = str | float | bool | tuple[str | float | bool, ...] | None
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -93,7 +94,7 @@ class Example:
     segments: tuple[Segment, ...] = ()
     chosen: tuple[Message, ...] = ()
     rejected: tuple[Message, ...] = ()
-    label: str | float | bool | tuple[str | float | bool, ...] | None = None
+    label: Label = None
     tools: tuple[Mapping[str, Any], ...] = ()
     id: str = ""
     origin: Origin = Origin()

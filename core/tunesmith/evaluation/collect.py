@@ -10,7 +10,7 @@ from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.measure import Sample, Timing
 from tunesmith.plugins.subject import LanguageModel
 
-Need = Literal["output", "logprob", "latency", "classes"]
+Need = Literal["output", "logprob", "latency", "classes", "rejected"]
 TIMED = 20
 """Rows that are asked alone where an evaluator needs the time that an answer takes."""
 Progress = Callable[[str, int, int], None]
@@ -82,7 +82,7 @@ def collect(
         model: Who answers.
         examples: What is asked, and what would be right.
         needs: `output` generates an answer, `logprob` scores the reference, `latency` times the first rows alone,
-            `classes` scores each of them; what is not needed is not computed.
+            `classes` scores each of them, `rejected` the worse answers of pairs; what is not needed is not computed.
         progress: Told how far it is.
         name: The model's name, as samples and progress say it.
         classes: Whose probabilities are needed.
@@ -107,6 +107,12 @@ def collect(
         told = _telling(progress, f"{name} scores references")
         scores = model.logprob([_scored(e) for e in examples], [e.tools for e in examples], told)
         samples = [_with(s, logprob=total, tokens=n) for s, (total, n) in zip(samples, scores, strict=True)]
+    if "rejected" in needs and (pairs := [at for at, example in enumerate(examples) if example.rejected]):
+        told = _telling(progress, f"{name} scores worse answers")
+        worse = [_last_weighs(examples[at].rejected) for at in pairs]
+        scores = model.logprob(worse, [examples[at].tools for at in pairs], told)
+        for at, (total, n) in zip(pairs, scores, strict=True):
+            samples[at] = _with(samples[at], rejected=total, rejected_tokens=n)
     if "classes" in needs and examples and isinstance(model, Classifying):
         told = _telling(progress, f"{name} weighs classes")
         found = model.classify([e.prompt for e in examples], classes, [e.tools for e in examples], told)
@@ -130,14 +136,20 @@ def check_examples(examples: Sequence[Example], needs: Collection[Need]) -> None
 
 def blank(examples: Sequence[Example], model: str = "tuned") -> list[Sample]:
     """Samples of a model that hold no answer yet."""
-    return [Sample(e.id, e.prompt, e.reference, "", task=e.task, extras=e.extras, model=model) for e in examples]
+    return [
+        Sample(e.id, e.prompt, e.reference, "", task=e.task, extras=e.extras, model=model, label=e.label)
+        for e in examples
+    ]
 
 
 def _scored(example: Example) -> Sequence[Message] | Sequence[Segment]:
     """The conversation with a weight on its last turn only: that is the reference."""
     if example.segments:
         return example.segments
-    turns = example.messages or example.chosen
+    return _last_weighs(example.messages or example.chosen)
+
+
+def _last_weighs(turns: Sequence[Message]) -> list[Message]:
     return [Message(turn.role, turn.content, 1.0 if turn is turns[-1] else 0.0, turn.fields) for turn in turns]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tunesmith.data.example import Message
+from tunesmith.data.example import Label, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,9 @@ class Sample:
             nobody knows, 0 for the base. Since 0.12.
         probabilities: Of the classes that evaluators name (`Evaluator.classes`) as the whole answer, normalised over
             all of them; empty where not asked for, or the model does not say. Since 0.12.
+        label: The example's: a class, classes, a number; of an answer, whether it is wanted. Since 0.13.
+        rejected: As `logprob`, of the worse answer of a pair; nan where there is none, or not asked for. Since 0.13.
+        rejected_tokens: Number of tokens that `rejected` sums over. Since 0.13.
     """
 
     id: str
@@ -68,6 +71,9 @@ class Sample:
     timing: Timing | None = None
     training: float = math.nan
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    label: Label = None
+    rejected: float = math.nan
+    rejected_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

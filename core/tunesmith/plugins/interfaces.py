@@ -199,11 +199,12 @@ class Evaluator(Plugin):
     Attributes:
         needs: What the core has to produce per sample: `output` (generate an answer), `logprob` (score the reference),
             `latency` (answer some rows alone and take the time; since 0.12), `classes` (score each class that
-            `classes` names as the answer; since 0.12). Evaluators that need no generation cost none.
+            `classes` names as the answer; since 0.12), `rejected` (score the worse answer of pairs; since 0.13).
+            Evaluators that need no generation cost none.
     """
 
     kind = "evaluator"
-    needs: ClassVar[frozenset[Literal["output", "logprob", "latency", "classes"]]] = frozenset({"output"})
+    needs: ClassVar[frozenset[Literal["output", "logprob", "latency", "classes", "rejected"]]] = frozenset({"output"})
 
     @abstractmethod
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
