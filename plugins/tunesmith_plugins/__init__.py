@@ -97,8 +97,9 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
 def tunesmith_register_objectives() -> Iterable[type[Objective]]:
     """The training objectives of this package."""
     from tunesmith_plugins.objectives.next_token import NextToken
+    from tunesmith_plugins.objectives.preference import Preference
 
-    return [NextToken]
+    return [NextToken, Preference]
 
 
 @hookimpl

@@ -1,8 +1,10 @@
 """Tiny embedding models, written file by file: CI downloads none."""
 
+import importlib.util
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,3 +66,14 @@ def bert_model(tmp_path: Path) -> Callable[[Sequence[str]], Path]:
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Any:
+    """The functions of `tiny_models.py`."""
+    spec = importlib.util.spec_from_file_location("tiny_models", Path(__file__).with_name("tiny_models.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -20,6 +20,7 @@ from tunesmith.plugins.interfaces import Objective, Renderer
 UNSUPERVISED = "no supervised token"
 CUT_AWAY = "no supervised token left after truncation"
 TOO_LONG = "longer than data.max_length"
+SAME = "both answers are the same after truncation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ def _encode(
         return TOO_LONG
     if labelled and not all(s.supervised for s in cut):
         return CUT_AWAY
+    if len(cut) == 2 and cut[0].ids == cut[1].ids and whole[0].ids != whole[1].ids:
+        return SAME
     return cut
 
 

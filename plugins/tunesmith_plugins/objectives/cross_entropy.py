@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class _Weighted(Function):
+class _Each(Function):
     @staticmethod
-    def forward(ctx: Any, logits: "Tensor", targets: "Tensor", weights: "Tensor") -> "Tensor":
+    def forward(ctx: Any, logits: "Tensor", targets: "Tensor") -> "Tensor":
         row = torch.arange(len(targets), device=targets.device)
         highest, place = logits.max(-1)
         table = torch.softmax(logits, -1, dtype=torch.float32)
@@ -25,27 +25,26 @@ class _Weighted(Function):
         normaliser = highest.float() - table[row, place].log()
         losses = normaliser - logits[row, targets].float()
         table[row, targets] -= 1
-        ctx.save_for_backward(table, weights)
+        ctx.save_for_backward(table)
         ctx.dtype = logits.dtype
-        return losses @ weights
+        return losses
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: "Tensor") -> Any:
-        table, weights = ctx.saved_tensors
+        (table,) = ctx.saved_tensors
         # in place: a second backward over the same graph is refused by torch
-        return table.mul_((gradient * weights)[:, None]).to(ctx.dtype), None, None
+        return table.mul_(gradient[:, None]).to(ctx.dtype), None
 
 
-def weighted_cross_entropy(logits: "Tensor", targets: "Tensor", weights: "Tensor") -> "Tensor":
-    """Sum of weight times cross-entropy, in fp32 whatever the logits are.
+def cross_entropies(logits: "Tensor", targets: "Tensor") -> "Tensor":
+    """Negative log-probability of each target, `[n]`, in fp32 whatever the logits are.
 
     Args:
         logits: `[n, vocabulary]`.
         targets: Ids, `[n]`.
-        weights: `[n]`, without gradient.
     """
     if not (logits.requires_grad and torch.is_grad_enabled()):
-        return F.cross_entropy(logits.float(), targets, reduction="none") @ weights
-    total: Tensor = _Weighted.apply(logits, targets, weights)  # type: ignore[no-untyped-call]
-    return total
+        return F.cross_entropy(logits.float(), targets, reduction="none")
+    losses: Tensor = _Each.apply(logits, targets)  # type: ignore[no-untyped-call]
+    return losses

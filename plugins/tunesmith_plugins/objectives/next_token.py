@@ -54,12 +54,12 @@ class NextToken(Objective):
         """Sum of weight times cross-entropy, in fp32."""
         import torch.nn.functional as F
 
-        from tunesmith_plugins.objectives.cross_entropy import weighted_cross_entropy
+        from tunesmith_plugins.objectives.cross_entropy import cross_entropies
 
         def term(chunk: Chunk) -> "Tensor":
             logits = forward.head(chunk.hidden)
             if not self.label_smoothing:
-                return weighted_cross_entropy(logits, chunk.targets, chunk.weights)
+                return cross_entropies(logits, chunk.targets) @ chunk.weights
             smooth = {"reduction": "none", "label_smoothing": self.label_smoothing}
             return F.cross_entropy(logits.float(), chunk.targets, **smooth) @ chunk.weights  # type: ignore[arg-type]
 

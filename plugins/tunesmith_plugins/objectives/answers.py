@@ -1,0 +1,40 @@
+"""Log-probabilities of whole answers, which preferences compare."""
+
+from typing import TYPE_CHECKING
+
+from tunesmith import Chunk, Forward
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def log_ratios(forward: Forward, base: Forward | None = None) -> "Tensor":
+    """Sum of the supervised tokens' log-probabilities in each sequence, `[n]`, in nats; weights multiply each token's.
+
+    Args:
+        forward: The pass that is trained.
+        base: A pass over the same batch whose log-probabilities are taken off, token by token; None takes off nothing.
+    """
+    from tunesmith_plugins.objectives.cross_entropy import cross_entropies
+
+    def gained(chunk: Chunk, *others: Chunk) -> "Tensor":
+        losses = cross_entropies(forward.head(chunk.hidden), chunk.targets)
+        for other in others:
+            assert base is not None
+            losses = losses - cross_entropies(base.head(other.hidden), other.targets)
+        return -losses
+
+    found = forward.each(gained, *(() if base is None else (base,)))
+    return _summed(forward, found * forward.weights)
+
+
+def lengths(forward: Forward) -> "Tensor":
+    """Sum of the supervised tokens' weights in each sequence, `[n]`: their number, where all weigh 1."""
+    return _summed(forward, forward.weights)
+
+
+def _summed(forward: Forward, values: "Tensor") -> "Tensor":
+    """Sum of a value at each supervised position over each sequence, `[n]`."""
+    batch = forward.batch
+    total = values.new_zeros(len(batch.cu_seqlens) - 1)
+    return total.index_add(0, batch.sequence[forward.supervised], values)

@@ -1,0 +1,65 @@
+"""Preference pairs through the command: trained, watched, resumed, compared with the base."""
+
+import json
+from typing import Any
+
+from tunesmith.testing.tiny import write_rows
+
+CONFIG = ("--config", "tiny.yaml")
+
+
+def pairs(count: int) -> list[dict[str, Any]]:
+    """Of two answers the one with the lamp is better."""
+    return [
+        {"prompt": f"Report {number}: what is it?", "chosen": f"the lamp {number}", "rejected": f"some door {number}"}
+        for number in range(count)
+    ]
+
+
+BY_TOKEN = {"class_path": "PreferenceAccuracy", "init_args": {"by_token": True}}
+
+
+def recipe(
+    bench: Any, rows: list[dict[str, Any]], objective: Any = "Preference", evaluator: Any = BY_TOKEN, **changes: Any
+) -> None:
+    write_rows(bench.folder / "rows.jsonl", rows)
+    bench.write(
+        model={"objective": objective, "schedule": {"name": "constant"}},
+        data={
+            "sources": {"notes": {"formatter": "Preference"}},
+            "split": {"train": 0.5, "validation": 0.1, "test": 0.4, "near_duplicates": None},
+        },
+        evaluators={"perplexity": None, "exact": None, "preference": evaluator},
+        **changes,
+    )
+
+
+def test_pairs_train_validate_resume_and_are_told_apart_better_than_by_the_base(bench: Any) -> None:
+    watched = {"class_path": "EarlyStopping", "init_args": {"monitor": "val/rewards/accuracy", "mode": "max"}}
+    recipe(
+        bench,
+        pairs(60),
+        trainer={"callbacks": [watched], "val_check_interval": 2},
+        success={"preference/accuracy": {"at_least": 0.95}, "preference/unwanted": {"at_least": 1.05, "of": "base"}},
+    )
+    run = bench.fit_whole_and_in_two_parts()
+    steps = [row for row in bench.curve(run) if row["loss"]]
+    assert len(steps) == 8
+    assert float(steps[0]["loss"]) < 0.7
+    assert float(steps[-1]["rewards/accuracy"]) == 1
+    assert float(steps[-1]["rewards/margin"]) > float(steps[0]["rewards/margin"])
+    validated = [row for row in bench.curve(run) if row["val/loss"]]
+    assert float(validated[-1]["val/rewards/accuracy"]) == 1
+    assert float(validated[-1]["val/loss"]) < float(validated[0]["val/loss"])
+    ran = bench.done("test", *CONFIG, "--run", str(run))
+    assert "preference/accuracy" in ran.out
+    found = json.loads((run / "test/metrics.json").read_text())["metrics"]
+    assert found["preference/accuracy"]["tuned"] > 0.95
+
+
+def test_options_of_another_method_are_refused_before_training(bench: Any) -> None:
+    recipe(bench, pairs(20), {"class_path": "Preference", "init_args": {"method": "ipo", "gamma": 1.0}})
+    ran = bench.done("fit", *CONFIG, code=2)
+    assert "model.objective.init_args.gamma is 1.0, which ipo does not read" in ran.err + ran.out
+    recipe(bench, pairs(20), {"class_path": "Preference", "init_args": {"method": "dp"}})
+    assert "model.objective.init_args.method" in bench.done("recipes", "check", "tiny.yaml", code=2).out
