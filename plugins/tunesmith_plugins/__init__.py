@@ -96,10 +96,11 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
 @hookimpl
 def tunesmith_register_objectives() -> Iterable[type[Objective]]:
     """The training objectives of this package."""
+    from tunesmith_plugins.objectives.kto import KTO
     from tunesmith_plugins.objectives.next_token import NextToken
     from tunesmith_plugins.objectives.preference import Preference
 
-    return [NextToken, Preference]
+    return [NextToken, Preference, KTO]
 
 
 @hookimpl

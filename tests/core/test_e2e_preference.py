@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tunesmith.testing.tiny import write_rows
 
 CONFIG = ("--config", "tiny.yaml")
@@ -63,3 +65,39 @@ def test_options_of_another_method_are_refused_before_training(bench: Any) -> No
     assert "model.objective.init_args.gamma is 1.0, which ipo does not read" in ran.err + ran.out
     recipe(bench, pairs(20), {"class_path": "Preference", "init_args": {"method": "dp"}})
     assert "model.objective.init_args.method" in bench.done("recipes", "check", "tiny.yaml", code=2).out
+
+
+def test_unpaired_rows_train_alike_however_they_are_batched_and_resume(bench: Any) -> None:
+    rows = [
+        {
+            "prompt": f"Report {n}: what is it?",
+            "completion": f"{'the lamp' if n % 2 else 'some door'} {n}",
+            "label": n % 2 > 0,
+        }
+        for n in range(60)
+    ]
+    write_rows(bench.folder / "rows.jsonl", rows)
+    bench.write(
+        trainer={"val_check_interval": 2},
+        model={"objective": "KTO", "schedule": {"name": "constant"}},
+        data={"sources": {"notes": {"formatter": "UnpairedPreference"}}, "split": {"near_duplicates": None}},
+        evaluators={"perplexity": None, "preference": "PreferenceAccuracy"},
+    )
+    run = bench.fit_whole_and_in_two_parts()
+    curve = [row for row in bench.curve(run) if row["loss"]]
+    assert float(curve[0]["loss"]) == 0.5  # wanted and unwanted alike: s(0)
+    assert any(float(row["rewards/drift"]) > 0 for row in curve[1:])
+    assert float(curve[-1]["rewards/margin"]) > 0
+    before = set(bench.runs())
+    cut = ("--data.batch_size", "2", "--trainer.accumulate_grad_batches", "2", "--trainer.max_steps", "8")
+    bench.done("fit", *CONFIG, *cut, "--trainer.val_check_interval", "1.0")
+    (other,) = set(bench.runs()) - before
+    alike = [row for row in bench.curve(other) if row["loss"]]
+    for name in ("loss", "rewards/drift"):
+        values = [[float(row[name]) for row in rows] for rows in (curve, alike)]
+        assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-4)
+    said = " ".join(bench.done("test", *CONFIG, "--run", str(run)).err.split())
+    assert "8 of 13 rows hold an answer that is not wanted, and exact compares with it as with any other" in said
+    found = json.loads((run / "test/metrics.json").read_text())["metrics"]
+    assert found["preference/unwanted"]["tuned"] > found["preference/unwanted"]["base"] + 0.1
+    assert found["preference/wanted"]["tuned"] < found["preference/wanted"]["base"] - 0.1

@@ -8,7 +8,7 @@ import torch
 from tunesmith.cli.answers import known_answers
 from tunesmith.cli.device import device
 from tunesmith.cli.fit import prepare_data
-from tunesmith.cli.judgement import check_judgement
+from tunesmith.cli.judgement import check_judgement, warn_of_unwanted
 from tunesmith.cli.pinned import pin
 from tunesmith.cli.progress import Bar
 from tunesmith.cli.report import renew_report
@@ -108,6 +108,7 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
     run = open_run(session)
     curated = load_rows(session, run)
     examples = curated.need(split)
+    warn_of_unwanted(session, examples)
     rivals = Rivals(session, curated, run) if decide else None
     tuned, base = load_models(session, run, keep=True)
     with Bar() as bar:

@@ -1,6 +1,10 @@
 """What `test` would refuse or could not tell, found before it costs anything."""
 
+from collections.abc import Sequence
+
+from tunesmith.cli.screen import warn
 from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.example import Example
 from tunesmith.data.pipeline import Curated
 from tunesmith.evaluation.measuring import own_rows, rehearse
 from tunesmith.evaluation.run_test import audits_of, check_bases
@@ -38,3 +42,15 @@ def check_rows(session: Session, curated: Curated) -> None:
         baseline.asking(curated.splits["train"], session.seed, name)
     if rows:
         slices_of(rows, kinds_asked(session.comparison, session.success, known))
+
+
+def warn_of_unwanted(session: Session, examples: Sequence[Example]) -> None:
+    """Say so where evaluators compare outputs with answers that nobody wants."""
+    number = sum(example.label is False for example in examples)
+    comparing = [name for name, evaluator in session.evaluators.items() if "rejected" not in evaluator.needs]
+    if number and comparing:
+        them = f"{', '.join(comparing)} compare{'s' if len(comparing) == 1 else ''}"
+        said = (
+            f"{number} of {len(examples)} rows hold an answer that is not wanted, and {them} with it as with any other"
+        )
+        warn(f"{said}; give wanted rows alone to test, by a source with split: test")

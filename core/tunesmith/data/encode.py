@@ -20,6 +20,7 @@ from tunesmith.plugins.interfaces import Objective, Renderer
 UNSUPERVISED = "no supervised token"
 CUT_AWAY = "no supervised token left after truncation"
 TOO_LONG = "longer than data.max_length"
+_LOOKED_AT = 16
 SAME = "both answers are the same after truncation"
 
 
@@ -108,9 +109,11 @@ def encode_split(
         DataError: There are examples, and not one can be trained on (traps 13, 15).
     """
     drops = []
+    beside = type(objective).encode_beside is not Objective.encode_beside
     with into() as writer:
         for at, example in enumerate(examples):
-            fitted = _encode(example, objective, renderer, max_length, truncation, bos)
+            other = other_than(examples, at) if beside else None
+            fitted = _encode(example, other, objective, renderer, max_length, truncation, bos)
             if isinstance(fitted, str):
                 drops.append(Drop(example.id, example.origin, fitted))
             else:
@@ -121,13 +124,33 @@ def encode_split(
     return EncodedSplit(rows, drops)
 
 
+def other_than(examples: Sequence[Example], at: int) -> Example | None:
+    """The nearest example before the one at `at` that asks something else and has an answer; the last follow the first.
+
+    Looked for among a few only, so that a long run of one prompt costs no more.
+    """
+    own = examples[at].prompt
+    for back in range(1, min(_LOOKED_AT, len(examples) - 1) + 1):
+        found = examples[at - back]
+        if found.messages and found.messages[-1].role == "assistant" and found.prompt != own:
+            return found
+    return None
+
+
 def _encode(
-    example: Example, objective: Objective, renderer: Renderer, longest: int | None, policy: Truncation, bos: int | None
+    example: Example,
+    other: Example | None,
+    objective: Objective,
+    renderer: Renderer,
+    longest: int | None,
+    policy: Truncation,
+    bos: int | None,
 ) -> tuple[Encoded, ...] | str:
     """The sequences as they are trained on, or the reason why they are not."""
     try:
         with blamed("model.objective", objective):
-            whole = tuple(_sound(sequence, objective) for sequence in objective.encode(example, renderer))
+            found = objective.encode_beside(example, other, renderer)
+            whole = tuple(_sound(sequence, objective) for sequence in found)
     except RowError as error:
         return f"{error.field}: {error.reason}"
     labelled = objective.model_class != "classification"  # a class is predicted from the sequence, not token by token

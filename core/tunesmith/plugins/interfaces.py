@@ -65,9 +65,30 @@ class Objective(Plugin):
             RowError: The example lacks what the objective needs.
         """
 
+    def encode_beside(self, example: Example, other: Example | None, renderer: Renderer) -> list[Encoded]:
+        """Sequences of one example where another row of its split has a part in them; by default, `encode` alone.
+
+        Called in place of `encode`, the same for all rows. Since 0.13.
+
+        Args:
+            example: The example.
+            other: One that stands shortly before it and asks something else; None where there is none such.
+            renderer: Text to token ids.
+
+        Raises:
+            RowError: The example lacks what the objective needs.
+        """
+        return self.encode(example, renderer)
+
     @abstractmethod
     def loss(self, forward: "Forward") -> "Term":
         """The loss of a micro-batch as a sum with its unit."""
+
+    def after_step(self, logged: Mapping[str, float]) -> None:
+        """Called after each optimizer step with the means over its window of what `logs` names. Since 0.13.
+
+        What the loss of further steps depends on belongs into buffers of `module()`, which checkpoints hold.
+        """
 
     def logs(self) -> Sequence[str]:
         """Names of what its terms log beside the loss (`Term.logged`): `NAME` in training, `val/NAME` in validation.

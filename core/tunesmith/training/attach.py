@@ -185,7 +185,8 @@ def attach_to(
             fuse_rotary(network)
         else:
             unfuse_rotary(network)
-        extras = _extras(objective, regularizers, model)
+        # a copy of the base to compare with has none: a plugin knows its module by the last one that it made
+        extras = nn.ModuleDict() if isinstance(adapter, Untouched) else _extras(objective, regularizers, model)
     held = freeze(language_model(network), beyond)  # DDP waits for the gradient of whatever trains
     for parameter in network.parameters():
         if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):

@@ -88,6 +88,7 @@ class Specialist(Comparing):
         self.router_aux_loss_coef = router_aux_loss_coef
         self.ledger = Ledger(names_of(objective, self.regularizers, router=True))
         self._window: Window | None = None
+        self._logged: dict[str, float] = {}
 
     def load(self) -> None:
         """Load tokenizer and base, attach the adapter, and find the layout; does nothing the second time.
@@ -246,7 +247,7 @@ class Specialist(Comparing):
         """
         assert self._window is not None
         norm = self.finish_gradients(optimizer)
-        values = self.ledger.close(self._window.counts, self.sum_over_ranks, self.device, norm)
+        values = self._logged = self.ledger.close(self._window.counts, self.sum_over_ranks, self.device, norm)
         for name, value in values.items():
             if not math.isfinite(value):
                 what = f"{name.replace('grad_norm', 'gradient norm')} is {value}"
@@ -257,9 +258,10 @@ class Specialist(Comparing):
             self.log(name, value, on_step=True, on_epoch=False, prog_bar=name in {"loss", "tokens/s"}, batch_size=1)
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        """Step, and let the adapter follow (AdaLoRA prunes ranks)."""
+        """Step, and let adapter and objective follow (AdaLoRA prunes ranks, KTO moves what it refers to)."""
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.adapter.after_step(self.network, self.global_step + 1)
+        self.objective.after_step({name: self._logged[name] for name in self.objective.logs()})
 
     def configure_optimizers(self) -> Any:
         """Optimizer over the trained parameters, learning rate by optimizer step."""
