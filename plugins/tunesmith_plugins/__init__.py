@@ -96,11 +96,12 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
 @hookimpl
 def tunesmith_register_objectives() -> Iterable[type[Objective]]:
     """The training objectives of this package."""
+    from tunesmith_plugins.objectives.domain_text import DomainText
     from tunesmith_plugins.objectives.kto import KTO
     from tunesmith_plugins.objectives.next_token import NextToken
     from tunesmith_plugins.objectives.preference import Preference
 
-    return [NextToken, Preference, KTO]
+    return [NextToken, DomainText, Preference, KTO]
 
 
 @hookimpl

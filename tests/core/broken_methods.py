@@ -157,6 +157,17 @@ class MasksThePad(_Learn):
         return replace(encoded, weights=tuple(0.0 if token == pad else weight for token, weight in pairs))
 
 
+class LosesWhereItCuts(_Learn):
+    """Learns conversations."""
+
+    breaks = "cuts_into_whole_pieces"
+
+    def cut(self, sequence: Encoded, longest: int, bos: int | None) -> list[Encoded]:
+        starts = range(0, len(sequence.ids), longest)  # the first token of each is predicted from nothing
+        parts = [(sequence.ids[at : at + longest], sequence.weights[at : at + longest]) for at in starts]
+        return [Encoded(ids, (0.0, *weights[1:])) for ids, weights in parts]
+
+
 class ReturnsAVector(_Learn):
     """Learns conversations."""
 

@@ -123,6 +123,7 @@ def test_trap_38_every_example_is_a_row_or_a_drop_with_its_reason() -> None:
     assert split.counts == {
         "examples": 7,
         "rows": 2,
+        "pieces": 0,
         "dropped": {UNSUPERVISED: 2, "no tokens": 2, "answer: is empty": 1},
         "truncated": 1,
         "tokens": 7,

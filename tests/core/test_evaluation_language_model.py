@@ -367,6 +367,26 @@ def test_segments_are_scored_without_a_template(tiny: TinySpecialist) -> None:
     assert (total, n) == (pytest.approx(logprob_alone(tiny.network, row)[0], rel=1e-5), 5)
 
 
+def test_a_text_that_is_longer_than_the_base_reads_is_scored_in_pieces_with_half_of_it_as_context(
+    tiny: TinySpecialist,
+) -> None:
+    long = "".join(random.Random(1).choices("abcdefgh ijkl", k=3 * CONTEXT))
+    told: list[tuple[int, int]] = []
+    found = TransformersModel(tiny, Generation(batch_size=2)).logprob(
+        [[Segment("abc")], [Segment(long)]], progress=lambda done, of: told.append((done, of))
+    )
+    row = tiny.renderer.text([(long, 1.0)])
+    pieces = row.pieces(CONTEXT, CONTEXT // 2, tiny.tokenizer.bos_token_id)
+    assert len(pieces) > 4
+    expected = [logprob_alone(tiny.network, piece) for piece in pieces]
+    assert found[1][1] == sum(number for _, number in expected) == len(row.ids) - 1
+    assert found[1][0] == pytest.approx(sum(total for total, _ in expected), rel=1e-5)
+    assert found[0] == pytest.approx(TransformersModel(tiny).logprob([[Segment("abc")]])[0], rel=1e-5)
+    assert told[-1] == (2, 2)
+    with pytest.raises(DataError, match=f"text 2 has .* the base reads {CONTEXT}"):
+        TransformersModel(tiny).logprob([[Segment(long)], [*ask(long), Message("assistant", "b")]])
+
+
 def test_tools_reach_the_template_for_answers_and_for_scores(tiny: TinySpecialist) -> None:
     seen: list[Any] = []
 

@@ -53,6 +53,9 @@ class Fixed(Forward):
             [term(*chunks) for chunks in zip(self.chunks(), *(o.chunks() for o in others), strict=True)]
         ).sum()
 
+    def each(self, term: Callable[..., Tensor], *others: Forward) -> Tensor:
+        raise NotImplementedError
+
     def again(self) -> Forward:
         raise NotImplementedError
 

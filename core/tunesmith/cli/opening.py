@@ -38,7 +38,9 @@ def data_lines(session: Session) -> list[str]:
         counts = session.data.encoded(split).counts
         cut = f", {counts['truncated']} truncated" if counts["truncated"] else ""
         gone = "".join(f", {n} dropped ({why})" for why, n in counts["dropped"].items())
-        told = f"{counts['rows']:,} rows, {counts['tokens']:,} tokens, {counts['supervised']:,} trained"
+        rows = f"{counts['rows'] - counts['pieces']:,} rows"
+        rows += f" in {counts['rows']:,} pieces" if counts["pieces"] else ""
+        told = f"{rows}, {counts['tokens']:,} tokens, {counts['supervised']:,} trained"
         lines.append(f"{split} {told}{cut}{gone}")
     for name, counts in curated.counts["sources"].items():
         read_as = [f"{name}: read as {read['formatter']} ({read['why']})" for read in counts.get("read as", ())]

@@ -35,15 +35,19 @@ class Drop:
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """The encoded rows of a split, and what became of the others: `len(examples) == len(rows) + len(drops)`.
+    """The encoded rows of a split, and what became of the others.
+
+    It holds that `len(examples) == len(rows) - pieces + len(drops)`.
 
     Args:
         rows: In the order of the examples.
-        drops: Rows left out.
+        drops: Examples left out.
+        pieces: Rows that are further pieces of the same example as the row before them.
     """
 
     rows: Sequence[EncodedRow]
     drops: Sequence[Drop] = ()
+    pieces: int = 0
 
     @cached_property
     def sizes(self) -> Sizes:
@@ -75,8 +79,9 @@ class EncodedSplit:
     def counts(self) -> dict[str, Any]:
         """The split in numbers, for screens, cards and locks; JSON-able."""
         return {
-            "examples": len(self.rows) + len(self.drops),
+            "examples": len(self.rows) - self.pieces + len(self.drops),
             "rows": len(self.rows),
+            "pieces": self.pieces,
             "dropped": dict(Counter(drop.reason for drop in self.drops).most_common()),
             "truncated": len(self.truncated),
             "tokens": sum(self.lengths),
@@ -108,7 +113,7 @@ def encode_split(
     Raises:
         DataError: There are examples, and not one can be trained on (traps 13, 15).
     """
-    drops = []
+    drops, pieces = [], 0
     beside = type(objective).encode_beside is not Objective.encode_beside
     with into() as writer:
         for at, example in enumerate(examples):
@@ -116,12 +121,14 @@ def encode_split(
             fitted = _encode(example, other, objective, renderer, max_length, truncation, bos)
             if isinstance(fitted, str):
                 drops.append(Drop(example.id, example.origin, fitted))
-            else:
-                writer.add(at, fitted)
+                continue
+            for row in fitted:
+                writer.add(at, row)
+            pieces += len(fitted) - 1
         rows = writer.finish(examples)
     if drops and not len(rows):
         raise DataError(_nothing_left(drops))
-    return EncodedSplit(rows, drops)
+    return EncodedSplit(rows, drops, pieces)
 
 
 def other_than(examples: Sequence[Example], at: int) -> Example | None:
@@ -145,8 +152,8 @@ def _encode(
     longest: int | None,
     policy: Truncation,
     bos: int | None,
-) -> tuple[Encoded, ...] | str:
-    """The sequences as they are trained on, or the reason why they are not."""
+) -> list[tuple[Encoded, ...]] | str:
+    """The rows as they are trained on, one but where it is cut into pieces; or the reason why there is none."""
     try:
         with blamed("model.objective", objective):
             found = objective.encode_beside(example, other, renderer)
@@ -159,7 +166,12 @@ def _encode(
     if labelled and not all(s.supervised for s in whole):
         return UNSUPERVISED
     if longest is None:
-        return whole
+        return [whole]
+    if len(whole) == 1 and len(whole[0].ids) > longest:
+        with blamed("model.objective", objective):
+            pieces = objective.cut(whole[0], longest, bos)
+        if pieces is not None:
+            return [(piece,) for piece in pieces if piece.supervised or not labelled] or CUT_AWAY
     cut = truncate(whole, longest, policy, bos)
     if cut is None:
         return TOO_LONG
@@ -167,7 +179,7 @@ def _encode(
         return CUT_AWAY
     if len(cut) == 2 and cut[0].ids == cut[1].ids and whole[0].ids != whole[1].ids:
         return SAME
-    return cut
+    return [cut]
 
 
 def _sound(sequence: Encoded, objective: Objective) -> Encoded:

@@ -66,7 +66,7 @@ def _find(cache: Cache, key: str | None, examples: Sequence[Example]) -> Encoded
     except (OSError, ValueError, KeyError):  # Arrow's errors are among them
         return None
     drops = [Drop(name, Origin(*origin), reason) for name, origin, reason in entry.told["drops"]]
-    return EncodedSplit(rows, drops)
+    return EncodedSplit(rows, drops, entry.told["pieces"])
 
 
 def _keep(cache: Cache, key: str | None, split: EncodedSplit) -> None:
@@ -74,4 +74,4 @@ def _keep(cache: Cache, key: str | None, split: EncodedSplit) -> None:
         return
     drops = [[d.id, [d.origin.source, d.origin.file, d.origin.line], d.reason] for d in split.drops]
     arrays = {part.name: getattr(split.sizes, part.name) for part in fields(Sizes)}
-    cache.put(key, Entry({"drops": drops}, arrays=arrays, files=[split.rows.name]))
+    cache.put(key, Entry({"drops": drops, "pieces": split.pieces}, arrays=arrays, files=[split.rows.name]))

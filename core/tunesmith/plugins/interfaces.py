@@ -80,6 +80,18 @@ class Objective(Plugin):
         """
         return self.encode(example, renderer)
 
+    def cut(self, sequence: Encoded, longest: int, bos: int | None) -> list[Encoded] | None:
+        """Pieces of a sequence that is too long, each a row of its own; None leaves it to `data.truncation`.
+
+        Not asked for pairs. Since 0.13.
+
+        Args:
+            sequence: As `encode` made it.
+            longest: Tokens that a piece may have.
+            bos: Id that opens every sequence, where the base has one.
+        """
+        return None
+
     @abstractmethod
     def loss(self, forward: "Forward") -> "Term":
         """The loss of a micro-batch as a sum with its unit."""

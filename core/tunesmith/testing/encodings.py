@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tunesmith.data.render import ChatRenderer
 
 _LENGTHS = (40, 400, 2000)
+_PIECE = 96
 
 
 def encodes_some_shape(trial: Trial) -> None:
@@ -141,6 +142,37 @@ def leaves_cutting_to_the_core(trial: Trial) -> None:
                     fail(what, "at least a token a word, not flagged", advice)
 
 
+def cuts_into_whole_pieces(trial: Trial) -> None:
+    """Where the objective cuts what is too long by itself, pieces are short enough and learn each token once.
+
+    Why: `cut` takes the place of `data.truncation`. A token that no piece learns is lost without a word, one that two
+    pieces learn counts twice; and a first token of a piece that has a weight is predicted from nothing (trap 9).
+    """
+    renderer = renderer_of()
+    advice = "return sequence.pieces(longest, overlap, bos), or None"
+    for example, sequences in accepted(trial, renderer):
+        if len(sequences) != 1:
+            continue
+        for sequence in trial.plugin.encode(_lengthened(example, _LENGTHS[1]), renderer):
+            for longest in (_PIECE, len(sequence.ids) - 1):
+                pieces = trial.plugin.cut(sequence, longest, renderer.bos_id)
+                if pieces is None:
+                    continue
+                wrong = next((p for p in pieces if len(p.ids) > longest or len(p.ids) != len(p.weights)), None)
+                if wrong is not None or any(p.weights[0] for p in pieces):
+                    given = "a first token with a weight" if wrong is None else f"{len(wrong.ids)} tokens"
+                    fail(f"{example.id} is cut into a piece of {given}", f"at most {longest}, the first at 0", advice)
+                found = [learnt for piece in pieces for learnt in _learnt(piece)]
+                if found != _learnt(sequence):
+                    what = f"pieces of {example.id} learn {len(found)} of {len(_learnt(sequence))} tokens"
+                    fail(f"{what}, or others", "each token once, in order, with its weight", advice)
+
+
+def _learnt(sequence: Encoded) -> list[tuple[int, float]]:
+    """Ids and weights of what is learnt, in order."""
+    return [(token, weight) for token, weight in zip(sequence.ids, sequence.weights, strict=True) if weight]
+
+
 def trains_the_end_token(trial: Trial) -> None:
     """The end token that closes an answer is trained, also where the tokenizer pads with it.
 
@@ -231,5 +263,6 @@ CHECKS: list[Rule] = [
     first_token_weighs_nothing,
     supervises_every_example,
     leaves_cutting_to_the_core,
+    cuts_into_whole_pieces,
     trains_the_end_token,
 ]

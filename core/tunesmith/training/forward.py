@@ -90,6 +90,7 @@ class Forward(ABC):
             others: Passes over the same batch.
         """
 
+    @abstractmethod
     def each(self, term: "Callable[..., Tensor]", *others: "Forward") -> "Tensor":
         """Values of `term(chunk, *chunks of others)` at all supervised positions, `[S]`: for what is no plain sum.
 
@@ -100,10 +101,6 @@ class Forward(ABC):
                 position of the chunk.
             others: Passes over the same batch.
         """
-        from torch import cat
-
-        pieces = zip(self.chunks(), *(other.chunks() for other in others), strict=True)
-        return cat([term(*piece) for piece in pieces])
 
     @abstractmethod
     def again(self) -> "Forward":
