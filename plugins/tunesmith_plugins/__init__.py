@@ -100,8 +100,9 @@ def tunesmith_register_objectives() -> Iterable[type[Objective]]:
     from tunesmith_plugins.objectives.kto import KTO
     from tunesmith_plugins.objectives.next_token import NextToken
     from tunesmith_plugins.objectives.preference import Preference
+    from tunesmith_plugins.objectives.unlikelihood import Unlikelihood
 
-    return [NextToken, DomainText, Preference, KTO]
+    return [NextToken, DomainText, Preference, KTO, Unlikelihood]
 
 
 @hookimpl

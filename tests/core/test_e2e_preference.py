@@ -101,3 +101,30 @@ def test_unpaired_rows_train_alike_however_they_are_batched_and_resume(bench: An
     found = json.loads((run / "test/metrics.json").read_text())["metrics"]
     assert found["preference/unwanted"]["tuned"] > found["preference/unwanted"]["base"] + 0.1
     assert found["preference/wanted"]["tuned"] < found["preference/wanted"]["base"] - 0.1
+
+
+def test_negative_examples_get_unlikelier_and_wanted_ones_likelier_and_a_run_resumes(bench: Any) -> None:
+    wanted = [{"prompt": f"Report {n}: what is it?", "completion": f"the lamp {n}", "label": True} for n in range(30)]
+    unwanted = [
+        {"prompt": f"Report {n}: what is it?", "completion": f"some door {n}", "label": False} for n in range(30)
+    ]
+    write_rows(bench.folder / "rows.jsonl", [row for pair in zip(wanted, unwanted, strict=True) for row in pair])
+    bench.write(
+        model={"objective": "Unlikelihood", "schedule": {"name": "constant"}},
+        data={"sources": {"notes": {"formatter": "UnpairedPreference"}}, "split": {"near_duplicates": None}},
+        evaluators={"perplexity": None, "exact": None, "preference": "PreferenceAccuracy"},
+        trainer={"val_check_interval": 2},
+    )
+    run = bench.fit_whole_and_in_two_parts()
+    steps = [row for row in bench.curve(run) if row["loss"]]
+    for row in steps:
+        parts = float(row["parts/wanted"]) + float(row["parts/unwanted"])
+        assert parts == pytest.approx(float(row["loss"]), rel=1e-5)
+    bench.done("test", *CONFIG, "--run", str(run))
+    found = json.loads((run / "test/metrics.json").read_text())["metrics"]
+    assert found["preference/wanted"]["tuned"] < found["preference/wanted"]["base"] - 0.1
+    gained = {
+        name: found[f"preference/{name}"]["tuned"] - found[f"preference/{name}"]["base"]
+        for name in ("wanted", "unwanted")
+    }
+    assert gained["wanted"] < gained["unwanted"] - 0.1

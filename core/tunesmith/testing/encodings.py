@@ -177,7 +177,8 @@ def trains_the_end_token(trial: Trial) -> None:
     """The end token that closes an answer is trained, also where the tokenizer pads with it.
 
     Why: many bases have pad == eos. Whoever masks the pad id then masks the end, and the model never stops (traps 11
-    and 12). What is supervised follows from weights, never from token ids (trap 10).
+    and 12). What is supervised follows from weights, never from token ids (trap 10). The end of the worse answer of a
+    pair need not be trained, but is treated alike.
     """
     plain, padded = renderer_of(), renderer_of(pad_is_eos=True)
     end = plain.tokenizer.eos_token_id
@@ -185,11 +186,12 @@ def trains_the_end_token(trial: Trial) -> None:
     for example, sequences in accepted(trial, padded):
         if any(m.weight is not None for m in (*example.messages, *example.chosen, *example.rejected)):
             continue
-        for sequence, other in zip(sequences, trial.plugin.encode(example, plain), strict=True):
+        for number, (sequence, other) in enumerate(zip(sequences, trial.plugin.encode(example, plain), strict=True)):
             if not is_sound(other):
                 continue  # other checks say why
             places = [at for at, token in enumerate(sequence.ids) if token == end]
             closed = trial.plugin.model_class == "classification" or (places and sequence.weights[places[-1]] != 0)
+            closed = closed or number > 0
             if sequence != other or not closed:
                 what = f"with pad == eos the end of {example.id} ({_shape(example)}) has weight "
                 what += f"{sequence.weights[places[-1]]}" if places else "none, as it is not there"

@@ -16,8 +16,8 @@ _WORDS = {"true": True, "1": True, "false": False, "0": False}
 class UnpairedPreference(Formatter):
     """A conversation and whether its last answer is wanted: `label` or `kto_tag`, true or false.
 
-    The conversation is `prompt` and `completion`, `messages`, or `conversations` (turns of from and value). KTO learns
-    from both kinds, NextToken the wanted answers alone.
+    The conversation is `prompt` and `completion`, `messages`, or `conversations` (turns of from and value). KTO and
+    Unlikelihood learn from both kinds, NextToken the wanted answers alone.
 
     Since 0.9.
 

@@ -1,11 +1,32 @@
-"""Log-probabilities of whole answers, which preferences compare."""
+"""Whole answers: which turns are theirs, and how likely they are."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tunesmith import Chunk, Forward
+from tunesmith import Chunk, Forward, Message
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def apart(one: Sequence[Message], other: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+    """Two conversations in which what both begin with has no weight."""
+    shared = 0
+    for mine, theirs in zip(one, other, strict=False):
+        if mine != theirs:
+            break
+        shared += 1
+    return _silent(one, shared), _silent(other, shared)
+
+
+def last_alone(turns: Sequence[Message]) -> list[Message]:
+    """A conversation of which the last turn alone has a weight."""
+    return _silent(turns, len(turns) - 1)
+
+
+def _silent(turns: Sequence[Message], number: int) -> list[Message]:
+    return [replace(turn, weight=0.0, spans=()) if at < number else turn for at, turn in enumerate(turns)]
 
 
 def log_ratios(forward: Forward, base: Forward | None = None) -> "Tensor":

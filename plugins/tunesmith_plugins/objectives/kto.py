@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from tunesmith import Encoded, Example, Forward, Objective, RecipeError, Renderer, RowError, Term
+from tunesmith_plugins.objectives.answers import last_alone
 
 if TYPE_CHECKING:
     from torch import nn
@@ -130,10 +131,6 @@ class KTO(Objective):
 
 
 def _last(example: Example, renderer: Renderer, answer: str) -> Encoded:
-    """The conversation with this answer as the last turn, which alone has a weight: the turn's own, or 1."""
-    from dataclasses import replace
-
+    """The conversation with this answer as the last turn, which alone has a weight."""
     *before, last = example.messages
-    silent = [replace(turn, weight=0.0, spans=()) for turn in before]
-    said = replace(last.with_content(answer), weight=1.0 if last.weight is None else last.weight)
-    return renderer.conversation([*silent, said], example.tools)
+    return renderer.conversation(last_alone([*before, last.with_content(answer)]), example.tools)

@@ -1,10 +1,10 @@
 """Preference: of two answers to one prompt, the better one is to become the likelier one."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Self
 
-from tunesmith import Encoded, Example, Forward, Message, Objective, RecipeError, Renderer, RowError, Term
+from tunesmith import Encoded, Example, Forward, Objective, RecipeError, Renderer, RowError, Term
+from tunesmith_plugins.objectives.answers import apart
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -134,20 +134,6 @@ class Preference(Objective):
         if self.by_token is not None and self.method in ("orpo", "simpo"):
             msg = f"{_AT}.by_token is {self.by_token}, and {self.method} is by token always; leave it out"
             raise RecipeError(msg)
-
-
-def apart(one: Sequence[Message], other: Sequence[Message]) -> tuple[list[Message], list[Message]]:
-    """Two conversations in which what both begin with has no weight."""
-    shared = 0
-    for mine, theirs in zip(one, other, strict=False):
-        if mine != theirs:
-            break
-        shared += 1
-    return _silent(one, shared), _silent(other, shared)
-
-
-def _silent(turns: Sequence[Message], number: int) -> list[Message]:
-    return [replace(turn, weight=0.0) if place < number else turn for place, turn in enumerate(turns)]
 
 
 def _told(chosen: "Tensor", rejected: "Tensor") -> "tuple[Tensor, ...]":
