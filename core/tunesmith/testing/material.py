@@ -147,7 +147,7 @@ def samples(
         shares = {label: part / sum(parts.values()) for label, part in parts.items()}
         said = (reference, output, logprob, tokens, "notes", extras, at % 5 != 0)
         # some are of pairs, and some unwanted
-        worse = {"rejected": -0.375 * (at % 5) - 1.0, "rejected_tokens": 2 + at % 3} if at % 3 else {}
+        worse: dict[str, Any] = {"rejected": -0.375 * (at % 5) - 1.0, "rejected_tokens": 2 + at % 3} if at % 3 else {}
         label = False if at % 7 == 4 else None
         made.append(Sample(f"row-{at}", asked, *said, probabilities=shares, label=label, **worse))
     return made

@@ -38,7 +38,7 @@ def chunked_each(term: Callable[..., Tensor], hidden: Tensor, pieces: Sequence[P
     return torch.cat(_values(term, hidden, pieces))
 
 
-def _values(term: Callable[..., Tensor], hidden: Tensor, pieces: Sequence[Piece]) -> Sequence[Tensor]:
+def _values(term: Callable[..., Tensor], hidden: Tensor, pieces: Sequence[Piece]) -> list[Tensor]:
     part = pieces[0][0].hidden.detach().requires_grad_()
     first = term(pieces[0][0]._replace(hidden=part), *pieces[0][1:])
     if _ends_in(first, part) and not any(chunk.hidden.requires_grad for piece in pieces for chunk in piece[1:]):
