@@ -15,6 +15,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 from tunesmith.data.example import Message
 from tunesmith.errors import DataError
 from tunesmith.evaluation.generation import Generation
+from tunesmith.evaluation.kv_cache import growing_cache
 from tunesmith.evaluation.measure import Timing
 from tunesmith.evaluation.scoring import TOKENS_AT_ONCE, Progress, device_of, pad_rows
 from tunesmith.plugins.interfaces import Renderer
@@ -134,7 +135,7 @@ def _decode_batch(
     )
     stop = StopTexts(tokenizer, generation.stop, width) if generation.stop else None
     noise = RowSampling(seeds, generation.temperature, width) if generation.temperature > 0 else None
-    with _own_defaults(network):
+    with _own_defaults(network), growing_cache(network):
         out: Tensor = network.generate(  # type: ignore[operator]
             input_ids=ids,
             attention_mask=mask,
