@@ -79,7 +79,8 @@ def test_what_excel_writes_in_other_countries_is_read(tmp_path: Path) -> None:
         ("answer,score\nabc,good\n", r"r\.csv:2: score is 'good', which is no number"),
         ("answer,score\nabc,nan\n", r"r\.csv:2: score is 'nan', which is no number"),
         ("answer,score\n,4\n", r"r\.csv:2 has neither answer nor model"),
-        ("id,score\n1,4\n", r"r\.csv has the columns id, score, and neither answer nor model"),
+        ("id,score\n1,4\n", r"r\.csv has the columns id, score; it needs answer or model, and score"),
+        ("answer,scor\n1,4\n", r"r\.csv has the columns answer, scor; it needs answer or model, and score"),
     ],
 )
 def test_ratings_that_cannot_be_read_are_named(text: str, message: str, tmp_path: Path) -> None:

@@ -123,8 +123,16 @@ def test_agreement_with_people_is_spearmans(judge: Judge, rubric: Path, tmp_path
     assert agreement.value == pytest.approx(scipy.stats.spearmanr(grades, people).statistic)
     assert agreement.single
     assert math.isnan(evaluator.measure(rows[:4])[2].value)
+    # as a spreadsheet writes it where the comma is the decimal sign, and as JSON lines
+    for name, text in (("c.csv", "answer;helpful\n"), ("c.jsonl", "")):
+        line = '{{"answer": "{}", "helpful": {}}}\n' if name.endswith("l") else "{};{}\n"
+        pairs = zip(rows, people, strict=True)
+        (tmp_path / name).write_text(text + "".join(line.format(rating_key(row), value) for row, value in pairs))
+        evaluator.people = tmp_path / name
+        assert evaluator.measure(rows)[2].value == agreement.value
+    evaluator.people = tmp_path / "people.csv"
     evaluator.column = "polite"
-    with pytest.raises(DataError, match="whose columns are answer, helpful; it needs answer and polite"):
+    with pytest.raises(DataError, match="has the columns answer, helpful; it needs answer or model, and polite"):
         evaluator.measure(rows)
 
 

@@ -1,6 +1,5 @@
 """What a judge model is asked, how its answers are read and kept, and whether people agree with it."""
 
-import csv
 import json
 import math
 import re
@@ -122,32 +121,6 @@ class Kept:
 def question_key(model: str, turns: Sequence[Mapping[str, str]]) -> str:
     """What a question to a judge is called."""
     return sha256(json.dumps([model, list(turns)]).encode()).hexdigest()[:32]
-
-
-def people(path: Path, column: str) -> dict[str, float]:
-    """Means of people's ratings by the key of the answer (`rating_key`), of a CSV as `Ratings` reads it.
-
-    Raises:
-        DataError: There is no such column, or a rating is no number.
-    """
-    found: dict[str, list[float]] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        if not {"answer", column} <= set(rows.fieldnames or ()):
-            msg = (
-                f"Rubric.people is {path}, whose columns are {', '.join(rows.fieldnames or ())}; "
-                f"it needs answer and {column}"
-            )
-            raise DataError(msg)
-        for row in rows:
-            if (said := (row[column] or "").strip()) == "":
-                continue
-            try:
-                found.setdefault(row["answer"], []).append(float(said))
-            except ValueError:
-                msg = f"Rubric.people: {path}:{rows.line_num}: {column} is {said!r}, which is no number"
-                raise DataError(msg) from None
-    return {key: math.fsum(values) / len(values) for key, values in found.items()}
 
 
 def rank_correlation(one: Sequence[float], two: Sequence[float]) -> float:

@@ -1,14 +1,13 @@
 """Ratings: what people say of answers, from a file."""
 
-import csv
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Self
+from typing import Self
 
-from tunesmith import DataError, Evaluator, Measure, RecipeError, Sample, did_you_mean, rating_key
+from tunesmith import Evaluator, Measure, RecipeError, Sample, did_you_mean, rating_key
+from tunesmith_plugins.evaluators.rated import read_ratings
 
 
 class Ratings(Evaluator):
@@ -62,14 +61,10 @@ class Ratings(Evaluator):
         who = {sample.model for sample in samples}
         answers: dict[str, dict[str, list[float]]] = {}
         whole: dict[str, list[float]] = {}
-        for row in self._rows() if self.file.is_file() else ():
-            for criterion, value in row.items():
-                if criterion == "":
-                    continue
-                if row[""] in who:
-                    whole.setdefault(criterion, []).append(float(value))
-                else:
-                    answers.setdefault(str(row[""]), {}).setdefault(criterion, []).append(float(value))
+        for target, values in read_ratings(self.file, self.criteria, "Ratings.file") if self.file.is_file() else ():
+            of = whole if target in who else answers.setdefault(target, {})
+            for criterion, value in values.items():
+                of.setdefault(criterion, []).append(value)
         return [self._measure(kind, keys, answers, whole.get(kind.name)) for kind in self.produces()]
 
     def _measure(
@@ -90,51 +85,3 @@ class Ratings(Evaluator):
             return Measure(kind.name, values, kind.higher_is_better, corpus=lambda _: value, single=True)
         note = f"nobody has rated these answers in {self.file.name}"
         return Measure(kind.name, values, kind.higher_is_better, note=note, pending=True)
-
-    def _rows(self) -> Iterator[dict[str, Any]]:
-        """What each line rates, under an empty name, and its ratings by criterion."""
-        for line, row in self._read():
-            target = str(row.get("answer") or "").strip() or str(row.get("model") or "").strip()
-            if not target:
-                msg = f"Ratings.file: {self.file}:{line} has neither answer nor model: nobody knows what it rates"
-                raise DataError(msg)
-            found: dict[str, Any] = {"": target}
-            for criterion in self.criteria:
-                said = row.get(criterion)
-                if said is None or str(said).strip() == "":
-                    continue
-                try:
-                    found[criterion] = float(str(said).strip())
-                except ValueError:
-                    found[criterion] = math.nan
-                if not math.isfinite(found[criterion]):
-                    msg = f"Ratings.file: {self.file}:{line}: {criterion} is {said!r}, which is no number"
-                    raise DataError(msg)
-            yield found
-
-    def _read(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        with self.file.open(encoding="utf-8-sig", newline="") as file:
-            if self.file.suffix in (".jsonl", ".json"):
-                for line, text in enumerate(file, start=1):
-                    if not text.strip():
-                        continue
-                    try:
-                        row = json.loads(text)
-                    except ValueError:
-                        row = None
-                    if not isinstance(row, dict):
-                        msg = f"Ratings.file: {self.file}:{line} is no JSON object"
-                        raise DataError(msg)
-                    yield line, row
-                return
-            head = file.readline()
-            file.seek(0)
-            # what Excel writes where the comma is the decimal sign
-            rows = csv.DictReader(file, delimiter=";" if head.count(";") > head.count(",") else ",")
-            names = [name for name in rows.fieldnames or () if name]
-            if not {"answer", "model"} & set(names):
-                there = ", ".join(names) or "none"
-                msg = f"Ratings.file: {self.file} has the columns {there}, and neither answer nor model"
-                raise DataError(msg)
-            for row in rows:
-                yield rows.line_num, row

@@ -5,19 +5,20 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Self
 
 from tunesmith import Evaluator, Measure, RecipeError, Sample, chat, check_host, rating_key
 from tunesmith_plugins.evaluators.judging import (
     Kept,
     pair_question,
-    people,
     question_key,
     rank_correlation,
     read_better,
     read_score,
     score_question,
 )
+from tunesmith_plugins.evaluators.rated import read_ratings
 
 _AT_ONCE = 8
 _TRIES = 3
@@ -43,7 +44,7 @@ class Rubric(Evaluator):
         model: Name of the judge there; take another family than the model that is judged.
         scale: Lowest and highest grade.
         reference: Whether the judge sees the right answer where it grades.
-        people: Ratings by people, as `Ratings` reads them (CSV with `answer`).
+        people: Ratings by people, as `Ratings` reads them.
         column: Their column that grades the same.
         kept: A file that keeps what the judge said, so that nothing is asked twice.
         key_variable: Environment variable that holds the server's key, if it wants one.
@@ -139,7 +140,10 @@ class Rubric(Evaluator):
     def _agreement(self, scores: Sequence[float], samples: Sequence[Sample]) -> float:
         if self.people is None or not self.people.is_file() or not samples:
             return math.nan
-        rated = people(self.people, self.column)
+        said: dict[str, list[float]] = {}
+        for target, values in read_ratings(self.people, [self.column], "Rubric.people"):
+            said.setdefault(target, []).extend(values.values())
+        rated = {key: fmean(given) for key, given in said.items() if given}
         keys = [rating_key(sample) for sample in samples]
         known = [(s, rated[k]) for s, k in zip(scores, keys, strict=True) if k in rated and not math.isnan(s)]
         return rank_correlation(*zip(*known, strict=True)) if len(known) >= _FEW else math.nan
