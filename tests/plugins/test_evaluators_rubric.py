@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith import DataError, Message, RecipeError, Sample, rating_key
-from tunesmith_plugins.evaluators.judging import rank_correlation, read_better, read_score
+from tunesmith_plugins.evaluators.agreement import rank_correlation
+from tunesmith_plugins.evaluators.judging import read_better, read_score
 from tunesmith_plugins.evaluators.rubric import Rubric
 
 

@@ -37,7 +37,7 @@ def write_sheets(
     waiting: dict[str, list[str]] = {}
     for found in measures:
         for name, measure in found.items():
-            if measure.pending:
+            if measure.pending and not measure.single:  # what is about all answers is no column to fill in
                 evaluator, _, criterion = name.partition("/")
                 if criterion not in waiting.setdefault(evaluator, []):
                     waiting[evaluator].append(criterion)

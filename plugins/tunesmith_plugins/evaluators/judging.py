@@ -1,4 +1,4 @@
-"""What a judge model is asked, how its answers are read and kept, and whether people agree with it."""
+"""What a judge model is asked, and how its answers are read and kept."""
 
 import json
 import math
@@ -121,21 +121,3 @@ class Kept:
 def question_key(model: str, turns: Sequence[Mapping[str, str]]) -> str:
     """What a question to a judge is called."""
     return sha256(json.dumps([model, list(turns)]).encode()).hexdigest()[:32]
-
-
-def rank_correlation(one: Sequence[float], two: Sequence[float]) -> float:
-    """Spearman's rho (1904): the correlation of ranks, ties with their mean rank; nan where one is constant."""
-    import numpy as np
-
-    ranks = [_ranks(np.asarray(values, dtype=np.float64)) for values in (one, two)]
-    if len(one) < 2 or any(float(np.ptp(r)) == 0 for r in ranks):
-        return math.nan
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-
-
-def _ranks(values: Any) -> Any:
-    import numpy as np
-
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return (ends - (counts - 1) / 2)[inverse]

@@ -14,11 +14,15 @@ class Rated(NamedTuple):
     """What one line says.
 
     Args:
-        target: What it rates: an answer (`rating_key`), or the name of a model as a whole.
+        answer: What it rates, as `rating_key` calls it; empty where it rates a model as a whole.
+        model: The name of that model.
+        rater: Who rates; empty where nobody says.
         values: Its ratings by column, those that are there.
     """
 
-    target: str
+    answer: str
+    model: str
+    rater: str
     values: dict[str, float]
 
 
@@ -34,8 +38,8 @@ def read_ratings(path: Path, columns: Sequence[str], option: str) -> Iterator[Ra
         DataError: A line rates nothing, a rating is no number, or the file has none of the columns.
     """
     for line, row in _rows(path, columns, option):
-        target = str(row.get("answer") or "").strip() or str(row.get("model") or "").strip()
-        if not target:
+        answer, model, rater = (str(row.get(name) or "").strip() for name in ("answer", "model", "rater"))
+        if not answer and not model:
             msg = f"{option}: {path}:{line} has neither answer nor model: nobody knows what it rates"
             raise DataError(msg)
         values = {}
@@ -50,7 +54,7 @@ def read_ratings(path: Path, columns: Sequence[str], option: str) -> Iterator[Ra
             if not math.isfinite(values[column]):
                 msg = f"{option}: {path}:{line}: {column} is {said!r}, which is no number"
                 raise DataError(msg)
-        yield Rated(target, values)
+        yield Rated(answer, "" if answer else model, rater, values)
 
 
 def _rows(path: Path, columns: Sequence[str], option: str) -> Iterator[tuple[int, Mapping[str, Any]]]:

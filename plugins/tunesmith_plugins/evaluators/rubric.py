@@ -9,11 +9,11 @@ from statistics import fmean
 from typing import Any, Self
 
 from tunesmith import Evaluator, Measure, RecipeError, Sample, chat, check_host, rating_key
+from tunesmith_plugins.evaluators.agreement import rank_correlation
 from tunesmith_plugins.evaluators.judging import (
     Kept,
     pair_question,
     question_key,
-    rank_correlation,
     read_better,
     read_score,
     score_question,
@@ -141,8 +141,8 @@ class Rubric(Evaluator):
         if self.people is None or not self.people.is_file() or not samples:
             return math.nan
         said: dict[str, list[float]] = {}
-        for target, values in read_ratings(self.people, [self.column], "Rubric.people"):
-            said.setdefault(target, []).extend(values.values())
+        for one in read_ratings(self.people, [self.column], "Rubric.people"):
+            said.setdefault(one.answer, []).extend(one.values.values())
         rated = {key: fmean(given) for key, given in said.items() if given}
         keys = [rating_key(sample) for sample in samples]
         known = [(s, rated[k]) for s, k in zip(scores, keys, strict=True) if k in rated and not math.isnan(s)]
