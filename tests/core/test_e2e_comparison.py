@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 from xml.etree import ElementTree
 
 import pytest
+
+from tunesmith.training.specialist import Specialist
 
 CONFIG = ("--config", "tiny.yaml")
 BOUND = "--success.exact/exact_match"
@@ -71,9 +74,19 @@ def test_baselines_answer_the_same_rows_beside_the_base(trained: Any, large: Mod
         "large": {"endpoint": large.address, "model": "big", "shots": 1, "system": "Be brief."},
     }
     trained.write("rivals.yaml", baselines=baselines)
+    models, held, load = WeakSet[Any](), [], Specialist.load
+
+    def loading(self: Specialist) -> None:
+        models.add(self)
+        held.append(len(models))
+        load(self)
+
+    monkeypatch.setattr(Specialist, "load", loading)
     changes = ("--success.perplexity/perplexity.not_worse_than=again", f"{BOUND}.improves_by=0", f"{BOUND}.of=large")
     # the runs of tiny.yaml are found by --run: the overlay has another name
     ran = trained.done("test", "--config", "rivals.yaml", "--run", str(run), *changes)
+    # the one under test, and one of two other runs at a time
+    assert max(held) == 2
     metrics, rows = result_of(trained)
     assert list(metrics["baselines"]) == ["three", "strict", "again", "last", "large"]
     assert metrics["baselines"]["last"]["perplexity/perplexity"]["change"] == "same"

@@ -1,5 +1,6 @@
 """The baselines that a recipe names, ready to be asked."""
 
+import gc
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ _Told = Callable[[int, int], None] | None
 
 @dataclass
 class OtherRun:
-    """The tuned model of another run, loaded when it is first asked, beside the one under test.
+    """The tuned model of another run, loaded when it is asked, beside the one under test.
 
     Args:
         session: The recipe under test, whose decoding, device, `--plugin` and `--trust` it is asked with.
@@ -66,6 +67,13 @@ class OtherRun:
     ) -> list[list[float]]:
         """Probabilities of labels as the whole answer."""
         return self._model.classify(prompts, labels, tools, progress)
+
+    def release(self) -> None:
+        """Let go of the model, which would be loaded again where it were asked again."""
+        self.__dict__.pop("_model", None)
+        gc.collect()  # modules and their hooks hold each other
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     @cached_property
     def _model(self) -> TransformersModel:

@@ -11,7 +11,7 @@ from typing import Any
 from tunesmith.data.example import Example, Message
 from tunesmith.endpoint import check_host, complete
 from tunesmith.errors import RecipeError
-from tunesmith.evaluation.collect import Asked, Need, Progress, collect
+from tunesmith.evaluation.collect import Asked, Loaded, Need, Progress, collect
 from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.generation import Generation
 from tunesmith.evaluation.measure import Sample
@@ -160,6 +160,11 @@ class Rival:
         asked = [self.ask(example) for example in examples]
         samples = collect(self.model, asked, needs, progress, name, classes)
         return [replace(sample, prompt=example.prompt) for sample, example in zip(samples, examples, strict=True)]
+
+    def release(self) -> None:
+        """Let go of what it has loaded: of all baselines, one model at a time is in memory."""
+        if isinstance(self.model, Loaded):
+            self.model.release()
 
 
 @dataclass

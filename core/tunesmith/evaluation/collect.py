@@ -64,6 +64,14 @@ class Classifying(Protocol):
         """Probability of each label as the whole answer, normalised over the labels."""
 
 
+@runtime_checkable
+class Loaded(Protocol):
+    """Who has loaded a model to answer, and can do without until it is asked again."""
+
+    def release(self) -> None:
+        """Let go of it."""
+
+
 class AnsweringModel(Asked, LanguageModel, Protocol):
     """A language model that can be asked for samples."""
 

@@ -156,6 +156,7 @@ def evaluate(
     beside = {}
     for name, other in others.items():
         said = asked(other.collect, name, other.training)
+        other.release()
         measures = measured(evaluators, said)
         beside[name] = Beside(said.samples, measures, compare_all(tuned_measures, measures, seed), said.own)
     data = splits if splits is not None else {"test": examples}
