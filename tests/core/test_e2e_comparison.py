@@ -102,8 +102,9 @@ def test_baselines_answer_the_same_rows_beside_the_base(trained: Any, large: Mod
         assert [turn["role"] for turn in row["prompt"]] == ["user"]
     assert {row["three"]["output"] for row in rows} != {row["base"]["output"] for row in rows}
     assert metrics["baselines"]["large"]["perplexity/perplexity"]["base"] is None
-    assert len(large.asked) == len(rows)
-    asked = large.asked[0]
+    # a token beforehand, and each row
+    assert [large.asked[0]["max_tokens"], len(large.asked)] == [1, 1 + len(rows)]
+    asked = large.asked[1]
     assert [turn["role"] for turn in asked["messages"]] == ["system", "user", "assistant", "user"]
     assert asked["messages"][0]["content"] == "Be brief."
     assert (asked["model"], asked["max_tokens"], asked["temperature"]) == ("big", 4, 0)
@@ -186,10 +187,6 @@ def test_an_improvement_can_be_asked_for_with_confidence(trained: Any) -> None:
         ({"shots": 1, "model": "x"}, "baselines.b.model is x, and nothing reads it: it goes with endpoint"),
         ({"shots": 1, "timeout": 0}, "baselines.b.timeout is 0.0; it must be above 0"),
         ({"shot": 1}, "did you mean shots?"),
-        (
-            {"endpoint": "http://127.0.0.1:1/v1"},
-            "baselines.b.endpoint: http://127.0.0.1:1/v1/chat/completions cannot be",
-        ),
     ],
 )
 def test_baselines_that_cannot_be_are_refused(trained: Any, baseline: dict[str, Any], said: str) -> None:
@@ -197,6 +194,26 @@ def test_baselines_that_cannot_be_are_refused(trained: Any, baseline: dict[str, 
     run = str(trained.runs()[0].relative_to(trained.folder))
     ran = trained.done("test", "--config", "wrong.yaml", "--run", run, code=2)
     assert said in ran.err
+
+
+def test_a_server_that_does_not_answer_is_found_before_a_model_does(trained: Any, monkeypatch: Any) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("tunesmith.cli.evaluate.load_models", never)
+    gone = {"endpoint": "http://127.0.0.1:1/v1"}
+    (trained.folder / "rubric.md").write_text("Polite.")
+    judge = {"class_path": "Rubric", "init_args": {"rubric": "rubric.md", **gone}}
+    run = str(trained.runs()[0].relative_to(trained.folder))
+    for verb, part, said in (
+        ("test", {"baselines": {"b": gone}}, "baselines.b.endpoint: http://127.0.0.1:1/v1/chat/completions cannot be"),
+        ("test", {"evaluators": {"grade": judge}}, "Rubric.endpoint: http://127.0.0.1:1/v1/chat/completions cannot be"),
+        ("validate", {"evaluators": {"grade": judge}}, "Rubric.endpoint: "),
+    ):
+        trained.write("gone.yaml", **part)
+        assert said in " ".join(trained.done(verb, "--config", "gone.yaml", "--run", run, code=2).err.split())
+        # whoever only reads the recipe asks nobody
+        trained.done("recipes", "check", "gone.yaml", "--rows", "0")
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,21 @@ def test_a_judge_that_is_not_there_is_said_at_once(judge: Judge, rubric: Path) -
     assert judge.asked == []
 
 
+def test_whether_a_judge_answers_is_asked_beforehand_unless_it_has_said_something(
+    judge: Judge, rubric: Path, tmp_path: Path
+) -> None:
+    evaluator = Rubric(rubric, judge.address, "big", kept=tmp_path / "kept.jsonl")
+    evaluator.ready()
+    assert judge.asked == ["Say yes."]
+    judge.code = 500
+    with pytest.raises(RecipeError, match=r"Rubric\.endpoint: .* answers 500"):
+        evaluator.ready()
+    judge.code, judge.say = 200, honest
+    evaluator.measure([said("answer 4")])
+    judge.code = 500
+    evaluator.ready()
+
+
 def test_options_that_cannot_be_are_refused_before_anything_runs(rubric: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"rows would be sent to example\.com"):
         Rubric(rubric, "https://example.com/v1").produces()

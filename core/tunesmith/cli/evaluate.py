@@ -8,7 +8,7 @@ import torch
 from tunesmith.cli.answers import known_answers
 from tunesmith.cli.device import device
 from tunesmith.cli.fit import prepare_data
-from tunesmith.cli.judgement import check_judgement, warn_of_unwanted
+from tunesmith.cli.judgement import check_judgement, check_servers, warn_of_unwanted
 from tunesmith.cli.pinned import pin
 from tunesmith.cli.progress import Bar
 from tunesmith.cli.report import renew_report
@@ -106,6 +106,7 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
     audits = audits_of(success, session.audits)
     check_judgement(session)
     run = open_run(session)
+    check_servers(session, baselines=decide)
     curated = load_rows(session, run)
     examples = curated.need(split)
     warn_of_unwanted(session, examples)

@@ -6,10 +6,12 @@ from tunesmith.cli.screen import warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.example import Example
 from tunesmith.data.pipeline import Curated
+from tunesmith.evaluation.baseline import Endpoint
 from tunesmith.evaluation.measuring import own_rows, rehearse
 from tunesmith.evaluation.run_test import audits_of, check_bases
 from tunesmith.evaluation.slices import kinds_asked, slices_of
 from tunesmith.evaluation.threshold import BASE, check_names, check_slices, produced
+from tunesmith.plugins.blame import blamed
 
 
 def check_judgement(session: Session) -> None:
@@ -25,6 +27,24 @@ def check_judgement(session: Session) -> None:
     check_names(session.success, known, session.audits, [BASE, *session.baselines])
     check_bases(session.success, audits_of(session.success, session.audits), has_base=True)
     session.generation.check()
+
+
+def check_servers(session: Session, *, baselines: bool) -> None:
+    """Ask servers that answers or judgements come from, before models answer for minutes.
+
+    Args:
+        session: The recipe.
+        baselines: Whether baselines are asked as well as evaluators.
+
+    Raises:
+        RecipeError: One cannot be reached, or does not answer.
+    """
+    for name, evaluator in session.evaluators.items():
+        with blamed(f"evaluators.{name}", evaluator):
+            evaluator.ready()
+    for name, baseline in session.baselines.items() if baselines else ():
+        if baseline.endpoint is not None:
+            Endpoint(baseline, name, session.generation, session.seed).ready()
 
 
 def check_rows(session: Session, curated: Curated) -> None:

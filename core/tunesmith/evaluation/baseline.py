@@ -203,6 +203,15 @@ class Endpoint:
                     progress(len(found), len(prompts))
         return found
 
+    def ready(self) -> None:
+        """Ask for one token, by the options of all other requests.
+
+        Raises:
+            RecipeError: The server cannot be reached, refuses, or answers something else.
+        """
+        short = Endpoint(self.baseline, self.name, replace(self.generation, max_new_tokens=1), self.seed)
+        short._answer([Message("user", "Hello")], [])
+
     def _answer(self, prompt: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Answer:
         body: dict[str, Any] = {
             "model": self.baseline.model or "default",

@@ -265,6 +265,15 @@ class Evaluator(Plugin):
         """
         return None
 
+    def ready(self) -> None:
+        """Called once by `test` and `validate` before a model answers: whether a server that it needs does. Since 0.12.
+
+        What cannot be measured is then known before minutes of generation. Verbs that only read a recipe call none.
+
+        Raises:
+            RecipeError: It could not measure.
+        """
+
     def own_rows(self) -> Sequence[Example] | None:
         """Rows of its own, which models answer besides the test rows, and which it measures in their place. Since 0.12.
 

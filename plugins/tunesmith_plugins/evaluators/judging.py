@@ -105,6 +105,11 @@ class Kept:
                     raise DataError(msg) from None
                 self._said[key] = said
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been said yet."""
+        return not self._said
+
     def get(self, key: str) -> str | None:
         """What was said to a question before."""
         return self._said.get(key)

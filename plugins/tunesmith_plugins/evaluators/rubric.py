@@ -34,7 +34,8 @@ class Rubric(Evaluator):
     those of `people`: without it, nobody knows what a judge's grade is worth.
 
     Answers go to this machine only, unless the host of `endpoint` is named in the environment's `TUNESMITH_HOSTS`. An
-    empty answer is the worst there is, without asking. What a judge does not say in its form has no value.
+    empty answer is the worst there is, without asking. What a judge does not say in its form has no value. Whether the
+    judge is there at all is asked before any model answers, unless `kept` holds something that it said.
 
     Since 0.12.
 
@@ -102,6 +103,18 @@ class Rubric(Evaluator):
             msg = f"Rubric.rubric is {self.rubric}, which is no file; write there what counts, and how much"
             raise RecipeError(msg)
         return self._measures([], [], [])
+
+    def ready(self) -> None:
+        """Ask the judge for a word, where it has judged nothing yet that is kept.
+
+        Raises:
+            RecipeError: It does not answer.
+        """
+        if self._judge is _average or not Kept(self.kept).is_empty:
+            return
+        said = self._ask([{"role": "user", "content": "Say yes."}])
+        if isinstance(said, RecipeError):
+            raise said
 
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
         """`score`, `preferred` and `agreement`."""
