@@ -88,6 +88,29 @@ def test_other_rows_are_refused(runs: list[Path], capsys: pytest.CaptureFixture[
     assert "1 are not there, 1 are new, 0 read otherwise" in said(capsys, "runs/tiny", code=2)
 
 
+def test_other_gold_columns_are_refused(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    for run, gold in zip(runs, ("lamp", "door"), strict=True):
+        path = run / "test/predictions.jsonl"
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows[3]["columns"] = {"thing": gold, run.name: "read by one of the runs alone"}
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "0 are not there, 0 are new, 1 read otherwise" in said(capsys, "runs/tiny", code=2)
+
+
+def test_runs_in_folders_of_one_name_are_told_apart(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    for folder, run in (("mine/best", runs[0]), ("yours/best", runs[1]), ("others/best", runs[0])):
+        shutil.copytree(run, folder)
+    out = said(capsys, "mine/best", "yours/best", "others/best", "--output", "numbers.json")
+    assert "by perplexity/perplexity: mine/best is best" in out
+    shown = {line.split()[0]: line.split()[3] for line in out.splitlines() if "/best  " in line}
+    assert shown == {"mine/best": ".", "others/best": "+0", "yours/best": shown["yours/best"]}
+    assert "yours/best differs from mine/best:\n  model.optimizer.init_args.lr: 0.01 there, 0.001 here\n" in out
+    record = json.loads(Path("numbers.json").read_text())
+    gaps = {name: one["perplexity/perplexity"]["difference"] for name, one in record["beside the best"].items()}
+    assert gaps.keys() == {"yours/best", "others/best"}
+    assert gaps["others/best"] == 0 < gaps["yours/best"]
+
+
 def test_the_order_of_rows_does_not_matter(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     first = said(capsys, "runs/tiny")
     path = runs[1] / "test/predictions.jsonl"

@@ -31,17 +31,21 @@ means all runs in it that `test` has measured: the best comes first."""
 
 @dataclass(frozen=True)
 class Tested:
-    """A run that `test` has measured."""
+    """A run that `test` has measured.
+
+    Args:
+        run: The run.
+        name: What it is called in tables: its folder, which is its time.
+        samples: What it answered.
+        record: Its `metrics.json`.
+        measures: Its metrics.
+    """
 
     run: Run
+    name: str
     samples: list[Sample]
     record: dict[str, Any]
     measures: dict[str, Measure]
-
-    @property
-    def name(self) -> str:
-        """What it is called in tables: its folder, which is its time."""
-        return self.run.path.name
 
     @property
     def success(self) -> str:
@@ -68,10 +72,10 @@ def run(words: list[str]) -> int:
     for samples in said.values():
         _align(found, samples)
     tested = []
-    for at, one in enumerate(found):
-        whole = Said(said[""][at], {name: samples[at] for name, samples in said.items() if name})
+    for at, (one, name) in enumerate(zip(found, _names(found), strict=True)):
+        whole = Said(said[""][at], {own: samples[at] for own, samples in said.items() if own})
         whole = whole.with_training(one.processor_seconds)
-        tested.append(Tested(one, said[""][at], one.tested, measured(evaluators, whole)))
+        tested.append(Tested(one, name, said[""][at], one.tested, measured(evaluators, whole)))
     _check_decoding(tested)
     by = _by(given.by, tested[0], session)
     better = tested[0].measures[by].higher_is_better
@@ -133,6 +137,16 @@ def _runs(paths: list[Path]) -> list[Run]:
     return list(found.values())
 
 
+def _names(runs: list[Run]) -> list[str]:
+    """What runs are called: their folders, with those above as far as these tell them apart."""
+    parts = [run.path.resolve().parts for run in runs]
+    for depth in range(1, max(map(len, parts))):
+        names = ["/".join(one[-depth:]) for one in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [str(run.path.resolve()) for run in runs]
+
+
 def _session(first: Run, given: Any) -> Session:
     """The first run's recipe, whose evaluators measure all."""
     repeated = {"config": [str(first.path / "config.yaml")], "plugin": given.plugin, "trust": given.trust}
@@ -164,7 +178,9 @@ def _samples(run: Run, own: str) -> list[Sample]:
 
 
 def _align(runs: list[Run], samples: list[list[Sample]]) -> None:
-    """Insist on the same test rows, question and reference included, and put them in the first run's order.
+    """Insist on the same test rows, and put them in the first run's order.
+
+    Question, reference and the columns that evaluators of both read have to be the same.
 
     Raises:
         DataError: They differ; says by how many.
@@ -174,7 +190,7 @@ def _align(runs: list[Run], samples: list[list[Sample]]) -> None:
         rows = {one.id: one for one in said}
         gone, new = len(first.keys() - rows.keys()), len(rows.keys() - first.keys())
         shared = first.keys() & rows.keys()
-        changed = sum((rows[k].prompt, rows[k].reference) != (first[k].prompt, first[k].reference) for k in shared)
+        changed = sum(_reads_otherwise(first[key], rows[key]) for key in shared)
         if gone or new or changed:
             msg = (
                 f"{run.path} was tested on other rows than {runs[0].path}: {gone} are not there, {new} are new, "
@@ -183,6 +199,13 @@ def _align(runs: list[Run], samples: list[list[Sample]]) -> None:
             )
             raise DataError(msg)
         said[:] = [rows[key] for key in first]
+
+
+def _reads_otherwise(one: Sample, other: Sample) -> bool:
+    columns = one.extras.keys() & other.extras.keys()
+    return (one.prompt, one.reference) != (other.prompt, other.reference) or any(
+        one.extras[column] != other.extras[column] for column in columns
+    )
 
 
 def _check_decoding(tested: list[Tested]) -> None:
