@@ -22,6 +22,7 @@ from tunesmith.errors import RecipeError
 from tunesmith.evaluation.junit import write_junit
 from tunesmith.evaluation.language_model import TransformersModel
 from tunesmith.evaluation.measure import Measure, Sample
+from tunesmith.evaluation.measuring import combines
 from tunesmith.evaluation.rating import write_sheets
 from tunesmith.evaluation.records import write_evaluation
 from tunesmith.evaluation.run_test import Evaluation, audits_of, evaluate
@@ -140,7 +141,7 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
     if found.verdicts:
         write_junit(found.verdicts, session.name, directory / "junit.xml")
     show_evaluation(found, console, samples=1)
-    for sheet in write_sheets(*_by_model(found), directory, session.seed):
+    for sheet in write_sheets(*_to_rate(found, session), directory, session.seed):
         fact("to rate", f"{sheet} waits for people; its evaluator says how")
     if before := sum(model.known.found for model in (tuned, base) if model.known is not None):
         fact("answers", f"{before:,} answers and scores of these weights were known from before")
@@ -152,9 +153,11 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
     return found
 
 
-def _by_model(found: Evaluation) -> tuple[list[Sequence[Sample]], list[Mapping[str, Measure]]]:
-    """Samples and measures of each model."""
+def _to_rate(found: Evaluation, session: Session) -> tuple[list[Sequence[Sample]], list[Mapping[str, Measure]]]:
+    """Samples of each model, and the measures that may wait for people, not those that are made of them."""
     others = list(found.others.values())
     base = [] if found.base is None else [found.base]
     samples = [found.tuned, *base, *(other.samples for other in others)]
-    return samples, [found.tuned_measures, found.base_measures or {}, *(other.measures for other in others)]
+    made = {name for name, evaluator in session.evaluators.items() if combines(evaluator)}
+    measures = [found.tuned_measures, found.base_measures or {}, *(other.measures for other in others)]
+    return samples, [{k: v for k, v in one.items() if k.split("/", 1)[0] not in made} for one in measures]

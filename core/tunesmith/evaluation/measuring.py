@@ -118,7 +118,7 @@ def measured(evaluators: Mapping[str, Evaluator], said: Said) -> dict[str, Measu
     """
     found: dict[str, list[Measure]] = {}
     for name, evaluator in evaluators.items():
-        if not _combines(evaluator):
+        if not combines(evaluator):
             samples = said.own.get(name, said.samples)
             with blamed(f"evaluators.{name}", evaluator):
                 found[name] = _checked(evaluator.measure(samples), len(samples))
@@ -129,6 +129,11 @@ def measured(evaluators: Mapping[str, Evaluator], said: Said) -> dict[str, Measu
                 found[name] = _checked(evaluator.combine(of_rows) or [], len(said.samples))
     # in the recipe's order
     return {f"{name}/{one.name}": one for name in evaluators for one in found[name]}
+
+
+def combines(evaluator: Evaluator) -> bool:
+    """Whether an evaluator makes its metrics of those of others, and measures no samples."""
+    return type(evaluator).combine is not Evaluator.combine
 
 
 def marked(evaluators: Mapping[str, Evaluator], said: Said) -> dict[str, list[list[Mark]]]:
@@ -175,10 +180,6 @@ def _named(evaluator: Evaluator) -> Sequence[str]:
         msg = "needs classes, and classes() names none"
         raise ValueError(msg)
     return named
-
-
-def _combines(evaluator: Evaluator) -> bool:
-    return type(evaluator).combine is not Evaluator.combine
 
 
 def _checked(measures: list[Measure], count: int) -> list[Measure]:

@@ -8,6 +8,7 @@ from random import Random
 
 from tunesmith.evaluation.measure import Measure, Sample
 
+_SHOWN = ("answer", "question", "reference", "output")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -26,7 +27,8 @@ def write_sheets(
 ) -> list[Path]:
     """Write `to_rate-NAME.csv` for each evaluator that waits for people; returns the files.
 
-    Answers stand in an order that tells nothing of the models; equal answers to one question stand there once.
+    Answers stand in an order that tells nothing of the models; equal answers to one question stand there once. A sheet
+    in which somebody has written is left as it is, and the new one gets a number: `to_rate-NAME-2.csv`.
 
     Args:
         samples: Of each model, the rows in the same order.
@@ -46,17 +48,36 @@ def write_sheets(
     Random(seed).shuffle(order)  # noqa: S311  an order, no secret
     paths = []
     for evaluator, criteria in waiting.items():
-        path = folder / f"to_rate-{evaluator}.csv"
+        path = _unwritten(folder / f"to_rate-{evaluator}.csv")
         # with its mark, so that spreadsheets read it as UTF-8
         with path.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
             rows = csv.writer(file)
-            rows.writerow(["answer", "question", "reference", "output", *criteria, "rater"])
+            rows.writerow([*_SHOWN, *criteria, "rater"])
             for key in order:
                 one = unique[key]
                 said = [one.prompt[-1].content if one.prompt else "", one.reference, one.output]
                 rows.writerow([key, *map(_cell, said), *[""] * len(criteria), ""])
         paths.append(path)
     return paths
+
+
+def _unwritten(path: Path) -> Path:
+    """The path, or one with a number behind its name, at which no ratings would be lost."""
+    number, free = 1, path
+    while free.exists() and _holds_ratings(free):
+        number += 1
+        free = path.with_stem(f"{path.stem}-{number}")
+    return free
+
+
+def _holds_ratings(path: Path) -> bool:
+    """Whether somebody has written into a sheet; also where it cannot be read any more."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            head, *rows = csv.reader(file)
+    except (OSError, ValueError, csv.Error):
+        return True
+    return head[: len(_SHOWN)] != list(_SHOWN) or any(any(row[len(_SHOWN) :]) for row in rows)
 
 
 def _cell(text: str) -> str:

@@ -19,12 +19,16 @@ Json = Any
 def write_evaluation(evaluation: Evaluation, directory: Path, about: Mapping[str, Json] | None = None) -> None:
     """Write `metrics.json` and `predictions.jsonl`, and `findings.json` where audits ran.
 
+    What an earlier evaluation left there and this one does not have is taken out, its `junit.xml` too.
+
     Args:
         evaluation: What was found.
         directory: Where.
         about: What was measured (recipe, run, split, seed), as `metrics.json` begins.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    for left in (directory / "junit.xml", directory / "findings.json", *directory.glob("predictions-*.jsonl")):
+        left.unlink(missing_ok=True)
     _write(directory / "metrics.json", plain(about or {}) | evaluation_record(evaluation))
     rows = prediction_records(
         evaluation.examples,
