@@ -62,7 +62,11 @@ def test_pairs_train_validate_resume_and_are_told_apart_better_than_by_the_base(
 def test_options_of_another_method_are_refused_before_training(bench: Any) -> None:
     recipe(bench, pairs(20), {"class_path": "Preference", "init_args": {"method": "ipo", "gamma": 1.0}})
     ran = bench.done("fit", *CONFIG, code=2)
-    assert "model.objective.init_args.gamma is 1.0, which ipo does not read" in ran.err + ran.out
+    said = (
+        "tiny.yaml: model.objective.init_args.gamma is 1.0, which ipo does not read: it goes with simpo; leave it out"
+    )
+    assert said in ran.err
+    assert said in bench.done("recipes", "check", "tiny.yaml", code=2).out
     recipe(bench, pairs(20), {"class_path": "Preference", "init_args": {"method": "dp"}})
     assert "model.objective.init_args.method" in bench.done("recipes", "check", "tiny.yaml", code=2).out
 

@@ -237,6 +237,22 @@ def test_classes_of_all_evaluators_are_weighed_once(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_scored_of_pairs_and_labels_come_back_from_the_file(tmp_path: Path) -> None:
+    asked = Message("user", "Hot?")
+    rows = [
+        Example(chosen=(asked, Message("assistant", "Yes")), rejected=(asked, Message("assistant", "No")), id="pair"),
+        Example(messages=(asked, Message("assistant", "Never")), id="unwanted", label=False),
+        Example(messages=(asked, Message("assistant", "a")), id="classes", label=("a", "b")),
+    ]
+    evaluator = type("Pairs", (Equal,), {"needs": frozenset({"output", "logprob", "rejected"})})()
+    found = evaluate(Scripted(right), None, rows, {"pairs": evaluator}, {})
+    assert found.tuned[0].rejected_tokens > 0
+    write_evaluation(found, tmp_path)
+    for mine, read in zip(found.tuned, logged_samples(tmp_path / "predictions.jsonl"), strict=True):
+        assert (read.label, read.rejected_tokens) == (mine.label, mine.rejected_tokens)
+        assert read.rejected == mine.rejected or (math.isnan(read.rejected) and math.isnan(mine.rejected))
+
+
 def test_classes_are_weighed_with_the_tools_of_the_example() -> None:
     model = Scripted(right)
     collect(model, [examples(1)[0].with_(tools=({"name": "f"},))], {"classes"}, classes=["a"])

@@ -58,7 +58,7 @@ def test_an_overlap_that_leaves_no_room_is_refused(tiny: Any, base: str) -> None
     with pytest.raises(RecipeError, match="overlap is 17, but a piece has 32 tokens"):
         encode_split([LONG], module.objective, module.renderer, 32)
     with pytest.raises(RecipeError, match="overlap is -1; it must be 0 or more"):
-        DomainText(overlap=-1).encode(SHORT, module.renderer)
+        DomainText(overlap=-1).check()
 
 
 def test_conversations_are_set_aside() -> None:

@@ -146,4 +146,4 @@ def test_16_bit_logits_are_summed_in_32_bit() -> None:
 @pytest.mark.parametrize("share", [-0.1, 1.1, 2])
 def test_a_smoothing_that_is_no_share_is_refused_before_a_row_is_encoded(share: float) -> None:
     with pytest.raises(RecipeError, match=f"label_smoothing is {share}; a share lies between 0 and 1"):
-        NextToken(label_smoothing=share).encode(Example(segments=(Segment("a", 1.0),)), Renderer())
+        NextToken(label_smoothing=share).check()

@@ -173,7 +173,7 @@ def test_an_answer_of_certain_tokens_has_finite_odds() -> None:
 )
 def test_options_that_do_not_go_together_are_refused(options: Any, said: str) -> None:
     with pytest.raises(RecipeError, match=said):
-        Preference(**options).encode(PAIRS[0], None)  # type: ignore[arg-type]
+        Preference(**options).check()
 
 
 def test_a_row_without_a_pair_is_set_aside() -> None:

@@ -119,6 +119,6 @@ def test_texts_can_be_unwanted_too(tiny: Any, base: str) -> None:
 
 def test_a_weight_that_is_none_and_an_empty_example_are_refused() -> None:
     with pytest.raises(RecipeError, match="weight is 0; it must be above 0"):
-        Unlikelihood(weight=0).encode(WANTED, None)  # type: ignore[arg-type]
+        Unlikelihood(weight=0).check()
     with pytest.raises(RowError, match="neither messages nor text"):
         Unlikelihood().encode(Example(), None)  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from tunesmith.cli.arguments import Arguments, help_page, parse
 from tunesmith.cli.device import device
 from tunesmith.cli.errors import explain
 from tunesmith.cli.loggers import filled, place
+from tunesmith.cli.objective_check import check_objective
 from tunesmith.cli.optimizer_check import check_optimizer
 from tunesmith.cli.quiet import quieten
 from tunesmith.cli.refusals import check_folder, check_loggers, check_precision
@@ -187,7 +188,9 @@ def open_session(arguments: Arguments, *, resolve: bool = True) -> Session:
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
         raise RecipeError(explain(error, recipe)) from error
     check_optimizer(command.model.optimizer_factory, checked, recipe)
-    return _session(arguments, recipe, checked, command, catalog)
+    session = _session(arguments, recipe, checked, command, catalog)
+    check_objective(session.model.objective, session.model.regularizers, session.evaluators, recipe)
+    return session
 
 
 def _start_from_weights_before(arguments: Arguments, recipe: Recipe, checked: dict[str, Any]) -> None:

@@ -37,7 +37,8 @@ def _sample(row: dict[str, Any], model: str) -> Sample:
         Message(turn["role"], turn["content"], fields={k: v for k, v in turn.items() if k not in ("role", "content")})
         for turn in row["prompt"]
     )
-    logprob, timing = said.get("logprob"), said.get("timing")
+    logprob, rejected, timing = said.get("logprob"), said.get("rejected"), said.get("timing")
+    label = row.get("label")
     return Sample(
         str(row["id"]),
         prompt,
@@ -52,5 +53,8 @@ def _sample(row: dict[str, Any], model: str) -> Sample:
         int(said.get("prompt_tokens") or 0),
         int(said.get("answer_tokens") or 0),
         None if timing is None else Timing(**timing),
-        probabilities={str(label): float(share) for label, share in (said.get("probabilities") or {}).items()},
+        probabilities={str(name): float(share) for name, share in (said.get("probabilities") or {}).items()},
+        label=tuple(label) if isinstance(label, list) else label,
+        rejected=math.nan if rejected is None else float(rejected),
+        rejected_tokens=int(said.get("rejected_tokens") or 0),
     )

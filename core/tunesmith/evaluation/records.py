@@ -152,6 +152,7 @@ def prediction_records(
             "task": example.task,
             "prompt": [_turn(turn) for turn in mine.prompt],
             "reference": mine.reference,
+            **({} if mine.label is None else {"label": mine.label}),
             "columns": {column: example.extras[column] for column in columns if column in example.extras},
             **{
                 name: _said(sample, measures, i, without) | _pointed((marks or {}).get(name, {}), i)
@@ -175,6 +176,8 @@ def _said(sample: Sample, measures: Mapping[str, Measure], row: int, without: Co
     said: dict[str, Json] = {"output": sample.output, "stopped": sample.stopped}
     if sample.tokens:
         said |= {"logprob": sample.logprob, "tokens": sample.tokens}
+    if sample.rejected_tokens:
+        said |= {"rejected": sample.rejected, "rejected_tokens": sample.rejected_tokens}
     if sample.answer_tokens:
         said |= {"prompt_tokens": sample.prompt_tokens, "answer_tokens": sample.answer_tokens}
     if sample.probabilities:

@@ -3,11 +3,11 @@
 import inspect
 from typing import Any, Literal, get_args, get_origin
 
-from tunesmith.plugins.interfaces import Evaluator, Plugin
+from tunesmith.plugins.interfaces import Evaluator, Objective, Plugin
 from tunesmith.testing.check import Rule, Trial, fail
 
 _BOOL = Literal[True, False]
-_INTERFACES = {Plugin.__module__, Evaluator.__module__}
+_INTERFACES = {Plugin.__module__, Objective.__module__, Evaluator.__module__}
 
 
 def class_attributes_are_known(trial: Trial) -> None:

@@ -139,6 +139,7 @@ def attach(
         DataError: The base cannot be loaded, or mixes documents in every layout.
         RecipeError: The objective needs another kind of model.
     """
+    objective.check()
     if objective.model_class != "causal":
         msg = (
             f"model.objective: {type(objective).__name__} needs a {objective.model_class} model; only causal ones train"

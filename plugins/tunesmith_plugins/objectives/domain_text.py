@@ -36,16 +36,22 @@ class DomainText(Objective):
         """A small overlap, and none beyond the one token that predicts the first."""
         return [cls(overlap=16), cls(overlap=0)]
 
-    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
-        """The whole document.
+    def check(self) -> None:
+        """Refuse a negative overlap.
 
         Raises:
-            RecipeError: The overlap is negative.
-            RowError: The example is no text.
+            RecipeError: It is negative.
         """
         if self.overlap < 0:
             msg = f"model.objective.init_args.overlap is {self.overlap}; it must be 0 or more"
             raise RecipeError(msg)
+
+    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
+        """The whole document.
+
+        Raises:
+            RowError: The example is no text.
+        """
         if not example.segments:
             field, reason = "segments", "there is no text without turns, which DomainText learns (formatter RawText)"
             raise RowError(field, reason)

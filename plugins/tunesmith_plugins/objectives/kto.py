@@ -59,6 +59,20 @@ class KTO(Objective):
         """Rewards, and how far the model has gone from its base."""
         return ("rewards/accuracy", "rewards/margin", _DRIFT)
 
+    def check(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            RecipeError: Names the option.
+        """
+        if self.beta <= 0:
+            msg = f"{_AT}.beta is {self.beta}; it must be above 0"
+            raise RecipeError(msg)
+        for name in ("desirable_weight", "undesirable_weight"):
+            if getattr(self, name) < 0:
+                msg = f"{_AT}.{name} is {getattr(self, name)}; it must be 0 or more"
+                raise RecipeError(msg)
+
     def module(self, config: Any) -> "nn.Module":
         """No parameters, but the reference point, so that a run goes on with it."""
         import torch
@@ -73,10 +87,8 @@ class KTO(Objective):
         """The conversation, of which the last answer is learnt.
 
         Raises:
-            RecipeError: An option has a value that cannot be.
             RowError: The example is no conversation with an answer.
         """
-        self._check()
         field = "messages"
         if not example.messages or example.messages[-1].role != "assistant":
             raise RowError(field, "the example has no answer that is wanted or not; KTO learns from UnpairedPreference")
@@ -119,15 +131,6 @@ class KTO(Objective):
     def after_step(self, logged: Mapping[str, float]) -> None:
         """The next step refers to how far the model had gone in this one."""
         self._state.reference_point.fill_(max(0.0, logged[_DRIFT]))
-
-    def _check(self) -> None:
-        if self.beta <= 0:
-            msg = f"{_AT}.beta is {self.beta}; it must be above 0"
-            raise RecipeError(msg)
-        for name in ("desirable_weight", "undesirable_weight"):
-            if getattr(self, name) < 0:
-                msg = f"{_AT}.{name} is {getattr(self, name)}; it must be 0 or more"
-                raise RecipeError(msg)
 
 
 def _last(example: Example, renderer: Renderer, answer: str) -> Encoded:

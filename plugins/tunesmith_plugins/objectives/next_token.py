@@ -30,11 +30,18 @@ class NextToken(Objective):
         """Completions, and all tokens with smoothed targets."""
         return [cls(), cls(supervise="all", label_smoothing=0.1)]
 
-    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
-        """One sequence of a conversation or a text."""
+    def check(self) -> None:
+        """Refuse a smoothing that is no share.
+
+        Raises:
+            RecipeError: It is none.
+        """
         if not 0 <= self.label_smoothing <= 1:
             msg = f"model.objective.init_args.label_smoothing is {self.label_smoothing}; a share lies between 0 and 1"
             raise RecipeError(msg)
+
+    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
+        """One sequence of a conversation or a text."""
         if example.label is False:
             field, reason = "label", "the answer is marked as unwanted, so it is not learnt"
             raise RowError(field, reason)

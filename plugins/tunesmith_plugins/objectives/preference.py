@@ -72,14 +72,35 @@ class Preference(Objective):
         """Rewards."""
         return ("rewards/accuracy", "rewards/margin", "rewards/chosen", "rewards/rejected")
 
+    def check(self) -> None:
+        """Refuse values out of range, and options of other methods.
+
+        Raises:
+            RecipeError: Names the option.
+        """
+        if self._beta <= 0:
+            msg = f"{_AT}.beta is {self.beta}; it must be above 0"
+            raise RecipeError(msg)
+        if self.gamma is not None and self.method != "simpo":
+            msg = f"{_AT}.gamma is {self.gamma}, which {self.method} does not read: it goes with simpo; leave it out"
+            raise RecipeError(msg)
+        if self.label_smoothing and self.method != "dpo":
+            said = f"label_smoothing is {self.label_smoothing}, which {self.method} does not read: it goes with dpo"
+            msg = f"{_AT}.{said}; leave it out"
+            raise RecipeError(msg)
+        if not 0 <= self.label_smoothing < 0.5:
+            msg = f"{_AT}.label_smoothing is {self.label_smoothing}; it must be 0 or more, and below 0.5"
+            raise RecipeError(msg)
+        if self.by_token is not None and self.method in ("orpo", "simpo"):
+            msg = f"{_AT}.by_token is {self.by_token}, and {self.method} is by token always; leave it out"
+            raise RecipeError(msg)
+
     def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
         """The better answer behind the prompt, and the worse one.
 
         Raises:
-            RecipeError: The options do not go together.
             RowError: The example is no pair.
         """
-        self._check()
         if not example.chosen or not example.rejected:
             field, reason = "rejected", "there is no pair of a better and a worse answer, which Preference learns from"
             raise RowError(field, reason)
@@ -116,24 +137,6 @@ class Preference(Objective):
     @property
     def _by_token(self) -> bool:
         return self.method != "dpo" if self.by_token is None else self.by_token
-
-    def _check(self) -> None:
-        if self._beta <= 0:
-            msg = f"{_AT}.beta is {self.beta}; it must be above 0"
-            raise RecipeError(msg)
-        if self.gamma is not None and self.method != "simpo":
-            msg = f"{_AT}.gamma is {self.gamma}, which {self.method} does not read: it goes with simpo; leave it out"
-            raise RecipeError(msg)
-        if self.label_smoothing and self.method != "dpo":
-            said = f"label_smoothing is {self.label_smoothing}, which {self.method} does not read: it goes with dpo"
-            msg = f"{_AT}.{said}; leave it out"
-            raise RecipeError(msg)
-        if not 0 <= self.label_smoothing < 0.5:
-            msg = f"{_AT}.label_smoothing is {self.label_smoothing}; it must be 0 or more, and below 0.5"
-            raise RecipeError(msg)
-        if self.by_token is not None and self.method in ("orpo", "simpo"):
-            msg = f"{_AT}.by_token is {self.by_token}, and {self.method} is by token always; leave it out"
-            raise RecipeError(msg)
 
 
 def _told(chosen: "Tensor", rejected: "Tensor") -> "tuple[Tensor, ...]":

@@ -44,16 +44,22 @@ class Unlikelihood(Objective):
         """What each kind costs."""
         return ("parts/wanted", "parts/unwanted")
 
-    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
-        """One sequence, or the two of a pair.
+    def check(self) -> None:
+        """Refuse a weight that is not above 0.
 
         Raises:
-            RecipeError: The weight is not above 0.
-            RowError: The example has no content.
+            RecipeError: It is not.
         """
         if self.weight <= 0:
             msg = f"model.objective.init_args.weight is {self.weight}; it must be above 0"
             raise RecipeError(msg)
+
+    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
+        """One sequence, or the two of a pair.
+
+        Raises:
+            RowError: The example has no content.
+        """
         if example.chosen and example.rejected:
             _, worse = apart(example.chosen, example.rejected)
             return [

@@ -1,0 +1,110 @@
+"""The base class of objectives, and what they make token ids by; `interfaces` has all base classes."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from tunesmith.data.encoded import Encoded
+from tunesmith.data.example import Example, Message
+from tunesmith.plugins.data_interfaces import Plugin
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tunesmith.training.forward import Forward, Term
+
+
+class Renderer(Protocol):
+    """Text to token ids with loss weights, by the base's tokenizer and chat template.
+
+    Since 0.1.
+    """
+
+    def conversation(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> Encoded:
+        """Render a whole conversation once; weights come from the template's own segments (traps 12, 13, 18).
+
+        A turn with `weight=None` weighs 1 if the assistant speaks, else 0. The end-of-turn token belongs to its turn.
+        """
+
+    def prompt(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> Encoded:
+        """Render turns and open the assistant's: what generation starts from."""
+
+    def text(self, pieces: Sequence[tuple[str, float]], end: bool = True) -> Encoded:
+        """Tokenise template-free pieces of text with a weight each, as one text; `end` closes it with EOS."""
+
+
+class Objective(Plugin):
+    """The training objective: how an example becomes sequences, and what the loss is.
+
+    Since 0.1.
+
+    Attributes:
+        model_class: Which head of transformers it needs.
+    """
+
+    kind = "objective"
+    model_class: ClassVar[Literal["causal", "masked", "classification"]] = "causal"
+
+    def check(self) -> None:
+        """Refuse options that cannot be; called before a base is loaded, by `recipes check` as well. Since 0.13.
+
+        Raises:
+            RecipeError: An option has a value that cannot be, or does not go with another; names its key
+                (`model.objective.init_args.beta`).
+        """
+
+    @abstractmethod
+    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
+        """Sequences of one example; two for a preference pair, which stay in one micro-batch.
+
+        Raises:
+            RowError: The example lacks what the objective needs.
+        """
+
+    def encode_beside(self, example: Example, other: Example | None, renderer: Renderer) -> list[Encoded]:
+        """Sequences of one example where another row of its split has a part in them; by default, `encode` alone.
+
+        Called in place of `encode`, the same for all rows. Since 0.13.
+
+        Args:
+            example: The example.
+            other: One that stands shortly before it and asks something else; None where there is none such.
+            renderer: Text to token ids.
+
+        Raises:
+            RowError: The example lacks what the objective needs.
+        """
+        return self.encode(example, renderer)
+
+    def cut(self, sequence: Encoded, longest: int, bos: int | None) -> list[Encoded] | None:
+        """Pieces of a sequence that is too long, each a row of its own; None leaves it to `data.truncation`.
+
+        Not asked for pairs. Since 0.13.
+
+        Args:
+            sequence: As `encode` made it.
+            longest: Tokens that a piece may have.
+            bos: Id that opens every sequence, where the base has one.
+        """
+        return None
+
+    @abstractmethod
+    def loss(self, forward: "Forward") -> "Term":
+        """The loss of a micro-batch as a sum with its unit."""
+
+    def after_step(self, logged: Mapping[str, float]) -> None:
+        """Called after each optimizer step with the means over its window of what `logs` names. Since 0.13.
+
+        What the loss of further steps depends on belongs into buffers of `module()`, which checkpoints hold.
+        """
+
+    def logs(self) -> Sequence[str]:
+        """Names of what its terms log beside the loss (`Term.logged`): `NAME` in training, `val/NAME` in validation.
+
+        Since 0.13.
+        """
+        return ()
+
+    def module(self, config: Any) -> "nn.Module | None":
+        """A head of its own, trained and saved with the adapter; None for the model's own."""
+        return None
