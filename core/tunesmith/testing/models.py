@@ -23,13 +23,13 @@ from tunesmith.testing.base import base_to_train, probed_base, quiet, tiny_base
 from tunesmith.testing.material import examples
 from tunesmith.training import folder
 from tunesmith.training.attach import Attached, Untouched, attach_to
-from tunesmith.training.comparing import Pretrained
 from tunesmith.training.forward import Chunk, Forward, Term
 from tunesmith.training.kernels import choosing
 from tunesmith.training.optimizer import build, parameter_groups
 from tunesmith.training.probing import training_pass
 from tunesmith.training.randomness import seeded
 from tunesmith.training.specialist import Specialist
+from tunesmith.training.with_base import Pretrained
 
 _RATE = 0.02
 

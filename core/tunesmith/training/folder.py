@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from tunesmith.plugins.interfaces import Adapter
 from tunesmith.training import content
 from tunesmith.training.attach import Attached
-from tunesmith.training.comparing import Pretrained
+from tunesmith.training.with_base import Pretrained
 
 EXTRAS = "extras.safetensors"
 

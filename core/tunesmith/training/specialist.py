@@ -17,7 +17,6 @@ from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer
 from tunesmith.training import folder
 from tunesmith.training.attach import Attached, Checkpointing, Untouched, attach
 from tunesmith.training.card import Card
-from tunesmith.training.comparing import Comparing, Pretrained
 from tunesmith.training.compiling import Compile
 from tunesmith.training.forward import Forward, Term
 from tunesmith.training.hub_commit import loaded_commit
@@ -30,9 +29,10 @@ from tunesmith.training.probe import probe
 from tunesmith.training.process_memory import keep_freed
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.terms import names_of, terms_of
+from tunesmith.training.with_base import Pretrained, WithBase
 
 
-class Specialist(Comparing):
+class Specialist(WithBase):
     """Turns a base model into a specialist.
 
     Args:

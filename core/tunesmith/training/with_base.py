@@ -44,7 +44,7 @@ def pretrained_of(base: str) -> Pretrained | None:
     return Pretrained(str(content["pretrained"]), content.get("revision"))
 
 
-class Comparing(Validating):
+class WithBase(Validating):
     """A LightningModule that can be asked as its base, and as what its base was made of.
 
     Attributes:
