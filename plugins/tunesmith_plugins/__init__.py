@@ -108,11 +108,13 @@ def tunesmith_register_objectives() -> Iterable[type[Objective]]:
 @hookimpl
 def tunesmith_register_adapters() -> Iterable[type[Adapter]]:
     """The adapters of this package."""
+    from tunesmith_plugins.adapters.bitfit import BitFit
+    from tunesmith_plugins.adapters.freeze import Freeze
     from tunesmith_plugins.adapters.full import Full
     from tunesmith_plugins.adapters.lora import LoRA
     from tunesmith_plugins.adapters.qlora import QLoRA
 
-    return [Full, LoRA, QLoRA]
+    return [Full, Freeze, BitFit, LoRA, QLoRA]
 
 
 @hookimpl

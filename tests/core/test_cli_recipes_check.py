@@ -137,3 +137,10 @@ def test_what_a_recipe_says_in_any_script_is_read_as_it_stands(bench: Any) -> No
     bench.write(data={"sources": {"notes": {"about": said}}})
     printed = yaml.safe_load(bench.done("fit", "--config", "tiny.yaml", "--print_config").out)
     assert printed["data"]["sources"]["notes"]["about"] == said
+
+
+def test_options_of_an_adapter_that_cannot_be_are_refused_with_the_file_that_says_them(bench: Any) -> None:
+    bench.write(model={"adapter": {"class_path": "Freeze", "init_args": {"last": -1}}})
+    said = "tiny.yaml: model.adapter.init_args.last is -1; it must be 0 or more"
+    assert said in bench.done(*CHECK, code=2).out
+    assert said in bench.done("fit", "--config", "tiny.yaml", code=2).err

@@ -232,9 +232,9 @@ def test_groups_of_an_adapter_keep_their_rates() -> None:
     optimizer = build(lambda g: torch.optim.AdamW(g, lr=1e-3, weight_decay=0.1), groups)
     found = [
         (g["params"][0] is p, g["lr"], g["weight_decay"])
-        for g, p in zip(optimizer.param_groups, (b, a, c), strict=True)
+        for g, p in zip(optimizer.param_groups, (a, c, b), strict=True)
     ]
-    assert found == [(True, pytest.approx(16e-3), 0.1), (True, 1e-3, 0.1), (True, 1e-3, 0.0)]
+    assert found == [(True, 1e-3, 0.1), (True, 1e-3, 0.0), (True, pytest.approx(16e-3), 0.1)]
     with pytest.raises(RecipeError, match="no parameter to train"):
         parameter_groups([])
 

@@ -15,6 +15,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
+from tunesmith.cli.adapter_check import check_adapter
 from tunesmith.cli.arguments import Arguments, help_page, parse
 from tunesmith.cli.device import device
 from tunesmith.cli.errors import explain
@@ -188,6 +189,7 @@ def open_session(arguments: Arguments, *, resolve: bool = True) -> Session:
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
         raise RecipeError(explain(error, recipe)) from error
     check_optimizer(command.model.optimizer_factory, checked, recipe)
+    check_adapter(command.model.adapter, recipe)
     session = _session(arguments, recipe, checked, command, catalog)
     check_objective(session.model.objective, session.model.regularizers, session.evaluators, recipe)
     return session

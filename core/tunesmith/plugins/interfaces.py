@@ -41,6 +41,14 @@ class Adapter(Plugin):
     layout: ClassVar[Literal["ragged", "padded"]] = "ragged"
     switchable: ClassVar[bool] = True
 
+    def check(self) -> None:
+        """Refuse options that cannot be; called before a base is loaded, by `recipes check` as well. Since 0.13.
+
+        Raises:
+            RecipeError: An option has a value that cannot be, or does not go with another; names its key
+                (`model.adapter.init_args.rank`).
+        """
+
     def load_options(self) -> dict[str, Any]:
         """Further keyword arguments for `from_pretrained` (a quantisation, a dtype)."""
         return {}

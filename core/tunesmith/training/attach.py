@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -85,9 +86,11 @@ class Attached:
     def quantization(self) -> str:
         """How the base is quantised, and how much of it, in words; empty if it is not."""
         config = getattr(self.model.config, "quantization_config", None)
-        kind = getattr(config, "bnb_4bit_quant_type", None)
         if config is None:
             return ""
+        kind = getattr(config, "bnb_4bit_quant_type", None)
+        if getattr(config, "load_in_8bit", False):
+            kind = "int8"
         if kind is None:
             return f", base quantised to {getattr(config, 'quant_method', 'few bits')}"
         return f", base quantised to {kind} ({packed_share(self.model):.0%} of its weights)"
@@ -140,6 +143,7 @@ def attach(
         RecipeError: The objective needs another kind of model.
     """
     objective.check()
+    adapter.check()
     if objective.model_class != "causal":
         msg = (
             f"model.objective: {type(objective).__name__} needs a {objective.model_class} model; only causal ones train"
@@ -196,6 +200,23 @@ def attach_to(
     loss = find_router_loss(language_model(network), router)
     seed = torch.initial_seed()
     return Attached(language_model(network), network, tokenizer, found, extras, seed, loss, beyond, held)
+
+
+def share_frozen(copy: nn.Module, own: nn.Module) -> None:
+    """Let a copy of the base hold what is the same in the model that trains in the same memory.
+
+    Args:
+        copy: The base, of which nothing trains.
+        own: The model with its adapter, on the same device; what an adapter has moved or changed is not shared.
+    """
+    there = dict(language_model(own).named_parameters())
+    for name, parameter in language_model(copy).named_parameters():
+        other = there.get(name)
+        if other is None or other.requires_grad or isinstance(other, DTensor) or not parameter.is_floating_point():
+            continue
+        alike = (other.dtype, other.shape, other.device) == (parameter.dtype, parameter.shape, parameter.device)
+        if alike and torch.equal(other, parameter):
+            parameter.data = other.data
 
 
 def recompute(model: PreTrainedModel, which: Checkpointing) -> None:

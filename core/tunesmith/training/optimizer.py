@@ -26,7 +26,8 @@ def parameter_groups(
 
     Args:
         trained: All parameters that train.
-        own: Groups that the adapter made (`params`, and `lr_scale` of the learning rate); the rest follows them.
+        own: Groups that the adapter made (`params`, and `lr_scale` of the learning rate). They follow the rest, whose
+            rate is the one that is logged.
 
     Raises:
         RecipeError: Nothing trains.
@@ -38,7 +39,7 @@ def parameter_groups(
     grouped = {id(parameter) for group in groups for parameter in group["params"]}
     rest = [parameter for parameter in trained if id(parameter) not in grouped]
     split = []
-    for group in [*groups, {"params": rest}]:
+    for group in [{"params": rest}, *groups]:
         matrices = [parameter for parameter in group["params"] if parameter.ndim > 1]
         vectors = [parameter for parameter in group["params"] if parameter.ndim <= 1]
         split += [{**group, "params": matrices}, {**group, "params": vectors, "weight_decay": 0.0}]

@@ -10,7 +10,7 @@ from torch import nn
 
 from tunesmith.plugins.interfaces import Adapter, Regularizer
 from tunesmith.recipe.package_fs import resolve
-from tunesmith.training.attach import Attached, Untouched
+from tunesmith.training.attach import Attached, Untouched, share_frozen
 from tunesmith.training.validating import Validating
 
 _FILE = "tunesmith.json"
@@ -91,5 +91,7 @@ class WithBase(Validating):
     def _copy(self, base: Pretrained, adapter: Adapter) -> nn.Module:
         if base not in self._copies:
             self._copies[base] = self._attach(adapter, {}, base)
-            self._copies[base].network.eval()
+            network = self._copies[base].network.eval().to(self.device)
+            if base == Pretrained(self.base, self.revision):
+                share_frozen(network, self.network)
         return self._copies[base].network.to(self.device)
