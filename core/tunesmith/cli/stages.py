@@ -12,6 +12,7 @@ from tunesmith.cli.runs import MERGED, Run, compared, digest, find_run, method, 
 from tunesmith.cli.screen import say
 from tunesmith.cli.trainer_cli import Session, open_session
 from tunesmith.errors import RecipeError
+from tunesmith.recipe.compose import Recipe
 
 # What these say of a later stage they can say of the recipe's base: it has the same shape.
 UNTRAINED = ("preview", "prepare", "recipes check")
@@ -37,6 +38,31 @@ def weights_before(arguments: Arguments, names: Sequence[str], at: int) -> Path 
         first = sessions[0]
         find_run(first.root, first.name, first.config)  # says what differs, where there are runs
     return None if before is None else (before.path / MERGED).absolute()
+
+
+def start_from_weights_before(arguments: Arguments, recipe: Recipe, checked: dict[str, Any]) -> None:
+    """Make the weights of the stage before the base.
+
+    Args:
+        arguments: The command line.
+        recipe: Of the stage.
+        checked: What it says, whose base is changed.
+
+    Raises:
+        RecipeError: The stage before was not trained.
+    """
+    assert recipe.stage is not None
+    at = recipe.stages.index(recipe.stage)
+    if not at:
+        return
+    found = weights_before(arguments, recipe.stages, at)
+    if found is not None:
+        checked["model"]["base"] = str(found)
+    elif arguments.verb not in UNTRAINED:
+        before = recipe.stages[at - 1]
+        way = f"lightning-cli fit ... --stage {before}, or fit without --stage, which runs all"
+        msg = f"stage {recipe.stage} starts from the weights of {before}, which this recipe has not trained: {way}"
+        raise RecipeError(msg)
 
 
 def fit_stages(arguments: Arguments, names: Sequence[str]) -> int:

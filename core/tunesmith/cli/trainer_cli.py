@@ -179,7 +179,9 @@ def open_session(arguments: Arguments, *, resolve: bool = True) -> Session:
     place(recipe.data.get("trainer"))
     checked = check(recipe, catalog, sections(), trust=trust)
     if resolve and recipe.stage is not None:
-        _start_from_weights_before(arguments, recipe, checked)
+        from tunesmith.cli.stages import start_from_weights_before  # opens sessions itself
+
+        start_from_weights_before(arguments, recipe, checked)
     check_loggers(checked, recipe)
     check_precision(checked, recipe)
     check_folder(checked, recipe)
@@ -193,24 +195,6 @@ def open_session(arguments: Arguments, *, resolve: bool = True) -> Session:
     session = _session(arguments, recipe, checked, command, catalog)
     check_objective(session.model.objective, session.model.regularizers, session.evaluators, recipe)
     return session
-
-
-def _start_from_weights_before(arguments: Arguments, recipe: Recipe, checked: dict[str, Any]) -> None:
-    """Make the weights of the stage before the base."""
-    from tunesmith.cli.stages import UNTRAINED, weights_before
-
-    assert recipe.stage is not None
-    at = recipe.stages.index(recipe.stage)
-    if not at:
-        return
-    found = weights_before(arguments, recipe.stages, at)
-    if found is not None:
-        checked["model"]["base"] = str(found)
-    elif arguments.verb not in UNTRAINED:
-        before = recipe.stages[at - 1]
-        way = f"lightning-cli fit ... --stage {before}, or fit without --stage, which runs all"
-        msg = f"stage {recipe.stage} starts from the weights of {before}, which this recipe has not trained: {way}"
-        raise RecipeError(msg)
 
 
 def _session(
