@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith import Audit, DataError, Example, Findings, Message, RecipeError, Segment
-from tunesmith_plugins.audits.lexicon import read_lexicon
 from tunesmith_plugins.audits.representation import Representation
 
 
@@ -233,21 +232,6 @@ def test_a_file_that_is_no_lexicon_is_refused(tmp_path: Path, content: Any) -> N
 def test_a_lexicon_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.json cannot be read"):
         Representation(lexicon=str(tmp_path / "gone.json")).produces()
-
-
-def test_the_built_in_lexicon_names_its_source_and_finds_all_its_words() -> None:
-    import tunesmith_plugins.audits.lexicon as module
-
-    raw = json.loads((Path(module.__file__).parent / "lexicon.json").read_text(encoding="utf-8"))
-    assert raw["licence"] == "Apache-2.0"
-    assert raw["source"]
-    for category in read_lexicon("Test", None, None):
-        groups = raw["categories"][category.name]["groups"]
-        assert set(category.compared) <= set(groups)
-        for group, words in groups.items():
-            assert len(words) == len(set(words))
-            for word in words:
-                assert category.patterns[group].fullmatch(word.upper())
 
 
 @given(st.lists(st.sampled_from(["he", "she", "it", "mother", "his son"]), max_size=40))

@@ -1,19 +1,65 @@
-"""The words that name demographic groups: `lexicon.json` beside this file, and lexicons of one's own."""
+"""The words that name demographic groups: `lexicons` beside this file, and lexicons of one's own."""
 
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from tunesmith import DataError, RecipeError, did_you_mean
+from tunesmith_plugins.audits.word_forms import Sets, forms, pattern, slots
 
-_HYPHENS = "\u2010\u2011-"  # the last one is literal in a character class
-# What stands before the `old` of an age: `44-year-old woman`, `30 years old man`, `6 yr old`.
-_AGES = "".join(rf"(?<!\b{unit}[\s{_HYPHENS}])" for unit in ("year", "years", "yr", "yrs", "month", "months", "yo"))
+_LANGUAGE = "en"
 _FORM = '{"categories": {"name": {"groups": {"group": ["word", ...]}, "compared": ["group", ...]}}}'
+
+
+@dataclass(frozen=True)
+class Row:
+    """Words of several groups that stand for each other, form by form.
+
+    Args:
+        words: The forms in each group, as many in all.
+        pos: Part of speech in which they do; empty for any.
+        one_way: Whether the first group's word becomes the second's, and is never made of it (`mrs` of `mr`).
+    """
+
+    words: Mapping[str, tuple[str, ...]]
+    pos: str = ""
+    one_way: bool = False
+
+
+@dataclass(frozen=True)
+class Names:
+    """Personal names, and how sure it is what group they tell of.
+
+    Args:
+        kind: `given` or `surname`.
+        groups: The groups that are told apart.
+        persons: By name in lower case, how many persons of each group have it (of equally large groups, or of one
+            population: the source says which).
+    """
+
+    kind: str
+    groups: Sequence[str]
+    persons: Mapping[str, Sequence[float]]
+
+    def share(self, name: str) -> dict[str, float]:
+        """The share of each group among those who have a name; empty where it is not known."""
+        counts = self.persons.get(name.casefold(), ())
+        return {group: n / sum(counts) for group, n in zip(self.groups, counts, strict=False)} if sum(counts) else {}
+
+    def group(self, name: str, least: float) -> str | None:
+        """The group that at least a share `least` of a name's bearers belong to; None where none is that sure."""
+        return next((group for group, share in self.share(name).items() if share >= least), None)
+
+    def sure(self, group: str, least: float) -> list[str]:
+        """Names that tell of a group, the most frequent first."""
+        at = list(self.groups).index(group)
+        found = [name for name in self.persons if self.group(name, least) == group]
+        return sorted(found, key=lambda name: (-self.persons[name][at], name))
 
 
 @dataclass(frozen=True)
@@ -22,19 +68,37 @@ class Category:
 
     Args:
         name: What they divide by (gender, age, ...).
-        patterns: What finds a group's words, whole and in any case. A single word also counts in a compound
-            (`she-wolf`, `African-American`); a phrase, which may itself be hyphenated (`Middle-Eastern`), must not
-            begin inside one, and its `old` must not be that of an age (`44-year-old woman`).
+        words: Each group's entries, as the lexicon has them.
         compared: The groups that are held against each other; others are counted only.
+        swaps: Words that stand for each other.
+        names: Personal names that tell of the groups; None where the lexicon has none.
+        fixed: Entries that look like a group's words and are none (`mother tongue`), or name both (`he or she`).
+        bound: Entries that hold of one group alone, so that a text with them is not swapped (`pregnant`).
+        sets: Entries that `{name}` stands for.
+        language: Of the words, as a code of two letters.
     """
 
     name: str
-    patterns: Mapping[str, re.Pattern[str]]
+    words: Mapping[str, Sequence[str]]
     compared: Sequence[str]
+    swaps: Sequence[Row] = ()
+    names: Names | None = None
+    fixed: Sequence[str] = ()
+    bound: Sequence[str] = ()
+    sets: Sets = field(default_factory=dict)
+    language: str = _LANGUAGE
+
+    @cached_property
+    def patterns(self) -> dict[str, re.Pattern[str]]:
+        """What finds each group's words (`word_forms.pattern`)."""
+        return {group: pattern(words, self.sets) for group, words in self.words.items()}
 
 
 def read_lexicon(owner: str, own: str | Path | None, categories: Sequence[str] | None) -> list[Category]:
     """Read the built-in lexicon, with the categories of `own` added or in place of its own.
+
+    A category of `own` that says `"extends": true` is added to the built-in one of its name. Where `own` states another
+    `language` than English, it stands alone.
 
     Args:
         owner: Class whose options these are, for messages.
@@ -45,15 +109,46 @@ def read_lexicon(owner: str, own: str | Path | None, categories: Sequence[str] |
         RecipeError: A category does not exist.
         DataError: The file cannot be read, or is no lexicon.
     """
-    built_in = resources.files(__package__).joinpath("lexicon.json").read_text(encoding="utf-8")
-    raw: dict[str, Any] = dict(json.loads(built_in)["categories"])
-    if own is not None:
-        raw |= _own_categories(f"{owner}.lexicon", Path(own))
+    mine = _own(f"{owner}.lexicon", Path(own)) if own is not None else {}
+    language = str(mine.get("language", _LANGUAGE))
+    raw = _built_in("categories") if language == _LANGUAGE else {}
+    for name, category in mine.get("categories", {}).items():
+        given = {"sets": mine.get("sets", {}), **category}
+        extends = given.pop("extends", False)
+        if extends and name not in raw:
+            msg = f"{owner}.lexicon: {own}: {name} extends a category that is not there{nearest(name, raw)}"
+            raise DataError(msg)
+        raw[name] = _merged(raw[name], given) if extends else given
+        if not _is_category(raw[name], {}):
+            msg = f"{owner}.lexicon: {own}: {name} has a row of swaps, or compares, what is none of its groups"
+            raise DataError(msg)
     for name in categories or []:
         if name not in raw:
             msg = f"{owner}.categories: {name!r} is not in the lexicon{nearest(name, raw)}"
             raise RecipeError(msg)
-    return [_compiled(name, raw[name]) for name in categories or raw]
+    return [_category(name, raw[name], language) for name in categories or raw]
+
+
+def read_attributes(owner: str, own: str | Path | None, names: Sequence[str] | None) -> dict[str, Sequence[str]]:
+    """Entries of words for what is said of people (career, crime, ...), those of `own` in place of built-in ones.
+
+    Args:
+        owner: Class whose options these are, for messages.
+        own: Path of a JSON file that may have `attributes`.
+        names: Those to return; all if None or empty.
+
+    Raises:
+        RecipeError: One does not exist.
+        DataError: The file cannot be read, or is no lexicon.
+    """
+    mine = _own(f"{owner}.lexicon", Path(own)) if own is not None else {}
+    raw = _built_in("attributes") if str(mine.get("language", _LANGUAGE)) == _LANGUAGE else {}
+    raw |= mine.get("attributes", {})
+    for name in names or []:
+        if name not in raw:
+            msg = f"{owner}.attributes: {name!r} is not in the lexicon{nearest(name, raw)}"
+            raise RecipeError(msg)
+    return {name: raw[name] for name in names or raw}
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -62,10 +157,34 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{did_you_mean(name, names)} (there are: {', '.join(names) or 'none'})"
 
 
-def _own_categories(key: str, path: Path) -> dict[str, Any]:
+def _built_in(part: str) -> dict[str, Any]:
+    """What all files of the language have of a part, by name."""
+    found: dict[str, Any] = {}
+    folder = resources.files(__package__).joinpath("lexicons", _LANGUAGE)
+    for file in sorted(folder.iterdir(), key=lambda one: one.name):
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        for name, value in raw.get(part, {}).items():
+            given = {"sets": raw.get("sets", {}), **value} if part == "categories" else value
+            found[name] = _merged(found[name], given) if name in found else given
+    return found
+
+
+def _merged(one: Any, other: Any) -> Any:
+    """Two parts of a lexicon as one: what lists say is joined, what else the second says holds."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return {**one, **{key: _merged(one[key], value) if key in one else value for key, value in other.items()}}
+    if isinstance(one, list) and isinstance(other, list):
+        return [*one, *(item for item in other if item not in one)]
+    return other
+
+
+def _own(key: str, path: Path) -> dict[str, Any]:
     try:
-        categories = json.loads(path.read_text(encoding="utf-8"))["categories"]
-        wrong = [str(name) for name, category in categories.items() if not _is_category(category)]
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        categories = raw.get("categories", {}) if "attributes" in raw else raw["categories"]
+        sets, attributes = raw.get("sets", {}), raw.get("attributes", {})
+        wrong = [str(name) for name, category in categories.items() if not _is_category(category, sets)]
+        wrong += [str(name) for name, words in attributes.items() if not _are_words(words, {})]
     except OSError as error:
         msg = f"{key}: {path} cannot be read ({error.strerror})"
         raise DataError(msg) from error
@@ -75,29 +194,49 @@ def _own_categories(key: str, path: Path) -> dict[str, Any]:
     if wrong:
         msg = f"{key}: {path}: {', '.join(wrong)} has not the form of a category; the form is {_FORM}"
         raise DataError(msg)
-    return dict(categories)
+    return dict(raw)
 
 
-def _is_category(category: Any) -> bool:
-    groups = category["groups"]
-    full = all(isinstance(g, list) and g and all(isinstance(w, str) and w.strip() for w in g) for g in groups.values())
-    return bool(groups) and full and set(category.get("compared", groups)) <= set(groups)
+def _are_words(entries: Any, sets: Mapping[str, Any]) -> bool:
+    known = isinstance(entries, list) and entries and all(isinstance(w, str) and w.strip() for w in entries)
+    return bool(known) and all(slot in sets for entry in entries for slot in slots(entry))
 
 
-def _compiled(name: str, category: Mapping[str, Any]) -> Category:
-    groups: Mapping[str, Sequence[str]] = category["groups"]
-    return Category(name, {g: _pattern(words) for g, words in groups.items()}, category.get("compared", list(groups)))
+def _is_category(category: Any, outer: Mapping[str, Any]) -> bool:
+    """Whether it has groups with words, and what else it says has the right form and fits them."""
+    extends, sets = bool(category.get("extends")), {**outer, **category.get("sets", {})}
+    groups = category.get("groups", {}) if extends else category["groups"]
+    right = bool(groups) or extends
+    right &= all(_are_words(entries, {}) for entries in sets.values())
+    right &= all(_are_words(entries, sets) for entries in groups.values())
+    if not extends:
+        right &= set(category.get("compared", groups)) <= set(groups)
+        right &= all(set(_words(row)) <= set(groups) for row in category.get("swaps", []))
+    for row in category.get("swaps", []):
+        words = _words(row)
+        right &= len(words) > 1 and all(_are_words([entry], sets) for entry in words.values())
+        right &= len({len(forms(entry)) for entry in words.values()}) == 1
+    for key in ("fixed", "bound"):
+        right &= not category.get(key) or _are_words(category[key], sets)
+    if (names := category.get("names")) is not None:
+        right &= names.get("kind", "given") in ("given", "surname")
+        right &= all(len(n) == len(names["groups"]) and min(n) >= 0 for n in names["persons"].values())
+    return right
 
 
-def _pattern(words: Iterable[str]) -> re.Pattern[str]:
-    # Longest first, so that a phrase wins over a word that it begins with.
-    ordered = sorted({word.strip() for word in words}, key=len, reverse=True)
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(_option, ordered))})(?!\w)", re.IGNORECASE)
+def _words(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {group: entry for group, entry in row.items() if group not in ("pos", "one_way")}
 
 
-def _option(word: str) -> str:
-    parts = word.split()
-    if len(parts) == 1:
-        return re.escape(word)
-    age = _AGES if parts[0].casefold() == "old" else ""
-    return rf"(?<![{_HYPHENS}]){age}" + rf"(?:\s+|[{_HYPHENS}])".join(map(re.escape, parts))
+def _category(name: str, raw: Mapping[str, Any], language: str) -> Category:
+    groups: Mapping[str, Sequence[str]] = raw["groups"]
+    rows = [
+        Row({g: forms(e) for g, e in _words(row).items()}, row.get("pos", ""), bool(row.get("one_way")))
+        for row in raw.get("swaps", [])
+    ]
+    names = None
+    if held := raw.get("names"):
+        persons = {str(key).casefold(): value for key, value in held["persons"].items()}
+        names = Names(held.get("kind", "given"), held["groups"], persons)
+    rest = raw.get("fixed", ()), raw.get("bound", ()), raw.get("sets", {})
+    return Category(name, groups, raw.get("compared", list(groups)), rows, names, *rest, language)
