@@ -387,6 +387,37 @@ def test_a_text_that_is_longer_than_the_base_reads_is_scored_in_pieces_with_half
         TransformersModel(tiny).logprob([[Segment(long)], [*ask(long), Message("assistant", "b")]])
 
 
+def test_text_is_gone_on_with_as_a_loop_does_and_without_a_template(tiny: TinySpecialist) -> None:
+    class Untemplated(PlainRenderer):
+        def conversation(self, messages: Sequence[Message], tools: Sequence[Any] = ()) -> Encoded:
+            msg = "model.template is not set"
+            raise RecipeError(msg)
+
+        prompt = conversation
+
+    tiny.renderer = Untemplated(tiny.tokenizer)
+    texts = ["abc", "defghij kl", "m"]
+    asked = [[Segment(text, 0.0), Segment("xyz")] for text in texts]
+    answers = TransformersModel(tiny, Generation(max_new_tokens=12)).answers(asked)
+    for text, answer in zip(texts, answers, strict=True):
+        ids = list(tiny.renderer.text([(text, 0.0)], end=False).ids)
+        start = len(ids)
+        tiny.network.eval()
+        with torch.no_grad():
+            while len(ids) < start + 12 and ids[-1] != tiny.tokenizer.eos_token_id:
+                ids.append(int(tiny.network(torch.tensor([ids])).logits[0, -1].argmax()))
+        assert answer.text == tiny.tokenizer.decode(ids[start:], skip_special_tokens=True)
+        assert answer.prompt == start
+    (timing,) = TransformersModel(tiny, Generation(max_new_tokens=2)).timed(asked[:1])
+    assert timing.tokens == 2
+    labels = ["xyz", "uvw"]
+    (row,) = TransformersModel(tiny).classify(asked[:1], labels)
+    logs = [logprob_alone(tiny.network, tiny.renderer.text([("abc", 0.0), (label, 1.0)]))[0] for label in labels]
+    assert row == pytest.approx(torch.tensor(logs, dtype=torch.float64).softmax(-1).tolist(), rel=1e-4)
+    with pytest.raises(RecipeError, match=r"model\.template"):
+        TransformersModel(tiny).generate([ask("a question")])
+
+
 def test_tools_reach_the_template_for_answers_and_for_scores(tiny: TinySpecialist) -> None:
     seen: list[Any] = []
 

@@ -17,13 +17,13 @@ from tunesmith.cli.pinned import pin
 from tunesmith.cli.runs import Run, checkpoint_of, chosen_run, digest
 from tunesmith.cli.screen import warn
 from tunesmith.cli.trainer_cli import Session, open_session
-from tunesmith.data.example import Message, Segment
 from tunesmith.data.pipeline import Curated
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.baseline import Baseline, Endpoint, Rival
 from tunesmith.evaluation.collect import Asked
 from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.language_model import TransformersModel
+from tunesmith.evaluation.questions import Question
 
 _Tools = Sequence[Sequence[Mapping[str, Any]]] | None
 _Told = Callable[[int, int], None] | None
@@ -43,15 +43,13 @@ class OtherRun:
     run: Run
     checkpoint: Path | None = None
 
-    def answers(
-        self, prompts: Sequence[Sequence[Message]], tools: _Tools = None, progress: _Told = None
-    ) -> list[Answer]:
+    def answers(self, prompts: Sequence[Question], tools: _Tools = None, progress: _Told = None) -> list[Answer]:
         """Answers to prompts, in order."""
         return self._model.answers(prompts, tools, progress)
 
     def logprob(
         self,
-        conversations: Sequence[Sequence[Message] | Sequence[Segment]],
+        conversations: Sequence[Question],
         tools: _Tools = None,
         progress: _Told = None,
     ) -> list[tuple[float, int]]:
@@ -60,7 +58,7 @@ class OtherRun:
 
     def classify(
         self,
-        prompts: Sequence[Sequence[Message]],
+        prompts: Sequence[Question],
         labels: Sequence[str],
         tools: _Tools = None,
         progress: _Told = None,

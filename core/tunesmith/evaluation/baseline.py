@@ -15,6 +15,7 @@ from tunesmith.evaluation.collect import Asked, Loaded, Need, Progress, collect
 from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.generation import Generation
 from tunesmith.evaluation.measure import Sample
+from tunesmith.evaluation.questions import Question, shown
 from tunesmith.evaluation.threshold import BASE
 
 _AT_ONCE = 8
@@ -148,6 +149,20 @@ class Rival:
     ask: Callable[[Example], Example]
     training: float = math.nan
 
+    def check(self, examples: Sequence[Example], needs: Collection[Need]) -> None:
+        """Refuse what it cannot be asked, before a model runs.
+
+        Raises:
+            RecipeError: A server of chats would have to go on with a text.
+        """
+        text = next((example for example in examples if example.segments), None)
+        if isinstance(self.model, Endpoint) and text is not None and "output" in needs:
+            msg = (
+                f"baselines.{self.model.name}.endpoint answers conversations, and {text.id} is template-free text, "
+                "which goes on; leave out that baseline, or the evaluators that need such answers"
+            )
+            raise RecipeError(msg)
+
     def collect(
         self,
         examples: Sequence[Example],
@@ -159,7 +174,7 @@ class Rival:
         """Its samples of the rows, as `collect`; their prompts are the rows' own, which evaluators read."""
         asked = [self.ask(example) for example in examples]
         samples = collect(self.model, asked, needs, progress, name, classes)
-        return [replace(sample, prompt=example.prompt) for sample, example in zip(samples, examples, strict=True)]
+        return [replace(sample, prompt=shown(example)) for sample, example in zip(samples, examples, strict=True)]
 
     def release(self) -> None:
         """Let go of what it has loaded: of all baselines, one model at a time is in memory."""
@@ -185,11 +200,11 @@ class Endpoint:
 
     def answers(
         self,
-        prompts: Sequence[Sequence[Message]],
+        prompts: Sequence[Question],
         tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Answer]:
-        """Answers to prompts, in order; some of them are asked at a time.
+        """Answers to conversations, in order; some of them are asked at a time.
 
         Raises:
             RecipeError: The server cannot be reached, refuses, or answers something else.
@@ -212,10 +227,11 @@ class Endpoint:
         short = Endpoint(self.baseline, self.name, replace(self.generation, max_new_tokens=1), self.seed)
         short._answer([Message("user", "Hello")], [])
 
-    def _answer(self, prompt: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Answer:
+    def _answer(self, prompt: Question, tools: Sequence[Mapping[str, Any]]) -> Answer:
+        turns = [turn for turn in prompt if isinstance(turn, Message)]
         body: dict[str, Any] = {
             "model": self.baseline.model or "default",
-            "messages": [{"role": turn.role, "content": turn.content, **turn.fields} for turn in prompt],
+            "messages": [{"role": turn.role, "content": turn.content, **turn.fields} for turn in turns],
             "max_tokens": self.generation.max_new_tokens,
             "temperature": self.generation.temperature,
             "seed": self.seed,

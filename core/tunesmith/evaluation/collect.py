@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from tunesmith.data.example import Example, Message, Segment
+from tunesmith.data.example import Example, Message
 from tunesmith.errors import DataError
 from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.measure import Sample, Timing
+from tunesmith.evaluation.questions import Question, question_of, reference_of, shown
 from tunesmith.plugins.subject import LanguageModel
 
 Need = Literal["output", "logprob", "latency", "classes", "rejected"]
@@ -22,7 +23,7 @@ class Asked(Protocol):
 
     def answers(
         self,
-        prompts: Sequence[Sequence[Message]],
+        prompts: Sequence[Question],
         tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Answer]:
@@ -30,7 +31,7 @@ class Asked(Protocol):
 
     def logprob(
         self,
-        conversations: Sequence[Sequence[Message] | Sequence[Segment]],
+        conversations: Sequence[Question],
         tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[tuple[float, int]]:
@@ -43,7 +44,7 @@ class Timed(Protocol):
 
     def timed(
         self,
-        prompts: Sequence[Sequence[Message]],
+        prompts: Sequence[Question],
         tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Timing]:
@@ -56,7 +57,7 @@ class Classifying(Protocol):
 
     def classify(
         self,
-        prompts: Sequence[Sequence[Message]],
+        prompts: Sequence[Question],
         labels: Sequence[str],
         tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -102,14 +103,14 @@ def collect(
     samples = blank(examples, name)
     if "output" in needs and examples:
         told = _telling(progress, f"{name} answers")
-        answers = model.answers([e.prompt for e in examples], [e.tools for e in examples], told)
+        answers = model.answers([question_of(e) for e in examples], [e.tools for e in examples], told)
         samples = [
             _with(s, output=a.text, stopped=a.stopped, prompt_tokens=a.prompt, answer_tokens=a.tokens)
             for s, a in zip(samples, answers, strict=True)
         ]
     if "latency" in needs and examples and isinstance(model, Timed):
         told, some = _telling(progress, f"{name} answers one by one"), examples[:TIMED]
-        times = model.timed([e.prompt for e in some], [e.tools for e in some], told)
+        times = model.timed([question_of(e) for e in some], [e.tools for e in some], told)
         samples[: len(some)] = [_with(s, timing=t) for s, t in zip(samples, times, strict=False)]
     if "logprob" in needs and examples:
         told = _telling(progress, f"{name} scores references")
@@ -123,7 +124,7 @@ def collect(
             samples[at] = _with(samples[at], rejected=total, rejected_tokens=n)
     if "classes" in needs and examples and isinstance(model, Classifying):
         told = _telling(progress, f"{name} weighs classes")
-        found = model.classify([e.prompt for e in examples], classes, [e.tools for e in examples], told)
+        found = model.classify([question_of(e) for e in examples], classes, [e.tools for e in examples], told)
         weighed = [dict(zip(classes, row, strict=True)) for row in found]
         samples = [_with(s, probabilities=row) for s, row in zip(samples, weighed, strict=True)]
     return samples
@@ -136,7 +137,7 @@ def check_examples(examples: Sequence[Example], needs: Collection[Need]) -> None
         DataError: One has no prompt to answer, or no reference to score.
     """
     if {"output", "latency", "classes"} & set(needs):
-        _require(examples, lambda e: bool(e.prompt), "prompt to answer", "evaluators that read outputs")
+        _require(examples, lambda e: bool(shown(e)), "prompt to answer", "evaluators that read outputs")
     if "logprob" in needs:
         who = "evaluators such as Perplexity"
         _require(examples, lambda e: bool(e.reference or e.segments), "reference to score", who)
@@ -145,12 +146,12 @@ def check_examples(examples: Sequence[Example], needs: Collection[Need]) -> None
 def blank(examples: Sequence[Example], model: str = "tuned") -> list[Sample]:
     """Samples of a model that hold no answer yet."""
     return [
-        Sample(e.id, e.prompt, e.reference, "", task=e.task, extras=e.extras, model=model, label=e.label)
+        Sample(e.id, shown(e), reference_of(e), "", task=e.task, extras=e.extras, model=model, label=e.label)
         for e in examples
     ]
 
 
-def _scored(example: Example) -> Sequence[Message] | Sequence[Segment]:
+def _scored(example: Example) -> Question:
     """The conversation with a weight on its last turn only: that is the reference."""
     if example.segments:
         return example.segments

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from tunesmith.data.example import Message
-from tunesmith.errors import DataError
+from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.generation import Generation
 from tunesmith.evaluation.kv_cache import growing_cache
 from tunesmith.evaluation.measure import Timing
@@ -46,7 +46,11 @@ def stop_ids(network: nn.Module, tokenizer: Any, renderer: Renderer) -> list[int
     for source in (tokenizer.eos_token_id, getattr(config, "eos_token_id", None)):
         if source is not None:
             ids.update(source if isinstance(source, list | tuple) else [source])
-    turn = renderer.conversation([Message("user", "a"), Message("assistant", "b")])
+    try:
+        turn = renderer.conversation([Message("user", "a"), Message("assistant", "b")])
+    except RecipeError:
+        # no template, as of bases that only go on with texts; a prompt that needs one was refused before
+        return sorted(ids)
     trained = [token for token, weight in zip(turn.ids, turn.weights, strict=True) if weight != 0]
     special = set(tokenizer.all_special_ids)
     # The last special token that training supervises is the one that a tuned model has learned to stop with.

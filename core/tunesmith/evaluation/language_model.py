@@ -1,10 +1,9 @@
 """The narrow waist that evaluators and audits see: a model of transformers that answers, scores, classifies, embeds."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple
 from functools import cached_property, partial
-from typing import Any
 
 from torch import Tensor
 
@@ -14,9 +13,9 @@ from tunesmith.evaluation.decoding import Answer, decode, row_seeds, stop_ids, t
 from tunesmith.evaluation.known import key_of
 from tunesmith.evaluation.measure import Timing
 from tunesmith.evaluation.network import Network, further
+from tunesmith.evaluation.questions import Question, Tools, answered, encoded, prompt_ids
 from tunesmith.evaluation.scoring import Progress, mean_hidden, score
 
-Tools = Sequence[Mapping[str, Any]]
 _PAIRS_AT_ONCE = 4096
 """Prompts with a label that `classify` holds as token ids at a time."""
 
@@ -24,20 +23,20 @@ _PAIRS_AT_ONCE = 4096
 class TransformersModel(Network):
     """A causal model of transformers behind the `LanguageModel` protocol; args as `Network`."""
 
-    def generate(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
+    def generate(self, prompts: Sequence[Question]) -> list[str]:
         """Answers as text, in order; equal to one-by-one decoding, in bf16 but for ties within its rounding."""
         return [answer.text for answer in self.answers(prompts)]
 
     def answers(
         self,
-        prompts: Sequence[Sequence[Message]],
+        prompts: Sequence[Question],
         tools: Sequence[Tools] | None = None,
         progress: Progress | None = None,
     ) -> list[Answer]:
         """Answers with how they ended.
 
         Args:
-            prompts: The turns before each answer.
+            prompts: The turns before each answer, or template-free text: `prompt_ids` says what of it.
             tools: JSON schemas of the tools that each conversation may call.
             progress: Called with the prompts done and their number.
 
@@ -45,9 +44,7 @@ class TransformersModel(Network):
             DataError: A prompt fills the base's whole context.
         """
         self.generation.check()
-        each = tools if tools is not None else [()] * len(prompts)
-        renderer = self.specialist.renderer
-        ids = [renderer.prompt(prompt, own).ids for prompt, own in zip(prompts, each, strict=True)]
+        ids = self._prompts(prompts, tools)
         seeds = row_seeds(ids, self.seed)
         sampled = self.generation.temperature > 0
         keys = [key_of(list(row), seed if sampled else 0) for row, seed in zip(ids, seeds, strict=True)]
@@ -63,14 +60,12 @@ class TransformersModel(Network):
 
     def timed(
         self,
-        prompts: Sequence[Sequence[Message]],
+        prompts: Sequence[Question],
         tools: Sequence[Tools] | None = None,
         progress: Progress | None = None,
     ) -> list[Timing]:
         """How long answers take, each prompt asked alone, after one that warms up; args and errors as `answers`."""
-        each = tools if tools is not None else [()] * len(prompts)
-        renderer = self.specialist.renderer
-        ids = [renderer.prompt(prompt, own).ids for prompt, own in zip(prompts, each, strict=True)]
+        ids = self._prompts(prompts, tools)
         asked = [*ids[:1], *ids]
         seeds = row_seeds(asked, self.seed)
         found = []
@@ -83,7 +78,7 @@ class TransformersModel(Network):
 
     def logprob(
         self,
-        conversations: Sequence[Sequence[Message] | Sequence[Segment]],
+        conversations: Sequence[Question],
         tools: Sequence[Tools] | None = None,
         progress: Progress | None = None,
     ) -> list[tuple[float, int]]:
@@ -101,7 +96,7 @@ class TransformersModel(Network):
             DataError: A conversation is longer than the base's context.
         """
         each = tools if tools is not None else [()] * len(conversations)
-        rows = [self._encode(conversation, own) for conversation, own in zip(conversations, each, strict=True)]
+        rows = [encoded(self.specialist.renderer, one, own) for one, own in zip(conversations, each, strict=True)]
         keys = [key_of(list(row.ids), [weight != 0 for weight in row.weights]) for row in rows]
 
         def make(chosen: Sequence[int], told: Progress | None) -> list[tuple[float, int]]:
@@ -118,7 +113,7 @@ class TransformersModel(Network):
 
     def classify(
         self,
-        prompts: Sequence[Sequence[Message]],
+        prompts: Sequence[Question],
         labels: Sequence[str],
         tools: Sequence[Tools] | None = None,
         progress: Progress | None = None,
@@ -126,7 +121,7 @@ class TransformersModel(Network):
         """Probability of each label as the whole answer, normalised over the labels.
 
         Args:
-            prompts: The turns before each answer.
+            prompts: What is asked, as in `answers`.
             labels: The answers.
             tools: JSON schemas of the tools that each conversation may call.
             progress: Called with the labels scored and their number, over all prompts.
@@ -137,8 +132,7 @@ class TransformersModel(Network):
         found: list[list[float]] = []
         for start in range(0, len(prompts), step):
             part = range(start, min(start + step, len(prompts)))
-            silent = [[_with_weight(turn, 0.0) for turn in prompts[at]] for at in part]
-            pairs = [[*prompt, Message("assistant", label, 1.0)] for prompt in silent for label in labels]
+            pairs = [answered(prompts[at], label) for at in part for label in labels]
             told = None if progress is None else partial(further, progress, start * count, len(prompts) * count)
             scores = [total for total, _ in self.logprob(pairs, [each[at] for at in part for _ in labels], told)]
             found += [_softmax(scores[i * count : (i + 1) * count]) for i in range(len(part))]
@@ -162,12 +156,9 @@ class TransformersModel(Network):
             return [row]
         return row.pieces(limit, limit // 2, self.specialist.tokenizer.bos_token_id)
 
-    def _encode(self, conversation: Sequence[Message] | Sequence[Segment], tools: Tools) -> Encoded:
-        segments = [part for part in conversation if isinstance(part, Segment)]
-        if segments:
-            return self.specialist.renderer.text([(part.text, part.weight) for part in segments])
-        turns = [part for part in conversation if isinstance(part, Message)]
-        return self.specialist.renderer.conversation(turns, tools)
+    def _prompts(self, prompts: Sequence[Question], tools: Sequence[Tools] | None) -> list[Sequence[int]]:
+        each = tools if tools is not None else [()] * len(prompts)
+        return [prompt_ids(self.specialist.renderer, one, own) for one, own in zip(prompts, each, strict=True)]
 
 
 def _is_text(conversation: Sequence[Message] | Sequence[Segment]) -> bool:
@@ -177,10 +168,6 @@ def _is_text(conversation: Sequence[Message] | Sequence[Segment]) -> bool:
 def _together(scores: Sequence[tuple[float, int]]) -> tuple[float, int]:
     """The score of a row from those of its pieces."""
     return math.fsum(total for total, _ in scores), sum(number for _, number in scores)
-
-
-def _with_weight(turn: Message, weight: float) -> Message:
-    return Message(turn.role, turn.content, weight, turn.fields)
 
 
 def _softmax(scores: Sequence[float]) -> list[float]:

@@ -83,9 +83,29 @@ def ask(
     samples = how(examples, needs_of(shared, audits), progress, name, classes_of(shared))
     said = {}
     for key, rows in own.items():
-        mine = {key: evaluators[key]}
-        said[key] = how(rows, needs_of(mine, {}), progress, f"{name} ({key})", classes_of(mine))
+        found: dict[int, Sample] = {}
+        for needs, places in by_needs(key, evaluators[key], rows).items():
+            some, classes = [rows[at] for at in places], classes_of({key: evaluators[key]})
+            found |= zip(places, how(some, needs, progress, f"{name} ({key})", classes), strict=True)
+        said[key] = [found[at] for at in range(len(rows))]
     return Said(samples, said)
+
+
+def by_needs(name: str, evaluator: Evaluator, rows: Sequence[Example]) -> dict[frozenset[Need], list[int]]:
+    """The places of an evaluator's own rows by what models have to produce for them.
+
+    Raises:
+        TunesmithError: It asks for one row what it does not need.
+    """
+    found: dict[frozenset[Need], list[int]] = {}
+    for at, row in enumerate(rows):
+        with blamed(f"evaluators.{name}", evaluator):
+            needs = evaluator.needs_of(row)
+            if more := needs - evaluator.needs:
+                msg = f"needs_of gives {', '.join(sorted(more))} for {row.id}, which `needs` does not hold"
+                raise ValueError(msg)
+        found.setdefault(needs, []).append(at)
+    return found
 
 
 def needs_of(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -> set[Need]:
@@ -169,7 +189,8 @@ def rehearse(evaluators: Mapping[str, Evaluator], examples: Sequence[Example]) -
     classes_of(evaluators)
     check_examples(examples, needs_of({k: one for k, one in evaluators.items() if k not in own}, {}))
     for name, rows in own.items():
-        check_examples(rows, evaluators[name].needs)
+        for needs, places in by_needs(name, evaluators[name], rows).items():
+            check_examples([rows[at] for at in places], needs)
     first = {(example.origin.source, frozenset(example.extras)): example for example in reversed(examples)}
     said = Said(blank(list(first.values())), {name: blank(rows[:1]) for name, rows in own.items()})
     measured(evaluators, said)

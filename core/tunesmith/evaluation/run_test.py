@@ -10,7 +10,7 @@ from tunesmith.evaluation.baseline import Rival
 from tunesmith.evaluation.collect import AnsweringModel, Progress
 from tunesmith.evaluation.compare import Comparison, compare_all
 from tunesmith.evaluation.measure import Findings, Mark, Measure, Sample
-from tunesmith.evaluation.measuring import Collect, Said, ask, asking, marked, measured, own_rows, rehearse
+from tunesmith.evaluation.measuring import Collect, Said, ask, asking, marked, measured, needs_of, own_rows, rehearse
 from tunesmith.evaluation.slices import Comparing, Slice, columns_of, kinds_asked, slices_of
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.success import Verdict, decide
@@ -143,6 +143,10 @@ def evaluate(
     own = own_rows(evaluators)
     check_slices(success, known, own)
     rehearse(evaluators, examples)
+    for rival in others.values():
+        rival.check(examples, needs_of({key: one for key, one in evaluators.items() if key not in own}, audits))
+        for key, rows in own.items():
+            rival.check(rows, evaluators[key].needs)
 
     def asked(how: Collect, name: str, training: float) -> Said:
         said = ask(how, examples, own, evaluators, audits, progress, name)

@@ -202,6 +202,13 @@ class Evaluator(Plugin):
         """
         return None
 
+    def needs_of(self, row: Example) -> frozenset[Literal["output", "logprob", "latency", "classes", "rejected"]]:
+        """What of `needs` one of `own_rows` takes: less where not all is read, so that models need not answer.
+
+        Since 0.13.
+        """
+        return self.needs
+
     def combine(self, measures: Mapping[str, Measure]) -> list[Measure] | None:
         """Measures made of those that other evaluators gave of the same model. Since 0.12.
 
