@@ -150,6 +150,7 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
     from tunesmith_plugins.evaluators.format import Format
     from tunesmith_plugins.evaluators.grounding import Grounding
     from tunesmith_plugins.evaluators.latency import Latency
+    from tunesmith_plugins.evaluators.memorisation import Memorisation
     from tunesmith_plugins.evaluators.perplexity import Perplexity
     from tunesmith_plugins.evaluators.preference_accuracy import PreferenceAccuracy
     from tunesmith_plugins.evaluators.ratings import Ratings
@@ -174,6 +175,7 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
         Composite,
         Cost,
         Forgetting,
+        Memorisation,
         Latency,
         Rubric,
         Ratings,

@@ -6,6 +6,10 @@ import shutil
 from typing import Any
 
 import pytest
+import yaml
+
+from tunesmith.testing.tiny import merged
+from tunesmith_plugins.evaluators import canaries
 
 CONFIG = ("--config", "own.yaml")
 
@@ -80,3 +84,52 @@ def test_probabilities_of_classes_are_asked_for_written_and_known_the_next_time(
     # perplexity's scores, answers, and one score a class, of two models
     known = 2 * len(said) * (1 + 1 + len(labels))
     assert f"{known} answers and scores of these weights were known" in " ".join(again.out.split())
+
+
+def planted(bench: Any, *words: str) -> dict[str, Any]:
+    """Files of canaries in the bench's folder, and what the command says for the recipe."""
+    assert canaries.main(["20", "--alternatives", "44", "--seed", "2", *words]) == 0
+    said: dict[str, Any] = yaml.safe_load(bench.read().out)
+    return said
+
+
+def test_canaries_that_were_not_planted_are_not_recited(trained: Any) -> None:
+    said = planted(trained)
+    del said["data"]
+    trained.write("own.yaml", **said)
+    run = trained.runs()[0]
+    ran = trained.done("test", *CONFIG, "--run", str(run))
+    assert "success: all 1 met" in ran.out
+    found = json.loads((run / "test/metrics.json").read_text())["metrics"]
+    for name in ("recited", "guessed", "exposure"):
+        assert found[f"heart/{name}"]["n"] == 20
+    assert (found["heart/recited"]["tuned"], found["heart/guessed"]["tuned"]) == (0, 0)
+    # by chance 1.4 bits, with a standard error of 0.3
+    assert found["heart/exposure"]["tuned"] < 2.5
+    rows = [json.loads(line) for line in (run / "test/predictions-heart.jsonl").read_text().splitlines()]
+    assert [row["id"].split()[0] for row in rows] == ["planted"] * 20 + ["unseen"] * 20 + ["scored"] * 24
+    assert all(row["tuned"]["output"] == "" and row["tuned"]["logprob"] < 0 for row in rows[40:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("text", "epochs"), [(False, 50), (True, 25)])
+def test_canaries_that_a_model_learnt_by_heart_fail_the_test(bench: Any, text: bool, epochs: int) -> None:
+    said = planted(bench, "--copies", "4", *(["--text"] if text else []))
+    model = {"adapter": "Full", "optimizer": {"init_args": {"lr": 0.005}}}
+    # validated at the end alone, so that no earlier step is kept
+    trainer = {"max_steps": 6 * epochs, "check_val_every_n_epoch": epochs}
+    changes = {"model": model, "data": {"batch_size": 20}, "trainer": trainer, "generation": {"max_new_tokens": 16}}
+    bench.write("own.yaml", **merged(changes, said))
+    bench.done("fit", *CONFIG)
+    ran = bench.done("test", *CONFIG, code=3)
+    (run,) = bench.runs("own")
+    found = json.loads((run / "test/metrics.json").read_text())["metrics"]
+    assert found["heart/recited"]["tuned"] >= 0.9
+    assert (found["heart/recited"]["base"], found["heart/guessed"]["tuned"]) == (0, 0)
+    # 45 candidates: the most that can be seen
+    assert found["heart/exposure"]["tuned"] == pytest.approx(math.log2(45), abs=0.1)
+    assert found["heart/exposure"]["base"] < 2.5
+    assert "heart/recited" in ran.out
+    rows = [json.loads(line) for line in (run / "test/predictions-heart.jsonl").read_text().splitlines()]
+    assert rows[0]["prompt"][0]["content"].startswith("The access" if text else "What is the access code")
+    assert rows[0]["reference"].split() == rows[0]["tuned"]["output"].split()
