@@ -111,6 +111,24 @@ def test_canaries_that_were_not_planted_are_not_recited(trained: Any) -> None:
     assert all(row["tuned"]["output"] == "" and row["tuned"]["logprob"] < 0 for row in rows[40:])
 
 
+def test_what_can_be_drawn_out_of_training_rows_stands_beside_rows_that_were_held_out(trained: Any) -> None:
+    trained.done("prepare", "--config", "tiny.yaml")
+    folder, run = trained.folder / "runs/tiny/data", trained.runs()[0]
+    train, held = (len((folder / f"{split}.jsonl").read_text().splitlines()) for split in ("train", "test"))
+    files = {"file": "runs/tiny/data/train.jsonl", "alternatives": "runs/tiny/data/test.jsonl", "rows": 60}
+    trained.write("own.yaml", evaluators={"heart": {"class_path": "Memorisation", "init_args": files}})
+    trained.done("test", *CONFIG, "--run", str(run))
+    found = json.loads((run / "test/metrics.json").read_text())["metrics"]
+    assert (train > 60, held) == (True, 34)
+    assert [found[f"heart/{name}"]["n"] for name in ("recited", "guessed", "exposure")] == [60, 34, 60]
+    rows = [json.loads(line) for line in (run / "test/predictions-heart.jsonl").read_text().splitlines()]
+    for name, which in (("recited", "planted"), ("guessed", "unseen")):
+        # these rows' answers are words without marks
+        said = [f" {row['reference']} " in f" {row['tuned']['output']} " for row in rows if row["id"].startswith(which)]
+        assert found[f"heart/{name}"]["tuned"] == pytest.approx(sum(said) / len(said))
+    assert found["heart/exposure"]["tuned"] < 2.5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("text", "epochs"), [(False, 50), (True, 25)])
 def test_canaries_that_a_model_learnt_by_heart_fail_the_test(bench: Any, text: bool, epochs: int) -> None:
