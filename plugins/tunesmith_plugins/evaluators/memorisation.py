@@ -33,7 +33,7 @@ class Memorisation(Evaluator):
     Curators change and drop planted rows like any others: after ExactDuplicates one copy is left. What is not recited
     here may still come out for another question.
 
-    Since 0.12.
+    Since 0.13.
 
     Args:
         file: The planted rows, or training rows: JSON lines, CSV or others as sources are read, with `prompt` and
