@@ -35,8 +35,9 @@ class Representation(Audit):
 
     Words match whole, in any case; a phrase (`old woman`) does not begin inside a compound (`44-year-old woman`). The
     text of an example that has no turns counts as reference. For each category of the lexicon (gender, age,
-    religion, origin, ethnicity, disability, socioeconomic) that is named at all, a table shows each group's examples, their share of all, mentions, and the ratio to
-    the most frequent group; with labels, a second one shows how labels spread within each group.
+    religion, origin, ethnicity, disability, socioeconomic) that is named at all, a table shows each group's examples,
+    their share of all, mentions, and the ratio to the most frequent group; with labels, a second one shows how labels
+    spread within each group.
 
     Metrics, 0 is even and 1 the worst: `imbalance`, 1 minus the examples of the least frequent group over those of the
     most frequent one, in the worst category, and `<category>_imbalance`; `label_gap`, the largest difference between
@@ -53,8 +54,8 @@ class Representation(Audit):
     Args:
         categories: Categories to look at; all of the lexicon if empty.
         label: Column with labels (text, a number, or a list of them); the examples' own labels if None.
-        lexicon: JSON file in the form of the built-in one, whose categories are added to it or replace its own; one that
-            says `"extends": true` adds to the category of its name.
+        lexicon: JSON file in the form of the built-in one, whose categories are added to it or replace its own; a
+            category that says `"extends": true` is added to the one of its name.
         min_examples: Fewest examples to judge by.
     """
 
