@@ -129,6 +129,19 @@ def test_runs_that_decoded_otherwise_are_warned_of(runs: list[Path], capsys: pyt
     assert "did not decode alike" in capsys.readouterr().err
 
 
+def test_a_test_of_weights_of_before_is_warned_of(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    from tunesmith.cli.main import main
+
+    path = runs[1] / "test/metrics.json"
+    record = json.loads(path.read_text())
+    assert record["step"] == json.loads((runs[1] / "result.json").read_text())["kept_step"]
+    path.write_text(json.dumps(record | {"step": 1}))
+    assert main(["compare", "runs/tiny"]) == 0
+    err = " ".join(capsys.readouterr().err.split())
+    assert f"{runs[1]} was tested at step 1 and trained further since: test it again" in err
+    assert f"{runs[0]} was tested at step" not in err
+
+
 def test_what_cannot_be_compared_is_said(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 tested run is there; a comparison takes two or more" in said(capsys, str(runs[0]), code=2)
     assert "there is no" not in said(capsys, "nowhere", code=2)

@@ -136,6 +136,24 @@ def test_where_there_is_no_test_validation_is_shown_and_named(make_run: Make, pr
     assert "Met: 1 of 1 threshold met" in tested
 
 
+@pytest.mark.parametrize(("kept", "now"), [(20, "its weights are of step 20"), (None, "it has not ended yet")])
+def test_a_test_of_weights_of_before_is_said_to_be_one(make_run: Make, predicted: Row, kept: Any, now: str) -> None:
+    run = make_run([predicted("1", 0.9, 0.1)], metrics={"step": 10})
+    assert "trained further" not in page(run).text  # `result.json` says step 10
+    (run / "result.json").unlink()
+    if kept is not None:
+        (run / "result.json").write_text(json.dumps({"complete": True, "kept_step": kept}))
+    (run / "audit").mkdir()
+    (run / "audit/verdicts.json").write_text(json.dumps({"step": 10, "verdicts": []}))
+    text, marked = flat(page(run).text), run_markdown(report_of(run))
+    for verb in ("test", "audit"):
+        said_of_it = f"The {verb} is of step 10, and the run was trained further since: {now}. Run it again: "
+        assert said_of_it + report_of(run).command(verb) in text
+    assert "Not tested since it was trained further. Before: Met: 1 of 1 threshold met" in text
+    assert "Not tested since it was trained further. Before: Met" in marked
+    assert report_of(run).decision.state == "untested"
+
+
 def test_what_audit_decided_stands_with_the_audits(make_run: Make, predicted: Row) -> None:
     run = make_run([predicted("1", 0.9, 0.1)])
     for folder, state in ((run / "audit", "met"), (run.parent / "audit", "missed")):
@@ -363,6 +381,11 @@ def test_the_verbs_renew_the_report(bench: Any) -> None:
         assert f"report      {shown}" in ran.out
         assert there in (run / "report.html").read_text()
     assert "(by audit of the data and test)" in (run / "report.html").read_text()
+    assert json.loads((run / "test/metrics.json").read_text())["step"] == 2
+    further = ("--trainer.max_steps", "4", "--ckpt_path", "last", "--run", str(run), "--relock")
+    bench.done("fit", "--config", "tiny.yaml", *further)
+    assert json.loads((run / "result.json").read_text())["kept_step"] > 2
+    assert "Not tested since it was trained further" in (run / "report.html").read_text()
     (run / "report.md.part").mkdir()  # in the way
-    ran = bench.done("test", "--config", "tiny.yaml", "--trainer.max_steps", "2", code=3)
+    ran = bench.done("test", "--config", "tiny.yaml", "--trainer.max_steps", "4", code=3)
     assert "report.html could not be written" in ran.err

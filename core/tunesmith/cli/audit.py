@@ -39,7 +39,7 @@ def audit(session: Session) -> int:
     show_findings(findings, console)
     of_base = {} if base is None else examine(relative, base)
     verdicts = decide(bounds, audit_measures(findings, known), {BASE: audit_measures(of_base, known)})
-    write_verdicts(verdicts, directory)
+    write_verdicts(verdicts, directory, {"step": run.kept_step if run is not None else None})
     if verdicts:
         console.print(verdict_table(verdicts))
     fact("findings", f"{directory / 'findings.json'}")

@@ -123,7 +123,10 @@ def _runs(paths: list[Path]) -> list[Run]:
             raise RecipeError(msg)
         for one in inside or [path]:
             if (one / "test/predictions.jsonl").is_file():
-                found[one.resolve()] = Run(one)
+                found[one.resolve()] = run = Run(one)
+                step, kept = run.tested.get("step"), run.kept_step
+                if step is not None and step != kept:
+                    warn(f"{one} was tested at step {step} and trained further since: test it again")
             elif inside:
                 skipped += 1
             else:

@@ -135,6 +135,7 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
         "split": split,
         "seed": session.seed,
         "checkpoint": session.arguments.options.get("ckpt_path"),
+        "step": None if "ckpt_path" in session.arguments.options else run.kept_step,
         "generation": json.loads(session.generation.way),
     }
     write_evaluation(found, directory, about)

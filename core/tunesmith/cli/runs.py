@@ -65,6 +65,12 @@ class Run:
         return float(value) if isinstance(value, int | float) else math.nan
 
     @property
+    def kept_step(self) -> int | None:
+        """The step whose weights its adapter holds; None where `fit` does not say."""
+        value = _read(self.result).get("kept_step")
+        return value if isinstance(value, int) else None
+
+    @property
     def result(self) -> Path:
         """What `fit` writes last: how it went."""
         return self.path / "result.json"

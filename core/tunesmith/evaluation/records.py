@@ -24,7 +24,7 @@ def write_evaluation(evaluation: Evaluation, directory: Path, about: Mapping[str
     Args:
         evaluation: What was found.
         directory: Where.
-        about: What was measured (recipe, run, split, seed), as `metrics.json` begins.
+        about: What was measured (recipe, run, split, seed, step), as `metrics.json` begins.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for left in (directory / "junit.xml", directory / "findings.json", *directory.glob("predictions-*.jsonl")):
@@ -54,10 +54,16 @@ def write_findings(findings: Mapping[str, Findings], directory: Path) -> None:
     _write(directory / "findings.json", findings_record(findings))
 
 
-def write_verdicts(verdicts: Sequence[Verdict], directory: Path) -> None:
-    """Write `verdicts.json`: what `audit` decided, as `metrics.json` says it of a test."""
+def write_verdicts(verdicts: Sequence[Verdict], directory: Path, about: Mapping[str, Json]) -> None:
+    """Write `verdicts.json`: what `audit` decided, as `metrics.json` says it of a test.
+
+    Args:
+        verdicts: What was decided.
+        directory: Where.
+        about: What was audited (step), as the file begins.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    _write(directory / "verdicts.json", plain({"verdicts": _verdict_records(verdicts)}))
+    _write(directory / "verdicts.json", plain(about) | plain({"verdicts": _verdict_records(verdicts)}))
 
 
 def write_predictions(rows: Iterator[dict[str, Json]], path: Path) -> None:

@@ -65,6 +65,17 @@ class RunFiles:
         return "validate" if self.is_validation else "test"
 
     @property
+    def kept(self) -> int | None:
+        """The step whose weights are kept; None while the run is trained, or where nothing says it."""
+        step = (self.result or {}).get("kept_step")
+        return step if isinstance(step, int) else None
+
+    def outdated(self, record: dict[str, Json] | None) -> int | None:
+        """The step whose weights a record is of, where the run was trained further since; else None."""
+        step = (record or {}).get("step")
+        return step if isinstance(step, int) and step != self.kept else None
+
+    @property
     def predictions(self) -> Path:
         """The rows that were measured; may be absent."""
         return self.path / self.folder / "predictions.jsonl"

@@ -31,6 +31,7 @@ _SECTIONS = {
     "made": "recipe and lock",
 }
 _SEVERITIES = {"none": "good", "low": "fair", "medium": "fair", "high": "poor"}
+_SAID_BY = {"test": "The test", "validate": "The validation", "audit": "The audit"}
 _FACETS = 60
 _POINTED = 40
 
@@ -101,6 +102,14 @@ def notes(report: RunReport) -> list[str]:
             "What follows is no test: metrics, rows and errors are of the validation split, by which the step that is "
             "kept was chosen; they decide nothing"
         )
+    measuring = ("validate", files.validation) if files.is_validation else ("test", files.test)
+    for verb, record in (measuring, ("audit", files.audit_verdicts)):
+        if (step := files.outdated(record)) is not None:
+            now = f"its weights are of step {files.kept}" if files.kept is not None else "it has not ended yet"
+            out.append(
+                f"{_SAID_BY[verb]} is of step {step}, and the run was trained further since: {now}. "
+                f"Run it again: {report.command(verb)}"
+            )
     if seen and seen.broken:
         out.append(f"{count(seen.broken, 'line')} of {files.folder}/predictions.jsonl cannot be read and left out")
     if seen and files.measured and seen.rows != files.measured.get("n"):

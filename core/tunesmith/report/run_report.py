@@ -65,8 +65,7 @@ class RunReport:
     @property
     def kept(self) -> int | None:
         """The step whose weights are kept."""
-        step = (self.files.result or {}).get("kept_step")
-        return step if isinstance(step, int) else None
+        return self.files.kept
 
     @property
     def audited(self) -> bool:
@@ -92,7 +91,7 @@ def report_of(path: Path) -> RunReport:
     files = read_run(path)
     measured = files.measured or {}
     metrics = measured.get("metrics") or {}
-    verdict = decision(files.test, files.lock)
+    verdict = decision(files.test, files.lock, outdated=files.outdated(files.test) is not None)
     judged = {"audit": lines_of(files.audit_verdicts), "audit of the data": lines_of(files.data_verdicts)}
     order = important(metrics, [line.key for line in verdict.lines])
     chosen = {name: metrics[name].get("higher_is_better") is not False for name in order[:_SELECTABLE]}

@@ -43,13 +43,18 @@ class Decision:
     lines: tuple[Line, ...]
 
 
-def decision(test: Mapping[str, Json] | None, lock: Mapping[str, Json] | None) -> Decision:
+def decision(test: Mapping[str, Json] | None, lock: Mapping[str, Json] | None, *, outdated: bool = False) -> Decision:
     """The verdict of a run.
 
     Args:
         test: `metrics.json`; None where the run was not tested.
         lock: `lock.json`, which holds the thresholds of a run that was not tested.
+        outdated: Whether the run was trained further since it was tested.
     """
+    if outdated:
+        before = decision(test, lock)
+        headline = f"Not tested since it was trained further. Before: {before.headline}"
+        return Decision("untested", headline, before.lines)
     if test is None:
         asked = (lock or {}).get("success") or {}
         lines = tuple(Line("untested", key, *_asked(threshold)) for key, threshold in asked.items())
