@@ -247,3 +247,10 @@ def test_fit_finds_what_a_baseline_lacks_before_it_trains(bench: Any) -> None:
     refused = bench.done("fit", *CONFIG, code=2)
     assert "baselines.many.shots is 99, and 30 training rows have question and answer" in refused.err
     assert list(Path(bench.folder).glob("runs/*/*/checkpoints")) == before
+
+
+def test_a_baseline_whose_questions_are_too_long_is_named(trained: Any) -> None:
+    trained.write("long.yaml", baselines={"few": {"shots": 1}, "many": {"shots": 20}}, evaluators={"perplexity": None})
+    refused = trained.done("test", "--config", "long.yaml", "--run", str(trained.runs()[0]), code=2)
+    assert "baselines.many: prompt 1 has " in refused.err
+    assert "the base reads 256" in refused.err

@@ -302,6 +302,17 @@ def test_a_prompt_that_fills_the_context_is_refused_with_its_number(tiny: TinySp
         TransformersModel(tiny).generate(prompts_of_lengths([3, CONTEXT]))
 
 
+def test_a_prompt_that_fills_the_context_is_refused_before_any_is_answered(
+    tiny: TinySpecialist, tmp_path: Path
+) -> None:
+    told: list[tuple[int, int]] = []
+    model = TransformersModel(tiny, Generation(max_new_tokens=1, batch_size=1), known=Known(tmp_path, "tiny"))
+    prompts = prompts_of_lengths([CONTEXT, *range(1, 12)])  # more than are made between two writes
+    with pytest.raises(DataError, match="prompt 1 has 164 tokens"):
+        model.answers(prompts, progress=lambda done, total: told.append((done, total)))
+    assert told == []
+
+
 def test_progress_is_told_up_to_the_end(tiny: TinySpecialist) -> None:
     told: list[tuple[int, int]] = []
     model = TransformersModel(tiny, Generation(max_new_tokens=2, batch_size=2))

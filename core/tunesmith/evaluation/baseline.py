@@ -10,7 +10,7 @@ from typing import Any
 
 from tunesmith.data.example import Example, Message
 from tunesmith.endpoint import check_host, complete
-from tunesmith.errors import RecipeError
+from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.collect import Asked, Loaded, Need, Progress, collect
 from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.generation import Generation
@@ -171,9 +171,17 @@ class Rival:
         name: str,
         classes: Sequence[str] = (),
     ) -> list[Sample]:
-        """Its samples of the rows, as `collect`; their prompts are the rows' own, which evaluators read."""
+        """Its samples of the rows, as `collect`; their prompts are the rows' own, which evaluators read.
+
+        Raises:
+            DataError: A row, as it is put to this model, is too long for it, or lacks what is needed.
+        """
         asked = [self.ask(example) for example in examples]
-        samples = collect(self.model, asked, needs, progress, name, classes)
+        try:
+            samples = collect(self.model, asked, needs, progress, name, classes)
+        except DataError as error:
+            msg = f"baselines.{name}: {error}"
+            raise DataError(msg) from error
         return [replace(sample, prompt=shown(example)) for sample, example in zip(samples, examples, strict=True)]
 
     def release(self) -> None:

@@ -84,7 +84,7 @@ def decode(
     Raises:
         DataError: A prompt fills the base's whole context.
     """
-    limit = getattr(language_model(network).config, "max_position_embeddings", None)
+    limit = check_room(network, prompts)
     answers: dict[int, Answer] = {}
     for batch, room in _batches(prompts, generation, limit):
         rows = [prompts[i] for i in batch]
@@ -96,6 +96,23 @@ def decode(
     return [answers[i] for i in range(len(prompts))]
 
 
+def check_room(network: nn.Module, prompts: Sequence[Sequence[int]]) -> int | None:
+    """Check that the base's context has room for an answer to every prompt; returns its length, None if it has no end.
+
+    Raises:
+        DataError: A prompt fills it.
+    """
+    limit: int | None = getattr(language_model(network).config, "max_position_embeddings", None)
+    for number, prompt in enumerate(prompts, start=1):
+        if limit is not None and len(prompt) >= limit:
+            msg = (
+                f"prompt {number} has {len(prompt)} tokens and leaves no room to answer: the base reads {limit}; "
+                "shorten the prompt or take a base with a longer context"
+            )
+            raise DataError(msg)
+    return limit
+
+
 def _batches(
     prompts: Sequence[Sequence[int]], generation: Generation, limit: int | None
 ) -> Iterator[tuple[list[int], int]]:
@@ -103,12 +120,6 @@ def _batches(
     roomy: list[int] = []
     for i in sorted(range(len(prompts)), key=lambda i: len(prompts[i])):
         room = wanted if limit is None else limit - len(prompts[i])
-        if room < 1:
-            msg = (
-                f"prompt {i + 1} has {len(prompts[i])} tokens and leaves no room to answer: the base reads {limit}; "
-                "shorten the prompt or take a base with a longer context"
-            )
-            raise DataError(msg)
         if room < wanted:
             yield [i], room
             continue
@@ -163,7 +174,7 @@ def time_alone(
     Raises:
         DataError: The prompt fills the base's whole context.
     """
-    limit = getattr(language_model(network).config, "max_position_embeddings", None)
+    limit = check_room(network, [prompt])
     ((_, room),) = _batches([prompt], generation, limit)
     watch = FirstToken(device_of(network))
     processor, begin = time.process_time(), time.perf_counter()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tunesmith.data.encoded import Encoded
 from tunesmith.data.example import Message, Segment
-from tunesmith.evaluation.decoding import Answer, decode, row_seeds, stop_ids, time_alone
+from tunesmith.evaluation.decoding import Answer, check_room, decode, row_seeds, stop_ids, time_alone
 from tunesmith.evaluation.known import key_of
 from tunesmith.evaluation.measure import Timing
 from tunesmith.evaluation.network import Network, further
@@ -45,6 +45,7 @@ class TransformersModel(Network):
         """
         self.generation.check()
         ids = self._prompts(prompts, tools)
+        check_room(self.running, ids)  # the longest come last, when all others are answered
         seeds = row_seeds(ids, self.seed)
         sampled = self.generation.temperature > 0
         keys = [key_of(list(row), seed if sampled else 0) for row, seed in zip(ids, seeds, strict=True)]
