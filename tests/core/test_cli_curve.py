@@ -157,6 +157,7 @@ def fake_trainer(**changes: Any) -> Any:
         "callback_metrics": {"loss": 1.25, "val/loss": 1.5, "tokens/s": 1234.5},
         "fit_loop": SimpleNamespace(_should_accumulate=lambda: False),
         "sanity_checking": False,
+        "current_epoch": 0,
     }
     return SimpleNamespace(**{**values, **changes})
 

@@ -57,7 +57,7 @@ def test_colours_of_ours_stay() -> None:
 
 
 def test_names_that_a_recipe_gives_are_shown_as_they_stand(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = "[red]x[/red]\x1b[2J"
+    name = "[red]x[red]\x1b[2J"  # no / may be in a name
     evidence = {"evaluators": {name: "ExactMatch"}, "audits": {f"{name}2": "Representation"}}
     bench.write(**evidence, success={f"{name}/exact_match": {"at_least": 0.0}}, trainer={"max_steps": 1})
     bench.done("fit", "--config", "tiny.yaml")
@@ -68,5 +68,5 @@ def test_names_that_a_recipe_gives_are_shown_as_they_stand(bench: Any, monkeypat
         for module in (evaluate, audit):
             monkeypatch.setattr(module, "console", screen)
         ran = bench.run(verb, "--config", "tiny.yaml")
-        assert "[red]x[/red]\\x1b[2J" in out.getvalue(), ran
+        assert "[red]x[red]\\x1b[2J" in out.getvalue(), ran
         assert "\x1b" not in out.getvalue() + ran.out + ran.err

@@ -33,5 +33,10 @@ def known_answers(session: Session, run: Run, checkpoint: Path | None) -> tuple[
         environment(),
     )
     weights = folder_hash(run.adapter) if checkpoint is None else file_hash(checkpoint)
-    folder = session.root / session.name / "answers"
+    folder = answers_folder(session)
     return Known(folder, key_of(base, weights)), Known(folder, base)
+
+
+def answers_folder(session: Session) -> Path:
+    """Where the answers lie that the models of a recipe gave."""
+    return session.root / session.name / "answers"

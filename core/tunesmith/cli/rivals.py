@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tunesmith.cli.answers import known_answers
+from tunesmith.cli.answers import answers_folder, known_answers
 from tunesmith.cli.arguments import Arguments
 from tunesmith.cli.device import device
 from tunesmith.cli.pinned import pin
@@ -138,7 +138,9 @@ class Rivals:
 
     def _who(self, name: str, baseline: Baseline, base: TransformersModel) -> Asked:
         if baseline.endpoint is not None:
-            return Endpoint(baseline, name, self.session.generation, self.session.seed)
+            generation = self.session.generation
+            folder = answers_folder(self.session) if generation.cache else None
+            return Endpoint(baseline, name, generation, self.session.seed, folder)
         return OtherRun(self.session, *self._runs[name]) if name in self._runs else base
 
     def _run(self, name: str, path: Path) -> Run:

@@ -4,7 +4,8 @@ import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -14,11 +15,13 @@ from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.collect import Asked, Loaded, Need, Progress, collect
 from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.generation import Generation
+from tunesmith.evaluation.known import Known, key_of
 from tunesmith.evaluation.measure import Sample
 from tunesmith.evaluation.questions import Question, shown
 from tunesmith.evaluation.threshold import BASE
 
 _AT_ONCE = 8
+_WAY = "chat"
 _MODELS = {BASE: "the base itself", "tuned": "the model under test"}
 ROW = ("id", "origin", "task", "prompt", "reference", "columns")
 """What a line of `predictions.jsonl` holds besides what models said, which lies there under their names."""
@@ -199,12 +202,14 @@ class Endpoint:
         name: Of the baseline.
         generation: How it shall decode.
         seed: Sent with each request.
+        folder: Where its answers are kept, by its address and all that it was asked; None keeps nothing.
     """
 
     baseline: Baseline
     name: str
     generation: Generation
     seed: int = 0
+    folder: Path | None = None
 
     def answers(
         self,
@@ -212,19 +217,25 @@ class Endpoint:
         tools: Sequence[Sequence[Mapping[str, Any]]] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Answer]:
-        """Answers to conversations, in order; some of them are asked at a time.
+        """Answers to conversations, in order; some of them are asked at a time, and kept as they come.
 
         Raises:
             RecipeError: The server cannot be reached, refuses, or answers something else.
         """
         each = tools if tools is not None else [()] * len(prompts)
-        found: list[Answer] = []
+        bodies = [self._body(prompt, own) for prompt, own in zip(prompts, each, strict=True)]
+        keys = [key_of(body) for body in bodies]
+        known = None if self.folder is None else Known(self.folder, key_of("endpoint", self.baseline.endpoint))
+        found = {} if known is None else {at: Answer(*said) for at, said in known.get(_WAY, keys).items()}
+        rest = [at for at in range(len(bodies)) if at not in found]
         with ThreadPoolExecutor(min(_AT_ONCE, self.generation.batch_size)) as pool:
-            for answer in pool.map(self._answer, prompts, each):
-                found.append(answer)
+            for at, answer in zip(rest, pool.map(self._answer, [bodies[at] for at in rest]), strict=True):
+                found[at] = answer
+                if known is not None:
+                    known.put(_WAY, {keys[at]: list(astuple(answer))})
                 if progress is not None:
                     progress(len(found), len(prompts))
-        return found
+        return [found[at] for at in range(len(bodies))]
 
     def ready(self) -> None:
         """Ask for one token, by the options of all other requests.
@@ -233,9 +244,10 @@ class Endpoint:
             RecipeError: The server cannot be reached, refuses, or answers something else.
         """
         short = Endpoint(self.baseline, self.name, replace(self.generation, max_new_tokens=1), self.seed)
-        short._answer([Message("user", "Hello")], [])
+        short._answer(short._body([Message("user", "Hello")], []))
 
-    def _answer(self, prompt: Question, tools: Sequence[Mapping[str, Any]]) -> Answer:
+    def _body(self, prompt: Question, tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """What is asked."""
         turns = [turn for turn in prompt if isinstance(turn, Message)]
         body: dict[str, Any] = {
             "model": self.baseline.model or "default",
@@ -245,7 +257,9 @@ class Endpoint:
             "seed": self.seed,
         }
         body |= {"stop": list(self.generation.stop)} if self.generation.stop else {}
-        body |= {"tools": [dict(tool) for tool in tools]} if tools else {}
+        return body | ({"tools": [dict(tool) for tool in tools]} if tools else {})
+
+    def _answer(self, body: Mapping[str, Any]) -> Answer:
         key = os.environ.get(self.baseline.key_variable, "")
         try:
             reply = complete(self.baseline.endpoint or "", key, self.baseline.timeout, **body)

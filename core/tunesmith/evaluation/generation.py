@@ -21,7 +21,7 @@ class Generation:
         batch_size: Prompts decoded at once at most, and fewer where they are long; changes speed and memory, never the
             answers.
         cache: Whether answers of `test`, `validate` and audits are kept beside the runs, so that the same weights need
-            not answer the same again. Since 0.12.
+            not answer the same again; those of an endpoint by its address and the model's name. Since 0.12.
     """
 
     max_new_tokens: int = 256
