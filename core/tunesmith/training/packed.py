@@ -1,4 +1,4 @@
-"""Which layers of a base are packed to 4 bit by bitsandbytes, and which stay whole."""
+"""Which layers of a base are packed to 4 or 8 bit by bitsandbytes, and which stay whole."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -49,4 +49,4 @@ def _ending(name: str, fitting: Iterable[str]) -> str:
 
 
 def _is_packed(parameter: nn.Parameter) -> bool:
-    return getattr(parameter, "quant_state", None) is not None
+    return getattr(parameter, "quant_state", None) is not None or parameter.dtype == torch.int8

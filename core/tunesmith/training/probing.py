@@ -88,6 +88,8 @@ def held_tensors(model: Specialist) -> list[Tensor]:
     for module in modules:
         for tensor in (*module.parameters(), *module.buffers()):
             found += [tensor, *_inside(getattr(tensor, "quant_state", None))]
+        scales = (getattr(getattr(part, "state", None), "SCB", None) for part in module.modules())  # of 8 bit
+        found += [scale for scale in scales if isinstance(scale, Tensor)]
     return found
 
 

@@ -154,8 +154,17 @@ def _autocast(x: "Tensor") -> torch.dtype | None:
 
 def fuse(model: "nn.Module") -> None:
     """Make peft's plain LoRA layers run fused; layers with a variant of their own (DoRA, ...) keep it."""
+    from bitsandbytes.nn.modules import Int8Params
+
     for layer in _layers(model):
-        if _NAME not in layer.lora_variant and layer.lora_A[_NAME].weight.ndim == 2 and not layer.lora_bias[_NAME]:
+        # bitsandbytes' product in 8 bit gives a view, which must not be written into
+        eight = isinstance(getattr(layer.get_base_layer(), "weight", None), Int8Params)
+        if (
+            not eight
+            and _NAME not in layer.lora_variant
+            and layer.lora_A[_NAME].weight.ndim == 2
+            and not layer.lora_bias[_NAME]
+        ):
             layer.lora_variant[_NAME] = Fused()
             layer.cast_input_dtype_enabled = False
             if type(layer) is Linear and type(layer.base_layer) is torch.nn.Linear:
