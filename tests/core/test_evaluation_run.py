@@ -33,13 +33,13 @@ from tunesmith import (
     Table,
     TunesmithError,
 )
-from tunesmith.evaluation.baseline import ROW, Baseline, Endpoint
+from tunesmith.evaluation.baseline import ROW, Baseline, Endpoint, Rival
 from tunesmith.evaluation.collect import collect
 from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.generation import Generation
 from tunesmith.evaluation.logged import logged_samples
 from tunesmith.evaluation.metric_name import MetricName
-from tunesmith.evaluation.records import plain, prediction_records, write_evaluation, write_predictions
+from tunesmith.evaluation.records import Told, plain, prediction_records, write_evaluation, write_predictions
 from tunesmith.evaluation.run_test import Evaluation, audits_of, evaluate, examine
 from tunesmith.evaluation.slices import Comparing
 from tunesmith.evaluation.subject import AuditSubject
@@ -431,7 +431,9 @@ def test_columns_of_any_kind_are_written(tmp_path: Path) -> None:
     when, half = datetime.date(2020, 1, 2), "\ud800"
     rows = [examples(1)[0].with_(extras={"when": when, "half": half, "unread": 1})]
     samples = collect(Scripted(right), rows, {"output"})
-    write_predictions(prediction_records(rows, samples, None, columns=["when", "half", "gone"]), tmp_path / "p.jsonl")
+    write_predictions(
+        prediction_records(rows, {"tuned": Told(samples)}, ["when", "half", "gone"]), tmp_path / "p.jsonl"
+    )
     assert json.loads((tmp_path / "p.jsonl").read_text(encoding="utf-8"))["columns"] == {
         "when": "2020-01-02",
         "half": half,
@@ -444,7 +446,7 @@ def test_what_json_cannot_say_is_null() -> None:
 
 def test_predictions_without_a_base_or_measures() -> None:
     rows = examples(2)
-    [first, _] = prediction_records(rows, collect(Scripted(right), rows, {"output"}), None)
+    [first, _] = prediction_records(rows, {"tuned": Told(collect(Scripted(right), rows, {"output"}))})
     assert set(first) == {*ROW, "tuned"}
     counted = {"prompt_tokens": 0, "answer_tokens": 3}
     assert first["tuned"] == {"output": "a0", "stopped": True, **counted, "measures": {}}
@@ -620,11 +622,13 @@ class PointsAtOne(Equal):
 
 
 def test_what_an_evaluator_points_at_is_written_with_the_answers(tmp_path: Path) -> None:
-    found = evaluate(Scripted(right), Scripted(lambda _: "no"), examples(3), {"same": Points(), "plain": Equal()}, {})
+    evaluators, rival = {"same": Points(), "plain": Equal()}, Rival(Scripted(lambda _: "what"), lambda row: row)
+    found = evaluate(Scripted(right), Scripted(lambda _: "no"), examples(3), evaluators, {}, others={"rival": rival})
     write_evaluation(found, tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
     wrong = {"what": "wrong", "kind": "", "start": 0, "end": 2, "where": "output"}
     assert [row["base"]["marks"] for row in rows] == [{"same": [wrong]}] * 3
+    assert [row["rival"]["marks"] for row in rows] == [{"same": [wrong | {"end": 4}]}] * 3
     assert not any("marks" in row["tuned"] for row in rows)
     with pytest.raises(TunesmithError, match="marks gives 1 lists for 3 samples; give one each"):
         evaluate(Scripted(right), None, examples(3), {"same": PointsAtOne()}, {})

@@ -19,7 +19,7 @@ from tunesmith.data.sources import Opened, rename
 from tunesmith.data.split import Split
 from tunesmith.errors import RecipeError, RowError
 from tunesmith.evaluation.collect import collect
-from tunesmith.evaluation.records import prediction_records, write_predictions
+from tunesmith.evaluation.records import Told, prediction_records, write_predictions
 from tunesmith.evaluation.tables import show_samples
 from tunesmith.plugins.interfaces import Formatter
 
@@ -67,7 +67,7 @@ def predict(session: Session) -> int:
         mine = collect(tuned, examples, {"output"}, bar, "tuned")
     show_samples(mine, theirs, console, limit=_SHOWN)
     if "input" in options or "output" in options:
-        write_predictions(prediction_records(examples, mine, theirs), path)
+        write_predictions(prediction_records(examples, {"base": Told(theirs), "tuned": Told(mine)}), path)
         fact("answers", f"{path} ({len(examples)} rows)")
     if tool is not None:
         answers = {"tuned": [sample.output for sample in mine], "base": [sample.output for sample in theirs]}

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +30,11 @@ def write_evaluation(evaluation: Evaluation, directory: Path, about: Mapping[str
     for left in (directory / "junit.xml", directory / "findings.json", *directory.glob("predictions-*.jsonl")):
         left.unlink(missing_ok=True)
     _write(directory / "metrics.json", plain(about or {}) | evaluation_record(evaluation))
-    rows = prediction_records(
-        evaluation.examples,
-        evaluation.tuned,
-        evaluation.base,
-        evaluation.tuned_measures,
-        evaluation.base_measures or {},
-        evaluation.columns,
-        {name: (other.samples, other.measures) for name, other in evaluation.others.items()},
-        evaluation.own,
-        {"tuned": evaluation.tuned_marks, "base": evaluation.base_marks},
-    )
+    told = {"tuned": Told(evaluation.tuned, evaluation.tuned_measures, evaluation.tuned_marks)}
+    if evaluation.base is not None:
+        told = {"base": Told(evaluation.base, evaluation.base_measures or {}, evaluation.base_marks)} | told
+    told |= {name: Told(other.samples, other.measures, other.marks) for name, other in evaluation.others.items()}
+    rows = prediction_records(evaluation.examples, told, evaluation.columns, evaluation.own)
     write_predictions(rows, directory / "predictions.jsonl")
     for name, own in evaluation.own.items():
         write_predictions(_own_records(evaluation, name, own), directory / f"predictions-{name}.jsonl")
@@ -114,9 +108,10 @@ def _own_records(evaluation: Evaluation, name: str, own: Own) -> Iterator[dict[s
     def of(measures: Mapping[str, Measure] | None) -> dict[str, Measure]:
         return {key: one for key, one in (measures or {}).items() if key.split("/", 1)[0] == name}
 
-    others = {key: (other.own[name], of(other.measures)) for key, other in evaluation.others.items()}
-    tuned, base = of(evaluation.tuned_measures), of(evaluation.base_measures)
-    return prediction_records(own.examples, own.tuned, own.base, tuned, base, others=others)
+    told = {} if own.base is None else {"base": Told(own.base, of(evaluation.base_measures))}
+    told["tuned"] = Told(own.tuned, of(evaluation.tuned_measures))
+    told |= {key: Told(other.own[name], of(other.measures)) for key, other in evaluation.others.items()}
+    return prediction_records(own.examples, told)
 
 
 def findings_record(findings: Mapping[str, Findings]) -> dict[str, Json]:
@@ -124,45 +119,48 @@ def findings_record(findings: Mapping[str, Findings]) -> dict[str, Json]:
     return {name: plain(asdict(found)) for name, found in findings.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one model said, and what was found in it.
+
+    Args:
+        samples: Its samples, in the examples' order.
+        measures: Its measures by name, for each row's values.
+        marks: What evaluators point at in them, by the evaluator's name.
+    """
+
+    samples: Sequence[Sample]
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    marks: Mapping[str, Sequence[Sequence[Mark]]] = field(default_factory=dict)
+
+
 def prediction_records(
     examples: Sequence[Example],
-    tuned: Sequence[Sample],
-    base: Sequence[Sample] | None,
-    tuned_measures: Mapping[str, Measure] | None = None,
-    base_measures: Mapping[str, Measure] | None = None,
+    models: Mapping[str, Told],
     columns: Sequence[str] = (),
-    others: Mapping[str, tuple[Sequence[Sample], Mapping[str, Measure]]] | None = None,
     without: Collection[str] = (),
-    marks: Mapping[str, Mapping[str, Sequence[Sequence[Mark]]]] | None = None,
 ) -> Iterator[dict[str, Json]]:
     """One record a row: what was asked, what was wanted, what each model said, and how good that was.
 
     Args:
         examples: What was asked.
-        tuned: The tuned model's samples, in the examples' order.
-        base: The base's; None where there was no baseline.
-        tuned_measures: Measures of the tuned model by name, for each row's values.
-        base_measures: The base's.
+        models: What each model said, by its name; one at least.
         columns: The rows' columns to write; those that evaluators read.
-        others: Samples and measures of baselines besides.
         without: Evaluators whose measures are of other rows.
-        marks: What evaluators point at, by model and evaluator.
     """
-    for i, (example, mine) in enumerate(zip(examples, tuned, strict=True)):
-        models = {"base": (base[i], base_measures or {})} if base is not None else {}
-        models["tuned"] = (mine, tuned_measures or {})
-        models |= {name: (samples[i], measures) for name, (samples, measures) in (others or {}).items()}
+    for i, example in enumerate(examples):
+        asked = next(iter(models.values())).samples[i]  # of texts that are gone on with, the example has no prompt
         yield {
             "id": example.id,
             "origin": {"source": example.origin.source, "file": example.origin.file, "line": example.origin.line},
             "task": example.task,
-            "prompt": [_turn(turn) for turn in mine.prompt],
-            "reference": mine.reference,
-            **({} if mine.label is None else {"label": mine.label}),
+            "prompt": [_turn(turn) for turn in asked.prompt],
+            "reference": asked.reference,
+            **({} if asked.label is None else {"label": asked.label}),
             "columns": {column: example.extras[column] for column in columns if column in example.extras},
             **{
-                name: _said(sample, measures, i, without) | _pointed((marks or {}).get(name, {}), i)
-                for name, (sample, measures) in models.items()
+                name: _said(told.samples[i], told.measures, i, without) | _pointed(told.marks, i)
+                for name, told in models.items()
             },
         }
 

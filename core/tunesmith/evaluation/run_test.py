@@ -29,12 +29,14 @@ class Beside:
         measures: Its measures, by the names of `Evaluation.tuned_measures`.
         comparisons: The tuned model beside it; `base` in them is this baseline.
         own: Its samples of rows that evaluators brought along.
+        marks: What evaluators point at in its samples, by the evaluator's name.
     """
 
     samples: Sequence[Sample]
     measures: Mapping[str, Measure]
     comparisons: Mapping[str, Comparison]
     own: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
+    marks: Mapping[str, Sequence[Sequence[Mark]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,8 @@ def evaluate(
         said = asked(other.collect, name, other.training)
         other.release()
         measures = measured(evaluators, said)
-        beside[name] = Beside(said.samples, measures, compare_all(tuned_measures, measures, seed), said.own)
+        compared = compare_all(tuned_measures, measures, seed)
+        beside[name] = Beside(said.samples, measures, compared, said.own, marked(evaluators, said))
     data = splits if splits is not None else {"test": examples}
     findings = examine(audits, AuditSubject(data, model, tuned))
     of_base = examine(_comparable(audits), AuditSubject(data, baseline, base)) if baseline is not None else {}
