@@ -4,7 +4,8 @@ from pathlib import Path
 
 from tunesmith.cli.runs import Run
 from tunesmith.cli.trainer_cli import Session
-from tunesmith.evaluation.known import Known, key_of
+from tunesmith.data.identity import key_of
+from tunesmith.evaluation.known import Known
 from tunesmith.recipe.code_identity import class_code, file_hash, frame
 from tunesmith.recipe.lock import base_revision, environment, folder_hash, template_revision
 from tunesmith.recipe.package_fs import resolve

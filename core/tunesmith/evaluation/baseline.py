@@ -10,12 +10,13 @@ from random import Random
 from typing import Any
 
 from tunesmith.data.example import Example, Message
+from tunesmith.data.identity import key_of
 from tunesmith.endpoint import check_host, complete
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.collect import Asked, Loaded, Need, Progress, collect
 from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.generation import Generation
-from tunesmith.evaluation.known import Known, key_of
+from tunesmith.evaluation.known import Known
 from tunesmith.evaluation.measure import Sample
 from tunesmith.evaluation.questions import Question, shown
 from tunesmith.evaluation.threshold import BASE

@@ -9,9 +9,10 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from tunesmith.data.identity import key_of
 
 KEPT_DAYS = 30
 _Said = list[Any]
@@ -24,13 +25,12 @@ class Known:
     Args:
         folder: Where such files lie.
         model: What identifies the model: weights, precision, code.
-        asked: Counts what was found and what was not.
+        found: How much of what was asked for was there.
     """
 
     folder: Path
     model: str
     found: int = 0
-    made: int = 0
     _files: dict[str, dict[str, _Said]] = field(default_factory=dict, init=False)
 
     def get(self, way: str, keys: Sequence[str]) -> dict[int, _Said]:
@@ -43,7 +43,6 @@ class Known:
         known = self._read(way)
         found = {at: known[key] for at, key in enumerate(keys) if key in known}
         self.found += len(found)
-        self.made += len(keys) - len(found)
         return found
 
     def put(self, way: str, said: dict[str, _Said]) -> None:
@@ -79,8 +78,3 @@ class Known:
         for path in self.folder.glob("*.jsonl") if self.folder.is_dir() else ():
             if time.time() - path.stat().st_mtime > KEPT_DAYS * 86400:
                 path.unlink(missing_ok=True)
-
-
-def key_of(*parts: Any) -> str:
-    """A key of plain values."""
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tunesmith.data.encoded import Encoded
 from tunesmith.data.example import Message, Segment
+from tunesmith.data.identity import key_of
 from tunesmith.evaluation.decoding import Answer, check_room, decode, row_seeds, stop_ids, time_alone
-from tunesmith.evaluation.known import key_of
 from tunesmith.evaluation.measure import Timing
 from tunesmith.evaluation.network import Network, further
 from tunesmith.evaluation.questions import Question, Tools, answered, encoded, prompt_ids
