@@ -1,0 +1,77 @@
+"""Personal names in swaps: which name takes whose place, and where a name in a text is one."""
+
+import re
+from collections import defaultdict
+
+from tunesmith_plugins.audits.lexicon import Names
+from tunesmith_plugins.curators.pii.word_list import words
+from tunesmith_plugins.fairness.english import begins_sentence
+
+CAPITALISED = re.compile(r"(?<![\w@#&/.-])[A-Z][a-z]+(?![\w@]|-\w)|(?<![\w@#&/.-])[A-Z]{3,}(?![\w@]|-\w)")
+_NEXT = re.compile(r"[ \t]+([A-Z][\w’'-]*)")  # noqa: RUF001
+_BEFORE = re.compile(r"([A-Za-z][\w'’]*)(\.?)[ \t]+$")  # noqa: RUF001
+_FORMAL = frozenset(words("mr mrs ms miss mx dr doctor prof professor judge justice president senator captain"))
+_PLACES = frozenset(words("st saint san santa lake mount mt fort port cape new hurricane camp"))
+_THINGS = frozenset(
+    words(
+        "street st road rd avenue ave lane drive hospital university college school inc corp ltd llc airport bridge park "
+        "county island islands syndrome disease act law theorem award prize foundation bank group company"
+    )
+)
+_BESIDE = frozenset(
+    words(
+        "nurse sister brother baby patient client customer employee applicant candidate dear hi hello uncle aunt cousin "
+        "grandma grandpa mother father sir dame lord lady and or when if but as for with from the"
+    )
+)
+
+
+def matched(names: Names, first: str, second: str, least: float) -> dict[str, str]:
+    """For each name that is sure of one group, the name of the other that takes its place; in both directions.
+
+    Names with the same first letter are matched in the order of their frequency, then those that are left. So a name is
+    always replaced by the same one, two names never by one, and a swap of a swap is what was there.
+
+    Args:
+        names: The lexicon's.
+        first: A group.
+        second: The other one.
+        least: Share of a name's bearers that have to belong to the group.
+    """
+    sure = [names.sure(group, least) for group in (first, second)]
+    most = min(map(len, sure))
+    by_letter: list[dict[str, list[str]]] = [defaultdict(list), defaultdict(list)]
+    for side, found in zip(by_letter, sure, strict=True):
+        for name in found[:most]:
+            side[name[0]].append(name)
+    pairs: list[tuple[str, str]] = []
+    for letter in sorted(by_letter[0].keys() & by_letter[1].keys()):
+        pairs += zip(by_letter[0][letter], by_letter[1][letter], strict=False)
+    taken = {name for pair in pairs for name in pair}
+    left = [[name for name in found[:most] if name not in taken] for found in sure]
+    pairs += zip(*left, strict=True)
+    return dict(pairs) | {other: one for one, other in pairs}
+
+
+def is_person(text: str, start: int, end: int, names: Names) -> bool:
+    """Whether the name at a place is somebody's, of the kind that the lexicon holds.
+
+    No place (`St. Louis`), no street or firm (`Henry Street`); and of given names none that stands where a surname
+    does: behind a title (`Mr James`), a given name, an initial or another capitalised word, and last (`Henry James`).
+    """
+    after = _NEXT.match(text, end)
+    if after and after[1].casefold() in _THINGS:
+        return False
+    before = _BEFORE.search(text[max(0, start - 40) : start])
+    if before is None:
+        return True
+    word = before[1].casefold()
+    if before[1][0].isupper() and word in _PLACES:
+        return False
+    if names.kind == "surname" or not before[1][0].isupper() or after:
+        return True
+    if word in _FORMAL or len(word) == 1:
+        return False
+    if before[2]:  # a sentence ends there
+        return True
+    return word not in names.persons and (word in _BESIDE or begins_sentence(text, start - len(before[0])))
