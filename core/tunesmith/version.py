@@ -1,3 +1,3 @@
 """The version of the code that runs, which an installation's metadata may be behind."""
 
-__version__ = "0.12.0"
+__version__ = "0.13.0"
