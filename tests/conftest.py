@@ -1,14 +1,18 @@
 """One OpenMP thread a test worker, and no hub: spinning threads on busy cores cost a factor of 50."""
 
 import functools
+import json
 import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +236,65 @@ def _ranked(environment: dict[str, str], ranks: int) -> list[dict[str, str]]:
         port = str(free.getsockname()[1])
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": "0", "WORLD_SIZE": str(ranks)}
     return [{**environment, **shared, "LOCAL_RANK": str(rank)} for rank in range(ranks)]
+
+
+@dataclass
+class ChatServer:
+    """An OpenAI-compatible server that says what it is told to.
+
+    Attributes:
+        address: Where it is.
+        say: What it says to a question: a text, a value that it says as JSON, or a whole answer with its `choices`.
+        code: The status of its answers.
+        asked: All requests.
+        keys: Their `Authorization`.
+    """
+
+    address: str = ""
+    say: Callable[[str], Any] = lambda question: "{}"
+    code: int = 200
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+
+    @property
+    def questions(self) -> list[str]:
+        """The last turn of each request."""
+        return [body["messages"][-1]["content"] for body in self.asked]
+
+    def answer(self, body: dict[str, Any], key: str | None) -> bytes:
+        """Note a request, and answer it."""
+        self.asked.append(body)
+        self.keys.append(key)
+        said = self.say(self.questions[-1])
+        if not (isinstance(said, dict) and "choices" in said):
+            said = {"choices": [{"message": {"content": said if isinstance(said, str) else json.dumps(said)}}]}
+        return json.dumps(said).encode()
+
+
+@pytest.fixture
+def chat_server() -> Iterator[ChatServer]:
+    """A server of this test's own."""
+    state = ChatServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            answer = state.answer(body, self.headers["Authorization"])
+            self.send_response(state.code)
+            self.send_header("Location", "http://example.org/")  # which nobody may follow
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *args: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        state.address = f"http://127.0.0.1:{http.server_port}/v1"
+        yield state
+        http.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="session")

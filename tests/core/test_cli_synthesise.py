@@ -1,38 +1,17 @@
 """Synthesise through the command: asked for by an override, decided in a file, used by the next run."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 NEW = [{"prompt": "Which valve leaks after the last shift?", "completion": "The red one."}]
 
 
-class Model(BaseHTTPRequestHandler):
-    """Always proposes the same."""
-
-    def do_POST(self) -> None:
-        """Answer."""
-        self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.dumps({"choices": [{"message": {"content": json.dumps(NEW)}}]}).encode()
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: Any) -> None:
-        """Say nothing."""
-
-
-def test_rows_are_proposed_approved_and_used(bench: Any) -> None:
+def test_rows_are_proposed_approved_and_used(bench: Any, chat_server: Any) -> None:
     options = {"class_path": "Synthesise", "init_args": {"review": "queue.jsonl"}}
     bench.write(data={"curators": {"more": options}})
-    with ThreadingHTTPServer(("127.0.0.1", 0), Model) as http:
-        thread = threading.Thread(target=http.serve_forever)
-        thread.start()
-        here = f"--data.curators.more.endpoint=http://127.0.0.1:{http.server_port}/v1"
-        asked = bench.done("prepare", "--config", "tiny.yaml", here, "--data.curators.more.propose=1")
-        http.shutdown()
-        thread.join()
+    chat_server.say = lambda question: NEW
+    here = f"--data.curators.more.endpoint={chat_server.address}"
+    asked = bench.done("prepare", "--config", "tiny.yaml", here, "--data.curators.more.propose=1")
     assert "synthetic" not in asked.out
     queue = bench.folder / "queue.jsonl"
     proposal = json.loads(queue.read_text())

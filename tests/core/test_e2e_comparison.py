@@ -1,9 +1,6 @@
 """Baselines, slices and thresholds of `test`, through the command."""
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -17,43 +14,10 @@ CONFIG = ("--config", "tiny.yaml")
 BOUND = "--success.exact/exact_match"
 
 
-class Model:
-    """Answers with the last word of the question, and notes what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
-        self.address = ""
-
-    def say(self, body: dict[str, Any]) -> dict[str, Any]:
-        self.asked.append(body)
-        message = {"content": body["messages"][-1]["content"].split()[-1]}
-        return {"choices": [{"message": message, "finish_reason": "length"}], "usage": {"completion_tokens": 3}}
-
-
-@pytest.fixture
-def large() -> Iterator[Model]:
-    model = Model()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            model.keys.append(self.headers["Authorization"])
-            answer = json.dumps(model.say(body)).encode()
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever)
-        thread.start()
-        model.address = f"http://127.0.0.1:{http.server_port}/v1"
-        yield model
-        http.shutdown()
-        thread.join()
+def last_word(question: str) -> dict[str, Any]:
+    """An answer that was cut after the last word of the question."""
+    message = {"content": question.split()[-1]}
+    return {"choices": [{"message": message, "finish_reason": "length"}], "usage": {"completion_tokens": 3}}
 
 
 def result_of(bench: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -63,15 +27,16 @@ def result_of(bench: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return json.loads((folder / "metrics.json").read_text()), [json.loads(line) for line in lines]
 
 
-def test_baselines_answer_the_same_rows_beside_the_base(trained: Any, large: Model, monkeypatch: Any) -> None:
+def test_baselines_answer_the_same_rows_beside_the_base(trained: Any, chat_server: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    chat_server.say = last_word
     run = trained.runs()[0].relative_to(trained.folder)
     baselines = {
         "three": {"shots": 3},
         "strict": {"system": "Say the state alone."},
         "again": {"run": str(run)},
         "last": {"checkpoint": "last"},
-        "large": {"endpoint": large.address, "model": "big", "shots": 1, "system": "Be brief."},
+        "large": {"endpoint": chat_server.address, "model": "big", "shots": 1, "system": "Be brief."},
     }
     trained.write("rivals.yaml", baselines=baselines)
     models, held, load = WeakSet[Any](), [], Specialist.load
@@ -103,13 +68,13 @@ def test_baselines_answer_the_same_rows_beside_the_base(trained: Any, large: Mod
     assert {row["three"]["output"] for row in rows} != {row["base"]["output"] for row in rows}
     assert metrics["baselines"]["large"]["perplexity/perplexity"]["base"] is None
     # a token beforehand, and each row
-    assert [large.asked[0]["max_tokens"], len(large.asked)] == [1, 1 + len(rows)]
-    asked = large.asked[1]
+    assert [chat_server.asked[0]["max_tokens"], len(chat_server.asked)] == [1, 1 + len(rows)]
+    asked = chat_server.asked[1]
     assert [turn["role"] for turn in asked["messages"]] == ["system", "user", "assistant", "user"]
     assert asked["messages"][0]["content"] == "Be brief."
     assert (asked["model"], asked["max_tokens"], asked["temperature"]) == ("big", 4, 0)
-    assert set(large.keys) == {"Bearer secret"}
-    shown = {turn["content"] for body in large.asked for turn in body["messages"][1:-1]}
+    assert set(chat_server.keys) == {"Bearer secret"}
+    shown = {turn["content"] for body in chat_server.asked for turn in body["messages"][1:-1]}
     questions = {row["prompt"][-1]["content"] for row in rows}
     assert len(shown) == 2
     assert not shown & questions

@@ -1,10 +1,8 @@
 """Synthesise: nothing is used that no person approved, nothing goes where nobody allowed it, copies are filtered."""
 
 import json
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,43 +18,10 @@ from tunesmith_plugins.curators.synthesis.queue import Proposal, append, read
 from tunesmith_plugins.curators.synthesise import Synthesise
 
 
-@dataclass
-class Server:
-    """A model that says what it is told to, one answer a request, the last one again and again."""
-
-    address: str = ""
-    says: list[Any] = field(default_factory=list)
-    asked: list[dict[str, Any]] = field(default_factory=list)
-    keys: list[str | None] = field(default_factory=list)
-    code: int = 200
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    state = Server()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            state.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            state.keys.append(self.headers["Authorization"])
-            said = state.says.pop(0) if len(state.says) > 1 else state.says[0]
-            content = said if isinstance(said, str) else json.dumps(said)
-            body = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
-            self.send_response(state.code)
-            self.send_header("Location", "http://example.org/")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever)
-        thread.start()
-        state.address = f"http://127.0.0.1:{http.server_port}/v1"
-        yield state
-        http.shutdown()
-        thread.join()
+def in_turn(*says: Any) -> Callable[[str], Any]:
+    """One answer a request, the last one again and again."""
+    left = list(says)
+    return lambda question: left.pop(0) if len(left) > 1 else left[0]
 
 
 @dataclass
@@ -98,15 +63,15 @@ def waiting(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def test_proposals_wait_for_a_person_who_approves_some(server: Server, tmp_path: Path) -> None:
-    server.says = [NEW]
+def test_proposals_wait_for_a_person_who_approves_some(chat_server: Any, tmp_path: Path) -> None:
+    chat_server.say = in_turn(NEW)
     queue = tmp_path / "queue.jsonl"
-    curator = Synthesise(queue, server.address, "large", "Pumps and valves.", propose=2, seeds=3)
+    curator = Synthesise(queue, chat_server.address, "large", "Pumps and valves.", propose=2, seeds=3)
     notes = Notes()
     assert list(curator.apply(iter(ROWS), notes)) == ROWS
     assert notes.added == []
     assert waiting(queue) == {"proposed": [row["prompt"] for row in NEW]}
-    asked = server.asked[0]
+    asked = chat_server.asked[0]
     assert asked["model"] == "large"
     assert "Pumps and valves." in asked["messages"][1]["content"]
     assert asked["messages"][1]["content"].count("How hot is pump number") == 3
@@ -122,11 +87,11 @@ def test_proposals_wait_for_a_person_who_approves_some(server: Server, tmp_path:
     assert made.task == "pumps"
 
 
-def test_copies_and_useless_rows_never_reach_a_person(server: Server, tmp_path: Path) -> None:
+def test_copies_and_useless_rows_never_reach_a_person(chat_server: Any, tmp_path: Path) -> None:
     held_out = "When does the turbine in hall four stop for its yearly check?"
     queued = Proposal("old", "rejected", "Where is the key of the small blue cabinet?", "On the shelf.")
     append(tmp_path / "queue.jsonl", [queued])
-    server.says = [
+    chat_server.say = in_turn(
         [
             NEW[0],
             NEW[0],
@@ -142,9 +107,9 @@ def test_copies_and_useless_rows_never_reach_a_person(server: Server, tmp_path: 
             NEW[1],
         ],
         "nothing of use",
-    ]
+    )
     notes = Notes(held_out=(Example(messages=(Message("user", held_out), Message("assistant", "In June."))),))
-    curator = Synthesise(tmp_path / "queue.jsonl", server.address, propose=10, seeds=3)
+    curator = Synthesise(tmp_path / "queue.jsonl", chat_server.address, propose=10, seeds=3)
     list(curator.apply(iter(ROWS), notes))
     assert waiting(tmp_path / "queue.jsonl") == {
         "rejected": [queued.prompt],
@@ -161,28 +126,28 @@ def test_copies_and_useless_rows_never_reach_a_person(server: Server, tmp_path: 
     }
 
 
-def test_texts_are_seeds_and_results_too(server: Server, tmp_path: Path) -> None:
+def test_texts_are_seeds_and_results_too(chat_server: Any, tmp_path: Path) -> None:
     texts = [Example(segments=(Segment(f"Pump {n} was checked today by the shift."),), id=str(n)) for n in range(5)]
-    server.says = ['```json\n[{"completion": "The gate was painted green last week."}]\n```']
+    chat_server.say = in_turn('```json\n[{"completion": "The gate was painted green last week."}]\n```')
     queue = tmp_path / "queue.jsonl"
-    list(Synthesise(queue, server.address, propose=1).apply(iter(texts), Notes()))
+    list(Synthesise(queue, chat_server.address, propose=1).apply(iter(texts), Notes()))
     queue.write_text(queue.read_text().replace('"proposed"', '"approved"'))
     *_, made = Synthesise(queue).apply(iter(texts), Notes())
     assert made.segments == (Segment("The gate was painted green last week."),)
 
 
-def test_the_key_is_the_environments(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.says = [NEW]
+def test_the_key_is_the_environments(chat_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat_server.say = in_turn(NEW)
     monkeypatch.setenv("ACME_KEY", "s3cret")
-    curator = Synthesise(tmp_path / "q.jsonl", server.address, propose=1, key_variable="ACME_KEY")
+    curator = Synthesise(tmp_path / "q.jsonl", chat_server.address, propose=1, key_variable="ACME_KEY")
     list(curator.apply(iter(ROWS), Notes()))
-    assert server.keys == ["Bearer s3cret"]
+    assert chat_server.keys == ["Bearer s3cret"]
 
 
-def test_only_the_first_process_asks(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_process_asks(chat_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert list(Synthesise(tmp_path / "q.jsonl", server.address, propose=1).apply(iter(ROWS), Notes())) == ROWS
-    assert server.asked == []
+    assert list(Synthesise(tmp_path / "q.jsonl", chat_server.address, propose=1).apply(iter(ROWS), Notes())) == ROWS
+    assert chat_server.asked == []
 
 
 @pytest.mark.parametrize(
@@ -232,10 +197,10 @@ def test_the_user_can_name_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
         (302, "elsewhere", "answers 302"),
     ],
 )
-def test_a_server_that_refuses_is_said(server: Server, tmp_path: Path, code: int, says: str, said: str) -> None:
-    server.code, server.says = code, [says]
+def test_a_server_that_refuses_is_said(chat_server: Any, tmp_path: Path, code: int, says: str, said: str) -> None:
+    chat_server.code, chat_server.say = code, in_turn(says)
     with pytest.raises(RecipeError, match=said):
-        list(Synthesise(tmp_path / "q.jsonl", server.address, propose=1).apply(iter(ROWS), Notes()))
+        list(Synthesise(tmp_path / "q.jsonl", chat_server.address, propose=1).apply(iter(ROWS), Notes()))
 
 
 def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:

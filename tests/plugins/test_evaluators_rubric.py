@@ -3,9 +3,6 @@
 import csv
 import json
 import math
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,43 +15,6 @@ from tunesmith import DataError, Message, RecipeError, Sample, rating_key
 from tunesmith_plugins.evaluators.agreement import rank_correlation
 from tunesmith_plugins.evaluators.judging import read_better, read_score
 from tunesmith_plugins.evaluators.rubric import Rubric
-
-
-class Judge:
-    """Says what `say` makes of a question; notes all questions."""
-
-    def __init__(self) -> None:
-        self.address = ""
-        self.asked: list[str] = []
-        self.code = 200
-        self.say: Callable[[str], str] = lambda question: "{}"
-
-
-@pytest.fixture
-def judge() -> Iterator[Judge]:
-    state = Judge()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            assert (body["model"], body["temperature"]) == ("big", 0)
-            question = body["messages"][-1]["content"]
-            state.asked.append(question)
-            answer = json.dumps({"choices": [{"message": {"content": state.say(question)}}]}).encode()
-            self.send_response(state.code)
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever)
-        thread.start()
-        state.address = f"http://127.0.0.1:{http.server_port}/v1"
-        yield state
-        http.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -78,39 +38,42 @@ def honest(question: str) -> str:
     return f'Well. {{"reason": "digit", "score": {answer[-1]}}}'
 
 
-def test_grades_and_preferences(judge: Judge, rubric: Path) -> None:
-    judge.say = honest
+def test_grades_and_preferences(chat_server: Any, rubric: Path) -> None:
+    chat_server.say = honest
     rows = [said("a very long answer 4"), said("2", 1), said("", 2), said("no reference 5", 3, "")]
-    score, preferred, agreement = Rubric(rubric, judge.address, "big").measure(rows)
+    score, preferred, agreement = Rubric(rubric, chat_server.address, "big").measure(rows)
     assert score.values == [4, 2, 1, 5]
     assert preferred.values[:3] == [1.0, 0.0, 0.0]
     assert math.isnan(preferred.values[3])
     assert (score.note, preferred.note) == ("", "")
     assert math.isnan(agreement.value)
     # a grade for each answer, and two questions where there is a reference; none for an empty answer
-    assert len(judge.asked) == 3 + 2 * 2
-    assert all("Polite and right." in question and "question " in question for question in judge.asked)
-    assert sum("A right answer" in question for question in judge.asked) == 2
+    assert len(chat_server.asked) == 3 + 2 * 2
+    assert all("Polite and right." in question and "question " in question for question in chat_server.questions)
+    assert {(body["model"], body["temperature"]) for body in chat_server.asked} == {("big", 0)}
+    assert sum("A right answer" in question for question in chat_server.questions) == 2
 
 
-def test_a_judge_that_likes_the_first_place_decides_nothing(judge: Judge, rubric: Path) -> None:
-    judge.say = lambda question: '{"better": "A"}' if "Answer A" in question else '{"score": 3}'
-    _, preferred, _ = Rubric(rubric, judge.address, "big").measure([said("x"), said("y", 1)])
+def test_a_judge_that_likes_the_first_place_decides_nothing(chat_server: Any, rubric: Path) -> None:
+    chat_server.say = lambda question: '{"better": "A"}' if "Answer A" in question else '{"score": 3}'
+    _, preferred, _ = Rubric(rubric, chat_server.address, "big").measure([said("x"), said("y", 1)])
     assert preferred.values == [0.5, 0.5]
     assert preferred.note == "the judge changed its mind with the places in 2 of 2 pairs"
 
 
-def test_what_the_judge_does_not_say_has_no_value(judge: Judge, rubric: Path) -> None:
-    judge.say = lambda question: "I would rather not." if "question 0" in question else honest(question)
-    score, preferred, _ = Rubric(rubric, judge.address, "big").measure([said("x 4"), said("a longer answer 3", 1)])
+def test_what_the_judge_does_not_say_has_no_value(chat_server: Any, rubric: Path) -> None:
+    chat_server.say = lambda question: "I would rather not." if "question 0" in question else honest(question)
+    score, preferred, _ = Rubric(rubric, chat_server.address, "big").measure(
+        [said("x 4"), said("a longer answer 3", 1)]
+    )
     assert math.isnan(score.values[0])
     assert math.isnan(preferred.values[0])
     assert (score.values[1], preferred.values[1]) == (3, 1)
     assert score.note == "the judge gave no grade to 1 answers"
 
 
-def test_agreement_with_people_is_spearmans(judge: Judge, rubric: Path, tmp_path: Path) -> None:
-    judge.say = honest
+def test_agreement_with_people_is_spearmans(chat_server: Any, rubric: Path, tmp_path: Path) -> None:
+    chat_server.say = honest
     grades, people = [5, 4, 4, 2, 1, 3], [4.0, 5.0, 3.0, 2.0, 2.0, 1.0]
     rows = [said(f"answer {grade}", at) for at, grade in enumerate(grades)]
     with (tmp_path / "people.csv").open("w", newline="") as file:
@@ -119,7 +82,7 @@ def test_agreement_with_people_is_spearmans(judge: Judge, rubric: Path, tmp_path
         table.writerows([rating_key(row), value] for row, value in zip(rows, people, strict=True))
         table.writerow([rating_key(said("unseen")), 5])
         table.writerow([rating_key(rows[0]), ""])
-    evaluator = Rubric(rubric, judge.address, "big", people=tmp_path / "people.csv", column="helpful")
+    evaluator = Rubric(rubric, chat_server.address, "big", people=tmp_path / "people.csv", column="helpful")
     (_, _, agreement) = evaluator.measure(rows)
     assert agreement.value == pytest.approx(scipy.stats.spearmanr(grades, people).statistic)
     assert agreement.single
@@ -137,44 +100,44 @@ def test_agreement_with_people_is_spearmans(judge: Judge, rubric: Path, tmp_path
         evaluator.measure(rows)
 
 
-def test_nothing_is_asked_twice_where_it_is_kept(judge: Judge, rubric: Path, tmp_path: Path) -> None:
-    judge.say = honest
+def test_nothing_is_asked_twice_where_it_is_kept(chat_server: Any, rubric: Path, tmp_path: Path) -> None:
+    chat_server.say = honest
     kept = tmp_path / "kept.jsonl"
-    first = Rubric(rubric, judge.address, "big", kept=kept).measure([said("answer 4")])
-    asked = len(judge.asked)
-    again = Rubric(rubric, judge.address, "big", kept=kept).measure([said("answer 4")])
-    assert len(judge.asked) == asked == 3
+    first = Rubric(rubric, chat_server.address, "big", kept=kept).measure([said("answer 4")])
+    asked = len(chat_server.asked)
+    again = Rubric(rubric, chat_server.address, "big", kept=kept).measure([said("answer 4")])
+    assert len(chat_server.asked) == asked == 3
     assert again[0].values == first[0].values
     rubric.write_text("Only right.")
-    Rubric(rubric, judge.address, "big", kept=kept).measure([said("answer 4")])
-    assert len(judge.asked) == 6
+    Rubric(rubric, chat_server.address, "big", kept=kept).measure([said("answer 4")])
+    assert len(chat_server.asked) == 6
     (tmp_path / "notes.txt").write_text("my notes\n")
     with pytest.raises(DataError, match=r"notes\.txt, which is no file of judgements"):
-        Rubric(rubric, judge.address, "big", kept=tmp_path / "notes.txt").measure([said("answer 4")])
+        Rubric(rubric, chat_server.address, "big", kept=tmp_path / "notes.txt").measure([said("answer 4")])
 
 
-def test_a_judge_that_is_not_there_is_said_at_once(judge: Judge, rubric: Path) -> None:
-    judge.code = 500
+def test_a_judge_that_is_not_there_is_said_at_once(chat_server: Any, rubric: Path) -> None:
+    chat_server.code = 500
     with pytest.raises(RecipeError, match=r"Rubric\.endpoint: .* answers 500"):
-        Rubric(rubric, judge.address, "big").measure([said("x")])
+        Rubric(rubric, chat_server.address, "big").measure([said("x")])
     # an empty answer, as before anything runs, asks nobody
-    judge.asked.clear()
-    assert Rubric(rubric, judge.address, "big").measure([said("")])[0].values == [1.0]
-    assert judge.asked == []
+    chat_server.asked.clear()
+    assert Rubric(rubric, chat_server.address, "big").measure([said("")])[0].values == [1.0]
+    assert chat_server.questions == []
 
 
 def test_whether_a_judge_answers_is_asked_beforehand_unless_it_has_said_something(
-    judge: Judge, rubric: Path, tmp_path: Path
+    chat_server: Any, rubric: Path, tmp_path: Path
 ) -> None:
-    evaluator = Rubric(rubric, judge.address, "big", kept=tmp_path / "kept.jsonl")
+    evaluator = Rubric(rubric, chat_server.address, "big", kept=tmp_path / "kept.jsonl")
     evaluator.ready()
-    assert judge.asked == ["Say yes."]
-    judge.code = 500
+    assert chat_server.questions == ["Say yes."]
+    chat_server.code = 500
     with pytest.raises(RecipeError, match=r"Rubric\.endpoint: .* answers 500"):
         evaluator.ready()
-    judge.code, judge.say = 200, honest
+    chat_server.code, chat_server.say = 200, honest
     evaluator.measure([said("answer 4")])
-    judge.code = 500
+    chat_server.code = 500
     evaluator.ready()
 
 
