@@ -41,6 +41,12 @@ def test_task_source_and_length_are_the_cores_own() -> None:
     assert cut(["x"] * 8, "length") == {"1 to 2": (0, 1), "3 to 4": (2, 3), "5 to 6": (4, 5), "7 to 8": (6, 7)}
 
 
+def test_no_two_slices_have_one_name() -> None:
+    large = cut([1234567, 1234568, 1234567.5, 0.25])
+    assert large == {"0.25": (3,), "1234567": (0,), "1234567.5": (2,), "1234568": (1,)}
+    assert cut([1, "1", True, "a", 1.0]) == {"1": (0, 1, 4), "True": (2,), "a": (3,)}
+
+
 def test_many_numbers_are_cut_into_quarters() -> None:
     found = cut(list(range(40)))
     assert list(found) == ["0 to 9", "10 to 19", "20 to 29", "30 to 39"]

@@ -124,6 +124,11 @@ def _cut(kind: str, values: Sequence[list[Any]], examples: Sequence[Example], ke
     for at, found in enumerate(values):
         for value in dict.fromkeys(found):
             rows.setdefault(value, []).append(at)
+    if any(isinstance(value, str) for value in rows):  # 1 and "1" would be two slices of one name
+        rows = {}
+        for at, found in enumerate(values):
+            for name in dict.fromkeys(map(_said, found)):
+                rows.setdefault(name, []).append(at)
     if not rows:
         raise RecipeError(_absent(kind, examples, key))
     numbers = [value for value in rows if not isinstance(value, str)]
@@ -150,7 +155,10 @@ def _quarters(kind: str, rows: Mapping[Any, Sequence[int]]) -> list[Slice]:
 
 
 def _said(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+    if isinstance(value, str | int):
+        return str(value)
+    # six figures tell small numbers apart, and make one of large ones
+    return f"{value:g}" if abs(value) < 1e4 else f"{value:.15g}"
 
 
 def _absent(kind: str, examples: Sequence[Example], key: str) -> str:
