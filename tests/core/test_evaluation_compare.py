@@ -190,6 +190,22 @@ def test_what_a_measure_says_of_its_values_is_told_with_its_model() -> None:
     assert compare("m", said, None, 0).notes == ("odd",)
 
 
+def test_one_value_about_all_rows_has_no_interval_and_nobody_waits_for_one() -> None:
+    tuned, base = (Measure("s", [NAN] * 30, corpus=lambda _, v=value: v, single=True) for value in (8.0, 0.0))
+    got = compare("cost/s", tuned, base, 0)
+    assert (got.difference, got.n, got.interval, got.p_value, got.rows_needed, got.notes) == (
+        8,
+        30,
+        None,
+        None,
+        None,
+        (),
+    )
+    assert got.change == "undecided"
+    assert compare("cost/s", tuned, None, 0).n == 30
+    assert compare("cost/s", *(Measure("s", [2.0], single=True),) * 2, 0).p_value is None
+
+
 def test_without_a_base_there_is_only_a_value() -> None:
     got = compare("m", Measure("m", [1.0, NAN, 0.0]), None, 0)
     assert (got.tuned, got.n, got.interval, got.p_value) == (0.5, 2, None, None)

@@ -32,7 +32,8 @@ class Comparison:
         difference: `tuned - base`.
         interval: Bounds of the difference's 95 % interval; None where the rows are too few or there is no base.
         p_value: Probability of a difference at least as large if both models were alike; None where there is no base.
-        n: Rows that the metric applies to for both models (for the tuned one, where there is no base).
+        n: Rows that the metric applies to for both models (for the tuned one, where there is no base); all of them
+            where it is one value about all.
         higher_is_better: Where an improvement lies.
         unit: What the metric is counted in.
         notes: What a reader must know; empty where all is well.
@@ -98,7 +99,7 @@ def compare(name: str, tuned: Measure, base: Measure | None, seed: int) -> Compa
     """
     mine = np.asarray(tuned.values, dtype=np.float64)
     if base is None:
-        n = int((~np.isnan(mine)).sum())
+        n = len(mine) if tuned.single else int((~np.isnan(mine)).sum())
         direction, said = tuned.higher_is_better, tuple(filter(None, [tuned.note]))
         return Comparison(name, tuned.value, math.nan, math.nan, None, None, n, direction, tuned.unit, said)
     theirs = np.asarray(base.values, dtype=np.float64)
@@ -106,15 +107,17 @@ def compare(name: str, tuned: Measure, base: Measure | None, seed: int) -> Compa
         msg = f"{name}: {len(mine)} rows of the tuned model, {len(theirs)} of the base"
         raise ValueError(msg)
     paired = ~(np.isnan(mine) | np.isnan(theirs))
-    n = int(paired.sum())
+    n = len(mine) if tuned.single else int(paired.sum())
     notes = [f"{model}: {measure.note}" for model, measure in (("base", base), ("tuned", tuned)) if measure.note]
     notes = [tuned.note] if tuned.note and tuned.note == base.note else notes
     if unpaired := int((np.isnan(mine) != np.isnan(theirs)).sum()):
         notes.append(f"{unpaired} rows apply to one model only")
-    differences = bootstrap(tuned, base, seed) if n >= ENOUGH else None
-    if differences is None:
+    differences = bootstrap(tuned, base, seed) if n >= ENOUGH and not tuned.single else None
+    if n < ENOUGH:
         notes.append(f"undecided: fewer than {ENOUGH} rows give no interval")
-    if tuned.corpus is None:
+    if tuned.single:
+        p_value = None
+    elif tuned.corpus is None:
         p_value = sign_flip(mine[paired] - theirs[paired], seed) if n else None
     else:
         p_value = inverted(differences) if differences is not None else None
