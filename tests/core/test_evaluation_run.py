@@ -35,6 +35,7 @@ from tunesmith import (
 )
 from tunesmith.evaluation.baseline import ROW, Baseline, Endpoint, Rival
 from tunesmith.evaluation.collect import collect
+from tunesmith.evaluation.compare import compare_all
 from tunesmith.evaluation.decoding import Answer
 from tunesmith.evaluation.generation import Generation
 from tunesmith.evaluation.logged import logged_samples
@@ -43,7 +44,7 @@ from tunesmith.evaluation.records import Told, plain, prediction_records, write_
 from tunesmith.evaluation.run_test import Evaluation, audits_of, evaluate, examine
 from tunesmith.evaluation.slices import Comparing
 from tunesmith.evaluation.subject import AuditSubject
-from tunesmith.evaluation.tables import show_evaluation, show_findings
+from tunesmith.evaluation.tables import metrics_table, show_evaluation, show_findings
 from tunesmith.evaluation.threshold import Threshold
 
 
@@ -526,6 +527,17 @@ def test_names_of_metrics_are_broken_between_their_words() -> None:
     words = {word for piece in pieces for word in re.findall(r"[^/_ ]+", piece)}
     assert {"grounded", "facts", "invented", "citations", "numbers", "unreadable", "critical", "urgent"} <= words
     assert "invented/" in pieces
+
+
+def test_large_numbers_leave_room_for_names() -> None:
+    mine, theirs = (Measure("perplexity", [size + at for at in range(30)], False) for size in (10.0, 34_000.0))
+    theirs = replace(theirs, values=[value * (1 + at / 30) for at, value in enumerate(theirs.values)])
+    found = compare_all({"kept/perplexity": mine}, {"kept/perplexity": theirs}, 0)
+    text = shown(lambda console: console.print(metrics_table(found, 30), highlight=False))
+    assert "kept/perplexity" in text
+    low, high = (f"{end:+.4g}" for end in found["kept/perplexity"].interval or ())
+    assert f"{low}.." in text
+    assert high in text
 
 
 @given(st.lists(st.text("ab_ -日", min_size=1, max_size=12), min_size=1, max_size=5), st.integers(2, 30))

@@ -20,6 +20,7 @@ from tunesmith.printable import printable
 
 _STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "same": "dim"}
 _STATES = {"met": "green", "missed": "red", "undecided": "yellow", "pending": "cyan"}
+_BESIDE = 16
 _SEVERITIES = {"none": "green", "low": "yellow", "medium": "dark_orange", "high": "red"}
 
 
@@ -103,7 +104,7 @@ def metrics_table(
         table.add_column(heading, justify="right", no_wrap=True)
     for name, c in comparisons.items():
         sign = getattr(marks, c.change) if not math.isnan(c.base) else marks.nothing
-        interval = f"{_signed(c.interval[0])}..{_signed(c.interval[1])}" if c.interval else marks.nothing
+        interval = _interval(c, marks)
         cells = (_value(c.base, c.unit, marks), _value(c.tuned, c.unit, marks))
         difference = marks.nothing if math.isnan(c.difference) else f"{_signed(c.difference)} {sign}"
         p_value = marks.nothing if c.p_adjusted is None else _p(c.p_adjusted)
@@ -124,7 +125,7 @@ def slices_table(slices: Sequence[Sliced], marks: Marks | None = None) -> RichTa
     for name in slices[0].comparisons:
         for at, one in enumerate(slices):
             c = one.comparisons[name]
-            interval = f"{_signed(c.interval[0])}..{_signed(c.interval[1])}" if c.interval else marks.nothing
+            interval = _interval(c, marks)
             sign = getattr(marks, c.change) if not math.isnan(c.base) else marks.nothing
             difference = marks.nothing if math.isnan(c.difference) else f"{_signed(c.difference)} {sign}"
             cells = (_value(c.base, c.unit, marks), _value(c.tuned, c.unit, marks))
@@ -240,6 +241,14 @@ def _value(value: float, unit: str, marks: Marks) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}" if abs(value) < 10 else f"{value:+.4g}"
+
+
+def _interval(found: Comparison, marks: Marks) -> str:
+    """The interval of a difference, its ends below each other where beside each other they would squeeze the names."""
+    if found.interval is None:
+        return marks.nothing
+    low, high = map(_signed, found.interval)
+    return f"{low}..{high}" if len(low + high) <= _BESIDE else f"{low}..\n{high}"
 
 
 def _p(value: float) -> str:
