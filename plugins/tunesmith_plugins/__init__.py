@@ -62,6 +62,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
     from tunesmith_plugins.curators.clean import Clean
     from tunesmith_plugins.curators.consistency import Consistency
     from tunesmith_plugins.curators.contradictions import Contradictions
+    from tunesmith_plugins.curators.counterfactual_augment import CounterfactualAugment
     from tunesmith_plugins.curators.decontaminate import Decontaminate
     from tunesmith_plugins.curators.diversity import Diversity
     from tunesmith_plugins.curators.exact_duplicates import ExactDuplicates
@@ -70,6 +71,7 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
     from tunesmith_plugins.curators.length import Length
     from tunesmith_plugins.curators.near_duplicates import NearDuplicates
     from tunesmith_plugins.curators.outliers import Outliers
+    from tunesmith_plugins.curators.reweigh import Reweigh
     from tunesmith_plugins.curators.semantic_duplicates import SemanticDuplicates
     from tunesmith_plugins.curators.synthesise import Synthesise
 
@@ -86,6 +88,8 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
         Contradictions,
         Decontaminate,
         Balance,
+        CounterfactualAugment,
+        Reweigh,
         LabelErrors,
         Outliers,
         Diversity,

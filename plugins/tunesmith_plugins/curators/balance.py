@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Self
 
 from tunesmith import Curator, DataError, Example, RecipeError, Record, did_you_mean
+from tunesmith_plugins.audits.groups import Grouping
 
 _KINDS = ("label", "task")
+_LEXICON = "lexicon:"
 
 
 class Balance(Curator):
@@ -20,7 +22,8 @@ class Balance(Curator):
     Since 0.9.
 
     Args:
-        by: What makes a group: `label`, `task`, or a column of the rows.
+        by: What makes a group: `label`, `task`, a column of the rows, or `lexicon:gender` (or another category of the
+            audits' lexicon): the one group that a row's texts name; those that name none or several are left alone.
         ratio: The largest group may have at most so many times the rows of the smallest, 1 or more.
         method: `cap` drops rows of groups that are larger; `repeat` copies rows of groups that are smaller.
         most_copies: A row is repeated at most so many times, even if its group stays small.
@@ -38,14 +41,19 @@ class Balance(Curator):
 
     @classmethod
     def trial_instances(cls) -> list[Self]:
-        """By label, task and a column, both ways."""
-        return [cls(ratio=1.0), cls("task", method="repeat"), cls("group", 1.5, "repeat", 1)]
+        """By label, task, a column and words, both ways."""
+        return [
+            cls(ratio=1.0),
+            cls("task", method="repeat"),
+            cls("group", 1.5, "repeat", 1),
+            cls("lexicon:gender", 1.0),
+        ]
 
     def check(self) -> None:
         """Refuse a ratio below 1, and copies that are none.
 
         Raises:
-            RecipeError: One is.
+            RecipeError: One is; or the lexicon has no such category.
         """
         if self.ratio < 1:
             msg = f"ratio is {self.ratio}; the largest group has at least 1 times the rows of the smallest"
@@ -53,6 +61,7 @@ class Balance(Curator):
         if self.most_copies < 1:
             msg = f"most_copies is {self.most_copies}; 1 or more are needed"
             raise RecipeError(msg)
+        self._grouping()
 
     def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
         """Drop or repeat rows.
@@ -60,21 +69,28 @@ class Balance(Curator):
         Raises:
             DataError: `by` names a column that no row has.
         """
-        held = list(examples)
+        held, grouping = list(examples), self._grouping()
         groups: dict[str, list[Example]] = defaultdict(list)
         for example in held:
-            if (value := self._value(example)) is not None:
+            value = grouping.of(example) if grouping else self._value(example)
+            if value is not None:
                 groups[value].append(example)
-        if held and self.by not in _KINDS and not any(self.by in example.extras for example in held):
+        if held and not grouping and self.by not in _KINDS and not any(self.by in example.extras for example in held):
             columns = sorted({name for example in held for name in example.extras})
             near = did_you_mean(self.by, [*_KINDS, *columns])
             known = ", ".join([*_KINDS, *columns])
             msg = f"by: {self.by} is no column of the training rows{near}; one of {known}"
             raise DataError(msg)
         if held and not groups:
-            record.remark(f"no training row has a {self.by}, so none is balanced")
+            record.remark(f"no training row has a {grouping.name if grouping else self.by}, so none is balanced")
         drawn = {key: sorted(group, key=lambda one: _draw(one, record.seed)) for key, group in groups.items()}
         yield from self._capped(held, drawn, record) if self.method == "cap" else self._repeated(held, drawn, record)
+
+    def _grouping(self) -> Grouping | None:
+        """What tells a row's group by its words; None where `by` is no category of the lexicon."""
+        if not self.by.startswith(_LEXICON):
+            return None
+        return Grouping(type(self).__name__, None, self.by.removeprefix(_LEXICON), None)
 
     def _capped(self, held: list[Example], drawn: dict[str, list[Example]], record: Record) -> Iterator[Example]:
         most = int(self.ratio * min(map(len, drawn.values()), default=0))

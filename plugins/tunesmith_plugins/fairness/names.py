@@ -10,18 +10,34 @@ from tunesmith_plugins.fairness.english import begins_sentence
 CAPITALISED = re.compile(r"(?<![\w@#&/.-])[A-Z][a-z]+(?![\w@]|-\w)|(?<![\w@#&/.-])[A-Z]{3,}(?![\w@]|-\w)")
 _NEXT = re.compile(r"[ \t]+([A-Z][\w’'-]*)")  # noqa: RUF001
 _BEFORE = re.compile(r"([A-Za-z][\w'’]*)(\.?)[ \t]+$")  # noqa: RUF001
-_FORMAL = frozenset(words("mr mrs ms miss mx dr doctor prof professor judge justice president senator captain"))
-_PLACES = frozenset(words("st saint san santa lake mount mt fort port cape new hurricane camp"))
+_FORMAL = frozenset(
+    words(
+        """
+        mr mrs ms miss mx dr doctor prof professor judge justice president senator captain
+        """
+    )
+)
+_PLACES = frozenset(
+    words(
+        """
+        st saint san santa lake mount mt fort port cape new hurricane camp
+        """
+    )
+)
 _THINGS = frozenset(
     words(
-        "street st road rd avenue ave lane drive hospital university college school inc corp ltd llc airport bridge park "
-        "county island islands syndrome disease act law theorem award prize foundation bank group company"
+        """
+        street st road rd avenue ave lane drive hospital university college school inc corp ltd llc airport bridge
+        park county island islands syndrome disease act law theorem award prize foundation bank group company
+        """
     )
 )
 _BESIDE = frozenset(
     words(
-        "nurse sister brother baby patient client customer employee applicant candidate dear hi hello uncle aunt cousin "
-        "grandma grandpa mother father sir dame lord lady and or when if but as for with from the"
+        """
+        nurse sister brother baby patient client customer employee applicant candidate dear hi hello uncle aunt cousin
+        grandma grandpa mother father sir dame lord lady and or when if but as for with from the
+        """
     )
 )
 

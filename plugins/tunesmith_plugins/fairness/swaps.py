@@ -12,7 +12,6 @@ from tunesmith_plugins.fairness.english import (
     article,
     begins_sentence,
     cased,
-    following,
     is_adjective,
     is_determiner,
     joined,
@@ -66,7 +65,7 @@ class Swapper:
         self._pairs = _matched(held, first, second, least) if usable and held is not None else {}
 
     def text(self, text: str) -> str | None:
-        """The text with the groups exchanged; None where there is nothing to exchange, or it holds of one group alone."""
+        """The text with the groups exchanged; None where nothing is, or it holds of one group alone."""
         if self._bound is not None and self._bound.search(text):
             return None
         made = self._swapped(text)
@@ -201,7 +200,7 @@ def _chosen(options: Sequence[tuple[str, str, str]], text: str, match: re.Match[
         is_his = "pronoun" in by_pos
         return by_pos["determiner"] if is_determiner(text, start, end, always=is_his) else other
     if "adjective" in by_pos:
-        return by_pos["adjective"] if is_adjective(text, end) else by_pos.get("noun")
+        return by_pos["adjective"] if is_adjective(text, start, end) else by_pos.get("noun")
     return by_pos.get("")
 
 

@@ -1,0 +1,66 @@
+"""Which group an example is about: by a column of its row, or by the words of a lexicon."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tunesmith import Example
+from tunesmith_plugins.audits.lexicon import Category, read_lexicon
+
+
+def named_alone(texts: Iterable[str], category: Category) -> str | None:
+    """The group that texts name; None where they name none, or several, so that it is not known who is meant."""
+    held = list(texts)
+    found = [group for group, words in category.patterns.items() if any(words.search(text) for text in held)]
+    return found[0] if len(found) == 1 and found[0] in category.compared else None
+
+
+class Grouping:
+    """Groups of examples by `column`, or, where that is None, by the words of `category`.
+
+    Args:
+        owner: Class whose options these are, for messages.
+        column: Column of the rows.
+        category: Category of the lexicon.
+        lexicon: JSON file with categories of one's own.
+    """
+
+    def __init__(self, owner: str, column: str | None, category: str, lexicon: Path | None) -> None:
+        self.column = column
+        self.category = None if column is not None else read_lexicon(owner, lexicon, [category])[0]
+        self.name = column or category
+
+    def of(self, example: Example, prompt_only: bool = False) -> str | None:
+        """The group of an example; None where it has none.
+
+        Args:
+            example: Any.
+            prompt_only: Whether only what is asked counts, so that an answer does not say who it is about.
+        """
+        if self.category is None:
+            value = example.extras.get(self.column or "")
+            return None if value is None or value == "" else str(value)
+        asked = [turn.content for turn in example.prompt]
+        return named_alone(asked if prompt_only and asked else example.texts(), self.category)
+
+
+def label_of(example: Example, label: str) -> str | None:
+    """An example's label as text.
+
+    Args:
+        example: Any.
+        label: `label` for its own, `answer` for its reference, else a column.
+
+    Returns:
+        None where it has none; the labels in order, joined by a comma, where it has several.
+    """
+    if label == "answer":
+        return example.reference.strip() or None
+    value = example.label if label == "label" else example.extras.get(label)
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(sorted(map(str, value))) or None
+    return None if value is None or value == "" else str(value)
+
+
+def columns_of(examples: Sequence[Example]) -> list[str]:
+    """All columns that examples have, sorted."""
+    return sorted({name for example in examples for name in example.extras})

@@ -1,0 +1,168 @@
+"""CounterfactualAugment: the same rows with another group in them."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+from tunesmith import Curator, DataError, Example, RecipeError, Record, did_you_mean
+from tunesmith_plugins.audits.lexicon import Category, read_lexicon
+from tunesmith_plugins.fairness.swaps import Swapper
+
+_MARK = "exchanged"
+
+
+class CounterfactualAugment(Curator):
+    """Adds training rows in which one group takes the place of another, with the label that they had.
+
+    Counterfactual data augmentation (Lu, Mardziel, Wu, Amancharla, Datta 2018, https://arxiv.org/abs/1807.11714; with
+    names, Hall Maudslay et al. 2019, https://arxiv.org/abs/1909.00871): what depends on the group alone is seen with
+    both, so that nothing is left to learn of it. Prompt, answer and both answers of a pair are swapped alike, by
+    English grammar: pronouns, titles, kinship, professions, and given names, each by the same name each time. Rows that
+    name no group, or say what holds of one alone (`pregnant`), stay as they are. Runs behind the split, on training
+    rows only. A made row stands behind its own, has `~` and the category behind its id, and the column `column` says
+    which groups were exchanged; rows from the data have no such column. Several such curators may follow each other.
+
+    Labels are kept, and columns too unless `swap_columns` names them. A label that is the group itself is then wrong:
+    leave such rows out. Real persons are not recognised.
+
+    Since 0.13.
+
+    Args:
+        category: Of the lexicon: gender, age, religion, origin, ethnicity, disability, socioeconomic.
+        groups: Two groups that are exchanged; if None those that the lexicon compares where these are two, else the
+            group that a row names most with another one, drawn by the recipe's seed and the row's id.
+        mode: `add` keeps the row beside what is made of it; `replace` puts it in its place.
+        share: Share of the rows that can be swapped which are, drawn by seed and id. `replace` with 0.5 leaves the
+            number of rows as it is, and names both groups alike often.
+        names: Whether given names (of gender) or surnames (of ethnicity) are exchanged too, where they are sure.
+        swap_columns: Columns that are swapped with the text: gold answers, entities.
+        column: Column that marks what is made.
+        lexicon: JSON file whose categories are added to the built-in ones or replace them.
+    """
+
+    scope = "train"
+
+    def __init__(
+        self,
+        category: str = "gender",
+        groups: list[str] | None = None,
+        mode: Literal["add", "replace"] = "add",
+        share: float = 1.0,
+        names: bool = True,
+        swap_columns: list[str] | None = None,
+        column: str = "counterfactual",
+        lexicon: Path | None = None,
+    ) -> None:
+        self.category = category
+        self.groups = groups
+        self.mode = mode
+        self.share = share
+        self.names = names
+        self.swap_columns = swap_columns
+        self.column = column
+        self.lexicon = lexicon
+
+    @classmethod
+    def trial_instances(cls) -> list[Self]:
+        """Both modes, a category of two groups and one of many."""
+        return [cls(), cls("age", mode="replace", share=0.5), cls("religion"), cls("gender", ["male", "female"])]
+
+    def check(self) -> None:
+        """Refuse a share that is none, and groups that cannot be exchanged.
+
+        Raises:
+            RecipeError: One is so.
+            DataError: The lexicon cannot be read.
+        """
+        if not 0 < self.share <= 1:
+            msg = f"share is {self.share}; it lies above 0, and at most at 1"
+            raise RecipeError(msg)
+        category, known = self._read()
+        if category.language != "en":
+            msg = f"lexicon is written in {category.language!r}; swaps know the grammar of 'en' alone"
+            raise RecipeError(msg)
+        for group in self.groups or []:
+            if group not in known:
+                near = did_you_mean(group, known)
+                msg = f"groups: {group!r} has no words to swap in {self.category}{near} (there are: {', '.join(known)})"
+                raise RecipeError(msg)
+        if self.groups is not None and len(set(self.groups)) != 2:
+            msg = f"groups names {', '.join(self.groups) or 'none'}; two different ones are exchanged"
+            raise RecipeError(msg)
+        if len(known) < 2:
+            msg = f"category is {self.category}, which has no pairs to swap; add `swaps` to it in a lexicon of your own"
+            raise RecipeError(msg)
+
+    def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
+        """Pass on rows and what is made of them.
+
+        Raises:
+            DataError: A row has the column that is to mark what is made.
+        """
+        category, known = self._read()
+        held = list(examples)
+        taken = {example.id for example in held}
+        made_by: dict[tuple[str, str], Swapper] = {}
+        for example in held:
+            before = example.extras.get(self.column)
+            if before is not None and not str(before).endswith(_MARK):
+                msg = f"column: {self.column} is there already, in row {example.id}; name another"
+                raise DataError(msg)
+            pair = self._pair(category, known, example, record.seed)
+            made = None
+            if pair and _drawn(f"{record.seed}:share:{example.id}") < self.share:
+                if pair not in made_by:
+                    made_by[pair] = Swapper(category, *pair, names=self.names)
+                made = made_by[pair].example(example, self.swap_columns or ())
+            if made is None:
+                yield example
+                continue
+            reason = f"{pair[0]} and {pair[1]} {_MARK}" if pair else ""
+            marked = {**made.extras, self.column: f"{before}, {reason}" if before else reason}
+            if self.mode == "replace":
+                record.change(example, reason)
+                yield made.with_(extras=marked)
+            else:
+                yield example
+                made = made.with_(id=_free(f"{example.id}~{self.category}", taken), extras=marked)
+                record.add(made, reason)
+                yield made
+
+    def _read(self) -> tuple[Category, list[str]]:
+        """The category, and those of its groups that are compared and have words to swap."""
+        (category,) = read_lexicon(type(self).__name__, self.lexicon, [self.category])
+        having = {group for row in category.swaps for group in row.words}
+        return category, [group for group in category.words if group in having]
+
+    def _pair(self, category: Category, known: Sequence[str], example: Example, seed: int) -> tuple[str, str] | None:
+        """The groups that are exchanged in a row; None where it names none."""
+        if self.groups is not None:
+            return self.groups[0], self.groups[1]
+        if len(known) == 2:
+            return known[0], known[1]
+        texts = example.texts()
+        counts = {g: sum(len(category.patterns[g].findall(text)) for text in texts) for g in known}
+        most = max(known, key=lambda group: counts[group])
+        if not counts[most]:
+            return None
+        rows = [row.words.keys() for row in category.swaps]
+        others = [group for group in known if group != most and any({group, most} <= words for words in rows)]
+        if not others:
+            return None
+        return most, others[int(_drawn(f"{seed}:group:{example.id}") * len(others))]
+
+
+def _drawn(key: str) -> float:
+    """A number in [0, 1) that depends on a key alone."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest(), "big") / 2**48
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """An id that no row has, which is then taken."""
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{name}{number}"
+    taken.add(found)
+    return found
