@@ -221,20 +221,24 @@ def test_a_baseline_whose_questions_are_too_long_is_named(trained: Any) -> None:
     assert "the base reads 256" in refused.err
 
 
-def test_an_endpoint_is_asked_once_and_goes_on_where_it_failed(trained: Any, large: Model) -> None:
-    trained.write("kept.yaml", baselines={"large": {"endpoint": large.address}})
-    words, say = ("test", "--config", "kept.yaml", "--run", str(trained.runs()[0])), large.say
+def test_an_endpoint_is_asked_once_and_goes_on_where_it_failed(trained: Any, chat_server: Any) -> None:
+    trained.write("kept.yaml", baselines={"large": {"endpoint": chat_server.address}})
+    words = ("test", "--config", "kept.yaml", "--run", str(trained.runs()[0]))
 
-    def fails(body: dict[str, Any]) -> dict[str, Any]:
-        return say(body) if len(large.asked) < 10 else {"error": "too many requests"}
+    def fails(question: str) -> Any:
+        if len(chat_server.asked) < 10:
+            return last_word(question)
+        chat_server.code = 429
+        chat_server.asked.pop()
+        return "too many requests"
 
     def asked() -> list[dict[str, Any]]:
         """But for the word that each `test` asks for at its begin."""
-        return [body for body in large.asked if body["max_tokens"] > 1]
+        return [body for body in chat_server.asked if body["max_tokens"] > 1]
 
-    large.say = fails  # type: ignore[method-assign]
+    chat_server.say = fails
     trained.done(*words, "--generation.batch_size=1", code=2)
-    large.say = say  # type: ignore[method-assign]
+    chat_server.say, chat_server.code = last_word, 200
     trained.done(*words)
     _, rows = result_of(trained)
     assert len(asked()) == len(rows)
@@ -242,11 +246,11 @@ def test_an_endpoint_is_asked_once_and_goes_on_where_it_failed(trained: Any, lar
     for row in rows:
         assert row["large"]["output"] == row["prompt"][-1]["content"].split()[-1]
         assert (row["large"]["stopped"], row["large"]["answer_tokens"]) == (False, 3)
-    trained.write("kept.yaml", baselines={"large": {"endpoint": large.address}}, evaluators={"rouge": "ROUGE"})
+    trained.write("kept.yaml", baselines={"large": {"endpoint": chat_server.address}}, evaluators={"rouge": "ROUGE"})
     trained.done(*words)
     assert len(asked()) == len(rows)
     assert result_of(trained)[1][0]["large"]["measures"].keys() >= {"rouge/rougeL"}
     for other in ("--baselines.large.model=other", "--generation.max_new_tokens=5", "--generation.cache=false"):
-        large.asked.clear()
+        chat_server.asked.clear()
         trained.done(*words, other)
         assert len(asked()) == len(rows), other

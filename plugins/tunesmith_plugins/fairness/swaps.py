@@ -116,9 +116,12 @@ class Swapper:
                 found.append((*match.span(), new))
             elif new is None and match.lastgroup == "fixed":
                 closed.append(match.span())
-        for match in CAPITALISED.finditer(text) if self._names and self._pairs else ():
+        names = self._names
+        for match in CAPITALISED.finditer(text) if names is not None and self._pairs else ():
             new_name = self._pairs.get(match[0].casefold())
-            if new_name and not _within(match.start(), closed) and is_person(text, *match.span(), self._names):
+            if not new_name or names is None or _within(match.start(), closed):
+                continue
+            if is_person(text, *match.span(), names):
                 found.append((*match.span(), new_name.upper() if match[0].isupper() else new_name.capitalize()))
         last = 0
         for start, end, new in sorted(found):
