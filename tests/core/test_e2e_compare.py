@@ -142,6 +142,20 @@ def test_a_test_of_weights_of_before_is_warned_of(runs: list[Path], capsys: pyte
     assert f"{runs[0]} was tested at step" not in err
 
 
+def test_runs_with_other_tokens_are_warned_of(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    from tunesmith.cli.main import main
+
+    assert main(["compare", "runs/tiny"]) == 0
+    assert "other tokens" not in capsys.readouterr().err
+    path = runs[1] / "test/predictions.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[0]["tuned"]["tokens"] += 1
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["compare", "runs/tiny"]) == 0
+    told = f"what perplexity measures cannot be compared: {runs[1].name} has other tokens than {runs[0].name}"
+    assert told in " ".join(capsys.readouterr().err.split())
+
+
 def test_what_cannot_be_compared_is_said(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 tested run is there; a comparison takes two or more" in said(capsys, str(runs[0]), code=2)
     assert "there is no" not in said(capsys, "nowhere", code=2)

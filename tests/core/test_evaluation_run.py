@@ -55,6 +55,7 @@ class Scripted:
     say: Callable[[str], str]
     logprob_of: float = -1.0
     stopped: bool = True
+    tokens: int = 2
     asked: list[str] = field(default_factory=list)
     tools: list[Any] = field(default_factory=list)
     scored: list[Any] = field(default_factory=list)
@@ -78,7 +79,7 @@ class Scripted:
     def logprob(self, conversations: Sequence[Any], tools: Any = None, progress: Any = None) -> list[tuple[float, int]]:
         self.tools += tools or []
         self.scored += conversations
-        return [(self.logprob_of, 2)] * len(conversations)
+        return [(self.logprob_of, self.tokens)] * len(conversations)
 
     def classify(self, prompts: Any, labels: Any, tools: Any = None, progress: Any = None) -> list[list[float]]:
         self.tools += tools or []
@@ -527,6 +528,16 @@ def test_names_of_metrics_are_broken_between_their_words() -> None:
     words = {word for piece in pieces for word in re.findall(r"[^/_ ]+", piece)}
     assert {"grounded", "facts", "invented", "citations", "numbers", "unreadable", "critical", "urgent"} <= words
     assert "invented/" in pieces
+
+
+def test_scores_of_other_tokens_are_said_to_be_incomparable() -> None:
+    others = {name: Rival(Scripted(right, -2.0, tokens=n), lambda row: row) for name, n in (("like", 2), ("other", 3))}
+    found = run(others=others)
+    notes = {name: beside.comparisons["nll/nats"].notes for name, beside in found.others.items()}
+    assert notes == {"like": (), "other": ("of other tokens than the tuned model's: cannot be compared",)}
+    assert found.others["other"].comparisons["same/share"].notes == ()
+    text = shown(lambda console: show_evaluation(found, console))
+    assert text.count("of other tokens than the tuned model's: cannot be compared: nll/nats") == 1
 
 
 def test_large_numbers_leave_room_for_names() -> None:

@@ -1,5 +1,6 @@
 """The verb `compare`: runs of a recipe beside each other, by what they answered to the same test rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.compare import compare_all, corrected
 from tunesmith.evaluation.logged import logged_samples
 from tunesmith.evaluation.measure import Measure, Sample
-from tunesmith.evaluation.measuring import Said, measured, own_rows
+from tunesmith.evaluation.measuring import Said, measured, of_other_tokens, own_rows
 from tunesmith.evaluation.records import comparisons_record, plain
 from tunesmith.evaluation.tables import metrics_table
 from tunesmith.evaluation.threshold import split_key
@@ -71,12 +72,14 @@ def run(words: list[str]) -> int:
     said = {name: [_samples(one, name) for one in found] for name in ("", *own_rows(evaluators))}
     for samples in said.values():
         _align(found, samples)
-    tested = []
+    tested, wholes = [], []
     for at, (one, name) in enumerate(zip(found, _names(found), strict=True)):
         whole = Said(said[""][at], {own: samples[at] for own, samples in said.items() if own})
         whole = whole.with_training(one.processor_seconds)
+        wholes.append(whole)
         tested.append(Tested(one, name, said[""][at], one.tested, measured(evaluators, whole)))
     _check_decoding(tested)
+    _check_tokens(evaluators, tested, wholes)
     by = _by(given.by, tested[0], session)
     better = tested[0].measures[by].higher_is_better
     ranked = sorted(tested, key=lambda one: _rank(one.measures[by].value, better))
@@ -215,6 +218,13 @@ def _check_decoding(tested: list[Tested]) -> None:
     ways = [one.record.get("generation") for one in tested]
     if any(way != ways[0] for way in ways):
         warn("the runs did not decode alike (`generation`): what differs may lie in that")
+
+
+def _check_tokens(evaluators: Mapping[str, Evaluator], tested: list[Tested], said: list[Said]) -> None:
+    for one, its in zip(tested[1:], said[1:], strict=True):
+        if names := of_other_tokens(evaluators, said[0], its):
+            told = f"cannot be compared: {one.name} has other tokens than {tested[0].name}"
+            warn(f"what {', '.join(names)} measure{'' if len(names) > 1 else 's'} {told}")
 
 
 def _by(wanted: str | None, first: Tested, session: Session) -> str:

@@ -1,7 +1,7 @@
 """Tuned against base, row by row: the difference, how sure it is, and whether chance explains it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,6 +76,14 @@ def compare_all(tuned: Mapping[str, Measure], base: Mapping[str, Measure] | None
     """Compare every metric of two models on the same rows, in the metrics' order, corrected for their number."""
     found = [compare(name, m, base[name] if base is not None else None, seed) for name, m in tuned.items()]
     return {one.name: one for one in corrected(found)}
+
+
+def noted(found: Mapping[str, Comparison], evaluators: Collection[str], note: str) -> dict[str, Comparison]:
+    """Comparisons with a note on all metrics of some evaluators."""
+    return {
+        name: replace(one, notes=(*one.notes, note)) if name.split("/", 1)[0] in evaluators else one
+        for name, one in found.items()
+    }
 
 
 def corrected(found: Sequence[Comparison]) -> list[Comparison]:

@@ -151,6 +151,26 @@ def measured(evaluators: Mapping[str, Evaluator], said: Said) -> dict[str, Measu
     return {f"{name}/{one.name}": one for name in evaluators for one in found[name]}
 
 
+def of_other_tokens(evaluators: Mapping[str, Evaluator], mine: Said, theirs: Said) -> list[str]:
+    """Evaluators whose scores of references are of other tokens in two models, so that they cannot be compared.
+
+    A perplexity is one of tokens: models that cut the same text into fewer have a higher one, and are no worse for it.
+
+    Args:
+        evaluators: By name in the recipe.
+        mine: What one model said.
+        theirs: What the other said, of the same rows.
+    """
+    found = []
+    for name, evaluator in evaluators.items():
+        if "logprob" in evaluator.needs:
+            pair = (said.own.get(name, said.samples) for said in (mine, theirs))
+            counts = ((one.tokens, other.tokens) for one, other in zip(*pair, strict=True))
+            if any(one and other and one != other for one, other in counts):
+                found.append(name)
+    return found
+
+
 def combines(evaluator: Evaluator) -> bool:
     """Whether an evaluator makes its metrics of those of others, and measures no samples."""
     return type(evaluator).combine is not Evaluator.combine

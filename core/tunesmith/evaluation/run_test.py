@@ -8,9 +8,20 @@ from tunesmith.data.example import Example
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.baseline import Rival
 from tunesmith.evaluation.collect import AnsweringModel, Progress
-from tunesmith.evaluation.compare import Comparison, compare_all
+from tunesmith.evaluation.compare import Comparison, compare_all, noted
 from tunesmith.evaluation.measure import Findings, Mark, Measure, Sample
-from tunesmith.evaluation.measuring import Collect, Said, ask, asking, marked, measured, needs_of, own_rows, rehearse
+from tunesmith.evaluation.measuring import (
+    Collect,
+    Said,
+    ask,
+    asking,
+    marked,
+    measured,
+    needs_of,
+    of_other_tokens,
+    own_rows,
+    rehearse,
+)
 from tunesmith.evaluation.slices import Comparing, Slice, columns_of, kinds_asked, slices_of
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.success import Verdict, decide
@@ -18,6 +29,8 @@ from tunesmith.evaluation.threshold import BASE, Threshold, check_names, check_s
 from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Audit, Evaluator
 from tunesmith.plugins.subject import Subject
+
+OTHER_TOKENS = "of other tokens than the tuned model's: cannot be compared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +177,8 @@ def evaluate(
         said = asked(other.collect, name, other.training)
         other.release()
         measures = measured(evaluators, said)
-        compared = compare_all(tuned_measures, measures, seed)
+        other_tokens = of_other_tokens(evaluators, tuned_said, said)
+        compared = noted(compare_all(tuned_measures, measures, seed), other_tokens, OTHER_TOKENS)
         beside[name] = Beside(said.samples, measures, compared, said.own, marked(evaluators, said))
     data = splits if splits is not None else {"test": examples}
     findings = examine(audits, AuditSubject(data, model, tuned))

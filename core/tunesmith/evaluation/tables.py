@@ -60,6 +60,8 @@ def show_evaluation(evaluation: Evaluation, console: Console, samples: int = 0) 
             _print(console, Padding(Text(line, style="dim"), (0, 0, 0, 1)))
     for name, other in evaluation.others.items():
         _print(console, metrics_table(other.comparisons, len(evaluation.examples), marks, name))
+        for line in _noted(other.comparisons, evaluation.comparisons):
+            _print(console, Padding(Text(line, style="dim"), (0, 0, 0, 1)))
     for kind in dict.fromkeys(one.part.kind for one in evaluation.slices):
         _print(console, slices_table([one for one in evaluation.slices if one.part.kind == kind], marks))
     show_findings(evaluation.findings, console)
@@ -191,13 +193,10 @@ def _notes(evaluation: Evaluation, marks: Marks) -> Iterator[str]:
         undecided, same = f"{marks.undecided} undecided", f"{marks.same} no difference"
         yield f"{marks.better} better  {marks.worse} worse  {undecided}  {same}  p: by chance alone (Holm)"
     known = evaluation.comparisons
-    by_note: dict[str, list[str]] = {}
     by_count: dict[int, list[str]] = {}
     for name, c in known.items():
         by_count.setdefault(c.n, []).append(name)
-        for note in c.notes:
-            by_note.setdefault(note, []).append(name)
-    yield from (f"{note}: {_listed(names, known)}" for note, names in by_note.items())
+    yield from _noted(known, {})
     wanted = {name: c.rows_needed for name, c in known.items() if c.rows_needed is not None and c.n >= ENOUGH}
     if wanted:
         more = ", ".join(f"{rows:,} for {name}" for name, rows in wanted.items())
@@ -209,6 +208,16 @@ def _notes(evaluation: Evaluation, marks: Marks) -> Iterator[str]:
     for model, samples in cut.items():
         if count := sum(not sample.stopped for sample in samples):
             yield f"{count} of {len(samples)} answers of {model} were cut at generation.max_new_tokens"
+
+
+def _noted(known: Mapping[str, Comparison], before: Mapping[str, Comparison]) -> Iterator[str]:
+    """Notes on metrics, each with the metrics that it is on, but for those that were said of them before."""
+    by_note: dict[str, list[str]] = {}
+    for name, c in known.items():
+        for note in c.notes:
+            if name not in before or note not in before[name].notes:
+                by_note.setdefault(note, []).append(name)
+    yield from (f"{note}: {_listed(names, known)}" for note, names in by_note.items())
 
 
 def _listed(names: Sequence[str], known: Collection[str]) -> str:
