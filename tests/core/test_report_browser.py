@@ -181,6 +181,20 @@ def test_rows_are_filtered_and_ordered(browser: Browser, report: Path) -> None:
     assert browser.run("document.querySelector('.sample:not([hidden]) .change').textContent") == "better by 0.400"
 
 
+def test_rows_are_chosen_by_a_value_with_spaces_and_signs(
+    browser: Browser, make_run: Callable[..., Path], predicted: Callable[..., dict[str, Any]]
+) -> None:
+    wards = [' 3  "b" & <c>\n', "plain"]
+    rows = [predicted(str(at), at / 9, 0.5, columns={"ward": wards[at % 2]}) for at in range(8)]
+    browser.open(write_report(make_run(rows)))
+    chosen = browser.run("[...document.getElementById('by-facet').options].findIndex(o => o.text.includes('b'))")
+    browser.run(
+        f"(f => {{ f.selectedIndex = {chosen}; f.dispatchEvent(new Event('input')) }})"
+        "(document.getElementById('by-facet'))"
+    )
+    assert browser.shown() == ["6", "4", "2", "0"]
+
+
 def test_a_click_opens_a_sample_with_differences_inside_the_text(browser: Browser, report: Path) -> None:
     browser.open(report)
     browser.click(".sample:nth-child(2) summary")
