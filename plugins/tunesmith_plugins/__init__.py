@@ -124,9 +124,15 @@ def tunesmith_register_adapters() -> Iterable[type[Adapter]]:
 @hookimpl
 def tunesmith_register_regularizers() -> Iterable[type[Regularizer]]:
     """The regularizers of this package."""
+    from tunesmith_plugins.regularizers.ewc import EWC
     from tunesmith_plugins.regularizers.kl_to_base import KLToBase
+    from tunesmith_plugins.regularizers.l2sp import L2SP
+    from tunesmith_plugins.regularizers.label_smoothing import LabelSmoothing
+    from tunesmith_plugins.regularizers.neftune import NEFTune
+    from tunesmith_plugins.regularizers.rdrop import RDrop
+    from tunesmith_plugins.regularizers.replay import Replay
 
-    return [KLToBase]
+    return [KLToBase, L2SP, EWC, Replay, LabelSmoothing, RDrop, NEFTune]
 
 
 @hookimpl

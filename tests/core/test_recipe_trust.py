@@ -227,7 +227,9 @@ def test_callbacks_that_take_code_are_refused_with_the_reason(sections: Any, tmp
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("StochasticWeightAveraging", "its average is thrown away, as the adapter is that of the best checkpoint"),
+        ("StochasticWeightAveraging", "as the adapter is that of the best checkpoint; use SWA"),
+        ("WeightAveraging", "it copies the frozen base too, and checkpoints hold what trains only; use SWA, or EMA"),
+        ("EMAWeightAveraging", "it copies the frozen base too, and checkpoints hold what trains only; use EMA"),
         ("ModelSummary", "RichModelSummary shows the same"),
     ],
 )
@@ -252,6 +254,19 @@ def test_allowed_callbacks_are_named_by_their_public_path(given: str, path: str,
     spec = {"class_path": given, "init_args": {"monitor": "val/loss"}}
     made = attempt({"trainer": {"callbacks": [spec]}}, sections, tmp_path)
     assert made["trainer"]["callbacks"] == [{"class_path": path, "init_args": {"monitor": "val/loss"}}]
+
+
+@pytest.mark.parametrize("name", ["EMA", "SWA"])
+@pytest.mark.parametrize("module", ["", "tunesmith.training.averaging."])
+def test_our_own_callbacks_are_named_as_lightnings_are(module: str, name: str, sections: Any, tmp_path: Path) -> None:
+    spec = {"class_path": module + name, "init_args": {"every_n_steps": 2}}
+    made = attempt({"trainer": {"callbacks": [spec]}}, sections, tmp_path)
+    path = f"tunesmith.training.averaging.{name}"
+    assert made["trainer"]["callbacks"] == [{"class_path": path, "init_args": {"every_n_steps": 2}}]
+    assert "there is no Callback" in refusal(
+        {"trainer": {"callbacks": ["tunesmith.training.averaging.EarlyStopping"]}}, sections, tmp_path
+    )
+    refusal({"trainer": {"callbacks": ["tunesmith.training.averaging.Averaging"]}}, sections, tmp_path)
 
 
 def test_loggers_and_strategies_are_named_and_plain_names_stay(sections: Any, tmp_path: Path) -> None:
@@ -282,7 +297,7 @@ def test_every_name_on_the_list_exists() -> None:
 
     for group in FAMILIES.values():
         for name in group.names:
-            assert hasattr(importlib.import_module(group.modules[0]), name), name
+            assert any(hasattr(importlib.import_module(module), name) for module in group.modules), name
 
 
 def test_a_trusted_package_may_be_named(canary: Path, sections: Any, tmp_path: Path) -> None:

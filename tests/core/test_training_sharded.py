@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,10 +17,12 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from tunesmith import Encoded, Example, Forward, RecipeError, Regularizer, Term
+from tunesmith.data.beside import Companion
 from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.plan import Plan
 from tunesmith.training import shards
+from tunesmith.training.averaging import EMA
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
 from tunesmith.training.disk import UnsavedError
 from tunesmith.training.fsdp2 import FSDP2
@@ -31,7 +34,12 @@ from tunesmith_plugins.adapters.full import Full
 from tunesmith_plugins.adapters.lora import LoRA
 from tunesmith_plugins.adapters.qlora import QLoRA
 from tunesmith_plugins.objectives.next_token import NextToken
+from tunesmith_plugins.regularizers.ewc import EWC
 from tunesmith_plugins.regularizers.kl_to_base import KLToBase
+from tunesmith_plugins.regularizers.l2sp import L2SP
+from tunesmith_plugins.regularizers.label_smoothing import LabelSmoothing
+from tunesmith_plugins.regularizers.neftune import NEFTune
+from tunesmith_plugins.regularizers.replay import Replay
 
 TOKENIZER = Path(__file__).parents[2] / "plugins/tunesmith_plugins/bases/tiny-mistral"
 pytestmark = [
@@ -94,6 +102,13 @@ class Adversary(Regularizer):
         return Term(scores.square().sum(), "token")
 
 
+class Elastic(EWC):
+    """Looks at the rows of `Rows`."""
+
+    def own_rows(self) -> list[Example]:
+        return []
+
+
 class Chunked(Specialist):
     """The head in chunks of three positions."""
 
@@ -128,6 +143,14 @@ def eight_bits(groups: Any) -> torch.optim.Optimizer:
 
 
 ANCHOR = {"anchor": lambda: KLToBase(0.5)}
+GENERAL = Path("general.jsonl")  # not read: `Rows` brings others
+REGULARIZED = {
+    "near": lambda: L2SP(0.5),
+    "elastic": lambda: Elastic(GENERAL, 100.0, labels="given"),
+    "replay": lambda: Replay(GENERAL, 0.7, share=0.4),
+    "soft": lambda: LabelSmoothing(0.2),
+    "noise": lambda: NEFTune(),
+}
 CASES = {
     "lora": Case("mistral", LoRA, ANCHOR, trainer={"gradient_clip_val": 0.3}),
     "full": Case("tied", Full, ANCHOR, trainer={"gradient_clip_val": 0.3}),
@@ -144,6 +167,8 @@ CASES = {
     "lora under a tower": Case("tower", LoRA, ANCHOR),
     "full under a tower": Case("tower", Full),
     "own weights": Case("mistral", LoRA, {"adversary": Adversary}, trainer={"gradient_clip_val": 0.3}),
+    "lora regularized": Case("mistral", LoRA, REGULARIZED),
+    "full regularized": Case("tied", Full, REGULARIZED, trainer={"gradient_clip_val": 0.3}),
     "qlora": Case("square", QLoRA, ANCHOR),
     # of 229,376 weights some forty have a state that is rounded to another of its 256 values
     "8 bits": Case("square", wide, ANCHOR, optimizer=eight_bits, tolerance=1e-4),
@@ -157,6 +182,19 @@ class Rows(LightningDataModule):
     def __init__(self, count: int) -> None:
         super().__init__()
         self.count = count
+        self.general = [_row(200 + i) for i in range(5)]
+
+    @property
+    def own(self) -> Any:
+        """The rows that regularizers bring along."""
+        return SimpleNamespace(encoded=lambda _: SimpleNamespace(rows=self.general))
+
+    def _beside(self) -> list[Companion]:
+        assert self.trainer is not None
+        names = [f"reg/{name}" for name, one in self.trainer.lightning_module.regularizers.items() if one.own_share()]  # type: ignore[union-attr, operator]
+        units: Any = {u: [r.units[u] for r in self.general] for u in ("token", "example")}
+        costs = [float(row.length) for row in self.general]
+        return [Companion(name, units, costs, 0.4, ACCUMULATE, self._world(), seed=3) for name in names]
 
     def train_dataloader(self) -> PlanLoader:
         rows = [_row(i) for i in range(self.count)]
@@ -170,6 +208,7 @@ class Rows(LightningDataModule):
                 accumulate=ACCUMULATE,
                 world=self._world(),
                 seed=3,
+                beside=self._beside(),
             ),
         )
 
@@ -179,7 +218,7 @@ class Rows(LightningDataModule):
 
     def _loader(self, rows: list[EncodedRow], plan: Plan) -> PlanLoader:
         assert self.trainer is not None
-        return PlanLoader(rows, plan, self.trainer.global_rank)
+        return PlanLoader(rows, plan, self.trainer.global_rank, beside={"reg/replay": self.general})
 
     def _world(self) -> int:
         assert self.trainer is not None
@@ -362,6 +401,7 @@ KINDS: dict[str, tuple[Case, Callable[[], Any]]] = {
     "shards": (LORA, FSDP2),
     "shards of all": (FULL, FSDP2),
     "8 bits": (CASES["8 bits"], FSDP2),
+    "averaged": (CASES["lora regularized"], FSDP2),
 }
 REFUSED: dict[str, tuple[Case, Callable[[], Any]]] = {
     "8 bits by ddp": (CASES["8 bits"], lambda: "ddp"),
@@ -386,10 +426,11 @@ def go(base: str, place: str, name: str, kind: str, steps: int, *callbacks: Call
     dropout = {"dropout": 0.2} if case is LORA else {}
     module = make(Path(base), case, optimizer=torch.optim.AdamW, **dropout)
     directory = Path(place) / name
-    kept = StepCheckpoint(directory, every_steps=3, every_minutes=None)
+    kept: list[Callback] = [StepCheckpoint(directory, every_steps=3, every_minutes=None)]
+    kept += [EMA(0.8)] if kind == "averaged" else []
     options = {"max_steps": steps, "val_check_interval": 4, "devices": 2, "strategy": strategy(), "rows": ROWS_RESUMED}
     path = directory / "last.ckpt" if resumed else None
-    curve = train(module, kept, *callbacks, path=path, **options, enable_checkpointing=True)
+    curve = train(module, *kept, *callbacks, path=path, **options, enable_checkpointing=True)
     found = {"steps": curve.steps, "weights": weights(module)}
     with torch.no_grad():  # leaves embeddings and head gathered, as a validation does
         module.passes(next(iter(module.trainer.val_dataloaders)))
@@ -460,6 +501,21 @@ def test_trap_27_a_run_in_shards_resumes_bit_for_bit(resumed: Path, kind: str) -
     assert {s: v for s, v in whole["steps"].items() if s > 6} == {s: v for s, v in again["steps"].items() if s > 6}
     same(again["weights"], whole["weights"], 0.0)
     same(again["best"], whole["best"], 0.0)
+
+
+def test_a_checkpoint_in_shards_holds_the_average_and_the_weights(resumed: Path) -> None:
+    average, last = (
+        torch.load(resumed / "averaged" / name, weights_only=True) for name in ("9.pt", "last.ckpt/shard-0.pt")
+    )
+    assert last["state_dict"].keys() == last["unaveraged"].keys()
+    for name, tensor in average["weights"].items():
+        held, trained = (last[key][name]["part"] for key in ("state_dict", "unaveraged"))
+        assert torch.equal(held, tensor[: len(held)])
+        assert held.shape == trained.shape
+        assert not torch.equal(held, trained)
+    buffers = [name for name in last["state_dict"] if name.startswith("extras.")]
+    assert buffers
+    assert all(torch.equal(last["state_dict"][name], last["unaveraged"][name]) for name in buffers)
 
 
 def test_each_process_keeps_8_bit_states_of_its_shards(resumed: Path) -> None:

@@ -36,8 +36,11 @@ class Course:
         return 1 if self.micros is None else -(-self.micros // len(self.plan))
 
     def cost(self) -> float:
-        """Cost of all micro-batches that are trained on, as the plan counts; of one epoch where the clock ends it."""
-        first = [self.plan.cost(micro.rows) for micro in self.plan.epoch(0, 0)[: len(self.plan)]]
+        """Cost of all micro-batches that are trained on, and of what goes beside them.
+
+        Of one epoch where the clock ends the run.
+        """
+        first = [self.plan.cost_of(micro) for micro in self.plan.epoch(0, 0)[: len(self.plan)]]
         whole, rest = divmod(self.micros if self.micros is not None else len(first), len(first))
         return whole * sum(first) + sum(first[:rest])
 

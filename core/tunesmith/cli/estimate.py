@@ -17,13 +17,15 @@ from tunesmith.cli.progress import clock
 from tunesmith.cli.screen import fact
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.batch import Batch
-from tunesmith.data.collate import collate
+from tunesmith.data.beside import EncodedOf, assembled, fetched
 from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.plan import MicroBatch, Plan
+from tunesmith.plugins.interfaces import Regularizer
+from tunesmith.training.averaging import averaging
 from tunesmith.training.compiling import Choice
 from tunesmith.training.optimizer_states import ASSUMED, optimizer_bytes
 from tunesmith.training.portions import portion
-from tunesmith.training.probing import pass_footprint, size_of, warm_up
+from tunesmith.training.probing import pass_footprint, size_with, warm_up
 from tunesmith.training.process_memory import peak_resident, resident
 from tunesmith.training.rehearsal import Pace, Timing, pace, rehearse, step_seconds
 
@@ -87,7 +89,7 @@ def show_cost(session: Session, way: Course, gpu: int | None, why: str) -> None:
     fact("steps", f"{steps} optimizer steps: {micro_batches(way.plan)}")
     if place.processes > 1:
         fact("processes", str(place))
-    for line in _uncounted(place, layers):
+    for line in [*_uncounted(place, layers), *_before(session)]:
         fact("", line)
     here = device(session.trainer_options)
     if gpu is not None and here.type != "cuda":
@@ -111,6 +113,17 @@ def _uncounted(place: Place, layers: Choice | None) -> list[str]:
         lines.append("what processes send each other is not in the time")
     if layers is not None and layers.on:
         lines.append("layers are measured as they are before compiling, which takes minutes and is not in the time")
+    return lines
+
+
+def _before(session: Session) -> list[str]:
+    """What regularizers look at before the first step."""
+    lines = []
+    for name, regularizer in session.model.regularizers.items():
+        if type(regularizer).prepare is not Regularizer.prepare:
+            own = regularizer.own_rows() is not None
+            rows = (session.data.own.encoded(name) if own else session.data.encoded("train")).rows
+            lines.append(f"{len(rows):,} rows that model.regularizers.{name} looks at first are not in the time")
     return lines
 
 
@@ -146,18 +159,19 @@ def estimate(session: Session, way: Course, here: torch.device) -> Estimate:
 def _estimate(session: Session, way: Course, here: torch.device) -> Estimate:
     place, model = way.place, session.model.to(here)
     model.on_fit_start()  # another device may run another layout
-    rows = session.data.encoded("train").rows
-    chosen = _chosen(way.plan, rows, way.begun(_EPOCHS), model.layout)
+    rows, beside = session.data.encoded("train").rows, session.data.own.beside()
+    chosen = _chosen(way.plan, rows, beside, way.begun(_EPOCHS), model.layout)
     loaded = resident() if here.type == "cpu" else 0
     warm_up(model, rows[0])  # else `before` would lack a copy of the base
     own = portion(model, place.processes if place.sharded else 1)
-    # what the optimizer will hold, while passes are measured; filled, or the system would not give the memory yet
+    # what optimizer and averages will hold, while passes are measured; filled, or the system would not give it yet
     states = optimizer_bytes(model)
-    moments = torch.full((int(own.share * states.held),), 1, dtype=torch.uint8, device=here)
+    average = own.trained if averaging(session.callbacks) is not None else 0
+    moments = torch.full((int(own.share * states.held) + average,), 1, dtype=torch.uint8, device=here)
     before = _held(here)
-    timings = rehearse(model, [_make(way.plan, rows, micro) for micro in chosen], _TRAINING)
-    largest = size_of([rows[i] for i in chosen[-1].rows], model.layout)
-    computed = max(t.cost for t in timings) < way.plan.cost(chosen[-1].rows)
+    timings = rehearse(model, [_make(way.plan, rows, beside, micro) for micro in chosen], _TRAINING)
+    largest = size_with(chosen[-1], rows, beside, model.layout)
+    computed = max(t.cost for t in timings) < way.plan.cost_of(chosen[-1])
     validated = _validated(session, way)
     memory = _peak(here)
     model.zero_grad(set_to_none=True)
@@ -210,25 +224,27 @@ def _validated(session: Session, way: Course) -> list[Timing]:
         return []
     rows = session.data.encoded("validation").rows
     micros = way.validation.epoch(0, 0)[: len(way.validation)]
-    chosen = _chosen(way.validation, rows, micros, session.model.layout)
-    return rehearse(
-        session.model, [_make(way.validation, rows, micro) for micro in chosen], _VALIDATION, training=False
-    )
+    chosen = _chosen(way.validation, rows, {}, micros, session.model.layout)
+    makes = [_make(way.validation, rows, {}, micro) for micro in chosen]
+    return rehearse(session.model, makes, _VALIDATION, training=False)
 
 
-def _chosen(plan: Plan, rows: Sequence[EncodedRow], micros: Sequence[MicroBatch], layout: str) -> list[MicroBatch]:
+def _chosen(
+    plan: Plan, rows: Sequence[EncodedRow], beside: EncodedOf, micros: Sequence[MicroBatch], layout: str
+) -> list[MicroBatch]:
     """A few micro-batches of all costs; the one with most tokens is the last."""
     real = [micro for micro in micros if not micro.ghost]
-    by_cost = sorted(real, key=lambda micro: plan.cost(micro.rows))
-    largest = max(real, key=lambda micro: size_of([rows[i] for i in micro.rows], layout).tokens)
+    by_cost = sorted(real, key=plan.cost_of)
+    largest = max(real, key=lambda micro: size_with(micro, rows, beside, layout).tokens)
     places = sorted({round(share * (len(by_cost) - 1)) for share in _QUANTILES})
     few = [by_cost[place] for place in places if by_cost[place] is not largest]
     return [*few, largest]
 
 
-def _make(plan: Plan, rows: Sequence[EncodedRow], micro: MicroBatch) -> tuple[float, Callable[[], Batch]]:
-    own = [rows[i] for i in micro.rows]
-    return plan.cost(micro.rows), partial(collate, own, micro.window)
+def _make(
+    plan: Plan, rows: Sequence[EncodedRow], beside: EncodedOf, micro: MicroBatch
+) -> tuple[float, Callable[[], Batch]]:
+    return plan.cost_of(micro), partial(assembled, fetched(micro, rows, beside))
 
 
 def _micros(way: Course) -> int:

@@ -38,7 +38,14 @@ from tunesmith.cli.resume import (
 )
 from tunesmith.cli.runs import Run, new_run, write_json
 from tunesmith.cli.screen import is_first_rank, say
-from tunesmith.cli.trainer_checks import check_batches, check_length, check_strategy, checked_callbacks, say_warmup
+from tunesmith.cli.trainer_checks import (
+    check_batches,
+    check_length,
+    check_own_rows,
+    check_strategy,
+    checked_callbacks,
+    say_warmup,
+)
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
 from tunesmith.data.read_as import settled
@@ -71,6 +78,7 @@ def prepare_data(session: Session, directory: Path | None) -> Curated:
         max_positions=positions,
         quadratic=session.model.attached.quadratic(),
         padded=session.model.layout == "padded",
+        regularizers=session.model.regularizers,
     )
     return session.data.prepare_rows()
 
@@ -82,6 +90,7 @@ def fit(session: Session) -> int:
     check_strategy(session)
     check_difficulty(session)
     check_handing_on(session)
+    check_own_rows(session)
     resumed, checkpoint = find_resumed(session)
     obeyed = find_obeyed(session, resumed)
     if session.arguments.flag("locked") and session.home is None:
@@ -107,7 +116,7 @@ def fit(session: Session) -> int:
     origin = Resumed(lambda: _write_origin(session, run, lock if is_other else None, curated), same)
     try:
         trainer = make_trainer(
-            session, run, [curve, *kept, *session.callbacks, *([origin] if resumed is not None else [])]
+            session, run, [curve, *kept, *session.beside, *([origin] if resumed is not None else [])]
         )
         kernels = compiling(session, trainer)
         batches = len(session.data.plan_for(trainer))

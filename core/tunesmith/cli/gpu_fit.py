@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from tunesmith.cli.course import Course
 from tunesmith.cli.screen import fact
 from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.beside import EncodedOf
 from tunesmith.data.encoded_rows import EncodedRow
+from tunesmith.training.averaging import averaging
 from tunesmith.training.footprint import Size
 from tunesmith.training.needs import CONTEXT, GAPS, Needs, Parts
 from tunesmith.training.optimizer_states import ASSUMED
-from tunesmith.training.probing import checkpointing, pass_footprint, size_of
+from tunesmith.training.probing import checkpointing, pass_footprint, size_of, size_with
 
 _EPOCHS = 4
 _GIB, _MIB = 2**30, 2**20
@@ -27,8 +29,12 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
     model, rows = session.model, session.data.encoded("train").rows
     longest = max(rows, key=lambda row: row.length)
     shards = way.place.processes if way.place.sharded else 1
-    needs = Needs.of(model, pass_footprint(model, longest, held=shards > 1), way.plan.accumulate, shards)
-    worst = needs.worst(own_sizes(way, rows, model.layout))
+    averaged = averaging(session.callbacks) is not None
+    passes = pass_footprint(model, longest, held=shards > 1)
+    needs = Needs.of(model, passes, way.plan.accumulate, shards, averaged=averaged)
+    beside = session.data.own.beside()
+    worst = needs.worst(own_sizes(way, rows, beside, model.layout))
+    more = more_beside(way, rows, beside, model.layout)
     parts = needs.at(worst)
     fits = parts.total <= capacity
     verdict = "fits" if fits else f"does NOT fit: {(parts.total - capacity) / _GIB:.2f} GiB too much"
@@ -37,7 +43,7 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
     fact("gpu", f"{each}{capacity / _GIB:.1f} GiB; {needed}")
     for line in _lines(needs, parts, worst):
         fact("", line)
-    fact("max_tokens", _largest(needs, capacity, rows, model.layout))
+    fact("max_tokens", _largest(needs, capacity, rows, more, model.layout))
     if fits or model.gradient_checkpointing is True or not model.passes.model.supports_gradient_checkpointing:
         return
     with checkpointing(model, on=True):
@@ -45,7 +51,7 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
     total = leaner.at(worst).total
     told = "fits" if total <= capacity else "does not fit either"
     fact("", f"with model.gradient_checkpointing: true it needs {total / _GIB:.2f} GiB and {told}")
-    fact("", f"and then: {_largest(leaner, capacity, rows, model.layout)}")
+    fact("", f"and then: {_largest(leaner, capacity, rows, more, model.layout)}")
 
 
 def _lines(needs: Needs, parts: Parts, worst: Size) -> list[str]:
@@ -74,23 +80,36 @@ def _told(size: float) -> str:
     return f"{size / _GIB:.2f} GiB" if size >= _GIB / 10 else f"{size / _MIB:.1f} MiB"
 
 
-def _largest(needs: Needs, capacity: int, rows: Sequence[EncodedRow], layout: str) -> str:
+def _largest(needs: Needs, capacity: int, rows: Sequence[EncodedRow], more: float, layout: str) -> str:
     longest = max(row.length for row in rows)
     whole = size_of(rows, layout)
-    if needs.at(whole).total <= capacity:
+    if needs.at(_times(whole, more)).total <= capacity:
         padded = f", {whole.tokens:,} with padding" if layout == "padded" else ""
         tokens = sum(row.length for row in rows)
         return f"any data.max_tokens fits: all {len(rows):,} training rows ({tokens:,} tokens{padded}) fit at once"
-    most = needs.largest(capacity, lambda tokens: budget_size(tokens, rows), whole.tokens)
+    most = needs.largest(capacity, lambda tokens: _times(budget_size(tokens, rows), more), whole.tokens)
     if most < longest:
         room = f"{most:,} tokens fit" if most else "nothing fits"
         return f"{room}, and the longest row has {longest:,}, which is trained alone in whatever data.max_tokens says"
     return f"{most:,} is the largest data.max_tokens that fits"
 
 
-def own_sizes(way: Course, rows: Sequence[EncodedRow], layout: str) -> list[Size]:
+def _times(size: Size, more: float) -> Size:
+    return Size(*(math.ceil(part * more) for part in size))
+
+
+def own_sizes(way: Course, rows: Sequence[EncodedRow], beside: EncodedOf, layout: str) -> list[Size]:
     """Sizes of the recipe's own micro-batches; a longer run's later epochs are packed alike."""
-    return [size_of([rows[i] for i in micro.rows], layout) for micro in way.begun(_EPOCHS) if not micro.ghost]
+    return [size_with(micro, rows, beside, layout) for micro in way.begun(_EPOCHS) if not micro.ghost]
+
+
+def more_beside(way: Course, rows: Sequence[EncodedRow], beside: EncodedOf, layout: str) -> float:
+    """How many times larger a micro-batch is with the rows that regularizers bring along, at most."""
+    micros = [micro for micro in way.begun(_EPOCHS) if micro.beside and not micro.ghost]
+    both = [
+        (size_with(micro, rows, beside, layout), size_of([rows[at] for at in micro.rows], layout)) for micro in micros
+    ]
+    return max((whole.tokens / own.tokens for whole, own in both), default=1.0)
 
 
 def budget_size(tokens: int, rows: Sequence[EncodedRow]) -> Size:

@@ -15,10 +15,12 @@ from tunesmith.cli.screen import fact, say, warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.columns import one_line
 from tunesmith.data.curriculum import LOSS
+from tunesmith.data.own_rows import own_rows
 from tunesmith.data.plan import Plan
 from tunesmith.data.sources import SplitName
 from tunesmith.evaluation.statistics import ENOUGH
 from tunesmith.recipe.lock_file import lock_path
+from tunesmith.training.averaging import averaging
 from tunesmith.training.compiling import Choice
 from tunesmith.training.fsdp2 import FSDP2
 
@@ -134,6 +136,14 @@ def show_method(session: Session) -> None:
     if model.attached is not None and (left := model.attached.unreached()):
         fact("", left)
     fact("layout", f"{model.layout}: {model.layout_reason}")
+    for name in own_rows(model.regularizers):
+        counts = session.data.own.encoded(name).counts
+        gone = "".join(f", {n} dropped ({why})" for why, n in counts["dropped"].items())
+        told = f"{counts['rows']:,} rows, {counts['tokens']:,} tokens, {counts['supervised']:,} trained"
+        fact("own rows", f"{name} {told}{gone}")
+    average = averaging(session.callbacks)
+    if average is not None:
+        fact("average", f"{type(average).__name__}: validation, best checkpoint and adapter are of averaged weights")
 
 
 def micro_batches(plan: Plan) -> str:

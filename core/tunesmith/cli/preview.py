@@ -12,7 +12,14 @@ from tunesmith.cli.gpus import stated_gpu
 from tunesmith.cli.judgement import check_judgement
 from tunesmith.cli.opening import show_data, show_method
 from tunesmith.cli.screen import console, fact, say
-from tunesmith.cli.trainer_checks import check_batches, check_length, check_strategy, checked_callbacks, say_warmup
+from tunesmith.cli.trainer_checks import (
+    check_batches,
+    check_length,
+    check_own_rows,
+    check_strategy,
+    checked_callbacks,
+    say_warmup,
+)
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.errors import RecipeError
@@ -26,6 +33,7 @@ def preview(session: Session) -> int:
     check_judgement(session)
     check_strategy(session)
     check_difficulty(session)
+    check_own_rows(session)
     shown = _number(session.arguments.options.get("examples", "2"))
     gpu, why = _stated_gpu(session)
     curated = prepare_data(session, None)

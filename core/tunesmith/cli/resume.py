@@ -16,7 +16,7 @@ from tunesmith.data.loader import layout_differences
 from tunesmith.data.pipeline import Curated
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.code_identity import frame, plugin_code, trusted_code
-from tunesmith.recipe.lock import FORMAT, base_revision, compare, environment, folders_of, template_revision
+from tunesmith.recipe.lock import FORMAT, base_revision, compare, environment, files_of, folders_of, template_revision
 from tunesmith.recipe.lock_file import differences
 from tunesmith.recipe.package_fs import resolve
 from tunesmith.training.fsdp2 import FSDP2
@@ -77,6 +77,7 @@ def make_lock(session: Session, curated: Curated) -> dict[str, Any]:
             **template_revision(session.model.template),
         },
         "folders": folders_of({f"data.curators.{name}": one for name, one in session.data.curators.items()}),
+        "files": files_of({f"model.regularizers.{name}": one for name, one in session.model.regularizers.items()}),
         "packages": environment(),
         "code": frame(),
         "plugins": plugin_code(used),

@@ -52,8 +52,8 @@ class Session:
     """The recipe's stages, in order; none where it has none."""
     stage: str | None
     """The one that this is the session of."""
-    callbacks: list[Callback] = field(default_factory=list)
-    """Of the verb that trains, beside the recipe's."""
+    beside: list[Callback] = field(default_factory=list)
+    """Callbacks of the verb that trains, beside the recipe's."""
 
     @property
     def seed(self) -> int:
@@ -65,6 +65,12 @@ class Session:
         """The stage that starts from this one's weights."""
         later = self.stages[self.stages.index(self.stage) + 1 :] if self.stage is not None else []
         return later[0] if later else None
+
+    @property
+    def callbacks(self) -> list[Callback]:
+        """The recipe's own callbacks."""
+        given = self.trainer_options.get("callbacks") or []
+        return list(given) if isinstance(given, list) else [given]
 
     @property
     def root(self) -> Path:

@@ -7,8 +7,12 @@ from lightning.pytorch import Callback
 from tunesmith.cli.opening import why_no_validation
 from tunesmith.cli.screen import warn
 from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.example import Example
+from tunesmith.data.own_rows import own_rows
 from tunesmith.errors import RecipeError
+from tunesmith.evaluation.measuring import own_rows as rows_of_evaluators
 from tunesmith.nearest import did_you_mean
+from tunesmith.training.averaging import averaging
 from tunesmith.training.fsdp2 import chosen
 from tunesmith.training.stopping import check_after_validation
 
@@ -69,15 +73,40 @@ def check_strategy(session: Session) -> None:
     session.trainer_options["strategy"] = chosen(session.trainer_options.get("strategy") or "auto")
 
 
+def check_own_rows(session: Session) -> None:
+    """Read the rows that regularizers bring along, before a base is loaded, and see that none is measured as well.
+
+    Raises:
+        RecipeError: One brings none, or trains on rows that an evaluator measures.
+        TunesmithError: One cannot read them.
+    """
+    regularizers = session.model.regularizers
+    trained = {name: rows for name, rows in own_rows(regularizers).items() if regularizers[name].own_share() > 0}
+    if not trained:
+        return
+    for evaluator, measured in rows_of_evaluators(session.evaluators).items():
+        known = set(map(_texts, measured))
+        for name, rows in trained.items():
+            if same := sum(_texts(row) in known for row in rows):
+                msg = (
+                    f"model.regularizers.{name} trains on {same} of the {len(measured)} rows that evaluators."
+                    f"{evaluator} measures, which would tell nothing; give them different rows"
+                )
+                raise RecipeError(msg)
+
+
+def _texts(example: Example) -> tuple[str, ...]:
+    return (*(turn.content for turn in example.messages), *(piece.text for piece in example.segments))
+
+
 def checked_callbacks(session: Session) -> list[Callback]:
     """The recipe's own callbacks.
 
     Raises:
         RecipeError: One watches a metric that is not logged, or needs a validation that does not come.
     """
-    options = session.trainer_options
-    given = options.get("callbacks") or []
-    callbacks: list[Callback] = list(given) if isinstance(given, list) else [given]
+    options, callbacks = session.trainer_options, session.callbacks
+    averaging(callbacks)
     _check_monitors(session, callbacks)
     check_after_validation(
         callbacks,

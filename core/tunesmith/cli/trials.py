@@ -80,7 +80,7 @@ def train(arguments: Arguments, changes: Sequence[str], folder: str, report: Rep
     for name, value in options.items():
         setattr(session.data, name, value)
     telling = Reporting(report)
-    session.callbacks.append(telling)
+    session.beside.append(telling)
     with silent():
         code = fit(session)
     if code > 128:

@@ -1,7 +1,7 @@
 """A micro-batch without padding, and the accumulation window that it belongs to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -21,11 +21,15 @@ class Window:
         factor: Micro-batches that Lightning divides a window by (`accumulate_grad_batches`, also in a partial last
             window) times the ranks that DDP averages over; 0 for a ghost, so that none of its terms counts.
         index: Number of the window within the epoch, from 0.
+        epoch: The epoch, from 0.
+        beside: The same counts of rows that regularizers bring along, by the name of their term.
     """
 
     counts: Mapping[str, int]
     factor: int
     index: int = 0
+    epoch: int = 0
+    beside: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def scale(self, total: Tensor, unit: Unit) -> Tensor:
         """What `training_step` has to return for a sum, so that the step sees sum / count (traps 1, 2, 4, 6)."""
@@ -47,6 +51,7 @@ class Batch:
         window: The optimizer step that this micro-batch is part of; None outside training.
         ghost: Whether it only keeps a rank in step with the others: its rows count elsewhere, its loss weights are all
             0, and nothing of it may enter a loss, a metric or a count.
+        beside: Rows that regularizers bring along, by the name of their term, with counts of their own.
     """
 
     input_ids: Tensor
@@ -58,6 +63,7 @@ class Batch:
     max_seqlen: int
     window: Window | None = None
     ghost: bool = False
+    beside: Mapping[str, "Batch"] = field(default_factory=dict)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """Return a copy with all tensors on `device`; pinned ones are copied while this process goes on.
@@ -65,11 +71,18 @@ class Batch:
         Lightning asks for that with plain tensors only.
         """
         tensors = self._tensors().items()
-        return replace(self, **{k: v.to(device, non_blocking=non_blocking or v.is_pinned()) for k, v in tensors})
+        moved = {k: v.to(device, non_blocking=non_blocking or v.is_pinned()) for k, v in tensors}
+        beside = {name: batch.to(device, non_blocking) for name, batch in self.beside.items()}
+        return replace(self, **moved, beside=beside)
 
     def pin_memory(self) -> "Batch":
         """Return a copy in page-locked memory, for asynchronous copies to a GPU."""
-        return replace(self, **{k: v.pin_memory() for k, v in self._tensors().items()})
+        beside = {name: batch.pin_memory() for name, batch in self.beside.items()}
+        return replace(self, **{k: v.pin_memory() for k, v in self._tensors().items()}, beside=beside)
+
+    def tensors(self) -> list[Tensor]:
+        """All of them, with those beside it."""
+        return [*self._tensors().values(), *(tensor for batch in self.beside.values() for tensor in batch.tensors())]
 
     def _tensors(self) -> dict[str, Any]:
         return {f.name: v for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from tunesmith.data.batch import Batch
-from tunesmith.data.collate import collate
+from tunesmith.data.beside import EncodedOf, assembled, fetched
 from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.plan import MicroBatch, Plan
 from tunesmith.data.workers import leave_signals, unharmed_start
@@ -19,17 +19,23 @@ from tunesmith.errors import RecipeError
 
 
 class PlannedRows(Dataset[Any]):
-    """Encoded rows, fetched by micro-batch."""
+    """Encoded rows, fetched by micro-batch.
 
-    def __init__(self, rows: Sequence[EncodedRow]) -> None:
+    Args:
+        rows: Those that the plan indexes.
+        beside: Those of regularizers, by the name of their term.
+    """
+
+    def __init__(self, rows: Sequence[EncodedRow], beside: EncodedOf) -> None:
         self.rows = rows
+        self.beside = beside
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitems__(self, micro: MicroBatch) -> tuple[MicroBatch, list[EncodedRow]]:
         """The whole micro-batch at once, so that its window travels with its rows."""
-        return micro, [self.rows[row] for row in micro.rows]
+        return fetched(micro, self.rows, self.beside)
 
 
 class PlanSampler:
@@ -70,17 +76,25 @@ class PlanLoader(DataLoader[Batch]):
         plan: Which rows make which micro-batch.
         rank: This process among `plan.world`.
         workers: Processes that collate; 0 collates in this one.
+        beside: Encoded rows of regularizers that the plan indexes, by the name of their term.
     """
 
-    def __init__(self, rows: Sequence[EncodedRow], plan: Plan, rank: int = 0, workers: int = 0) -> None:
+    def __init__(
+        self,
+        rows: Sequence[EncodedRow],
+        plan: Plan,
+        rank: int = 0,
+        workers: int = 0,
+        beside: EncodedOf = {},  # noqa: B006  never changed
+    ) -> None:
         self.position = PlanSampler(plan, rank)
         # torch gives each worker one thread, so that they don't fight over the processors with training
         self.leaves_cut_epoch = False
         super().__init__(
-            PlannedRows(rows),
+            PlannedRows(rows, beside),
             batch_sampler=self.position,  # type: ignore[arg-type]  # yields micro-batches, not lists of indices
             num_workers=workers,
-            collate_fn=_collate,  # type: ignore[arg-type]  # takes what `__getitems__` gives
+            collate_fn=assembled,  # type: ignore[arg-type]  # takes what `__getitems__` gives
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=leave_signals,
         )
@@ -167,8 +181,3 @@ def layout_differences(then: Sequence[int], now: Sequence[int]) -> list[str]:
     before, after = padded[len(_LAYOUT) :], now[len(_LAYOUT) :]
     before = [*before, *([0, 0] if len(before) == 1 else [])]
     return [why for why, one, other in zip(_HASHED, before, after, strict=False) if one != other]
-
-
-def _collate(item: tuple[MicroBatch, list[EncodedRow]]) -> Batch:
-    micro, rows = item
-    return collate(rows, micro.window, micro.ghost)

@@ -111,6 +111,7 @@ class RecipeData(RecipeRows, lightning.LightningDataModule):
             shapes=rows.shapes if self._padded and self.max_tokens is not None else None,
             draws=draws,
             order=order,
+            beside=self.own.companions(accumulate, world) if training else (),
         )
         return replace(whole, limit=int(len(whole) * limit) if isinstance(limit, float) else limit)
 
@@ -147,10 +148,8 @@ class RecipeData(RecipeRows, lightning.LightningDataModule):
         if trainer is None:
             return self._load("train", self.plan("train"))
         if any(isinstance(callback, GradientAccumulationScheduler) for callback in trainer.callbacks):
-            msg = (
-                "trainer.callbacks: GradientAccumulationScheduler changes the accumulation between epochs, which the "
-                "loss of a window cannot follow; set trainer.accumulate_grad_batches to one number"
-            )
+            why = "changes the accumulation, which windows cannot follow; set trainer.accumulate_grad_batches"
+            msg = f"trainer.callbacks: GradientAccumulationScheduler {why}"
             raise RecipeError(msg)
         loader = self._load("train", self.plan_for(trainer))
         if self._restored is not None:
@@ -186,6 +185,7 @@ class RecipeData(RecipeRows, lightning.LightningDataModule):
         if split == "train":
             self.prepare_rows().need(split)
         rank = self.trainer.global_rank if self.trainer is not None else 0
-        loader = PlanLoader(self.encoded(split).rows, plan, rank, self.workers)
+        beside = self.own.beside() if plan.beside else {}
+        loader = PlanLoader(self.encoded(split).rows, plan, rank, self.workers, beside)
         loader.leaves_cut_epoch = self.leaves_cut_epoch
         return loader

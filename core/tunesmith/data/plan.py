@@ -9,8 +9,9 @@ Lightning reads it once.
 import hashlib
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -30,11 +31,23 @@ class MicroBatch:
         rows: Indices of the encoded rows.
         window: The optimizer step that it is part of; None outside training.
         ghost: Whether it repeats a row only to keep this rank in step with the others; not counted.
+        beside: Rows that regularizers bring along, by the name of their term: those of `Companion`.
     """
 
     rows: Rows
     window: Window | None = None
     ghost: bool = False
+    beside: Mapping[str, "MicroBatch"] = field(default_factory=dict)
+
+
+class Joining(Protocol):
+    """Puts further rows beside micro-batches; `Companion` does."""
+
+    def join(self, windows: Iterator[list[MicroBatch]], epoch: int) -> Iterator[list[MicroBatch]]:
+        """The same windows with them."""
+
+    def cost(self, micro: MicroBatch) -> float:
+        """What they cost, in tokens."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ class Plan:
         shapes: Of each row where documents are padded and `max_tokens` bounds padding too; None where they are not.
         draws: Which rows an epoch draws, and how often; None for each once.
         order: Which come first; None for any.
+        beside: What rows of others go with each window.
     """
 
     lengths: Sequence[int]
@@ -70,6 +84,7 @@ class Plan:
     shapes: Shapes | None = None
     draws: Draws | None = None
     order: Order | None = None
+    beside: Sequence[Joining] = ()
 
     def __len__(self) -> int:
         """Micro-batches a rank that are run, in every epoch."""
@@ -135,7 +150,11 @@ class Plan:
         return [micro for window in self._dealt(epoch) for micro in window]
 
     def _dealt(self, epoch: int) -> Iterator[list[MicroBatch]]:
-        return (self._deal(window, index) for index, window in enumerate(self.windows(epoch)))
+        dealt: Iterator[list[MicroBatch]]
+        dealt = (self._deal(window, index, epoch) for index, window in enumerate(self.windows(epoch)))
+        for companion in self.beside:
+            dealt = companion.join(dealt, epoch)
+        return dealt
 
     def windows(self, epoch: int) -> Iterator[list[Rows]]:
         """Rows of each window, as micro-batches over all ranks, which take turns; an empty one stands for a ghost."""
@@ -221,7 +240,11 @@ class Plan:
             return sum(self.costs[row] for row in rows)
         return area(rows, self.shapes) * (1 + self.quadratic * max(self.shapes[row].longest for row in rows))
 
-    def _deal(self, window: list[Rows], index: int) -> list[MicroBatch]:
+    def cost_of(self, micro: MicroBatch) -> float:
+        """What a micro-batch costs with the rows beside it, in tokens."""
+        return self.cost(micro.rows) + sum(companion.cost(micro) for companion in self.beside)
+
+    def _deal(self, window: list[Rows], index: int, epoch: int) -> list[MicroBatch]:
         spare = min((row for rows in window for row in rows), key=lambda row: self.lengths[row])
         if self.units is None:
             return [MicroBatch(rows or (spare,), None, ghost=not rows) for rows in window]
@@ -229,8 +252,8 @@ class Plan:
             unit: sum(values[row] for rows in window for row in rows) for unit, values in self.units.items()
         }
         counts["step"] = sum(bool(rows) for rows in window)
-        real = Window(counts, self.accumulate * self.world, index)
-        ghost = MicroBatch((spare,), Window(counts, 0, index), ghost=True)
+        real = Window(counts, self.accumulate * self.world, index, epoch)
+        ghost = MicroBatch((spare,), Window(counts, 0, index, epoch), ghost=True)
         return [MicroBatch(rows, real) if rows else ghost for rows in window]
 
 

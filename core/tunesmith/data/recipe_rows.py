@@ -1,5 +1,6 @@
 """From a recipe's `data` and what the rest of it brings to encoded rows of each split."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from tunesmith.data.encode import EncodedSplit
 from tunesmith.data.encoded_cache import encode_kept
 from tunesmith.data.mixture import Mixture
 from tunesmith.data.ordering import weights_of
+from tunesmith.data.own_rows import OwnRows
 from tunesmith.data.pipeline import Curated, curate, part_of
 from tunesmith.data.render import ChatRenderer
 from tunesmith.data.sources import Source, SplitName
 from tunesmith.data.split import Split
 from tunesmith.data.truncate import Truncation
 from tunesmith.errors import RecipeError
-from tunesmith.plugins.interfaces import Curator, Formatter, Objective
+from tunesmith.plugins.interfaces import Curator, Formatter, Objective, Regularizer
 
 
 class RecipeRows:
@@ -50,6 +52,7 @@ class RecipeRows:
         self.formatters: list[type[Formatter]] | None = None
         self.cache_folder: Path | None = None
         self.share: tuple[float, int] | None = None
+        self.own = OwnRows()  # of regularizers
         self._bound: tuple[ChatRenderer, Objective, int, Path | None] | None = None
         self._longest: int | None = None
         self._quadratic = 0.0
@@ -68,6 +71,7 @@ class RecipeRows:
         max_positions: int | None = None,
         quadratic: float = 0.0,
         padded: bool = False,
+        regularizers: Mapping[str, Regularizer] = {},
     ) -> None:
         """Say what the rest of the recipe brings; before any use.
 
@@ -79,6 +83,7 @@ class RecipeRows:
             max_positions: Tokens that the base can tell the places of; longer rows are truncated to it.
             quadratic: As in `Plan`.
             padded: Whether documents are padded to the longest of their micro-batch.
+            regularizers: They may bring rows along.
 
         Raises:
             RecipeError: An option has a value that cannot be.
@@ -91,6 +96,7 @@ class RecipeRows:
             self._curated = None
         self._bound = (renderer, objective, seed, directory)
         self._encoded = {}
+        self.own = OwnRows(regularizers, renderer, self._longest, self.truncation, quadratic, seed)
 
     def prepare_rows(self) -> Curated:
         """Read, curate and split the rows, once.

@@ -10,7 +10,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from tunesmith.data.encoded import Encoded
 from tunesmith.data.example import Example
+from tunesmith.errors import RowError
 from tunesmith.evaluation.measure import Findings, Mark, Measure, Sample
 from tunesmith.plugins.data_interfaces import Curator as Curator
 from tunesmith.plugins.data_interfaces import Formatter as Formatter
@@ -113,6 +115,19 @@ class Regularizer(Plugin):
 
     kind = "regularizer"
 
+    def check(self, objective: Objective, adapter: Adapter) -> None:
+        """Refuse what cannot be: options out of range, and what it cannot be combined with. Since 0.13.
+
+        Called before the base is loaded.
+
+        Args:
+            objective: The recipe's.
+            adapter: The recipe's.
+
+        Raises:
+            RecipeError: Names the options, and what to do.
+        """
+
     def setup(self, model: "nn.Module") -> None:
         """Called once with the attached model, before a checkpoint's weights are restored."""
 
@@ -129,10 +144,36 @@ class Regularizer(Plugin):
         return None
 
     def prepare(self, forwards: Iterator["Forward"]) -> None:
-        """Called once before the first step with passes over the training rows (a Fisher matrix).
+        """Called once before the first step with passes over the training rows, or its own (a Fisher matrix).
 
         A resumed run does not call it: what it finds belongs into buffers of `module()`, which checkpoints hold.
         """
+
+    def own_rows(self) -> Sequence[Example] | None:
+        """Rows of its own, with an `id` each; None for none. Since 0.13.
+
+        `prepare` then gets passes over them, and not over training rows: one row a pass, in evaluation mode, all of
+        them on each process. With an `own_share`, `penalty` gets passes over those that go beside a micro-batch, and
+        not over that; its unit is counted over them.
+        """
+        return None
+
+    def own_share(self) -> float:
+        """Rows of its own beside each training row, at least one for each optimizer step; 0 for none. Since 0.13."""
+        return 0.0
+
+    def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
+        """Sequences of a row of its own; by default a text, or what the assistant says in a conversation. Since 0.13.
+
+        Raises:
+            RowError: It has neither.
+        """
+        if example.segments:
+            return [renderer.text([(piece.text, piece.weight) for piece in example.segments])]
+        if not example.messages:
+            field, reason = "messages", "the example has neither messages nor text"
+            raise RowError(field, reason)
+        return [renderer.conversation(example.messages, example.tools)]
 
     def perturb(self, embeddings: "Tensor", batch: "Batch") -> "Tensor":
         """Change input embeddings `[T, width]` in training; never called in evaluation (trap 36).

@@ -19,6 +19,7 @@ _PARTS = (
     ("data", "data source"),
     ("base", "base"),
     ("folders", "folder of"),
+    ("files", "file of"),
     ("code", "code of"),
     ("plugins", "plugin package"),
     ("trusted", "trusted class"),
@@ -60,6 +61,16 @@ def folders_of(plugins: Mapping[str, object]) -> dict[str, str]:
         for name, plugin in plugins.items()
         for option, value in vars(plugin).items()
         if isinstance(value, Path) and value.is_dir()
+    }
+
+
+def files_of(plugins: Mapping[str, object]) -> dict[str, str]:
+    """What identifies the files that options of plugins name, by name and option."""
+    return {
+        f"{name}.{option}": f"sha256:{file_hash(value)}"
+        for name, plugin in plugins.items()
+        for option, value in vars(plugin).items()
+        if isinstance(value, Path) and value.is_file()
     }
 
 

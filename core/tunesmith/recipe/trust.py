@@ -40,14 +40,16 @@ FAMILIES = {
         Family("Optimizer", ("torch.optim", "bitsandbytes.optim")),
         Family(
             "Callback",
-            ("lightning.pytorch.callbacks",),
+            ("lightning.pytorch.callbacks", "tunesmith.training.averaging"),
             (
                 "DeviceStatsMonitor",
+                "EMA",
                 "EarlyStopping",
                 "LearningRateMonitor",
                 "ModelCheckpoint",
                 "RichModelSummary",
                 "RichProgressBar",
+                "SWA",
                 "TQDMProgressBar",
                 "Timer",
             ),
@@ -73,7 +75,9 @@ FAMILIES = {
 _REASONS = {
     "LambdaCallback": "it takes code",
     "GradientAccumulationScheduler": "the loss needs windows of one size; set trainer.accumulate_grad_batches",
-    "StochasticWeightAveraging": "its average is thrown away, as the adapter is that of the best checkpoint",
+    "StochasticWeightAveraging": "its average is thrown away, as the adapter is that of the best checkpoint; use SWA",
+    "WeightAveraging": "it copies the frozen base too, and checkpoints hold what trains only; use SWA, or EMA",
+    "EMAWeightAveraging": "it copies the frozen base too, and checkpoints hold what trains only; use EMA",
     "ModelSummary": "it writes into a log that is not shown; RichModelSummary shows the same",
     "BatchSizeFinder": "data.batch_size and data.max_tokens say how large a batch is",
 }

@@ -147,12 +147,15 @@ def encoded(module: Specialist, given: Sequence[Example] | None = None) -> list[
 
 
 def batch_of(module: Specialist, rows: Sequence[EncodedRow]) -> Batch:
-    """One micro-batch, which is a whole window."""
+    """One micro-batch, which is a whole window; where a regularizer takes rows of its own, these are the same."""
     counts: dict[str, int] = {"step": 1}
     for row in rows:
         for unit, number in row.units.items():
             counts[unit] = counts.get(unit, 0) + number
-    batch = replace(collate(rows), window=Window(counts, 1))
+    own = [f"reg/{name}" for name, one in module.regularizers.items() if one.own_share() > 0]
+    alone = replace(collate(rows), window=Window(counts, 1))
+    window = Window(counts, 1, beside=dict.fromkeys(own, counts))
+    batch = replace(alone, window=window, beside=dict.fromkeys(own, alone))
     return batch.to(next(module.network.parameters()).device)
 
 

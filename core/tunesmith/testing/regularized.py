@@ -1,6 +1,7 @@
 """The tiny model with a regularizer: what it is tried on, and the work that a run asks of it."""
 
 import copy
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,11 @@ from tunesmith.testing.check import Call, Trial
 from tunesmith.testing.material import examples
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tunesmith.data.batch import Batch
     from tunesmith.data.encoded_rows import EncodedRow
+    from tunesmith.training.forward import Forward
     from tunesmith.training.specialist import Specialist
 
 NAME = "it"
@@ -58,18 +62,30 @@ def on_model(
 ) -> "tuple[Specialist, list[EncodedRow]]":
     """The tiny model, away from its base, with a copy of the regularizer set up; and rows, one of them a pair."""
     from tunesmith.testing import models
+    from tunesmith.testing.second_pass import DroppingPasses
 
     given = {} if plugin is None else {NAME: copy.deepcopy(plugin)}
     module = models.specialist(regularizers=given)
     whole = examples()
     pair = next(example for example in whole if example.chosen)
     rows = models.encoded(module, [whole[0], pair, *whole[2:6]])
+    module.passes = DroppingPasses.of(module.passes)
     if moved:
         models.move(module)
         if prepared and plugin is not None and type(plugin).prepare is not Regularizer.prepare:
-            batches = (models.batch_of(module, part) for part in (rows[:3], rows[3:]))
-            given[NAME].prepare(module.passes(batch, perturbed=False) for batch in batches)
+            given[NAME].prepare(_forwards(module, rows, alone=type(plugin).own_rows is not Regularizer.own_rows))
     return module, rows
+
+
+def _forwards(module: "Specialist", rows: "list[EncodedRow]", *, alone: bool) -> "Iterator[Forward]":
+    """Passes for `prepare`: of training rows, or row by row as of rows of its own."""
+    from tunesmith.testing import models
+    from tunesmith.training.modes import evaluating
+
+    parts = [[row] for row in rows] if alone else [rows[:3], rows[3:]]
+    with evaluating(module.network) if alone else nullcontext():
+        for part in parts:
+            yield module.passes(models.batch_of(module, part), perturbed=False)
 
 
 def penalty_of(module: "Specialist") -> Any:

@@ -9,7 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 from tunesmith.training.forward import Chunk
 
-Piece = tuple[Chunk, ...]
+Piece = tuple[Any, ...]
+"""A chunk, and those of others at the same positions, or parts of tensors."""
 
 
 def chunked_sum(term: Callable[..., Tensor], hidden: Tensor, pieces: Sequence[Piece]) -> Tensor:
@@ -21,7 +22,7 @@ def chunked_sum(term: Callable[..., Tensor], hidden: Tensor, pieces: Sequence[Pi
     Args:
         term: Scalar of one piece.
         hidden: Inputs of the head at all positions, `[S, width]`, which the first chunk of each piece is a part of.
-        pieces: The chunks of one pass, and of others at the same positions.
+        pieces: The chunks of one pass, and of others at the same positions, or parts of tensors.
     """
     return torch.stack(_values(term, hidden, pieces)).sum()
 
@@ -41,7 +42,7 @@ def chunked_each(term: Callable[..., Tensor], hidden: Tensor, pieces: Sequence[P
 def _values(term: Callable[..., Tensor], hidden: Tensor, pieces: Sequence[Piece]) -> list[Tensor]:
     part = pieces[0][0].hidden.detach().requires_grad_()
     first = term(pieces[0][0]._replace(hidden=part), *pieces[0][1:])
-    if _ends_in(first, part) and not any(chunk.hidden.requires_grad for piece in pieces for chunk in piece[1:]):
+    if _ends_in(first, part) and not any(map(_trains, (other for piece in pieces for other in piece[1:]))):
         whole: Tensor = _AtOnce.apply(hidden, term, (first, part), pieces)  # type: ignore[no-untyped-call]
         return [whole]
     del first
@@ -80,6 +81,10 @@ def _gradient(value: Tensor, part: Tensor) -> Tensor:
         return torch.zeros_like(part)
     (gradient,) = torch.autograd.grad(value, part, torch.ones_like(value), allow_unused=True)
     return torch.zeros_like(part) if gradient is None else gradient
+
+
+def _trains(other: Chunk | Tensor) -> bool:
+    return (other.hidden if isinstance(other, Chunk) else other).requires_grad
 
 
 def _ends_in(value: Tensor, leaf: Tensor) -> bool:

@@ -81,17 +81,18 @@ class Forward(ABC):
         """Supervised positions in pieces small enough that their logits fit into memory, in order."""
 
     @abstractmethod
-    def total(self, term: "Callable[..., Tensor]", *others: "Forward") -> "Tensor":
+    def total(self, term: "Callable[..., Tensor]", *others: "Forward | Tensor") -> "Tensor":
         """Sum `term(chunk, *chunks of others)` over all chunks, with one chunk's logits in memory at a time.
 
         Args:
             term: Gets one `Chunk` of this pass, and of each of `others` at the same positions; returns a scalar. Where
                 there are several chunks it may run once more in backward.
-            others: Passes over the same batch.
+            others: Passes over the same batch; since 0.13 also tensors without gradient, `[S, ...]`, of which `term`
+                gets the part at these positions.
         """
 
     @abstractmethod
-    def each(self, term: "Callable[..., Tensor]", *others: "Forward") -> "Tensor":
+    def each(self, term: "Callable[..., Tensor]", *others: "Forward | Tensor") -> "Tensor":
         """Values of `term(chunk, *chunks of others)` at all supervised positions, `[S]`: for what is no plain sum.
 
         With one chunk's logits in memory at a time, as `total`. Since 0.13.

@@ -12,7 +12,7 @@ from tunesmith.data.encoded import Unit
 from tunesmith.errors import RecipeError
 from tunesmith.training.forward import Term
 from tunesmith.training.randomness import gather
-from tunesmith.training.terms import beside
+from tunesmith.training.terms import LOSS, beside
 
 _SHOWN = 16
 
@@ -24,6 +24,11 @@ def count(batch: Batch, unit: Unit) -> int:
     if unit == "pair":
         return int((batch.sequence_example.bincount() == 2).sum())
     return 1 if unit == "step" else len(batch.examples)
+
+
+def _of(name: str, terms: Mapping[str, Term]) -> str:
+    """The term that a value is logged beside, or is."""
+    return name if name in terms else next((term for term in terms if name.startswith(f"{term}/")), LOSS)
 
 
 def summing(device: torch.device) -> torch.device:
@@ -62,13 +67,15 @@ class Ledger:
 
     def add(self, batch: Batch, terms: Mapping[str, Term]) -> None:
         """Note the terms of one micro-batch; a ghost's rows count elsewhere."""
-        if batch.ghost:
-            return
         logged = {key: part for name, term in terms.items() for key, part in beside(name, term, self.names).items()}
         for name, term in {**logged, **terms}.items():
+            self._units[name] = term.unit
+            if batch.beside.get(_of(name, terms), batch).ghost:
+                continue
             total = doubled(term.sum)
             self._sums[name] = self._sums[name] + total if name in self._sums else total
-            self._units[name] = term.unit
+        if batch.ghost:
+            return
         self._batches.append((batch, terms["loss"].sum.detach()))
         self._tokens += len(batch.input_ids)
 
@@ -78,6 +85,7 @@ class Ledger:
         reduce: Callable[[Tensor], Tensor],
         device: torch.device,
         norm: float,
+        beside: Mapping[str, Mapping[str, int]] = {},
     ) -> dict[str, float]:
         """Return each term's mean over the window and all ranks, tokens a second, the norm; begin the next window.
 
@@ -87,6 +95,7 @@ class Ledger:
             device: Where the sums lie.
             norm: The gradient's; where weights are sharded, ranks may differ in it. Comes back as NaN on all ranks if
                 it is no number on any, so that they stop together.
+            beside: Counts of rows that regularizers bring along, by the name of their term.
         """
         zero = torch.zeros((), dtype=torch.float64, device=summing(device))
         sums = [self._sums.get(name, zero) for name in self.names]
@@ -95,7 +104,7 @@ class Ledger:
         *values, tokens, broken = reduce(row).tolist()
         half = len(self.names)
         means = {
-            name: value / max(1, counts[self._units.get(name, "token")])
+            name: value / max(1, beside.get(name, counts)[self._units.get(name, "token")])
             for name, value, present in zip(self.names, values[:half], values[half:], strict=True)
             if present
         }

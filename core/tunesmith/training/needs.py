@@ -70,7 +70,9 @@ class Needs:
     assumed: bool = False
 
     @classmethod
-    def of(cls, model: Specialist, footprint: Footprint, accumulate: int, shards: int = 1) -> "Needs":
+    def of(
+        cls, model: Specialist, footprint: Footprint, accumulate: int, shards: int = 1, *, averaged: bool = False
+    ) -> "Needs":
         """Add up what one process holds of a loaded model and its optimizer.
 
         Args:
@@ -78,13 +80,14 @@ class Needs:
             footprint: Of its passes; where weights will be in shards, with gradients held.
             accumulate: Micro-batches a step.
             shards: Among how many processes weights, gradients and the optimizer's states are cut.
+            averaged: Whether an average of the trained weights is kept beside them.
         """
         own = portion(model, shards)
         states = optimizer_bytes(model)
         held, beside = int(own.share * states.held), int(own.share * states.beside)
         gradients = own.trained  # of the weights' format
         kept = accumulate > 1 or shards > 1
-        trained = own.trained + held
+        trained = own.trained * (2 if averaged else 1) + held
         return cls(own.frozen, trained, gradients, beside, kept, footprint, own.gathered, states.assumed)
 
     def at(self, size: Size) -> Parts:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -139,23 +140,23 @@ class ModelForward(Forward):
         """Supervised positions in pieces small enough that their logits fit into memory, in order."""
         return self._cut(self._inputs())
 
-    def total(self, term: Callable[..., Tensor], *others: Forward) -> Tensor:
+    def total(self, term: Callable[..., Tensor], *others: Forward | Tensor) -> Tensor:
         """Sum `term` over all chunks, with one chunk's logits in memory at a time."""
         hidden, pieces = self._pieces(others)
         if self._too_many(hidden):
             return chunked_sum(term, hidden, list(pieces))
         return torch.stack([term(*piece) for piece in pieces]).sum()
 
-    def each(self, term: Callable[..., Tensor], *others: Forward) -> Tensor:
+    def each(self, term: Callable[..., Tensor], *others: Forward | Tensor) -> Tensor:
         """Values of `term` at all supervised positions, `[S]`, with one chunk's logits in memory at a time."""
         hidden, pieces = self._pieces(others)
         if self._too_many(hidden):
             return chunked_each(term, hidden, list(pieces))
         return torch.cat([term(*piece) for piece in pieces])
 
-    def _pieces(self, others: tuple[Forward, ...]) -> tuple[Tensor, Iterator[tuple[Chunk, ...]]]:
+    def _pieces(self, others: tuple[Forward | Tensor, ...]) -> tuple[Tensor, Iterator[tuple[Any, ...]]]:
         hidden = self._inputs()
-        return hidden, zip(self._cut(hidden), *(other.chunks() for other in others), strict=True)
+        return hidden, zip(self._cut(hidden), *map(self._parts, others), strict=True)
 
     def _too_many(self, hidden: Tensor) -> bool:
         """Whether the logits of all positions would be kept for backward, and are too many for that."""
@@ -174,8 +175,14 @@ class ModelForward(Forward):
         parts = (torch.split(part, size) for part in (hidden, plan.targets, plan.weights, plan.sequence))
         yield from (Chunk(*pieces) for pieces in zip(*parts, strict=True))
 
+    def _parts(self, other: Forward | Tensor) -> Iterator[Chunk | Tensor]:
+        if isinstance(other, Tensor):
+            yield from torch.split(other, max(1, min(len(other), self._passes.chunk_size)))
+        else:
+            yield from other.chunks()
+
     def again(self) -> Forward:
-        """A second pass over the same batch, with fresh dropout (R-Drop)."""
+        """A second pass over the same batch as training makes it: with fresh dropout (R-Drop)."""
         return self._passes(self.batch, self._plan)
 
     def baseline(self) -> Forward:

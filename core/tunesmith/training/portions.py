@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from tunesmith.training.attention import language_model
 from tunesmith.training.footprint import storages
-from tunesmith.training.probing import held_tensors
+from tunesmith.training.probing import held_tensors, kept_tensors
 from tunesmith.training.sharding import layers
 from tunesmith.training.specialist import Specialist
 
@@ -40,7 +40,8 @@ def portion(model: Specialist, processes: int) -> Portion:
     """
     assert model.attached is not None
     bodies = [model.network, *model.copies()]
-    cut = {id(parameter) for body in bodies for parameter in body.parameters() if parameter.ndim}
+    alike = [*(parameter for body in bodies for parameter in body.parameters()), *kept_tensors(model)]
+    cut = {id(tensor) for tensor in alike if tensor.ndim}
     trained = {id(parameter): parameter for parameter in model.parameters() if parameter.requires_grad}
     held = {tensor.untyped_storage()._cdata: tensor for tensor in held_tensors(model)}
     own = {tensor.untyped_storage()._cdata for tensor in trained.values()}

@@ -7,10 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from tunesmith.data.batch import Batch
+from tunesmith.data.beside import EncodedOf
 from tunesmith.data.collate import collate
 from tunesmith.data.encoded_rows import EncodedRow
+from tunesmith.data.plan import MicroBatch
 from tunesmith.training.attach import recompute
 from tunesmith.training.attention import by_sdpa
 from tunesmith.training.footprint import Footprint, LiveBytes, Size, footprint
@@ -28,9 +31,7 @@ def training_pass(model: Specialist, batch: Batch) -> float:
         model: Its gradients are added to.
         batch: With or without a window.
     """
-    terms = model.terms(model.passes(batch))
-    sums = [term.sum if batch.window is None else batch.window.scale(term.sum, term.unit) for term in terms.values()]
-    torch.stack(sums).sum().backward()  # type: ignore[no-untyped-call]
+    model.weighed(batch, model.terms(model.passes(batch))).backward()  # type: ignore[no-untyped-call]
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     return float(norm(gradients))
 
@@ -42,6 +43,13 @@ def size_of(rows: Sequence[EncodedRow], layout: str) -> Size:
     if layout == "padded":
         lengths = [max(lengths)] * len(lengths)
     return Size(sum(lengths), sum(s.supervised for s in sequences), sum(length**2 for length in lengths))
+
+
+def size_with(micro: MicroBatch, rows: Sequence[EncodedRow], beside: EncodedOf, layout: str) -> Size:
+    """What a micro-batch computes with the rows beside it, whose pass is held together with its own."""
+    parts = [size_of([rows[at] for at in micro.rows], layout)]
+    parts += [size_of([beside[name][at] for at in own.rows], layout) for name, own in micro.beside.items()]
+    return Size(*map(sum, zip(*parts, strict=True)))
 
 
 def warm_up(model: Specialist, row: EncodedRow) -> None:
@@ -82,14 +90,27 @@ def pass_footprint(model: Specialist, row: EncodedRow, *, held: bool = False) ->
 
 
 def held_tensors(model: Specialist) -> list[Tensor]:
-    """Parameters, buffers, scales of quantised weights; those of a second copy of the base too, once it is loaded."""
+    """Parameters, buffers, scales of quantised weights, what regularizers keep, a second copy of the base if loaded."""
     modules: list[nn.Module] = [model, *model.copies()]
-    found: list[Tensor] = []
+    found = kept_tensors(model)
     for module in modules:
         for tensor in (*module.parameters(), *module.buffers()):
             found += [tensor, *_inside(getattr(tensor, "quant_state", None))]
         scales = (getattr(getattr(part, "state", None), "SCB", None) for part in module.modules())  # of 8 bit
         found += [scale for scale in scales if isinstance(scale, Tensor)]
+    return found
+
+
+def kept_tensors(model: Specialist) -> list[Tensor]:
+    """Tensors that regularizers keep outside of modules, such as copies of trained weights."""
+    found = []
+    for regularizer in model.regularizers.values():
+        for value in vars(regularizer).values():
+            for each in value if isinstance(value, list | tuple) else [value]:
+                inside = (
+                    [each] if isinstance(each, Tensor) else vars(each).values() if hasattr(each, "__dict__") else ()
+                )
+                found += [part for part in tree_leaves(list(inside)) if isinstance(part, Tensor)]
     return found
 
 
@@ -104,7 +125,7 @@ def checkpointing(model: Specialist, on: bool) -> Iterator[None]:
 
 
 def _timeline(model: Specialist, batch: Batch, held: bool = False) -> list[int]:
-    known = [*held_tensors(model), *batch._tensors().values()]
+    known = [*held_tensors(model), *batch.tensors()]
     if held:
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         for parameter in trained:

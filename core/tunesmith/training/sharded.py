@@ -59,6 +59,10 @@ class Sharded(TrainedOnly):
         sharding.reshard(self.root)
         return super()._trained()
 
+    def averaged(self, total: Tensor) -> Tensor:
+        """A term of the weights themselves, whose gradient ranks that hold shards average as they do all others'."""
+        return total if self.root is None else sharding.averaged(total)
+
     def finish_gradients(self, optimizer: Optimizer) -> float:
         """Do for small weights that are not sharded what DDP does for all; returns the norm over all processes."""
         if self.root is not None:

@@ -109,6 +109,28 @@ def average(parameters: Iterable[Tensor]) -> None:
             parameter.grad.div_(torch.distributed.get_world_size())
 
 
+def averaged(total: Tensor) -> Tensor:
+    """The same number, whose gradient is the mean over all processes.
+
+    What is computed from shards themselves, and not by a pass, has its gradient on them at once: nothing gathers and
+    averages it, and a process whose turn is a ghost's would leave its shards without.
+    """
+    found: Tensor = _Averaged.apply(total)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Averaged(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, total: Tensor) -> Tensor:
+        return total.view_as(total)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Tensor:
+        mean = outer[0].clone()
+        all_reduce(mean, ReduceOp.SUM)
+        return mean.div_(torch.distributed.get_world_size())
+
+
 @contextmanager
 def trained_whole(network: nn.Module, first: bool, further: Sequence[Tensor] = ()) -> Iterator[None]:
     """Context in which what trained is whole in the first process's memory, to be saved; all processes must enter it.

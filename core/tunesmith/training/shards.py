@@ -17,11 +17,12 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard
 
 from tunesmith.errors import RecipeError
+from tunesmith.training.averaging import UNAVERAGED
 from tunesmith.training.randomness import gather
 from tunesmith.training.sharding import local
 
 META = "meta.pt"
-_SHARDED = ("state_dict", "optimizer_states")
+_SHARDED = ("state_dict", UNAVERAGED, "optimizer_states")
 _MARK = "shard of"
 
 

@@ -1,7 +1,7 @@
 """The LightningModule: a base model with an adapter, an objective and regularizers."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -18,21 +18,21 @@ from tunesmith.training import folder
 from tunesmith.training.attach import Attached, Checkpointing, Untouched, attach
 from tunesmith.training.card import Card
 from tunesmith.training.compiling import Compile
-from tunesmith.training.forward import Forward, Term
 from tunesmith.training.hub_commit import loaded_commit
 from tunesmith.training.kernels import Kernels, choosing
 from tunesmith.training.ledger import Ledger
 from tunesmith.training.optimizer import build, options_of, parameter_groups, reapply, scheduler
-from tunesmith.training.passes import ModelForward, Passes
+from tunesmith.training.passes import Passes
 from tunesmith.training.precision import Format, Precision, autocast, chosen, resolve, storage
 from tunesmith.training.probe import probe
 from tunesmith.training.process_memory import keep_freed
+from tunesmith.training.regularizing import Regularizing
 from tunesmith.training.schedule import Schedule
-from tunesmith.training.terms import names_of, terms_of
-from tunesmith.training.with_base import Pretrained, WithBase
+from tunesmith.training.terms import names_of
+from tunesmith.training.with_base import Pretrained
 
 
-class Specialist(WithBase):
+class Specialist(Regularizing):
     """Turns a base model into a specialist.
 
     Args:
@@ -100,6 +100,7 @@ class Specialist(WithBase):
         if self.attached is not None:
             return
         self.schedule.check()
+        self.check_regularizers()
         self.attached = self._attach(self.adapter, self.regularizers)
         if self.revision is None:
             self.revision = loaded_commit(self.base)
@@ -176,15 +177,6 @@ class Specialist(WithBase):
         assert self.attached is not None
         return f"{chosen(self.precision, self.runs_on)}{self.attached.quantization()}"
 
-    def terms(self, forward: ModelForward) -> dict[str, Term]:
-        """The loss, the experts' and the regularizers' terms of one pass, as sums with their units."""
-        return terms_of(forward, self.objective, self.regularizers)
-
-    def term_names(self) -> list[str]:
-        """Names of what every step logs of its terms; asked for when the model is loaded."""
-        assert self.attached is not None
-        return names_of(self.objective, self.regularizers, router=self.attached.router is not None)
-
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return what makes the window's gradient the exact mean over its tokens on all ranks."""
         assert self.stream is not None
@@ -192,8 +184,7 @@ class Specialist(WithBase):
         with self.stream.running():
             terms = self.terms(self.passes(batch))
         self.ledger.add(batch, terms)
-        # traps 1, 2, 4: by the window's counts on all ranks, never a mean of means
-        return torch.stack([batch.window.scale(term.sum, term.unit) for term in terms.values()]).sum()
+        return self.weighed(batch, terms)
 
     def on_fit_start(self) -> None:
         """Probe again where the model has moved: another device has another attention kernel."""
@@ -213,9 +204,8 @@ class Specialist(WithBase):
         self.trainer.fit_loop._load_combined_loader_states()
         resumed = self.start_stream(torch.initial_seed() + self.global_rank)
         reapply(self.optimizer_options, self.trainer.optimizers[0], self._rates, self.options_then)
-        for regularizer in self.regularizers.values():
-            if not resumed and type(regularizer).prepare is not Regularizer.prepare:
-                regularizer.prepare(self._training_forwards())
+        if not resumed:
+            self.prepare_regularizers()
         self.ledger.restart_clock()
 
     def on_train_epoch_start(self) -> None:
@@ -247,7 +237,8 @@ class Specialist(WithBase):
         """
         assert self._window is not None
         norm = self.finish_gradients(optimizer)
-        values = self._logged = self.ledger.close(self._window.counts, self.sum_over_ranks, self.device, norm)
+        window = self._window
+        values = self._logged = self.ledger.close(window.counts, self.sum_over_ranks, self.device, norm, window.beside)
         for name, value in values.items():
             if not math.isfinite(value):
                 what = f"{name.replace('grad_norm', 'gradient norm')} is {value}"
@@ -270,12 +261,6 @@ class Specialist(WithBase):
         rates = scheduler(optimizer, self.schedule, self.trainer.estimated_stepping_batches)
         self.optimizer_options, self._rates = options_of(optimizer), rates
         return [optimizer], [{"scheduler": rates, "interval": "step"}]
-
-    def _training_forwards(self) -> Iterator[Forward]:
-        for batch in self.trainer.datamodule.train_dataloader():  # type: ignore[attr-defined]
-            forward = self.passes(batch.to(self.device), perturbed=False)
-            if not batch.ghost:
-                yield forward
 
     def save_adapter(self, directory: Path) -> None:
         """Write the adapter in its own format; tokenizer, chat template, modules of plugins and a README beside it."""

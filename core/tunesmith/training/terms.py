@@ -4,17 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from tunesmith.plugins.interfaces import Objective, Regularizer
 from tunesmith.training.forward import Term
-from tunesmith.training.passes import ModelForward
 from tunesmith.training.router import NAME as ROUTER
 
 LOSS = "loss"
-
-
-def terms_of(forward: ModelForward, objective: Objective, regularizers: Mapping[str, Regularizer]) -> dict[str, Term]:
-    """The loss, the experts' and the regularizers' terms of one pass, as sums with their units."""
-    terms = {LOSS: objective.loss(forward), ROUTER: forward.router_term()}
-    terms |= {f"reg/{name}": regularizer.penalty(forward) for name, regularizer in regularizers.items()}
-    return {name: term for name, term in terms.items() if term is not None}
 
 
 def names_of(objective: Objective, regularizers: Mapping[str, Regularizer], *, router: bool) -> list[str]:

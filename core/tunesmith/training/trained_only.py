@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tunesmith.errors import RecipeError
 from tunesmith.training import content
+from tunesmith.training.averaging import AVERAGED, UNAVERAGED
 from tunesmith.training.ledger import Ledger
 from tunesmith.training.randomness import Stream, gather
 
@@ -92,6 +93,8 @@ class TrainedOnly(LightningModule):
             msg = f"the checkpoint was made by {len(saved)} processes, this run has {world}; set trainer.devices"
             raise RecipeError(msg)
         self._saved_randomness = saved
+        if UNAVERAGED in checkpoint:  # training goes on with these; a callback that averages takes the others
+            checkpoint[AVERAGED], checkpoint["state_dict"] = checkpoint["state_dict"], checkpoint.pop(UNAVERAGED)
         self.options_then = checkpoint.get("optimizer_options")
 
     def _trained(self) -> dict[str, Tensor]:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from tunesmith import DataError, Evaluator, Example, Measure, Message, Origin, Sample, Segment, read_rows
+from tunesmith import DataError, Evaluator, Example, Measure, Sample
 from tunesmith_plugins.evaluators.exact_match import ExactMatch
 from tunesmith_plugins.evaluators.perplexity import Perplexity
+from tunesmith_plugins.general_rows import general_rows
 
 
 class Forgetting(Evaluator):
@@ -61,7 +62,7 @@ class Forgetting(Evaluator):
         """
         if getattr(self, "_rows", None) is None:
             try:
-                self._rows = [self._example(number, row) for number, row in enumerate(read_rows(self.file), start=1)]
+                self._rows = list(general_rows(self.file, self.prompt, self.completion, self.text))
             except DataError as error:
                 msg = f"Forgetting.file: {error}"
                 raise DataError(msg) from error
@@ -70,18 +71,6 @@ class Forgetting(Evaluator):
             msg = f"Forgetting.file: {self.file} holds questions and plain text; take two evaluators, one for each"
             raise DataError(msg)
         return self._rows
-
-    def _example(self, number: int, row: dict[str, Any]) -> Example:
-        key, origin = f"{self.file.name}:{number}", Origin(self.file.stem, str(self.file), number)
-        question, answer, text = (row.get(name) for name in (self.prompt, self.completion, self.text))
-        if isinstance(question, str) and isinstance(answer, str) and question and answer:
-            turns = (Message("user", question), Message("assistant", answer))
-            return Example(messages=turns, id=key, origin=origin)
-        if isinstance(text, str) and text:
-            return Example(segments=(Segment(text),), id=key, origin=origin)
-        wanted = f"{self.prompt} with {self.completion} nor {self.text}"
-        msg = f"{self.file}: row {number} has neither {wanted}; its columns are {', '.join(row)}"
-        raise DataError(msg)
 
     def measure(self, samples: Sequence[Sample]) -> list[Measure]:
         """`perplexity` of the answers or texts together, and `accuracy`: the share of answers that are right."""

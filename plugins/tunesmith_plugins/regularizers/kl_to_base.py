@@ -1,12 +1,12 @@
 """Keeps the tuned model near its base, token by token."""
 
-import math
 from typing import TYPE_CHECKING, Self
 
-from tunesmith import Chunk, Forward, RecipeError, Regularizer, Term
+from tunesmith import Adapter, Chunk, Forward, Objective, Regularizer, Term
+from tunesmith_plugins.regularizers.numbers import check_number
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 class KLToBase(Regularizer):
@@ -34,15 +34,9 @@ class KLToBase(Regularizer):
         """A weight that counts."""
         return [cls(0.5)]
 
-    def setup(self, model: "nn.Module") -> None:
-        """Check the weight: a negative one would drive the model away from its base.
-
-        Raises:
-            RecipeError: It is negative or no number.
-        """
-        if not 0 <= self.weight < math.inf:
-            msg = f"KLToBase.weight is {self.weight}; it must be 0 or more"
-            raise RecipeError(msg)
+    def check(self, objective: Objective, adapter: Adapter) -> None:
+        """Refuse a negative weight, which would drive the model away from its base."""
+        check_number(self, "weight")
 
     def penalty(self, forward: Forward) -> Term:
         """Sum of the divergences at the supervised positions, times the weight."""
