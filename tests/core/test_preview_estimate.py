@@ -17,7 +17,7 @@ from tunesmith.cli.arguments import parse
 from tunesmith.cli.course import course
 from tunesmith.cli.estimate import _time, estimate
 from tunesmith.cli.fit import prepare_data
-from tunesmith.cli.gpu_fit import _each, budget_size
+from tunesmith.cli.gpu_fit import _each, budget_size, more_beside, own_sizes
 from tunesmith.cli.gpus import GPUS, OLDER, stated_gpu
 from tunesmith.cli.main import main
 from tunesmith.cli.progress import clock
@@ -36,8 +36,10 @@ from tunesmith.training.probing import (
     _timeline,
     checkpointing,
     held_tensors,
+    kept_tensors,
     pass_footprint,
     size_of,
+    size_with,
 )
 from tunesmith.training.rehearsal import pace, rehearse
 
@@ -95,6 +97,8 @@ def test_a_view_is_held_once_and_until_the_last_of_its_tensors_goes() -> None:
         ("--model.adapter=LoRA", "--model.gradient_checkpointing=true"),
         (BASE, "--model.adapter=QLoRA", "--model.regularizers.anchor.class_path=KLToBase",
          "--model.regularizers.anchor.init_args.weight=0.1"),
+        ("--model.adapter=LoRA", "--model.adapter.dropout=0.1", "--model.regularizers={agree: RDrop, noise: NEFTune}"),
+        ("--model.adapter=Full", "--model.regularizers={near: {class_path: L2SP, init_args: {weight: 0.1}}}"),
     ],
     ids=lambda words: " ".join(words)[:60],
 )  # fmt: skip
@@ -344,6 +348,40 @@ def test_a_copy_of_the_base_counts_where_memory_is_computed(bench: Any, monkeypa
     passing = pass_footprint(model, rows[0]).peak(largest)
     weights = 4 * sum(p.numel() for p in model.network.parameters())
     assert found.memory - passing == pytest.approx(own + weights, rel=0.01)
+
+
+def test_rows_beside_a_micro_batch_count_with_it(bench: Any) -> None:
+    from tunesmith.data.beside import assembled, fetched
+
+    write_rows(bench.folder / "general.jsonl", [{"text": "A pump moves water. " * n} for n in range(4, 12)])
+    keep = "--model.regularizers={keep: {class_path: Replay, init_args: {file: general.jsonl, share: 0.5}}}"
+    session = opened("--model.adapter=LoRA", "--data.batch_size=6", keep)
+    model, rows, beside = session.model, session.data.encoded("train").rows, session.data.own.beside()
+    way = course(session.trainer_options, session.data)
+    micro = max(way.plan.everywhere(0), key=lambda one: size_with(one, rows, beside, model.layout).tokens)
+    size, alone = size_with(micro, rows, beside, model.layout), size_of([rows[at] for at in micro.rows], model.layout)
+    assert size.tokens > 1.5 * alone.tokens
+    with by_sdpa():
+        counted = max(_timeline(model, assembled(fetched(micro, rows, beside))))
+    found = pass_footprint(model, rows[0])
+    assert found.peak(size) == pytest.approx(counted, rel=0.05)
+    assert own_sizes(way, rows, beside, model.layout).count(size) >= 1
+    assert 1.3 < more_beside(way, rows, beside, model.layout) < 6
+    assert way.cost() > sum(way.plan.cost(one.rows) for one in way.plan.epoch(0, 0)[: way.micros])
+
+
+def test_copies_and_averages_of_trained_weights_count(bench: Any) -> None:
+    near = "--model.regularizers={near: {class_path: L2SP, init_args: {weight: 0.1}}}"
+    model, plain = opened("--model.adapter=Full", near).model, opened("--model.adapter=Full").model
+    size = 4 * sum(p.numel() for p in plain.parameters())
+    assert storages(kept_tensors(model)) == size
+    assert storages(held_tensors(model)) == storages(held_tensors(plain)) + size
+    assert kept_tensors(plain) == []
+    passes = pass_footprint(plain, opened().data.encoded("train").rows[0])
+    without, averaged = (Needs.of(plain, passes, 1, averaged=on) for on in (False, True))
+    assert averaged.trained - without.trained == size
+    halves = Needs.of(model, passes, 1, 2)
+    assert halves.weights < 0.6 * Needs.of(model, passes, 1).weights
 
 
 def test_measuring_stops_in_time_and_measures_the_first_in_any_case(bench: Any) -> None:

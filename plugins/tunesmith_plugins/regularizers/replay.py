@@ -81,10 +81,9 @@ class Replay(Regularizer):
 
     def penalty(self, forward: Forward) -> Term:
         """Sum of weight times cross-entropy over the general rows of a pass."""
-        import torch.nn.functional as F
+        from tunesmith_plugins.objectives.cross_entropy import weighted_cross_entropy
 
         def term(chunk: Chunk) -> "Tensor":
-            losses = F.cross_entropy(forward.head(chunk.hidden).float(), chunk.targets, reduction="none")
-            return losses @ chunk.weights
+            return weighted_cross_entropy(forward.head(chunk.hidden), chunk.targets, chunk.weights)
 
         return Term(self.weight * forward.total(term), "token")
