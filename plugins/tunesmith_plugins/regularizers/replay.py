@@ -81,9 +81,9 @@ class Replay(Regularizer):
 
     def penalty(self, forward: Forward) -> Term:
         """Sum of weight times cross-entropy over the general rows of a pass."""
-        from tunesmith_plugins.objectives.cross_entropy import weighted_cross_entropy
+        from tunesmith_plugins.objectives.cross_entropy import cross_entropies
 
         def term(chunk: Chunk) -> "Tensor":
-            return weighted_cross_entropy(forward.head(chunk.hidden), chunk.targets, chunk.weights)
+            return cross_entropies(forward.head(chunk.hidden), chunk.targets) @ chunk.weights
 
         return Term(self.weight * forward.total(term), "token")
