@@ -116,9 +116,12 @@ def tunesmith_register_adapters() -> Iterable[type[Adapter]]:
     from tunesmith_plugins.adapters.freeze import Freeze
     from tunesmith_plugins.adapters.full import Full
     from tunesmith_plugins.adapters.lora import LoRA
+    from tunesmith_plugins.adapters.peft import Peft
+    from tunesmith_plugins.adapters.prefix_tuning import PrefixTuning
+    from tunesmith_plugins.adapters.prompt_tuning import PromptTuning
     from tunesmith_plugins.adapters.qlora import QLoRA
 
-    return [Full, Freeze, BitFit, LoRA, QLoRA]
+    return [Full, Freeze, BitFit, LoRA, QLoRA, PromptTuning, PrefixTuning, Peft]
 
 
 @hookimpl

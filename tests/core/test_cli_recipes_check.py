@@ -144,3 +144,22 @@ def test_options_of_an_adapter_that_cannot_be_are_refused_with_the_file_that_say
     said = "tiny.yaml: model.adapter.init_args.last is -1; it must be 0 or more"
     assert said in bench.done(*CHECK, code=2).out
     assert said in bench.done("fit", "--config", "tiny.yaml", code=2).err
+
+
+def test_a_method_that_recomputing_would_undo_is_refused_before_a_base_is_loaded(bench: Any) -> None:
+    bench.write(model={"adapter": "PrefixTuning", "gradient_checkpointing": True})
+    said = "tiny.yaml: model.gradient_checkpointing is true, but what PrefixTuning trains is lost where activations are"
+    assert said in bench.done(*CHECK, code=2).out
+    bench.write(model={"adapter": "PrefixTuning"})
+    assert bench.done(*CHECK).out == "tiny.yaml: good\n"
+
+
+def test_options_of_pefts_own_methods_are_checked_with_the_recipe(bench: Any) -> None:
+    adapter = {"class_path": "Peft", "init_args": {"method": "VERA", "options": {"target_module": ["q_proj"]}}}
+    bench.write(model={"adapter": adapter})
+    key = "tiny.yaml: model.adapter.init_args.options.target_module"
+    said = f"{key} is no option of VeraConfig; did you mean target_modules"
+    assert said in bench.done(*CHECK, code=2).out
+    adapter["init_args"] = {"method": "SHADOW"}
+    bench.write(model={"adapter": adapter})
+    assert "method is SHADOW, which cannot be trained by this adapter: it runs" in bench.done(*CHECK, code=2).out

@@ -28,6 +28,7 @@ from tunesmith.training.portions import portion
 from tunesmith.training.probing import pass_footprint, size_with, warm_up
 from tunesmith.training.process_memory import peak_resident, resident
 from tunesmith.training.rehearsal import Pace, Timing, pace, rehearse, step_seconds
+from tunesmith.training.specialist import Specialist
 
 # Seconds that measuring may take: training's micro-batches, and validation's.
 _TRAINING, _VALIDATION = 15.0, 4.0
@@ -160,7 +161,7 @@ def _estimate(session: Session, way: Course, here: torch.device) -> Estimate:
     place, model = way.place, session.model.to(here)
     model.on_fit_start()  # another device may run another layout
     rows, beside = session.data.encoded("train").rows, session.data.own.beside()
-    chosen = _chosen(way.plan, rows, beside, way.begun(_EPOCHS), model.layout)
+    chosen = _chosen(way.plan, rows, beside, way.begun(_EPOCHS), model)
     loaded = resident() if here.type == "cpu" else 0
     warm_up(model, rows[0])  # else `before` would lack a copy of the base
     own = portion(model, place.processes if place.sharded else 1)
@@ -170,7 +171,7 @@ def _estimate(session: Session, way: Course, here: torch.device) -> Estimate:
     moments = torch.full((int(own.share * states.held) + average,), 1, dtype=torch.uint8, device=here)
     before = _held(here)
     timings = rehearse(model, [_make(way.plan, rows, beside, micro) for micro in chosen], _TRAINING)
-    largest = size_with(chosen[-1], rows, beside, model.layout)
+    largest = size_with(chosen[-1], rows, beside, model.layout, model.adapter.virtual_tokens)
     computed = max(t.cost for t in timings) < way.plan.cost_of(chosen[-1])
     validated = _validated(session, way)
     memory = _peak(here)
@@ -224,18 +225,19 @@ def _validated(session: Session, way: Course) -> list[Timing]:
         return []
     rows = session.data.encoded("validation").rows
     micros = way.validation.epoch(0, 0)[: len(way.validation)]
-    chosen = _chosen(way.validation, rows, {}, micros, session.model.layout)
+    chosen = _chosen(way.validation, rows, {}, micros, session.model)
     makes = [_make(way.validation, rows, {}, micro) for micro in chosen]
     return rehearse(session.model, makes, _VALIDATION, training=False)
 
 
 def _chosen(
-    plan: Plan, rows: Sequence[EncodedRow], beside: EncodedOf, micros: Sequence[MicroBatch], layout: str
+    plan: Plan, rows: Sequence[EncodedRow], beside: EncodedOf, micros: Sequence[MicroBatch], model: Specialist
 ) -> list[MicroBatch]:
     """A few micro-batches of all costs; the one with most tokens is the last."""
     real = [micro for micro in micros if not micro.ghost]
     by_cost = sorted(real, key=plan.cost_of)
-    largest = max(real, key=lambda micro: size_with(micro, rows, beside, layout).tokens)
+    virtual = model.adapter.virtual_tokens
+    largest = max(real, key=lambda micro: size_with(micro, rows, beside, model.layout, virtual).tokens)
     places = sorted({round(share * (len(by_cost) - 1)) for share in _QUANTILES})
     few = [by_cost[place] for place in places if by_cost[place] is not largest]
     return [*few, largest]

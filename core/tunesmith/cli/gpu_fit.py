@@ -32,9 +32,9 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
     averaged = averaging(session.callbacks) is not None
     passes = pass_footprint(model, longest, held=shards > 1)
     needs = Needs.of(model, passes, way.plan.accumulate, shards, averaged=averaged)
-    beside = session.data.own.beside()
-    worst = needs.worst(own_sizes(way, rows, beside, model.layout))
-    more = more_beside(way, rows, beside, model.layout)
+    beside, virtual = session.data.own.beside(), model.adapter.virtual_tokens
+    worst = needs.worst(own_sizes(way, rows, beside, model.layout, virtual))
+    more = more_beside(way, rows, beside, model.layout, virtual)
     parts = needs.at(worst)
     fits = parts.total <= capacity
     verdict = "fits" if fits else f"does NOT fit: {(parts.total - capacity) / _GIB:.2f} GiB too much"
@@ -43,7 +43,7 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
     fact("gpu", f"{each}{capacity / _GIB:.1f} GiB; {needed}")
     for line in _lines(needs, parts, worst):
         fact("", line)
-    fact("max_tokens", _largest(needs, capacity, rows, more, model.layout))
+    fact("max_tokens", _largest(needs, capacity, rows, more, model.layout, virtual))
     if fits or model.gradient_checkpointing is True or not model.passes.model.supports_gradient_checkpointing:
         return
     with checkpointing(model, on=True):
@@ -51,7 +51,7 @@ def show_gpu(session: Session, way: Course, capacity: int) -> None:
     total = leaner.at(worst).total
     told = "fits" if total <= capacity else "does not fit either"
     fact("", f"with model.gradient_checkpointing: true it needs {total / _GIB:.2f} GiB and {told}")
-    fact("", f"and then: {_largest(leaner, capacity, rows, more, model.layout)}")
+    fact("", f"and then: {_largest(leaner, capacity, rows, more, model.layout, virtual)}")
 
 
 def _lines(needs: Needs, parts: Parts, worst: Size) -> list[str]:
@@ -80,14 +80,14 @@ def _told(size: float) -> str:
     return f"{size / _GIB:.2f} GiB" if size >= _GIB / 10 else f"{size / _MIB:.1f} MiB"
 
 
-def _largest(needs: Needs, capacity: int, rows: Sequence[EncodedRow], more: float, layout: str) -> str:
+def _largest(needs: Needs, capacity: int, rows: Sequence[EncodedRow], more: float, layout: str, virtual: int) -> str:
     longest = max(row.length for row in rows)
-    whole = size_of(rows, layout)
+    whole = size_of(rows, layout, virtual)
     if needs.at(_times(whole, more)).total <= capacity:
         padded = f", {whole.tokens:,} with padding" if layout == "padded" else ""
         tokens = sum(row.length for row in rows)
         return f"any data.max_tokens fits: all {len(rows):,} training rows ({tokens:,} tokens{padded}) fit at once"
-    most = needs.largest(capacity, lambda tokens: _times(budget_size(tokens, rows), more), whole.tokens)
+    most = needs.largest(capacity, lambda tokens: _times(budget_size(tokens, rows, virtual), more), whole.tokens)
     if most < longest:
         room = f"{most:,} tokens fit" if most else "nothing fits"
         return f"{room}, and the longest row has {longest:,}, which is trained alone in whatever data.max_tokens says"
@@ -98,26 +98,32 @@ def _times(size: Size, more: float) -> Size:
     return Size(*(math.ceil(part * more) for part in size))
 
 
-def own_sizes(way: Course, rows: Sequence[EncodedRow], beside: EncodedOf, layout: str) -> list[Size]:
+def own_sizes(way: Course, rows: Sequence[EncodedRow], beside: EncodedOf, layout: str, virtual: int = 0) -> list[Size]:
     """Sizes of the recipe's own micro-batches; a longer run's later epochs are packed alike."""
-    return [size_with(micro, rows, beside, layout) for micro in way.begun(_EPOCHS) if not micro.ghost]
+    return [size_with(micro, rows, beside, layout, virtual) for micro in way.begun(_EPOCHS) if not micro.ghost]
 
 
-def more_beside(way: Course, rows: Sequence[EncodedRow], beside: EncodedOf, layout: str) -> float:
+def more_beside(way: Course, rows: Sequence[EncodedRow], beside: EncodedOf, layout: str, virtual: int = 0) -> float:
     """How many times larger a micro-batch is with the rows that regularizers bring along, at most."""
     micros = [micro for micro in way.begun(_EPOCHS) if micro.beside and not micro.ghost]
     both = [
-        (size_with(micro, rows, beside, layout), size_of([rows[at] for at in micro.rows], layout)) for micro in micros
+        (size_with(micro, rows, beside, layout, virtual), size_of([rows[at] for at in micro.rows], layout, virtual))
+        for micro in micros
     ]
     return max((whole.tokens / own.tokens for whole, own in both), default=1.0)
 
 
-def budget_size(tokens: int, rows: Sequence[EncodedRow]) -> Size:
-    """The worst micro-batch that a budget of so many tokens allows.
+def budget_size(tokens: int, rows: Sequence[EncodedRow], virtual: int = 0) -> Size:
+    """The worst micro-batch that a budget of so many tokens allows, which counts no virtual ones.
 
     Its rows are the most supervised ones, all as long as the longest.
     """
     longest = max(row.length for row in rows)
     share = max(sum(s.supervised for s in row.sequences) / row.length for row in rows)
     one = min(tokens, longest)
-    return Size(tokens, math.ceil(tokens * share), tokens * one)
+    documents = math.ceil(tokens / max(1, one))
+    return Size(
+        tokens + documents * virtual,
+        math.ceil(tokens * share),
+        tokens * one + documents * virtual * (2 * one + virtual),
+    )

@@ -191,7 +191,7 @@ def open_session(arguments: Arguments, *, resolve: bool = True) -> Session:
     except (ArgumentError, ImportError, TypeError, ValueError) as error:
         raise RecipeError(explain(error, recipe)) from error
     check_optimizer(command.model.optimizer_factory, checked, recipe)
-    check_adapter(command.model.adapter, recipe)
+    check_adapter(command.model, recipe)
     session = _session(arguments, recipe, checked, command, catalog)
     check_objective(session.model.objective, session.model.regularizers, session.evaluators, recipe)
     return session

@@ -37,11 +37,17 @@ class Adapter(Plugin):
     Attributes:
         layout: `padded` where the method cannot run on ragged batches (prompt and prefix methods).
         switchable: Whether `without` gives the base from the same weights, so that no second copy is needed.
+        recomputable: Whether activations may be computed again in backward (`model.gradient_checkpointing`). Since
+            0.13.
+        virtual_tokens: How many tokens it puts before each document, which `preview` counts; most put none. Since
+            0.13.
     """
 
     kind = "adapter"
     layout: ClassVar[Literal["ragged", "padded"]] = "ragged"
     switchable: ClassVar[bool] = True
+    recomputable: ClassVar[bool] = True
+    virtual_tokens: int = 0
 
     def check(self) -> None:
         """Refuse options that cannot be; called before a base is loaded, by `recipes check` as well. Since 0.13.

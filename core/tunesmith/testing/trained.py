@@ -51,12 +51,12 @@ def probe(module: "Specialist") -> "Batch":
 
 
 def plain_logits(model: Any, batch: "Batch") -> "Tensor":
-    """Logits of a plain model, one document at a time, by its own forward."""
+    """Logits of a plain model, one document at a time, by its own forward; peft puts those of virtual tokens first."""
     import torch
 
     with torch.no_grad():
         rows = [batch.input_ids[start:end][None] for start, end in pairwise(batch.cu_seqlens.tolist())]
-        return torch.cat([model(input_ids=row).logits[0] for row in rows]).float()
+        return torch.cat([model(input_ids=row).logits[0, -row.shape[1] :] for row in rows]).float()
 
 
 def flags(network: "nn.Module") -> dict[str, bool]:

@@ -34,11 +34,14 @@ def own_head(model: PreTrainedModel, output: type) -> Head:
 
     def head(hidden: Tensor) -> Tensor:
         body = model.base_model
+        before = vars(body).get("forward")  # an adapter's own
         body.forward = lambda *_, **__: output(last_hidden_state=hidden[None])
         try:
             logits: Tensor = model(inputs_embeds=hidden[None], use_cache=False).logits[0]
         finally:
             del body.forward
+            if before is not None:
+                body.forward = before
         return logits
 
     return head

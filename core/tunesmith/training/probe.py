@@ -1,7 +1,7 @@
 """Which layout a model can be trust with, found by trying (traps 8, 44)."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from textwrap import shorten
@@ -35,6 +35,8 @@ _LONGEST_REASON = 300
 # they don't see each other is shown by derivatives, whose zeros do not depend on how large the weights are.
 _TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 _TOLERANCE_16_BIT = 2e-2
+# As large as weights of a model usually are.
+_STIR = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def probe(
     model = language_model(network)
     name = type(model).__name__
     batch = _two_documents(model)
-    with evaluating(network), autocast():
+    with evaluating(network), _stirred(network), autocast():
         tolerance = _tolerance(model)
         with plain_attention(model):
             head = find_head(model, tolerance)
@@ -82,6 +84,21 @@ def probe(
         msg = f"model.base: documents influence each other in {name}, packed and padded: it cannot be trained here"
         raise DataError(msg)
     return Probe("padded", reason, head)
+
+
+@contextmanager
+def _stirred(network: nn.Module) -> Iterator[None]:
+    """Context in which no trained weight is zero: what adapters add begins as nothing, and would show nothing."""
+    trained = [p for p in network.parameters() if p.requires_grad and not isinstance(p, DTensor)]
+    empty = [parameter for parameter in trained if parameter.is_floating_point() and not bool(parameter.any())]
+    for parameter in empty:
+        pattern = torch.cos(torch.arange(parameter.numel(), device=parameter.device, dtype=torch.float32))
+        parameter.data.copy_(_STIR * pattern.view(parameter.shape))
+    try:
+        yield
+    finally:
+        for parameter in empty:
+            parameter.data.zero_()
 
 
 def _tolerance(model: PreTrainedModel) -> float:

@@ -36,19 +36,25 @@ def training_pass(model: Specialist, batch: Batch) -> float:
     return float(norm(gradients))
 
 
-def size_of(rows: Sequence[EncodedRow], layout: str) -> Size:
-    """What a micro-batch of these rows computes; padded documents are as long as the longest."""
+def size_of(rows: Sequence[EncodedRow], layout: str, virtual: int = 0) -> Size:
+    """What a micro-batch of these rows computes; padded documents are as long as the longest.
+
+    Args:
+        rows: They have one sequence or more each.
+        layout: How they run.
+        virtual: Tokens that the adapter puts before each sequence.
+    """
     sequences = [sequence for row in rows for sequence in row.sequences]
-    lengths = [len(sequence.ids) for sequence in sequences]
+    lengths = [virtual + len(sequence.ids) for sequence in sequences]
     if layout == "padded":
         lengths = [max(lengths)] * len(lengths)
     return Size(sum(lengths), sum(s.supervised for s in sequences), sum(length**2 for length in lengths))
 
 
-def size_with(micro: MicroBatch, rows: Sequence[EncodedRow], beside: EncodedOf, layout: str) -> Size:
+def size_with(micro: MicroBatch, rows: Sequence[EncodedRow], beside: EncodedOf, layout: str, virtual: int = 0) -> Size:
     """What a micro-batch computes with the rows beside it, whose pass is held together with its own."""
-    parts = [size_of([rows[at] for at in micro.rows], layout)]
-    parts += [size_of([beside[name][at] for at in own.rows], layout) for name, own in micro.beside.items()]
+    parts = [size_of([rows[at] for at in micro.rows], layout, virtual)]
+    parts += [size_of([beside[name][at] for at in own.rows], layout, virtual) for name, own in micro.beside.items()]
     return Size(*map(sum, zip(*parts, strict=True)))
 
 
@@ -78,7 +84,7 @@ def pass_footprint(model: Specialist, row: EncodedRow, *, held: bool = False) ->
     batches = {}
     for length, supervised in _PROBES:
         rows = [_stretched(row, length, supervised)] * copies
-        batches[size_of(rows, model.layout)] = collate(rows).to(model.device)
+        batches[size_of(rows, model.layout, model.adapter.virtual_tokens)] = collate(rows).to(model.device)
     warm_up(model, row)
     config = model.passes.model.config.get_text_config()
     wide = config.hidden_size * (2 if model.passes.model.dtype.itemsize == 2 else 4)

@@ -18,13 +18,12 @@ def write(path: Path, tensors: "Mapping[str, Tensor]") -> None:
     save_file({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, path)
 
 
-def restore(path: Path, own: "Mapping[str, Tensor]") -> None:
-    """Copy a file's tensors into the model's own.
+def read(path: Path, own: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """A file's tensors, which are those of the model by name and shape.
 
     Raises:
         RecipeError: There is no such file, or its names or shapes are not the model's.
     """
-    import torch
     from safetensors.torch import load_file
 
     if not path.is_file():
@@ -35,6 +34,14 @@ def restore(path: Path, own: "Mapping[str, Tensor]") -> None:
     if different:
         msg = f"{path} does not fit: {len(different)} tensors differ in name or shape, first {different[0]}"
         raise RecipeError(msg)
+    return saved
+
+
+def restore(path: Path, own: "Mapping[str, Tensor]") -> None:
+    """Copy a file's tensors into the model's own; raises as `read` does."""
+    import torch
+
+    saved = read(path, own)
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(saved[name])
