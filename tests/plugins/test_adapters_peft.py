@@ -12,9 +12,10 @@ from torch import Tensor
 
 from tunesmith import RecipeError
 from tunesmith.errors import DataError
+from tunesmith.testing import models
 from tunesmith.testing.base import quiet
 from tunesmith.training.attention import plain_attention
-from tunesmith.training.probe import probe
+from tunesmith.training.probe import probe, stirred
 from tunesmith_plugins.adapters import peft
 from tunesmith_plugins.adapters.peft import Peft
 
@@ -151,12 +152,16 @@ def test_methods_that_cannot_train_here_are_refused_with_the_reason(method: str)
 
 def test_a_method_whose_documents_would_mix_is_seen_though_it_begins_as_nothing(monkeypatch: Any) -> None:
     monkeypatch.delitem(peft._REFUSED, "LILY")
-    network = attached(Peft("LILY", {"target_modules": SOME}), 1)
+    adapter = Peft("LILY", {"target_modules": SOME})
+    network = attached(adapter, 1)
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
     assert near(logits(network), logits(mistral()))
-    with pytest.raises(DataError, match="documents influence each other in MistralForCausalLM, packed and padded"):
-        probe(network)
+    assert probe(network).layout == "ragged", "else the test shows nothing"
+    with stirred(network.parameters()):
+        assert not near(logits(network), logits(mistral()))
     assert all(torch.equal(p, before[name]) for name, p in network.named_parameters())
+    with pytest.raises(DataError, match="documents influence each other in MistralForCausalLM, packed and padded"):
+        models.specialist(adapter)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tunesmith.training.fused_norm import fuse_norms
 from tunesmith.training.fused_rotary import fuse_rotary, unfuse_rotary
 from tunesmith.training.kernels import fused_kernels
 from tunesmith.training.packed import numel, packed_share
-from tunesmith.training.probe import Probe, probe
+from tunesmith.training.probe import Probe, probe, stirred
 from tunesmith.training.randomness import seeded
 from tunesmith.training.reach import freeze, out_of_reach
 from tunesmith.training.router import RouterLoss, find_router_loss
@@ -183,6 +183,7 @@ def attach_to(
         DataError: The base mixes documents in every layout.
     """
     beyond = out_of_reach(model)
+    base = {id(parameter) for parameter in model.parameters()}
     with seeded(torch.initial_seed()):
         network = adapter.attach(model)
         if fused_kernels():
@@ -196,7 +197,8 @@ def attach_to(
     for parameter in network.parameters():
         if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
             parameter.data = parameter.data.float()
-    found = probed or probe(network, adapter.layout, autocast)
+    with stirred(parameter for parameter in network.parameters() if id(parameter) not in base):
+        found = probed or probe(network, adapter.layout, autocast)
     loss = find_router_loss(language_model(network), router)
     seed = torch.initial_seed()
     return Attached(language_model(network), network, tokenizer, found, extras, seed, loss, beyond, held)

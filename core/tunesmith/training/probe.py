@@ -1,6 +1,6 @@
 """Which layout a model can be trust with, found by trying (traps 8, 44)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
@@ -69,7 +69,7 @@ def probe(
     model = language_model(network)
     name = type(model).__name__
     batch = _two_documents(model)
-    with evaluating(network), _stirred(network), autocast():
+    with evaluating(network), autocast():
         tolerance = _tolerance(model)
         with plain_attention(model):
             head = find_head(model, tolerance)
@@ -87,10 +87,9 @@ def probe(
 
 
 @contextmanager
-def _stirred(network: nn.Module) -> Iterator[None]:
-    """Context in which no trained weight is zero: what adapters add begins as nothing, and would show nothing."""
-    trained = [p for p in network.parameters() if p.requires_grad and not isinstance(p, DTensor)]
-    empty = [parameter for parameter in trained if parameter.is_floating_point() and not bool(parameter.any())]
+def stirred(added: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Context in which what an adapter has added to a model is not zero, as it begins: it would show nothing."""
+    empty = [parameter for parameter in added if parameter.is_floating_point() and not bool(parameter.any())]
     for parameter in empty:
         pattern = torch.cos(torch.arange(parameter.numel(), device=parameter.device, dtype=torch.float32))
         parameter.data.copy_(_STIR * pattern.view(parameter.shape))
