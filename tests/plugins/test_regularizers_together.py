@@ -82,7 +82,7 @@ def test_each_goes_with_every_adapter_and_objective(objective: Objective, adapte
     module.weighed(batch, module.terms(module.passes(batch))).backward()  # type: ignore[no-untyped-call]
     for name, parameter in trained.items():
         assert parameter.grad is not None
-        torch.testing.assert_close(parameter.grad, total[name], rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(parameter.grad, total[name], rtol=1e-3, atol=5e-6)  # rewards are squared
 
 
 def test_all_are_among_them() -> None:
