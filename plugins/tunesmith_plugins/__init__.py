@@ -141,9 +141,11 @@ def tunesmith_register_regularizers() -> Iterable[type[Regularizer]]:
 @hookimpl
 def tunesmith_register_audits() -> Iterable[type[Audit]]:
     """The audits of this package."""
+    from tunesmith_plugins.audits.association import Association
+    from tunesmith_plugins.audits.label_parity import LabelParity
     from tunesmith_plugins.audits.representation import Representation
 
-    return [Representation]
+    return [Representation, LabelParity, Association]
 
 
 @hookimpl

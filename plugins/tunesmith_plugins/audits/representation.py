@@ -10,9 +10,8 @@ from typing import ClassVar, Literal, Self
 
 from tunesmith import Audit, Example, Findings, Measure, RecipeError, Subject, Table
 from tunesmith_plugins.audits.lexicon import Category, nearest, read_lexicon
+from tunesmith_plugins.audits.severity import graded, worst
 
-_Severity = Literal["none", "low", "medium", "high"]
-_RANKS: tuple[_Severity, ...] = ("none", "low", "medium", "high")
 _NO_LABEL = "(none)"
 
 
@@ -122,23 +121,23 @@ class Representation(Audit):
         categories: Sequence[Category],
         tallies: Mapping[str, Mapping[str, _Tally]],
     ) -> Findings:
-        uneven = _severity(metrics["imbalance"], (0.5, 0.8, 0.95))
-        gap = _severity(metrics["label_gap"], (0.1, 0.2, 0.4))
+        uneven = graded(metrics["imbalance"], (0.5, 0.8, 0.95))
+        gap = graded(metrics["label_gap"], (0.1, 0.2, 0.4))
         judged = [c for c in categories if not math.isnan(metrics[f"{c.name}_imbalance"])]
         if not judged:
             summary = (
                 f"no group of {_listed(categories)} is named in {self.min_examples} of {n} examples: nothing to judge"
             )
             return Findings(summary, "none", metrics, tuple(tables))
-        worst = max(judged, key=lambda c: metrics[f"{c.name}_imbalance"])
-        most, least = _extremes(worst, tallies[worst.name])
-        many, few = tallies[worst.name][most], tallies[worst.name][least]
-        sentences = [f"{worst.name}: {most} is named in {many.examples} of {n} examples, {least} in {few.examples}."]
+        furthest = max(judged, key=lambda c: metrics[f"{c.name}_imbalance"])
+        most, least = _extremes(furthest, tallies[furthest.name])
+        many, few = tallies[furthest.name][most], tallies[furthest.name][least]
+        sentences = [f"{furthest.name}: {most} is named in {many.examples} of {n} examples, {least} in {few.examples}."]
         if gap != "none":
             sentences.append(f"Shares of labels differ by up to {metrics['label_gap']:.2f} between groups.")
         if unnamed := [c for c in categories if not any(t.examples for t in tallies[c.name].values())]:
             sentences.append(f"Never named: any group of {_listed(unnamed)}.")
-        severity = max(uneven, gap, key=_RANKS.index)
+        severity = worst(uneven, gap)
         advice = ""
         if uneven != "none":
             advice = f"add examples that name {least}, or augment by swapping group words"
@@ -213,10 +212,6 @@ def _labels_table(category: Category, tally: Mapping[str, _Tally], most: int = 5
 def _extremes(category: Category, tally: Mapping[str, _Tally]) -> tuple[str, str]:
     order = sorted(category.compared, key=lambda group: tally[group].examples)
     return order[-1], order[0]
-
-
-def _severity(value: float, limits: tuple[float, float, float]) -> _Severity:
-    return _RANKS[sum(value >= limit - 1e-12 for limit in limits)]
 
 
 def _worst(values: Iterable[float]) -> float:
