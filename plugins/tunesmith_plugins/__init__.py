@@ -143,9 +143,10 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
     """The audits of this package."""
     from tunesmith_plugins.audits.association import Association
     from tunesmith_plugins.audits.label_parity import LabelParity
+    from tunesmith_plugins.audits.quality_parity import QualityParity
     from tunesmith_plugins.audits.representation import Representation
 
-    return [Representation, LabelParity, Association]
+    return [Representation, LabelParity, Association, QualityParity]
 
 
 @hookimpl
