@@ -100,13 +100,14 @@ def tunesmith_register_curators() -> Iterable[type[Curator]]:
 @hookimpl
 def tunesmith_register_objectives() -> Iterable[type[Objective]]:
     """The training objectives of this package."""
+    from tunesmith_plugins.objectives.classification import Classification
     from tunesmith_plugins.objectives.domain_text import DomainText
     from tunesmith_plugins.objectives.kto import KTO
     from tunesmith_plugins.objectives.next_token import NextToken
     from tunesmith_plugins.objectives.preference import Preference
     from tunesmith_plugins.objectives.unlikelihood import Unlikelihood
 
-    return [NextToken, DomainText, Preference, KTO, Unlikelihood]
+    return [NextToken, DomainText, Preference, KTO, Unlikelihood, Classification]
 
 
 @hookimpl
@@ -167,6 +168,7 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
     from tunesmith_plugins.evaluators.grounding import Grounding
     from tunesmith_plugins.evaluators.latency import Latency
     from tunesmith_plugins.evaluators.memorisation import Memorisation
+    from tunesmith_plugins.evaluators.multi_label import MultiLabel
     from tunesmith_plugins.evaluators.perplexity import Perplexity
     from tunesmith_plugins.evaluators.preference_accuracy import PreferenceAccuracy
     from tunesmith_plugins.evaluators.ratings import Ratings
@@ -184,6 +186,7 @@ def tunesmith_register_evaluators() -> Iterable[type[Evaluator]]:
         ExactMatch,
         TokenF1,
         Classification,
+        MultiLabel,
         Perplexity,
         PreferenceAccuracy,
         Readability,

@@ -467,13 +467,6 @@ def test_sums_are_kept_elsewhere_where_the_device_has_no_double_precision() -> N
     assert doubled(torch.tensor(0.1, requires_grad=True)) == torch.tensor(0.1).double()
 
 
-@pytest.mark.parametrize("kind", ["masked", "classification"])
-def test_objectives_that_need_another_kind_of_model_are_refused(base: str, kind: str) -> None:
-    other = type("Other", (CrossEntropy,), {"model_class": kind})
-    with pytest.raises(RecipeError, match=rf"model\.objective: Other needs a {kind} model; only causal ones train"):
-        specialist(base, objective=other())
-
-
 def test_clipping_sees_the_windows_exact_gradient(base: str) -> None:
     rows = [row(i, n) for i, n in enumerate(SUPERVISED)]
     results = []

@@ -170,7 +170,7 @@ def test_a_label_is_a_class_or_a_number(value: Any, numbers: bool, label: Any) -
     [
         ({"text": "a"}, False, "label: is not a column"),
         ({"text": "a", "label": ""}, False, "label: is empty"),
-        ({"text": "a", "label": []}, False, "label: is empty"),
+        ({"text": "a", "label": [[]]}, False, "label[0]: is a list; a class or a number is wanted"),
         ({"text": "a", "label": [1, 0.5]}, False, "label: mixes classes and numbers"),
         ({"text": "a", "label": [[1]]}, False, "label[0]: is a list"),
         ({"text": "a", "label": "hot"}, True, "label: is text that is no finite number"),

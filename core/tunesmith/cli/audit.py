@@ -5,6 +5,7 @@ from typing import Any
 
 from tunesmith.cli.evaluate import MISSED, load_models, load_rows, open_run
 from tunesmith.cli.fit import prepare_data
+from tunesmith.cli.models import asked
 from tunesmith.cli.progress import Bar
 from tunesmith.cli.report import renew_report, renew_report_of_data
 from tunesmith.cli.runs import Run
@@ -76,15 +77,17 @@ def _subjects(session: Session, *, of_base: bool) -> tuple[AuditSubject, AuditSu
     model: AnsweringModel | None = None
     base: AuditSubject | None = None
     if logged is None or "model" in needs:
-        model, untuned = load_models(session, run, keep=True)
+        model, untuned = load_models(session, run, keep=True, train=curated.splits["train"])
         if of_base:
-            base = AuditSubject(curated.splits, untuned, _answers(untuned, curated, needs, "base"))
-    outputs = logged_samples(Path(logged)) if logged is not None else _answers(model, curated, needs, "tuned")
+            base = AuditSubject(curated.splits, untuned, _answers(session, untuned, curated, needs, "base"))
+    outputs = logged_samples(Path(logged)) if logged is not None else _answers(session, model, curated, needs, "tuned")
     return AuditSubject(curated.splits, model, outputs), base, run.path / "audit", run
 
 
-def _answers(model: AnsweringModel | None, curated: Curated, needs: set[Any], name: str) -> list[Sample] | None:
+def _answers(
+    session: Session, model: AnsweringModel | None, curated: Curated, needs: set[Any], name: str
+) -> list[Sample] | None:
     if model is None or "outputs" not in needs:
         return None
     with Bar() as bar:
-        return collect(model, curated.need("test"), {"output"}, bar, name)
+        return collect(model, asked(session, curated.need("test")), {"output"}, bar, name)

@@ -9,6 +9,7 @@ from tunesmith.cli.answers import known_answers
 from tunesmith.cli.device import device
 from tunesmith.cli.fit import prepare_data
 from tunesmith.cli.judgement import check_judgement, check_servers, warn_of_unwanted
+from tunesmith.cli.models import answering, asked
 from tunesmith.cli.pinned import pin
 from tunesmith.cli.progress import Bar
 from tunesmith.cli.report import renew_report
@@ -16,9 +17,12 @@ from tunesmith.cli.rivals import Rivals
 from tunesmith.cli.runs import Run, checkpoint_of, chosen_run, digest, find_run
 from tunesmith.cli.screen import console, fact, say, warn
 from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.example import Example
 from tunesmith.data.pipeline import Curated
 from tunesmith.data.sources import SplitName
 from tunesmith.errors import RecipeError
+from tunesmith.evaluation.class_model import ClassModel
+from tunesmith.evaluation.collect import AnsweringModel
 from tunesmith.evaluation.junit import write_junit
 from tunesmith.evaluation.language_model import TransformersModel
 from tunesmith.evaluation.measure import Measure, Sample
@@ -60,13 +64,16 @@ def load_rows(session: Session, run: Run) -> Curated:
     return curated
 
 
-def load_models(session: Session, run: Run, *, keep: bool = False) -> tuple[TransformersModel, TransformersModel]:
+def load_models(
+    session: Session, run: Run, *, keep: bool = False, train: Sequence[Example] | None = None
+) -> tuple[AnsweringModel, AnsweringModel]:
     """The tuned model and its base, on the device.
 
     Args:
         session: The opened recipe.
         run: Whose model.
         keep: Whether what they say is kept for the next time.
+        train: Training rows, whose most frequent class stands for a base without a head for classes.
 
     Raises:
         RecipeError: `--ckpt_path` names no checkpoint.
@@ -81,9 +88,16 @@ def load_models(session: Session, run: Run, *, keep: bool = False) -> tuple[Tran
         session.model.restore_trained(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
     session.model.to(device(session.trainer_options))
     session.model.eval()
-    tuned = TransformersModel(session.model, session.generation, session.seed)
+    tuned = answering(session, session.generation, session.seed, train)
     if keep and session.generation.cache:
-        tuned.known, tuned.known_base = known_answers(session, run, path)
+        tuned.known, of_base = known_answers(session, run, path)
+        if isinstance(tuned, TransformersModel):
+            tuned.known_base = of_base
+    if train is not None and isinstance(tuned, ClassModel) and tuned.prior is not None:
+        said = tuned.prior.answers([()])[0].text or "none of the classes"
+        fact(
+            "base", f"the most frequent class of the training rows ({said}), as the base has no head for these classes"
+        )
     return tuned, tuned.baseline("base")
 
 
@@ -109,10 +123,10 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
     run = open_run(session)
     check_servers(session, baselines=decide)
     curated = load_rows(session, run)
-    examples = curated.need(split)
+    examples = asked(session, curated.need(split))
     warn_of_unwanted(session, examples)
     rivals = Rivals(session, curated, run) if decide else None
-    tuned, base = load_models(session, run, keep=True)
+    tuned, base = load_models(session, run, keep=True, train=curated.splits["train"])
     with Bar() as bar:
         found = evaluate(
             tuned,
@@ -144,7 +158,7 @@ def _measure(session: Session, split: SplitName, *, decide: bool) -> Evaluation:
     show_evaluation(found, console, samples=1)
     for sheet in write_sheets(*_to_rate(found, session), directory, session.seed):
         fact("to rate", f"{sheet} waits for people; its evaluator says how")
-    if before := sum(model.known.found for model in (tuned, base) if model.known is not None):
+    if before := sum(known.found for model in (tuned, base) if (known := getattr(model, "known", None)) is not None):
         fact("answers", f"{before:,} answers and scores of these weights were known from before")
     fact("rows", f"{directory / 'predictions.jsonl'}")
     fact("numbers", f"{directory / 'metrics.json'}")

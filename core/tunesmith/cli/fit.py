@@ -54,6 +54,7 @@ from tunesmith.errors import RecipeError
 from tunesmith.training.checkpoint import StepCheckpoint, StoppedError
 from tunesmith.training.disk import UnsavedError, writing
 from tunesmith.training.extent import check_interval, check_least, extent
+from tunesmith.training.layouts import positions
 from tunesmith.training.optimizer import build, check_steps, parameter_groups, scheduler
 from tunesmith.training.stopping import Stopping, why_early
 
@@ -68,14 +69,13 @@ def prepare_data(session: Session, directory: Path | None) -> Curated:
     for name, opened in open_sources(session.data.sources).items():
         settled(opened, session.data.sources[name], session.data.formatters)
     session.model.load()
-    positions = getattr(session.model.network.config, "max_position_embeddings", None)
     assert session.model.attached is not None
     session.data.bind(
         session.model.renderer,
         session.model.objective,
         session.seed,
         directory,
-        max_positions=positions,
+        max_positions=positions(session.model.attached.model),
         quadratic=session.model.attached.quadratic(),
         padded=session.model.layout == "padded",
         regularizers=session.model.regularizers,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tunesmith.cli.models import asked
 from tunesmith.cli.screen import warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.example import Example
@@ -54,7 +55,7 @@ def check_rows(session: Session, curated: Curated) -> None:
         RecipeError: A column is not there, or training rows are fewer than a baseline shows.
         DataError: A row lacks a prompt or a reference that an evaluator needs.
     """
-    rows = curated.splits["test"] or curated.splits["validation"]
+    rows = asked(session, curated.splits["test"] or curated.splits["validation"], quiet=True)
     known = produced(session.evaluators, session.audits)
     check_slices(session.success, known, own_rows(session.evaluators))
     rehearse(session.evaluators, rows)

@@ -42,7 +42,9 @@ def data_lines(session: Session) -> list[str]:
         gone = "".join(f", {n} dropped ({why})" for why, n in counts["dropped"].items())
         rows = f"{counts['rows'] - counts['pieces']:,} rows"
         rows += f" in {counts['rows']:,} pieces" if counts["pieces"] else ""
-        told = f"{rows}, {counts['tokens']:,} tokens, {counts['supervised']:,} trained"
+        told = f"{rows}, {counts['tokens']:,} tokens"
+        if session.model.objective.model_class != "classification":  # which learns rows, and no tokens
+            told += f", {counts['supervised']:,} trained"
         lines.append(f"{split} {told}{cut}{gone}")
     for name, counts in curated.counts["sources"].items():
         read_as = [f"{name}: read as {read['formatter']} ({read['why']})" for read in counts.get("read as", ())]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.evaluate import load_models, open_run
+from tunesmith.cli.models import asked
 from tunesmith.cli.progress import Bar
 from tunesmith.cli.runs import Run
 from tunesmith.cli.screen import console, fact, warn
@@ -18,6 +19,7 @@ from tunesmith.data.read_as import ReadAs, formatters_of, settled
 from tunesmith.data.sources import Opened, rename
 from tunesmith.data.split import Split
 from tunesmith.errors import RecipeError, RowError
+from tunesmith.evaluation.class_model import ClassModel
 from tunesmith.evaluation.collect import collect
 from tunesmith.evaluation.records import Told, prediction_records, write_predictions
 from tunesmith.evaluation.tables import show_samples
@@ -61,16 +63,22 @@ def predict(session: Session) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     examples = [_asked(options["prompt"])] if "prompt" in options else _rows(session, options["input"], run)
     examples = change_questions(session.data.curators, examples, session.seed)
+    examples = list(asked(session, examples))
     tuned, base = load_models(session, run)
     with Bar() as bar:
-        theirs = collect(base, examples, {"output"}, bar, "base")
-        mine = collect(tuned, examples, {"output"}, bar, "tuned")
+        theirs = collect(base, examples, {"output"}, bar, "base") if not isinstance(tuned, ClassModel) else None
+        if isinstance(tuned, ClassModel):
+            mine = collect(tuned, examples, {"output", "classes"}, bar, "tuned", tuned.names)
+        else:
+            mine = collect(tuned, examples, {"output"}, bar, "tuned")
     show_samples(mine, theirs, console, limit=_SHOWN)
     if "input" in options or "output" in options:
-        write_predictions(prediction_records(examples, {"base": Told(theirs), "tuned": Told(mine)}), path)
+        told = {} if theirs is None else {"base": Told(theirs)}
+        write_predictions(prediction_records(examples, {**told, "tuned": Told(mine)}), path)
         fact("answers", f"{path} ({len(examples)} rows)")
     if tool is not None:
-        answers = {"tuned": [sample.output for sample in mine], "base": [sample.output for sample in theirs]}
+        answers = {"tuned": [sample.output for sample in mine]}
+        answers |= {"base": [sample.output for sample in theirs]} if theirs is not None else {}
         write_tasks(tool, examples, path.with_suffix(""), answers)
     return 0
 

@@ -13,6 +13,7 @@ import torch
 from tunesmith.cli.answers import answers_folder, known_answers
 from tunesmith.cli.arguments import Arguments
 from tunesmith.cli.device import device
+from tunesmith.cli.models import Answering, answering
 from tunesmith.cli.pinned import pin
 from tunesmith.cli.runs import Run, checkpoint_of, chosen_run, digest
 from tunesmith.cli.screen import warn
@@ -22,7 +23,6 @@ from tunesmith.errors import RecipeError
 from tunesmith.evaluation.baseline import Baseline, Endpoint, Rival
 from tunesmith.evaluation.collect import Asked
 from tunesmith.evaluation.decoding import Answer
-from tunesmith.evaluation.language_model import TransformersModel
 from tunesmith.evaluation.questions import Question
 
 _Tools = Sequence[Sequence[Mapping[str, Any]]] | None
@@ -74,7 +74,7 @@ class OtherRun:
             torch.cuda.empty_cache()
 
     @cached_property
-    def _model(self) -> TransformersModel:
+    def _model(self) -> Answering:
         given = self.session.arguments.repeated
         config = [str(self.run.path / "config.yaml")]
         other = open_session(Arguments("test", repeated={**given, "config": config}))
@@ -87,7 +87,7 @@ class OtherRun:
             other.model.restore_trained(state)
         other.model.to(device(self.session.trainer_options))
         other.model.eval()
-        model = TransformersModel(other.model, self.session.generation, self.session.seed)
+        model = answering(other, self.session.generation, self.session.seed)
         if self.session.generation.cache:
             model.known, _ = known_answers(other, self.run, self.checkpoint)
         return model
@@ -116,7 +116,7 @@ class Rivals:
             wanted, said = baseline.checkpoint, f"baselines.{name}.checkpoint"
             self._runs[name] = run, None if wanted is None else checkpoint_of(run, wanted, said)
 
-    def beside(self, base: TransformersModel) -> dict[str, Rival]:
+    def beside(self, base: Asked) -> dict[str, Rival]:
         """Those that can be asked, by name.
 
         Args:
@@ -136,7 +136,7 @@ class Rivals:
         run, checkpoint = self._runs[name]
         return run.processor_seconds if checkpoint is None else math.nan
 
-    def _who(self, name: str, baseline: Baseline, base: TransformersModel) -> Asked:
+    def _who(self, name: str, baseline: Baseline, base: Asked) -> Asked:
         if baseline.endpoint is not None:
             generation = self.session.generation
             folder = answers_folder(self.session) if generation.cache else None

@@ -97,6 +97,7 @@ def encode_split(
     truncation: Truncation = "right",
     *,
     bos: int | None = None,
+    closing: int | None = None,
     into: Callable[[], EncodedWriter] = EncodedWriter,
 ) -> EncodedSplit:
     """Encode every example, or drop and count it.
@@ -108,6 +109,7 @@ def encode_split(
         max_length: Tokens a sequence at most; None for no limit.
         truncation: What to do with a longer sequence.
         bos: Id of the token that opens every sequence, which truncation from the left keeps.
+        closing: Id of the mark that closes every sequence of an encoder, which truncation from the right keeps.
         into: Opens the file of the rows.
 
     Raises:
@@ -118,7 +120,7 @@ def encode_split(
     with into() as writer:
         for at, example in enumerate(examples):
             other = other_than(examples, at) if beside else None
-            fitted = _encode(example, other, objective, renderer, max_length, truncation, bos)
+            fitted = _encode(example, other, objective, renderer, max_length, truncation, (bos, closing))
             if isinstance(fitted, str):
                 drops.append(Drop(example.id, example.origin, fitted))
                 continue
@@ -151,7 +153,7 @@ def _encode(
     renderer: Renderer,
     longest: int | None,
     policy: Truncation,
-    bos: int | None,
+    marks: tuple[int | None, int | None],
 ) -> list[tuple[Encoded, ...]] | str:
     """The rows as they are trained on, one but where it is cut into pieces; or the reason why there is none."""
     try:
@@ -169,10 +171,10 @@ def _encode(
         return [whole]
     if len(whole) == 1 and len(whole[0].ids) > longest:
         with blamed("model.objective", objective):
-            pieces = objective.cut(whole[0], longest, bos)
+            pieces = objective.cut(whole[0], longest, marks[0])
         if pieces is not None:
             return [(piece,) for piece in pieces if piece.supervised or not labelled] or CUT_AWAY
-    cut = truncate(whole, longest, policy, bos)
+    cut = truncate(whole, longest, policy, *marks)
     if cut is None:
         return TOO_LONG
     if labelled and not all(s.supervised for s in cut):

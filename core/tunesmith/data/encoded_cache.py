@@ -38,7 +38,8 @@ def encode_kept(
         DataError: There are examples, and not one can be trained on.
     """
     known = identity(objective) if cache.folder is not None else None
-    limits = [max_length, truncation, renderer.bos_id]
+    closing = None if objective.model_class == "causal" else renderer.closing_id
+    limits = [max_length, truncation, renderer.bos_id, closing]
     key = None if known is None else key_of(list(rows), known, renderer.identity(), limits)
     with nullcontext() if key is None else cache.held():
         found = _find(cache, key, examples)
@@ -50,6 +51,7 @@ def encode_kept(
                 max_length,
                 truncation,
                 bos=renderer.bos_id,
+                closing=closing,
                 into=lambda: EncodedWriter(*cache.place(key is not None)),
             )
             _keep(cache, key, found)

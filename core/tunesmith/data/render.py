@@ -23,6 +23,7 @@ class ChatRenderer:
         tokenizer: The tokenizer.
         template_source: Where the template came from, in words.
         bos_id: Id that opens sequences, None where the base has none.
+        closing_id: Id with which the tokenizer itself closes a text ([SEP] of encoders), None where it closes none.
 
     Raises:
         RecipeError: `template` names nothing.
@@ -37,7 +38,10 @@ class ChatRenderer:
         self._template = ChatTemplate(tokenizer, template)
         self.template_source = self._template.source
         opens = self._template.opens or self._template.writes_bos
-        self.bos_id: int | None = tokenizer.bos_token_id if opens else None
+        self._opening, closing = _around(tokenizer)
+        self.closing_id: int | None = closing[-1] if closing else None
+        own = self._opening[0] if self._opening else None
+        self.bos_id: int | None = tokenizer.bos_token_id if opens else own
         special = {t.content for t in tokenizer.added_tokens_decoder.values() if t.special and t.content.strip()}
         self._ends = sorted(special | ({tokenizer.eos_token} if tokenizer.eos_token else set()))
 
@@ -77,12 +81,16 @@ class ChatRenderer:
         ids, _ = self._tokens(self._template.render(messages, tools, opening=True).text)
         return _encoded(ids, [0.0] * len(ids))
 
-    def text(self, pieces: Sequence[tuple[str, float]], end: bool = True) -> Encoded:
+    def text(self, pieces: Sequence[tuple[str, float]], end: bool | None = True) -> Encoded:
         """Tokenise template-free pieces as one text; BOS where the tokenizer writes one, EOS with the last weight.
 
-        Neither is written twice where the text has it already.
+        Encoders have [CLS] and [SEP] in their places. Neither is written twice where the text has it already.
 
         A token that straddles pieces takes the weight of its last character that is not white space.
+
+        Args:
+            pieces: Texts with their weights.
+            end: Whether it is closed; None closes it where the tokenizer itself does.
 
         Raises:
             RowError: `end`, and the tokenizer has no end-of-sequence token.
@@ -93,19 +101,28 @@ class ChatRenderer:
             text += piece
         ids, offsets = self._tokens(text)
         weights = token_weights(text, spans, offsets)
-        bos, eos = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
-        if self._template.opens and ids[:1] != [bos]:
-            ids, weights = [bos, *ids], [0.0, *weights]
-        if end and eos is None:
+        if self._opening and ids[: len(self._opening)] != self._opening:
+            ids, weights = [*self._opening, *ids], [0.0] * len(self._opening) + weights
+        eos = self.tokenizer.eos_token_id if self.closing_id is None else self.closing_id
+        close = self.closing_id is not None if end is None else end
+        if close and eos is None:
             field, reason = "segments", "the base's tokenizer has no end-of-sequence token to close a text with"
             raise RowError(field, reason)
-        if end and ids[-1:] != [eos]:
+        if close and ids[-1:] != [eos]:
             ids, weights = [*ids, eos], [*weights, spans[-1].weight if spans else 0.0]
         return _encoded(ids, weights)
 
     def _tokens(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         return list(encoded["input_ids"]), list(encoded["offset_mapping"])
+
+
+def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """What the tokenizer itself writes before and behind a text."""
+    bare, whole = (list(tokenizer("a", add_special_tokens=marked)["input_ids"]) for marked in (False, True))
+    starts = range(len(whole) - len(bare) + 1)
+    at = next((start for start in starts if whole[start : start + len(bare)] == bare), 0)
+    return whole[:at], whole[at + len(bare) :]
 
 
 def _encoded(ids: Sequence[int], weights: Sequence[float]) -> Encoded:

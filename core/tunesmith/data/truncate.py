@@ -7,11 +7,20 @@ from tunesmith.data.encoded import Encoded
 Truncation = Literal["right", "left", "drop"]
 
 
-def cut_right(sequence: Encoded, longest: int) -> Encoded:
-    """Keep the first `longest` tokens. The end token goes with the end and is not put back (trap 16)."""
+def cut_right(sequence: Encoded, longest: int, closing: int | None = None) -> Encoded:
+    """Keep the first `longest` tokens. The end token goes with the end and is not put back (trap 16).
+
+    Args:
+        sequence: What is cut.
+        longest: Tokens at most.
+        closing: Id that a sequence ends with however long it was: a mark of encoders, which ends no answer.
+    """
     if len(sequence.ids) <= longest:
         return sequence
-    return Encoded(sequence.ids[:longest], sequence.weights[:longest], truncated=True)
+    kept = int(closing is not None and sequence.ids[-1:] == (closing,))
+    end = len(sequence.ids) - kept
+    ids, weights = (part[: longest - kept] + part[end:] for part in (sequence.ids, sequence.weights))
+    return Encoded(ids, weights, truncated=True)  # type: ignore[arg-type]
 
 
 def spare_left(sequence: Encoded) -> int:
@@ -35,7 +44,11 @@ def cut_left(sequence: Encoded, number: int, bos: int | None) -> Encoded:
 
 
 def truncate(
-    sequences: tuple[Encoded, ...], longest: int, policy: Truncation, bos: int | None = None
+    sequences: tuple[Encoded, ...],
+    longest: int,
+    policy: Truncation,
+    bos: int | None = None,
+    closing: int | None = None,
 ) -> tuple[Encoded, ...] | None:
     """Bring every sequence of a row to at most `longest` tokens.
 
@@ -47,6 +60,7 @@ def truncate(
         longest: Tokens a sequence at most.
         policy: What to cut.
         bos: Id that stays at the front of a sequence that begins with it.
+        closing: Id that stays at the end of a sequence that ends with it.
 
     Returns:
         The sequences, flagged where they were cut; None if the policy drops the row.
@@ -59,4 +73,4 @@ def truncate(
     if policy == "left":
         number = min(excess, *(spare_left(sequence) for sequence in sequences))
         sequences = tuple(cut_left(sequence, number, bos) for sequence in sequences)
-    return tuple(cut_right(sequence, longest) for sequence in sequences)
+    return tuple(cut_right(sequence, longest, closing) for sequence in sequences)

@@ -16,9 +16,10 @@ from tunesmith.evaluation.known import Known
 from tunesmith.evaluation.scoring import Progress
 from tunesmith.plugins.interfaces import Adapter, Renderer
 from tunesmith.training.attention import language_model, plain_attention
+from tunesmith.training.layouts import positions
 from tunesmith.training.modes import evaluating
 
-_Made = TypeVar("_Made")
+Made = TypeVar("Made")
 _BATCHES_KEPT = 8  # made between two writes: more keep lengths together, fewer lose less to a kill
 
 
@@ -95,8 +96,7 @@ class Network:
     @property
     def positions(self) -> int | None:
         """Tokens that the base reads at once; None where nothing says."""
-        found: int | None = getattr(language_model(self.running).config, "max_position_embeddings", None)
-        return found
+        return positions(language_model(self.running))
 
     @contextmanager
     def evaluating(self) -> Iterator[nn.Module]:
@@ -117,33 +117,12 @@ class Network:
         way: str,
         keys: Sequence[str],
         order: Sequence[int],
-        make: Callable[[Sequence[int], Progress | None], Sequence[_Made]],
-        plain: Callable[[_Made], tuple[Any, ...]],
+        make: Callable[[Sequence[int], Progress | None], Sequence[Made]],
+        plain: Callable[[Made], tuple[Any, ...]],
         progress: Progress | None,
     ) -> list[Sequence[Any]]:
-        """Results of rows: what is known, and the rest made and kept, some batches at a time.
-
-        Args:
-            way: What decides a result beside the model and the row.
-            keys: Of the rows.
-            order: In which they are made, rows of similar length together.
-            make: Results of rows by their places.
-            plain: A result as it is kept.
-            progress: Called with the rows done and their number.
-        """
-        found: dict[int, Sequence[Any]] = {}
-        if self.known is not None:
-            found.update(self.known.get(way, keys))
-        rest = [at for at in order if at not in found]
-        step = len(rest) if self.known is None else _BATCHES_KEPT * self.generation.batch_size
-        for start in range(0, len(rest), max(1, step)):
-            chosen, before = rest[start : start + step], len(found)
-            told = None if progress is None else partial(further, progress, before, len(keys))
-            made = [plain(one) for one in make(chosen, told)]
-            found.update(zip(chosen, made, strict=True))
-            if self.known is not None:
-                self.known.put(way, {keys[at]: list(one) for at, one in zip(chosen, made, strict=True)})
-        return [found[at] for at in range(len(keys))]
+        """Results of rows: what is known, and the rest made and kept; args as the function `remembered`."""
+        return remembered(self.known, self.generation.batch_size, way, keys, order, make, plain, progress)
 
     def check_lengths(self, rows: Sequence[Encoded]) -> None:
         """Refuse rows that the base cannot read at once.
@@ -159,6 +138,43 @@ class Network:
                     "shorten it or take a base with a longer context"
                 )
                 raise DataError(msg)
+
+
+def remembered(
+    known: Known | None,
+    batch_size: int,
+    way: str,
+    keys: Sequence[str],
+    order: Sequence[int],
+    make: Callable[[Sequence[int], Progress | None], Sequence[Made]],
+    plain: Callable[[Made], tuple[Any, ...]],
+    progress: Progress | None,
+) -> list[Sequence[Any]]:
+    """Results of rows: what is known, and the rest made and kept, some batches at a time.
+
+    Args:
+        known: What was said before; None keeps nothing.
+        batch_size: Rows that are made at once.
+        way: What decides a result beside the model and the row.
+        keys: Of the rows.
+        order: In which they are made, rows of similar length together.
+        make: Results of rows by their places.
+        plain: A result as it is kept.
+        progress: Called with the rows done and their number.
+    """
+    found: dict[int, Sequence[Any]] = {}
+    if known is not None:
+        found.update(known.get(way, keys))
+    rest = [at for at in order if at not in found]
+    step = len(rest) if known is None else _BATCHES_KEPT * batch_size
+    for start in range(0, len(rest), max(1, step)):
+        chosen, before = rest[start : start + step], len(found)
+        told = None if progress is None else partial(further, progress, before, len(keys))
+        made = [plain(one) for one in make(chosen, told)]
+        found.update(zip(chosen, made, strict=True))
+        if known is not None:
+            known.put(way, {keys[at]: list(one) for at, one in zip(chosen, made, strict=True)})
+    return [found[at] for at in range(len(keys))]
 
 
 def further(progress: Progress, before: int, count: int, done: int, _: int) -> None:

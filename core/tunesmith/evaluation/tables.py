@@ -238,7 +238,9 @@ def _pattern(name: str, names: Collection[str], known: Collection[str]) -> str:
 
 
 def _answer(sample: Sample) -> str:
-    return sample.output if sample.stopped else f"{sample.output} [cut]"
+    share = sample.probabilities.get(sample.output)
+    said = sample.output if share is None else f"{sample.output} ({share:.3f})"
+    return said if sample.stopped else f"{said} [cut]"
 
 
 def _value(value: float, unit: str, marks: Marks) -> str:

@@ -117,9 +117,16 @@ class Regularizer(Plugin):
     Constructors take `weight` and multiply it into the term themselves.
 
     Since 0.1.
+
+    Attributes:
+        model_classes: The kinds of models that it regularizes; `Forward` has no supervised tokens where an objective
+            trains a head for classes. Since 0.13.
     """
 
     kind = "regularizer"
+    model_classes: ClassVar[frozenset[Literal["causal", "masked", "classification"]]] = frozenset(
+        {"causal", "masked", "classification"}
+    )
 
     def check(self, objective: Objective, adapter: Adapter) -> None:
         """Refuse what cannot be: options out of range, and what it cannot be combined with. Since 0.13.

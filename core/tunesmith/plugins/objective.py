@@ -1,7 +1,7 @@
 """The base class of objectives, and what they make token ids by; `interfaces` has all base classes."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from tunesmith.data.encoded import Encoded
@@ -29,8 +29,11 @@ class Renderer(Protocol):
     def prompt(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> Encoded:
         """Render turns and open the assistant's: what generation starts from."""
 
-    def text(self, pieces: Sequence[tuple[str, float]], end: bool = True) -> Encoded:
-        """Tokenise template-free pieces of text with a weight each, as one text; `end` closes it with EOS."""
+    def text(self, pieces: Sequence[tuple[str, float]], end: bool | None = True) -> Encoded:
+        """Tokenise template-free pieces of text with a weight each, as one text.
+
+        `end` closes it with EOS, or as encoders do; None closes it where the tokenizer itself does, since 0.13.
+        """
 
 
 class Objective(Plugin):
@@ -52,6 +55,10 @@ class Objective(Plugin):
             RecipeError: An option has a value that cannot be, or does not go with another; names its key
                 (`model.objective.init_args.beta`).
         """
+
+    def base_config(self) -> dict[str, Any]:
+        """What the base's config is loaded with beside its own, and saved with: names of classes. Since 0.13."""
+        return {}
 
     @abstractmethod
     def encode(self, example: Example, renderer: Renderer) -> list[Encoded]:
@@ -92,11 +99,29 @@ class Objective(Plugin):
     def loss(self, forward: "Forward") -> "Term":
         """The loss of a micro-batch as a sum with its unit."""
 
+    def prepare(self, examples: Iterable[Example]) -> None:
+        """Called before training, a resumed one too, with what the training rows are made of. Since 0.13."""
+
     def after_step(self, logged: Mapping[str, float]) -> None:
         """Called after each optimizer step with the means over its window of what `logs` names. Since 0.13.
 
         What the loss of further steps depends on belongs into buffers of `module()`, which checkpoints hold.
         """
+
+    def asked(self, example: Example) -> Example:
+        """The example as a model is asked it and judged by: its turns, with the right answer last. Since 0.13.
+
+        By default the example itself; another where what is learnt is no answer, as a class.
+        """
+        return example
+
+    def read(self, example: Example, renderer: Renderer) -> Encoded:
+        """What a model with a head for classes reads of an example that `asked` gave. Since 0.13.
+
+        Raises:
+            RowError: The example lacks it.
+        """
+        raise NotImplementedError
 
     def logs(self) -> Sequence[str]:
         """Names of what its terms log beside the loss (`Term.logged`): `NAME` in training, `val/NAME` in validation.

@@ -1,6 +1,7 @@
 """Rows, examples and samples to try plugins on: of all shapes, small, and made up."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
@@ -147,7 +148,8 @@ def samples(
         shares = {label: part / sum(parts.values()) for label, part in parts.items()}
         said = (reference, output, logprob, tokens, "notes", extras, at % 5 != 0)
         # some are of pairs, and some unwanted
-        worse: dict[str, Any] = {"rejected": -0.375 * (at % 5) - 1.0, "rejected_tokens": 2 + at % 3} if at % 3 else {}
-        label = False if at % 7 == 4 else None
-        made.append(Sample(f"row-{at}", asked, *said, probabilities=shares, label=label, **worse))
+        sample = Sample(f"row-{at}", asked, *said, probabilities=shares, label=False if at % 7 == 4 else None)
+        if at % 3:
+            sample = replace(sample, rejected=-0.375 * (at % 5) - 1.0, rejected_tokens=2 + at % 3)
+        made.append(sample)
     return made

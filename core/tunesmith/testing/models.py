@@ -112,7 +112,7 @@ class _Tried(Specialist):
     def _attach(
         self, adapter: Adapter, regularizers: Mapping[str, Regularizer], base: Pretrained | None = None
     ) -> Attached:
-        if adapter.load_options():
+        if adapter.load_options() or self.objective.model_class != "causal":
             return super()._attach(adapter, regularizers, base)
         with choosing(self.kernels):
             if not isinstance(adapter, AllWeights | Untouched):

@@ -217,8 +217,8 @@ def _on_model(trial: Trial) -> "tuple[Specialist, list[EncodedRow]]":
     from tunesmith.testing import models
 
     needed = trial.plugin.model_class
-    if needed != "causal":
-        msg = f"{trial.name} needs a {needed} model, and only causal ones can be trained: its loss was not computed"
+    if needed == "masked":
+        msg = f"{trial.name} needs a {needed} model, which the kit has none of: its loss was not computed"
         raise NotApplicableError(msg)
     module = models.specialist(objective=trial.plugin)
     sound = _of_each_shape(trial, module.renderer)
@@ -237,7 +237,8 @@ def _of_each_shape(trial: Trial, renderer: "ChatRenderer") -> "list[Example]":
         if len(kept) == _ROWS[shape_of(example)]:
             continue
         for _, found in accepted(trial, renderer, [example]):
-            if all(is_sound(sequence) for sequence in found):
+            labelled = trial.plugin.model_class != "classification"  # what learns classes has no supervised token
+            if all(is_sound(sequence) or not labelled for sequence in found):
                 kept.append(example)
     return [example for kept in shapes.values() for example in kept]
 

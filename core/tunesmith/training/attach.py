@@ -16,6 +16,7 @@ from tunesmith.errors import RecipeError
 from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer
 from tunesmith.training.attention import language_model
 from tunesmith.training.base import load_base
+from tunesmith.training.classes import trains_head
 from tunesmith.training.fused_norm import fuse_norms
 from tunesmith.training.fused_rotary import fuse_rotary, unfuse_rotary
 from tunesmith.training.kernels import fused_kernels
@@ -140,17 +141,19 @@ def attach(
 
     Raises:
         DataError: The base cannot be loaded, or mixes documents in every layout.
-        RecipeError: The objective needs another kind of model.
+        RecipeError: The method does not fit the base.
     """
     objective.check()
     adapter.check()
-    if objective.model_class != "causal":
-        msg = (
-            f"model.objective: {type(objective).__name__} needs a {objective.model_class} model; only causal ones train"
-        )
-        raise RecipeError(msg)
-    options = adapter.load_options()
-    model, tokenizer = load_base(base, options=options, dtype=dtype, from_scratch=from_scratch, revision=revision)
+    model, tokenizer = load_base(
+        base,
+        options=adapter.load_options(),
+        dtype=dtype,
+        from_scratch=from_scratch,
+        model_class=objective.model_class,
+        revision=revision,
+        config=objective.base_config(),
+    )
     if gradient_checkpointing:
         recompute(model, gradient_checkpointing)
     return attach_to(model, tokenizer, objective, adapter, regularizers, autocast=autocast, router=router)
@@ -197,8 +200,12 @@ def attach_to(
     for parameter in network.parameters():
         if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
             parameter.data = parameter.data.float()
+    classes = objective.model_class == "classification"
+    if classes and not isinstance(adapter, Untouched) and not trains_head(network, model):
+        msg = f"model.adapter: {type(adapter).__name__} does not train the head for classes; use LoRA or Full"
+        raise RecipeError(msg)
     with stirred(parameter for parameter in network.parameters() if id(parameter) not in base):
-        found = probed or probe(network, adapter.layout, autocast)
+        found = probed or probe(network, adapter.layout, autocast, classes=classes)
     loss = find_router_loss(language_model(network), router)
     seed = torch.initial_seed()
     return Attached(language_model(network), network, tokenizer, found, extras, seed, loss, beyond, held)

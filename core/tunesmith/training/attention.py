@@ -51,7 +51,8 @@ def ragged_attention(
         attention_mask: Always None; the documents' limits say everything.
         dropout: Probability of dropping an attention weight; models pass 0 in evaluation.
         scaling: Factor of the scores; `1 / sqrt(width)` if None.
-        sliding_window: A token sees this many tokens, itself included.
+        sliding_window: A token sees this many tokens, itself included; as many of those behind it too, where tokens
+            look ahead.
         softcap: Scores become `softcap * tanh(score / softcap)`.
         s_aux: A learned sink for each head, `[heads]`: takes part in the softmax, contributes no value.
         is_causal: Whether tokens look back only; the layer's own setting if None.
@@ -73,9 +74,6 @@ def ragged_attention(
     causal = is_causal if is_causal is not None else bool(getattr(module, "is_causal", True))
     if sliding_window is not None and sliding_window >= max_length_q:
         sliding_window = None
-    if sliding_window is not None and not causal:
-        msg = f"{type(module).__name__} has a sliding window that looks ahead: not supported on ragged batches"
-        raise RuntimeError(msg)
     plain = softcap is not None or s_aux is not None
     written_out = written_out and not _sdpa_alone.get()
     lengths = cu_seq_lens_q.diff().tolist()
@@ -85,7 +83,8 @@ def ragged_attention(
     outputs = []
     for document in documents:
         q, k, v = (x.transpose(1, 2) for x in document)
-        mask = _window_mask(q, sliding_window) if sliding_window is not None and sliding_window < q.shape[2] else None
+        narrow = sliding_window is not None and sliding_window < q.shape[2]
+        mask = _window_mask(q, sliding_window, causal) if narrow and sliding_window is not None else None
         if plain:
             outputs.append(_softmax_attention(q, k, v, causal, mask, dropout, scaling, softcap, s_aux))
         elif written_out and causal and mask is None and not dropout and suits(q, k, v):
@@ -99,10 +98,10 @@ def ragged_attention(
     return torch.cat([x.transpose(1, 2) for x in outputs], 1), None
 
 
-def _window_mask(query: Tensor, window: int) -> Tensor:
+def _window_mask(query: Tensor, window: int, causal: bool = True) -> Tensor:
     position = torch.arange(query.shape[2], device=query.device)
     distance = position[:, None] - position
-    return (distance >= 0) & (distance < window)
+    return (distance >= 0) & (distance < window) if causal else distance.abs() < window
 
 
 def _softmax_attention(

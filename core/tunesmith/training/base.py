@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -19,6 +21,7 @@ from transformers import (
 
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.training.base_place import FORMS, locate
+from tunesmith.training.classes import check_order, known_classes, renew_head
 from tunesmith.training.hub_commit import how_to_get
 from tunesmith.training.packed import left_whole
 from tunesmith.training.randomness import seeded
@@ -43,6 +46,7 @@ def load_base(
     from_scratch: bool = False,
     model_class: ModelClass = "causal",
     revision: str | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a model and its tokenizer. Weights come from safetensors or GGUF only; no code of the base is run.
 
@@ -53,6 +57,8 @@ def load_base(
         from_scratch: Take configuration and tokenizer only; weights are random, by torch's seed.
         model_class: Which head of transformers.
         revision: The commit of a hub id; the newest if None.
+        config: What the base's config says otherwise (`id2label`). A head for classes that the base does not have, or
+            that is of other classes, is drawn by torch's seed.
 
     Raises:
         DataError: The base is missing or cannot be read.
@@ -66,6 +72,9 @@ def load_base(
     logging.getLogger("transformers.integrations.bitsandbytes").setLevel(logging.ERROR)
     place, files = locate(base, resolve(base), revision)
     arguments: dict[str, Any] = {"dtype": dtype, "use_safetensors": True} | (options or {})
+    changed = dict(config or {})
+    if model_class == "classification":
+        arguments["ignore_mismatched_sizes"] = True
     quantization = arguments.get("quantization_config")
     if quantization is not None and from_scratch:
         msg = "model.from_scratch: random weights cannot be quantised; use an adapter that trains full weights"
@@ -77,13 +86,16 @@ def load_base(
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **files)
         if quantization is not None and "device_map" in arguments and not files.get("gguf_file"):
-            quantization.llm_int8_skip_modules = left_whole(_outline(place, files, model_class))
-        if from_scratch:
-            model = _random(place, files, arguments["dtype"], model_class)
-        elif files.get("gguf_file"):
-            model = _from_gguf(place, files, arguments, model_class)
-        else:
-            model = _CLASSES[model_class].from_pretrained(place, trust_remote_code=False, **files, **arguments)
+            quantization.llm_int8_skip_modules = left_whole(_outline(place, files, model_class, changed))
+        with _new_head(model_class):
+            if from_scratch:
+                model = _random(place, files, arguments["dtype"], model_class, changed)
+            elif files.get("gguf_file"):
+                model = _from_gguf(place, files, arguments | changed, model_class)
+            else:
+                model = _loaded(model_class, place, files | arguments | changed)
+        if model_class == "classification":
+            _fit_head(model, tokenizer, known_classes(_config(place, files)))
     except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         msg = f"model.base: {base} cannot be loaded: {reason}\n{_advice(place, files)}"
@@ -95,6 +107,60 @@ def load_base(
     return model, tokenizer
 
 
+def own_classes(base: str, revision: str | None = None) -> list[str]:
+    """The classes that a base's own head knows, in order; none where it has no such head."""
+    from tunesmith.recipe.package_fs import resolve
+
+    return known_classes(_config(*locate(base, resolve(base), revision)))
+
+
+@contextmanager
+def _new_head(model_class: ModelClass) -> Iterator[None]:
+    """Context in which weights that a base lacks are drawn by torch's seed, and not reported at length."""
+    if model_class != "classification":
+        yield
+        return
+    loading = logging.getLogger("transformers.modeling_utils")
+    loading.addFilter(_is_no_report)
+    try:
+        with seeded(torch.initial_seed()):
+            yield
+    finally:
+        loading.removeFilter(_is_no_report)
+
+
+def _is_no_report(record: logging.LogRecord) -> bool:
+    return "LOAD REPORT" not in str(record.msg)
+
+
+def _loaded(model_class: ModelClass, place: str, arguments: dict[str, Any]) -> Any:
+    """The model as transformers loads it; of one for classes the head alone may be new.
+
+    Raises:
+        DataError: Weights of its body are absent, which would be random.
+    """
+    load = _CLASSES[model_class].from_pretrained
+    if model_class != "classification":
+        return load(place, trust_remote_code=False, **arguments)
+    model, told = load(place, trust_remote_code=False, output_loading_info=True, **arguments)
+    body = f"{model.base_model_prefix}."
+    if absent := sorted(name for name in told["missing_keys"] if name.startswith(body) and ".pooler." not in name):
+        msg = f"model.base: {place} lacks {len(absent)} weights of {type(model).__name__}, first {absent[0]}"
+        raise DataError(msg)
+    return model
+
+
+def _fit_head(model: Any, tokenizer: Any, known: list[str]) -> None:
+    """Keep the base's own head where it is of these classes; let plain transformers find where padded texts end."""
+    check_order(known, model.config.id2label)
+    if known and known != [model.config.id2label[at] for at in sorted(model.config.id2label)]:
+        with seeded(torch.initial_seed()):
+            renew_head(model)
+    text = model.config.get_text_config()
+    if text.pad_token_id is None:
+        text.pad_token_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+
+
 def _from_gguf(place: str, files: dict[str, Any], arguments: dict[str, Any], model_class: ModelClass) -> Any:
     """Load a GGUF file as a plain model: its weights are unpacked to the wanted format."""
     if "quantization_config" in arguments:
@@ -104,7 +170,7 @@ def _from_gguf(place: str, files: dict[str, Any], arguments: dict[str, Any], mod
     if GgufConfig is not None:
         # newer versions may keep the weights packed, in layers that no adapter knows
         arguments["quantization_config"] = GgufConfig(dequantize=True)
-    model = _CLASSES[model_class].from_pretrained(place, trust_remote_code=False, **files, **arguments)
+    model = _loaded(model_class, place, files | arguments)
     # the weights are plain from here on; the note that they were GGUF would forbid to save them
     for owner, name in ((model.config, "quantization_config"), (model, "hf_quantizer"), (model, "quantization_method")):
         if hasattr(owner, name):
@@ -116,17 +182,21 @@ def _from_gguf(place: str, files: dict[str, Any], arguments: dict[str, Any], mod
     return model
 
 
-def _random(place: str, files: dict[str, Any], dtype: torch.dtype, model_class: ModelClass) -> Any:
-    config = AutoConfig.from_pretrained(place, trust_remote_code=False, **files)
+def _random(
+    place: str, files: dict[str, Any], dtype: torch.dtype, model_class: ModelClass, changed: dict[str, Any]
+) -> Any:
     with seeded(torch.initial_seed()):
-        return _CLASSES[model_class].from_config(config, dtype=dtype)
+        return _CLASSES[model_class].from_config(_config(place, files, changed), dtype=dtype)
 
 
-def _outline(place: str, files: dict[str, Any], model_class: ModelClass) -> Any:
+def _outline(place: str, files: dict[str, Any], model_class: ModelClass, changed: dict[str, Any]) -> Any:
     """The model without its weights."""
-    config = AutoConfig.from_pretrained(place, trust_remote_code=False, **files)
     with torch.device("meta"):
-        return _CLASSES[model_class].from_config(config)
+        return _CLASSES[model_class].from_config(_config(place, files, changed))
+
+
+def _config(place: str, files: dict[str, Any], changed: dict[str, Any] | None = None) -> Any:
+    return AutoConfig.from_pretrained(place, trust_remote_code=False, **files, **(changed or {}))
 
 
 def _advice(place: str, files: dict[str, Any]) -> str:

@@ -26,6 +26,12 @@ inputs = tokenizer.apply_chat_template(
     messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
 ).to(model.device)"""
 _TEXT = 'inputs = tokenizer("Hello", return_tensors="pt").to(model.device)'
+_ANSWER = """\
+    answer = model.generate(**inputs, max_new_tokens=64, do_sample=False)
+print(tokenizer.decode(answer[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))"""
+_CLASSES = """\
+    shares = model(**inputs).logits[0].float().{function}
+print({{name: round(float(shares[at]), 4) for at, name in model.config.id2label.items()}})"""
 _FLAG_LINES = f"""\
 # bitsandbytes repacks 4-bit weights in evaluation on processors with AVX512-BF16, which rounds them:
 # training switched that off, and without these lines logits there are about 0.5 % off
@@ -86,18 +92,36 @@ class Card:
         name = type(self.adapter).__name__
         how = f"`{name}` does not say how; tunesmith loads it.\n"
         if lines := self.loading():
-            how = _how(lines, self.dtype, templated=bool(self.attached.tokenizer.chat_template))
+            how = _how(lines, self.dtype, *self._question())
         if self.attached.extras.state_dict():
             how += "\n`extras.safetensors` holds modules that plugins trained beside it; nothing above reads them.\n"
         path = directory / "README.md"
-        metadata = yaml.safe_dump(_metadata(path, self.base if isinstance(place, str) else None))
+        task = "text-classification" if self._classes else "text-generation"
+        metadata = yaml.safe_dump(_metadata(path, task, self.base if isinstance(place, str) else None))
         table = "\n".join(f"| {what} | {value} |" for what, value in facts.items())
         text = f"# {name} over {self.base}\n\n| | |\n|---|---|\n{table}\n\n## Load it\n\n{how}"
         path.write_text(f"---\n{metadata}---\n\n{text}", encoding="utf-8")
 
     def loading(self) -> str:
         """Python that makes `model` from the folder `directory`; empty where the adapter does not say how."""
-        return self.adapter.loading(self._base_lines(resolve(self.base)))
+        lines = self.adapter.loading(self._base_lines(resolve(self.base)))
+        return lines.replace("AutoModelForCausalLM", self._auto)
+
+    @property
+    def _classes(self) -> bool:
+        return self.attached.probe.pool is not None
+
+    @property
+    def _auto(self) -> str:
+        """Transformers' class that loads such a model."""
+        return "AutoModelForSequenceClassification" if self._classes else "AutoModelForCausalLM"
+
+    def _question(self) -> tuple[str, str]:
+        """Python that makes `inputs` of a text, and that says what the model makes of them."""
+        if self._classes:
+            several = self.attached.model.config.problem_type == "multi_label_classification"
+            return _TEXT, _CLASSES.format(function="sigmoid()" if several else "softmax(-1)")
+        return (_CHAT if self.attached.tokenizer.chat_template else _TEXT), _ANSWER
 
     def _base_lines(self, place: Path | str) -> str:
         """Python that does what `load_base` did."""
@@ -107,9 +131,12 @@ class Card:
         where += [f"gguf_file={files['gguf_file']!r}"] if "gguf_file" in files else []
         options = {"dtype": self.dtype} | self.adapter.load_options()
         options = {name: _source(value) for name, value in options.items() if name != "quantization_config"}
+        if self._classes:
+            lines.append("from transformers import AutoConfig")
+            options = {"config": "AutoConfig.from_pretrained(directory)", "ignore_mismatched_sizes": "True"} | options
         if self.from_scratch:
             lines += ["from transformers import AutoConfig", f"torch.manual_seed({self.attached.seed})"]
-            config = f"AutoConfig.from_pretrained({', '.join(where)})"
+            config = options.get("config", f"AutoConfig.from_pretrained({', '.join(where)})")
             return "\n".join([*lines, f"model = AutoModelForCausalLM.from_config({config}, dtype={options['dtype']})"])
         if quantization := self._quantization():
             lines.append(f"from transformers import {quantization.partition('(')[0]}")
@@ -135,16 +162,16 @@ class Card:
         return f"{type(config).__name__}(\n{''.join(arguments)}    )"
 
 
-def _metadata(path: Path, hub_id: str | None) -> dict[str, Any]:
+def _metadata(path: Path, task: str, hub_id: str | None) -> dict[str, Any]:
     head = path.read_text(encoding="utf-8").split("---\n") if path.is_file() else []
     found: dict[str, Any] = (yaml.safe_load(head[1]) or {}) if len(head) > 2 and not head[0] else {}
-    found |= {"base_model": hub_id, "pipeline_tag": "text-generation"}
+    found |= {"base_model": hub_id, "pipeline_tag": task}
     if hub_id is None and "tags" in found:  # the hub takes ids only, and a path would tell whose machine it was
         found["tags"] = [tag for tag in found["tags"] if not str(tag).startswith("base_model:")]
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _how(lines: str, dtype: torch.dtype, *, templated: bool) -> str:
+def _how(lines: str, dtype: torch.dtype, asked: str, answered: str) -> str:
     """The section with the Python: import lines first, then the adapter's lines, then a question to the model."""
     context = "torch.inference_mode()"
     if dtype != torch.float32:
@@ -156,10 +183,9 @@ from transformers import AutoTokenizer
 model.eval()
 tokenizer = AutoTokenizer.from_pretrained(directory)
 
-{_CHAT if templated else _TEXT}
+{asked}
 with {context}:
-    answer = model.generate(**inputs, max_new_tokens=64, do_sample=False)
-print(tokenizer.decode(answer[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))"""
+{answered}"""
     imports = {line for line in parts.splitlines() if line.startswith(("import ", "from "))}
     rest = "\n".join(line for line in parts.splitlines() if line not in imports).strip("\n")
     code = "\n".join([*_merged(imports), "", 'directory = "."  # the folder that holds this file', "", rest])

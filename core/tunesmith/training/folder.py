@@ -19,6 +19,8 @@ def save(directory: Path, adapter: Adapter, attached: Attached) -> None:
     """Write what was trained and the tokenizer that it was trained with."""
     directory.mkdir(parents=True, exist_ok=True)
     adapter.save(attached.network, directory)
+    if attached.probe.pool is not None and not (directory / "config.json").exists():
+        attached.model.config.save_pretrained(directory)  # which says the classes
     attached.tokenizer.save_pretrained(directory)
     if state := attached.extras.state_dict():
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, directory / EXTRAS)

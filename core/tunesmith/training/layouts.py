@@ -30,7 +30,7 @@ def ragged(body: nn.Module, batch: Batch, router: bool = False) -> States:
     with by_document(body, batch, rows=False):
         out = body(
             input_ids=batch.input_ids[None],
-            position_ids=batch.position_ids[None],
+            position_ids=batch.position_ids[None] + first_position(body),
             use_cache=False,
             cu_seq_lens_q=limits,
             cu_seq_lens_k=limits,
@@ -39,6 +39,19 @@ def ragged(body: nn.Module, batch: Batch, router: bool = False) -> States:
             **_asking(router),
         )
     return States(out.last_hidden_state[0], _routed(out, router))
+
+
+def first_position(body: nn.Module) -> int:
+    """The position of a text's first token: RoBERTa's come behind that of padding."""
+    table = getattr(getattr(body, "embeddings", None), "position_embeddings", None)
+    padding: int | None = getattr(table, "padding_idx", None)
+    return 0 if padding is None else padding + 1
+
+
+def positions(model: Any) -> int | None:
+    """Tokens of a text that a model of transformers has positions for; None where nothing says."""
+    most: int | None = getattr(model.config, "max_position_embeddings", None)
+    return None if most is None else most - first_position(model.base_model)
 
 
 def padded(body: nn.Module, batch: Batch, router: bool = False) -> States:

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from tunesmith.data.batch import Batch
 from tunesmith.plugins.interfaces import Adapter, Regularizer
 from tunesmith.training.chunked import chunked_each, chunked_sum
+from tunesmith.training.classes import Pool, pooled
 from tunesmith.training.forward import Chunk, Forward, Term
 from tunesmith.training.heads import Head
 from tunesmith.training.layouts import LAYOUTS, Layout, States
@@ -32,6 +33,7 @@ class Passes:
         model: transformers' model inside it.
         layout: ragged or padded, as the probe found.
         head: From hidden states to logits.
+        pool: What of a document the head of a model for classes takes.
         adapter: Switches itself off for the baseline.
         autocast: Makes the context in which forward passes run.
         perturbations: Regularizers that change input embeddings in training.
@@ -51,6 +53,7 @@ class Passes:
     base: "Callable[[], Passes] | None" = None
     router: RouterLoss | None = None
     root: Root | None = None
+    pool: Pool | None = None
     logits_bytes: int = LOGITS_BYTES
 
     def __call__(self, batch: Batch, plan: "Supervision | None" = None, perturbed: bool = True) -> "ModelForward":
@@ -135,6 +138,13 @@ class ModelForward(Forward):
     def _head(self, hidden: Tensor) -> Tensor:
         with self._passes.autocast():
             return self._passes.head(hidden)
+
+    def pooled(self) -> Tensor:
+        """What the head of a model for classes takes of each sequence, `[n, width]`."""
+        if self._passes.pool is None:
+            msg = f"{type(self._passes.model).__name__} has a head for tokens, none for classes"
+            raise RuntimeError(msg)
+        return pooled(self.hidden, self.batch, self._passes.pool)
 
     def chunks(self) -> Iterator[Chunk]:
         """Supervised positions in pieces small enough that their logits fit into memory, in order."""

@@ -24,6 +24,7 @@ from tunesmith.training.attention import (
     plain_name,
     windowed_layers,
 )
+from tunesmith.training.classes import Pool, find_class_head
 from tunesmith.training.heads import Head, find_head, relative_error
 from tunesmith.training.kernels import fused_kernels
 from tunesmith.training.layouts import LAYOUTS, Layout
@@ -41,11 +42,12 @@ _STIR = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a model can do: its layout, the reason in one sentence, and its head."""
+    """What a model can do: its layout, the reason in one sentence, its head, and what of a document that head takes."""
 
     layout: Layout
     reason: str
     head: Head
+    pool: Pool | None = None
 
 
 @torch.no_grad()
@@ -53,6 +55,8 @@ def probe(
     network: nn.Module,
     allowed: Layout = "ragged",
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
+    *,
+    classes: bool = False,
 ) -> Probe:
     """Try two short documents together and one by one, and choose the layout; sets the attention that it needs.
 
@@ -62,6 +66,7 @@ def probe(
         network: The model with its adapter; its modes and the random state stay as they were.
         allowed: `padded` where the adapter cannot run on ragged batches.
         autocast: Makes the context in which it is going to run; weights of two dtypes may not run without.
+        classes: Whether its head takes a document, and not each token.
 
     Raises:
         DataError: Documents influence each other in both layouts.
@@ -72,18 +77,18 @@ def probe(
     with evaluating(network), autocast():
         tolerance = _tolerance(model)
         with plain_attention(model):
-            head = find_head(model, tolerance)
+            head, pool = find_class_head(model, tolerance) if classes else (find_head(model, tolerance), None)
             alone = _one_by_one(model.base_model, batch)
         reason = "the adapter needs it"
         if allowed == "ragged":
             reason = _try_ragged(model, batch, alone, tolerance)
             if not reason:
-                return Probe("ragged", f"{name} keeps packed documents apart", head)
+                return Probe("ragged", f"{name} keeps packed documents apart", head, pool)
         error = relative_error(LAYOUTS["padded"](model.base_model, batch).hidden, alone)
     if error > tolerance:
         msg = f"model.base: documents influence each other in {name}, packed and padded: it cannot be trained here"
         raise DataError(msg)
-    return Probe("padded", reason, head)
+    return Probe("padded", reason, head, pool)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The LightningModule: a base model with an adapter, an objective and regularizers."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
-from tunesmith.data.batch import Batch, Window
+from tunesmith.data.batch import Batch
 from tunesmith.data.render import ChatRenderer
 from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer
 from tunesmith.training import folder
@@ -24,15 +23,15 @@ from tunesmith.training.ledger import Ledger
 from tunesmith.training.optimizer import build, options_of, parameter_groups, reapply, scheduler
 from tunesmith.training.passes import Passes
 from tunesmith.training.precision import Format, Precision, autocast, chosen, resolve, storage
-from tunesmith.training.probe import probe
+from tunesmith.training.probe import Probe, probe
 from tunesmith.training.process_memory import keep_freed
-from tunesmith.training.regularizing import Regularizing
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.terms import names_of
+from tunesmith.training.windowed import Windowed
 from tunesmith.training.with_base import Pretrained
 
 
-class Specialist(Regularizing):
+class Specialist(Windowed):
     """Turns a base model into a specialist.
 
     Args:
@@ -87,8 +86,6 @@ class Specialist(Regularizing):
         self.gradient_checkpointing = gradient_checkpointing
         self.router_aux_loss_coef = router_aux_loss_coef
         self.ledger = Ledger(names_of(objective, self.regularizers, router=True))
-        self._window: Window | None = None
-        self._logged: dict[str, float] = {}
 
     def load(self) -> None:
         """Load tokenizer and base, attach the adapter, and find the layout; does nothing the second time.
@@ -155,7 +152,12 @@ class Specialist(Regularizing):
             base=base,
             router=attached.router,
             root=attached.root,
+            pool=attached.probe.pool,
         )
+
+    def _probe(self) -> Probe:
+        classes = self.objective.model_class == "classification"
+        return probe(self.network, self.adapter.layout, self.autocast, classes=classes)
 
     @property
     def format(self) -> Format:
@@ -189,12 +191,15 @@ class Specialist(Regularizing):
     def on_fit_start(self) -> None:
         """Probe again where the model has moved: another device has another attention kernel."""
         assert self.attached is not None
+        if self._trainer is not None and type(self.objective).prepare is not Objective.prepare:
+            rows = self.trainer.datamodule.encoded("train").rows  # type: ignore[attr-defined]
+            self.objective.prepare(row.example for row in rows)
         if self.device.type == "cpu":
             keep_freed()
         else:
             before = self.layout
             with self.gathered(), choosing(self.kernels):
-                self.settle(replace(self.attached, probe=probe(self.network, self.adapter.layout, self.autocast)))
+                self.settle(replace(self.attached, probe=self._probe()))
             if self.layout != before and self._trainer is not None:  # `preview` has none
                 self.print(f"layout on {self.device.type} is {self.layout}, not {before}: {self.layout_reason}")
 
@@ -208,51 +213,11 @@ class Specialist(Regularizing):
             self.prepare_regularizers()
         self.ledger.restart_clock()
 
-    def on_train_epoch_start(self) -> None:
-        """Leave the time between epochs out of the speed."""
-        self.ledger.restart_clock()
-
-    def on_validation_end(self) -> None:
-        """Leave validation out of the speed."""
-        self.ledger.restart_clock()
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Remember the window that is running, and see that it is the one whose turn it is.
-
-        Raises:
-            RuntimeError: Loader and Trainer disagree: a window's counts would be another window's.
-        """
-        self._window = batch.window
-        expected = batch_idx // self.trainer.accumulate_grad_batches
-        if batch.window is None or batch.window.index != expected:
-            found = batch.window and batch.window.index
-            msg = f"the loader is at window {found}, the Trainer at {expected} of the epoch"
-            raise RuntimeError(msg)
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Log the window, and stop before a loss that is no number reaches the weights.
-
-        Raises:
-            RecipeError: Loss or gradient is NaN or infinite; names the rows.
-        """
-        assert self._window is not None
-        norm = self.finish_gradients(optimizer)
-        window = self._window
-        values = self._logged = self.ledger.close(window.counts, self.sum_over_ranks, self.device, norm, window.beside)
-        for name, value in values.items():
-            if not math.isfinite(value):
-                what = f"{name.replace('grad_norm', 'gradient norm')} is {value}"
-                raise self.ledger.refuse(what, self.global_step + 1)
-        self.ledger.clear()
-        values["lr"] = optimizer.param_groups[0]["lr"]
-        for name, value in values.items():
-            self.log(name, value, on_step=True, on_epoch=False, prog_bar=name in {"loss", "tokens/s"}, batch_size=1)
-
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Step, and let adapter and objective follow (AdaLoRA prunes ranks, KTO moves what it refers to)."""
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.adapter.after_step(self.network, self.global_step + 1)
-        self.objective.after_step({name: self._logged[name] for name in self.objective.logs()})
+        self.objective.after_step({name: self.logged[name] for name in self.objective.logs()})
 
     def configure_optimizers(self) -> Any:
         """Optimizer over the trained parameters, learning rate by optimizer step."""

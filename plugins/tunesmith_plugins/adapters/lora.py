@@ -9,6 +9,7 @@ from tunesmith_plugins.adapters import lora_start
 from tunesmith_plugins.adapters.ends import tie_saved, token_rows
 from tunesmith_plugins.adapters.lora_targets import EXPERTS, KEY, check_left_out, find, linear_names
 from tunesmith_plugins.adapters.peft_based import PeftBased
+from tunesmith_plugins.adapters.task import task_of
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -125,7 +126,7 @@ class LoRA(PeftBased):
 
     def config(self, model: "nn.Module") -> "LoraConfig":
         """As the options say."""
-        from peft import LoraConfig, TaskType
+        from peft import LoraConfig
 
         self.check()
         targets = find(model, self.targets, self.exclude or (), self.layers)
@@ -138,7 +139,7 @@ class LoRA(PeftBased):
             use_rslora=self.rslora,
             use_dora=self.dora,
             init_lora_weights=self._begin(),
-            task_type=TaskType.CAUSAL_LM,
+            task_type=task_of(model),
             trainable_token_indices=token_rows(model, self.trainable_tokens, f"{KEY}.trainable_tokens"),
             **tie_saved(model, self.modules_to_save, f"{KEY}.modules_to_save"),
         )

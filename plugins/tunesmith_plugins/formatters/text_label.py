@@ -14,8 +14,8 @@ _Label = str | float | tuple[str | float, ...]
 class TextLabel(Formatter):
     """A text, or `messages` that are judged, with a label: a class (text or whole number), a number, or a list of one.
 
-    A list of classes is a multi-label row; a list of numbers has several targets. Whole numbers are names of classes,
-    others are numbers; `numbers` says that all are.
+    A list of classes is a multi-label row, an empty one a text of none of them; a list of numbers has several targets.
+    Whole numbers are names of classes, others are numbers; `numbers` says that all are.
 
     Since 0.9.
 
@@ -87,8 +87,6 @@ class TextLabel(Formatter):
             value = json_value(value, self.label)
         if not isinstance(value, list):
             return self._one(value, self.label)
-        if not value:
-            raise RowError(self.label, "is empty")
         found = tuple(self._one(item, f"{self.label}[{at}]") for at, item in enumerate(value))
         if len({type(item) for item in found}) > 1:
             raise RowError(self.label, "mixes classes and numbers; `numbers: true` reads whole numbers as numbers too")

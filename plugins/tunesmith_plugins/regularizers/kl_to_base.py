@@ -1,6 +1,6 @@
 """Keeps the tuned model near its base, token by token."""
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from tunesmith import Adapter, Chunk, Forward, Objective, Regularizer, Term
 from tunesmith_plugins.regularizers.numbers import check_number
@@ -25,6 +25,8 @@ class KLToBase(Regularizer):
     Args:
         weight: Factor of the divergence, in nats a token; the loss itself is in nats a token as well.
     """
+
+    model_classes: ClassVar[frozenset[Literal["causal", "masked", "classification"]]] = frozenset({"causal", "masked"})
 
     def __init__(self, weight: float) -> None:
         self.weight = weight
