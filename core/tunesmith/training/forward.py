@@ -76,13 +76,13 @@ class Forward(ABC):
     def head(self, hidden: "Tensor") -> "Tensor":
         """Logits of hidden states: `[c, width]` to `[c, vocabulary or classes]`, in the model's precision."""
 
-    @abstractmethod
     def pooled(self) -> "Tensor":
         """What the head of a model for classes takes of each sequence, `[n, width]`; `head` gives `[n, classes]` of it.
 
         The hidden state of its last token, or of its first, or the mean of all: as the model's own forward does.
         Since 0.13.
         """
+        raise NotImplementedError
 
     @abstractmethod
     def chunks(self) -> Iterator[Chunk]:
