@@ -124,7 +124,7 @@ def test_the_file_holds_what_trained_and_nothing_else(adapter: Any, tmp_path: Pa
         (BitFit(), r"LlamaForCausalLM of this base has no biases\nset model\.adapter\.init_args\.add to true"),
         (BitFit(["norm"], add=True), "has no biases in norm"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_is_not_there_is_refused(adapter: Any, message: str) -> None:
     with pytest.raises(RecipeError, match=message):

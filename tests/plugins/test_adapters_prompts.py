@@ -157,7 +157,9 @@ def test_virtual_tokens_count_in_estimates_and_take_room_from_texts() -> None:
     assert room[0] - room[1] == 16
 
 
-@pytest.mark.parametrize(("adapter", "over"), [(PromptTuning(16), 1.02), (PrefixTuning(16), 1.5)], ids=str)
+@pytest.mark.parametrize(
+    ("adapter", "over"), [(PromptTuning(16), 1.02), (PrefixTuning(16), 1.5)], ids=["PromptTuning", "PrefixTuning"]
+)
 def test_the_memory_of_many_short_documents_is_known_before(adapter: Any, over: float) -> None:
     module = models.specialist(adapter)
     row = rows_of(module)[0]
@@ -179,7 +181,7 @@ def test_the_memory_of_many_short_documents_is_known_before(adapter: Any, over: 
         (PrefixTuning(projection=True, projection_size=0), "projection_size is 0; it must be 1 or more"),
         (Peft("P_TUNING"), "options.num_virtual_tokens is missing; give a number"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_options_that_cannot_be_are_refused(adapter: Adapter, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
