@@ -46,6 +46,17 @@ def test_delta_is_the_mean_of_z_scores(tmp_path: Path) -> None:
     assert measure.note == f"the 5 texts of the reference are {own:.2f} from their own mean"
 
 
+def test_what_is_equally_frequent_in_all_texts_does_not_count(tmp_path: Path) -> None:
+    things = ("fan hot", "belt off", "gate hot", "door off", "pump hot", "bell loud")
+    texts = [f"the {one.replace(' ', ' is ')} and the house is warm people say" for one in things]
+    shares = np.array([[text.split().count(word) / 11 for word in ("the", "hot", "off")] for text in texts])
+    # a rounding error, by which nobody may divide
+    assert 0 < shares[:, 0].std(ddof=1) < 1e-15
+    [measure] = Style(corpus(tmp_path, texts), features=9).measure([sample(texts[0])])
+    # the seven most frequent are in all texts alike; then come hot and off
+    assert measure.values[0] == pytest.approx(np.abs(zscore(shares[:, 1:], ddof=1)[0]).mean())
+
+
 def test_runs_of_letters_are_counted_with_spaces_and_signs(tmp_path: Path) -> None:
     texts = ["ab, ab", "ab. ab", "ab,  ab", "ab ab", "ab, cd"]
     [measure] = Style(corpus(tmp_path, texts), by="characters", features=1).measure([sample("ab,\nab"), sample("ab")])

@@ -83,7 +83,8 @@ class Style(Evaluator):
         known = sorted(totals, key=lambda item: (-totals[item], item))
         shares = np.array([[one[item] / one.total() for item in known[: self.features]] for one in counts])
         deviations = shares.std(axis=0, ddof=1)
-        varied = deviations > 0  # what is equally frequent in all texts has no scale
+        # what is equally frequent in all texts has no scale; its deviation may be a rounding error above 0
+        varied = np.ptp(shares, axis=0) > 0
         if not varied.any():
             msg = f"Style.reference is {self.reference}, whose texts are all alike; give texts that differ"
             raise RecipeError(msg)
