@@ -111,6 +111,8 @@ def _in_figures(text: str, match: "re.Match[str]") -> _Written | None:
     scale, currency = (match["scale"] or "").lower(), match["currency"]
     if scale in SCALES or (scale and currency):
         value *= SCALES.get(scale) or _SHORT_SCALES[scale]
+    elif scale and (money := _money().match(text, end)):  # 1.2k USD
+        return _Written(match.start(), money.end(), value * _SHORT_SCALES[scale], unit_named(money[1]))
     elif scale:  # "5 m" are metres
         end = match.end("number")
     if match["sign"]:
@@ -141,6 +143,11 @@ def _divided(text: str, at: int, unit: Unit) -> tuple[Unit, int]:
 @cache
 def _behind() -> "re.Pattern[str]":
     return re.compile(rf"[ \u00a0-]?({unit_pattern()})(?![A-Za-z0-9_²³])", re.IGNORECASE)
+
+
+@cache
+def _money() -> "re.Pattern[str]":
+    return re.compile(r"[ \u00a0-]?(USD|EUR|GBP|CHF|JPY|dollars?|euros?)(?![A-Za-z0-9_])", re.IGNORECASE)
 
 
 @cache

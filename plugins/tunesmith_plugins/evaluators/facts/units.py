@@ -77,7 +77,7 @@ def units() -> dict[str, Unit]:
     known |= _named("point", Fraction(1, 100), "basis point", "basis points", "bps", "bp")
     for base, *names in _COUNTED:
         known |= _plural(base, 1, base, *names)
-    for base, *names in (("°C", "degrees celsius"), ("°F", "degrees fahrenheit"), ("bar",), ("mbar",), ("psi",),
+    for base, *names in (("°C", "C", "degrees celsius"), ("°F", "degrees fahrenheit"), ("bar",), ("mbar",), ("psi",),
                          ("mmhg", "mm hg"), ("iu",), ("rpm",), ("db",), ("kcal",), ("kb",), ("mb",), ("gb",), ("tb",),
                          ("usd", "dollar", "dollars"), ("eur", "euro", "euros"), ("gbp",), ("chf",), ("jpy",),
                          ("%", "per cent")):  # fmt: skip
@@ -108,4 +108,4 @@ def unit_named(written: str) -> Unit | None:
 def unit_pattern() -> str:
     """A pattern that finds a unit, the longest first."""
     spelt = sorted({re.escape(name).replace(r"\ ", r"[ -]") for name in units()}, key=len, reverse=True)
-    return f"(?:{'|'.join(spelt)})"
+    return f"(?:{'|'.join(name for name in spelt if name != 'C')}|C(?!-))"  # 38.5 C, and not 2 C-sections
