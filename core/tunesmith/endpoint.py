@@ -52,11 +52,13 @@ class Reply:
         text: The text.
         stopped: Whether it ended by itself, rather than at `max_tokens`.
         tokens: How many tokens it has, where the server says; else 0.
+        prompt: How many the question had, likewise.
     """
 
     text: str
     stopped: bool
     tokens: int
+    prompt: int = 0
 
 
 def chat(endpoint: str, key: str, timeout: float, **body: Any) -> str:
@@ -90,7 +92,8 @@ def complete(endpoint: str, key: str, timeout: float, **body: Any) -> Reply:
             held = json.load(answer)
         choice, usage = held["choices"][0], held.get("usage") or {}
         stopped = choice.get("finish_reason") != "length"
-        return Reply(str(choice["message"]["content"] or ""), stopped, int(usage.get("completion_tokens") or 0))
+        tokens, prompt = (int(usage.get(f"{part}_tokens") or 0) for part in ("completion", "prompt"))
+        return Reply(str(choice["message"]["content"] or ""), stopped, tokens, prompt)
     except urllib.error.HTTPError as error:
         with error:
             said = error.read(_SHOWN).decode("utf-8", "replace")

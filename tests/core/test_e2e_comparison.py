@@ -17,7 +17,10 @@ BOUND = "--success.exact/exact_match"
 def last_word(question: str) -> dict[str, Any]:
     """An answer that was cut after the last word of the question."""
     message = {"content": question.split()[-1]}
-    return {"choices": [{"message": message, "finish_reason": "length"}], "usage": {"completion_tokens": 3}}
+    return {
+        "choices": [{"message": message, "finish_reason": "length"}],
+        "usage": {"completion_tokens": 3, "prompt_tokens": 20},
+    }
 
 
 def result_of(bench: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -246,10 +249,15 @@ def test_an_endpoint_is_asked_once_and_goes_on_where_it_failed(trained: Any, cha
     for row in rows:
         assert row["large"]["output"] == row["prompt"][-1]["content"].split()[-1]
         assert (row["large"]["stopped"], row["large"]["answer_tokens"]) == (False, 3)
-    trained.write("kept.yaml", baselines={"large": {"endpoint": chat_server.address}}, evaluators={"rouge": "ROUGE"})
+    cost = {"class_path": "Cost", "init_args": {"per_million_in": 3.0, "per_million_out": 15.0}}
+    evaluators = {"rouge": "ROUGE", "cost": cost}
+    trained.write("kept.yaml", baselines={"large": {"endpoint": chat_server.address}}, evaluators=evaluators)
     trained.done(*words)
     assert len(asked()) == len(rows)
-    assert result_of(trained)[1][0]["large"]["measures"].keys() >= {"rouge/rougeL"}
+    metrics, rows = result_of(trained)
+    assert rows[0]["large"]["measures"].keys() >= {"rouge/rougeL"}
+    # 1,000 answers of 20 tokens in and 3 out
+    assert metrics["baselines"]["large"]["cost/price"]["base"] == pytest.approx(20 * 3.0 / 1000 + 3 * 15.0 / 1000)
     for other in ("--baselines.large.model=other", "--generation.max_new_tokens=5", "--generation.cache=false"):
         chat_server.asked.clear()
         trained.done(*words, other)

@@ -267,7 +267,7 @@ class Endpoint:
         except RecipeError as error:
             msg = f"baselines.{self.name}.{error}"
             raise RecipeError(msg) from error
-        return Answer(reply.text, reply.stopped, reply.tokens)
+        return Answer(reply.text, reply.stopped, reply.tokens, reply.prompt)
 
     def logprob(self, conversations: Sequence[Any], tools: Any = None, progress: Any = None) -> list[tuple[float, int]]:
         """No score: servers do not tell the probability of a text that they are given."""
