@@ -103,11 +103,12 @@ def tunesmith_register_objectives() -> Iterable[type[Objective]]:
     from tunesmith_plugins.objectives.classification import Classification
     from tunesmith_plugins.objectives.domain_text import DomainText
     from tunesmith_plugins.objectives.kto import KTO
+    from tunesmith_plugins.objectives.masked_token import MaskedToken
     from tunesmith_plugins.objectives.next_token import NextToken
     from tunesmith_plugins.objectives.preference import Preference
     from tunesmith_plugins.objectives.unlikelihood import Unlikelihood
 
-    return [NextToken, DomainText, Preference, KTO, Unlikelihood, Classification]
+    return [NextToken, DomainText, Preference, KTO, Unlikelihood, Classification, MaskedToken]
 
 
 @hookimpl

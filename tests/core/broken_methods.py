@@ -162,7 +162,7 @@ class LosesWhereItCuts(_Learn):
 
     breaks = "cuts_into_whole_pieces"
 
-    def cut(self, sequence: Encoded, longest: int, bos: int | None) -> list[Encoded]:
+    def cut(self, sequence: Encoded, longest: int, bos: int | None, closing: int | None = None) -> list[Encoded]:
         starts = range(0, len(sequence.ids), longest)  # the first token of each is predicted from nothing
         parts = [(sequence.ids[at : at + longest], sequence.weights[at : at + longest]) for at in starts]
         return [Encoded(ids, (0.0, *weights[1:])) for ids, weights in parts]

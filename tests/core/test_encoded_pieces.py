@@ -52,7 +52,7 @@ class Letters(Objective):
         text = example.messages[-1].content
         return [Encoded(tuple(map(ord, text)), (0.0, *(float(letter != "-") for letter in text[1:])))]
 
-    def cut(self, sequence: Encoded, longest: int, bos: int | None) -> list[Encoded]:
+    def cut(self, sequence: Encoded, longest: int, bos: int | None, closing: int | None = None) -> list[Encoded]:
         return sequence.pieces(longest, 1, bos)
 
     def loss(self, forward: object) -> Term:

@@ -34,10 +34,10 @@ def write_base(directory: Path, config: transformers.PretrainedConfig | None = N
     return str(directory)
 
 
-def moved(base: str, objective: Objective, adapter: Adapter) -> Specialist:
+def moved(base: str, objective: Objective, adapter: Adapter, **options: Any) -> Specialist:
     """A model whose trained weights are away from where they began, in evaluation mode."""
     torch.manual_seed(1)
-    module = Specialist(base, objective, adapter, precision="fp32")
+    module = Specialist(base, objective, adapter, precision="fp32", **options)
     module.load()
     with torch.no_grad():
         for parameter in module.parameters():
@@ -76,3 +76,8 @@ def in_small_chunks(module: Specialist, tokens: int = 3) -> Any:
     base = module.passes.base
     smaller = None if base is None else lambda: replace(base(), logits_bytes=size)
     return replace(module.passes, logits_bytes=size, base=smaller)
+
+
+def with_ids(batch: Any, ids: torch.Tensor) -> Any:
+    """The batch with other tokens."""
+    return replace(batch, input_ids=ids)

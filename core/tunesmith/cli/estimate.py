@@ -18,6 +18,7 @@ from tunesmith.cli.screen import fact
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.batch import Batch
 from tunesmith.data.beside import EncodedOf, assembled, fetched
+from tunesmith.data.drawing import Drawing, drawing
 from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.plan import MicroBatch, Plan
 from tunesmith.plugins.interfaces import Regularizer
@@ -170,7 +171,8 @@ def _estimate(session: Session, way: Course, here: torch.device) -> Estimate:
     average = own.trained if averaging(session.callbacks) is not None else 0
     moments = torch.full((int(own.share * states.held) + average,), 1, dtype=torch.uint8, device=here)
     before = _held(here)
-    timings = rehearse(model, [_make(way.plan, rows, beside, micro) for micro in chosen], _TRAINING)
+    draw = drawing(model.objective, model.renderer, session.seed)
+    timings = rehearse(model, [_make(way.plan, rows, beside, micro, draw) for micro in chosen], _TRAINING)
     largest = size_with(chosen[-1], rows, beside, model.layout, model.adapter.virtual_tokens)
     computed = max(t.cost for t in timings) < way.plan.cost_of(chosen[-1])
     validated = _validated(session, way)
@@ -226,7 +228,8 @@ def _validated(session: Session, way: Course) -> list[Timing]:
     rows = session.data.encoded("validation").rows
     micros = way.validation.epoch(0, 0)[: len(way.validation)]
     chosen = _chosen(way.validation, rows, {}, micros, session.model)
-    makes = [_make(way.validation, rows, {}, micro) for micro in chosen]
+    draw = drawing(session.model.objective, session.model.renderer, session.seed)
+    makes = [_make(way.validation, rows, {}, micro, draw) for micro in chosen]
     return rehearse(session.model, makes, _VALIDATION, training=False)
 
 
@@ -244,9 +247,9 @@ def _chosen(
 
 
 def _make(
-    plan: Plan, rows: Sequence[EncodedRow], beside: EncodedOf, micro: MicroBatch
+    plan: Plan, rows: Sequence[EncodedRow], beside: EncodedOf, micro: MicroBatch, draw: Drawing | None
 ) -> tuple[float, Callable[[], Batch]]:
-    return plan.cost_of(micro), partial(assembled, fetched(micro, rows, beside))
+    return plan.cost_of(micro), partial(assembled, draw, fetched(micro, rows, beside))
 
 
 def _micros(way: Course) -> int:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from tunesmith.cli.models import asked
+from tunesmith.cli.models import asked, fills_in_alone
 from tunesmith.cli.screen import warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.example import Example
 from tunesmith.data.pipeline import Curated
+from tunesmith.errors import RecipeError
 from tunesmith.evaluation.baseline import Endpoint
 from tunesmith.evaluation.measuring import own_rows, rehearse
 from tunesmith.evaluation.run_test import audits_of, check_bases
@@ -55,6 +56,11 @@ def check_rows(session: Session, curated: Curated) -> None:
         RecipeError: A column is not there, or training rows are fewer than a baseline shows.
         DataError: A row lacks a prompt or a reference that an evaluator needs.
     """
+    if fills_in_alone(session) and (asking := [*session.evaluators, *_of_models(session)]):
+        name = type(session.model.passes.model).__name__
+        key = f"{'evaluators' if asking[0] in session.evaluators else 'audits'}.{asking[0]}"
+        msg = f"{key} asks the model, but {name} fills in what is masked, and neither answers nor scores texts"
+        raise RecipeError(msg)
     rows = asked(session, curated.splits["test"] or curated.splits["validation"], quiet=True)
     known = produced(session.evaluators, session.audits)
     check_slices(session.success, known, own_rows(session.evaluators))
@@ -63,6 +69,11 @@ def check_rows(session: Session, curated: Curated) -> None:
         baseline.asking(curated.splits["train"], session.seed, name)
     if rows:
         slices_of(rows, kinds_asked(session.comparison, session.success, known))
+
+
+def _of_models(session: Session) -> list[str]:
+    """The audits that ask a model."""
+    return [name for name, audit in session.audits.items() if audit.needs & {"model", "outputs"}]
 
 
 def warn_of_unwanted(session: Session, examples: Sequence[Example]) -> None:

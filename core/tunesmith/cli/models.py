@@ -30,11 +30,11 @@ def answering(session: Session, generation: Generation, seed: int, train: Sequen
     """
     model = session.model
     assert model.attached is not None
-    if model.objective.model_class == "masked":
+    if fills_in_alone(session):
         name = type(model.attached.model).__name__
         msg = f"{name} fills in what is masked, and neither answers nor scores texts; val/loss says how well it does"
         raise RecipeError(msg)
-    if model.objective.model_class == "causal":
+    if model.objective.model_class != "classification":
         return TransformersModel(model, generation, seed)
     limits = [limit for limit in (session.data.max_length, positions(model.attached.model)) if limit is not None]
     found = ClassModel(model, generation, min(limits, default=None))
@@ -43,6 +43,12 @@ def answering(session: Session, generation: Generation, seed: int, train: Sequen
         answers = [example.reference for example in asked(session, train or (), quiet=True)]
         found.prior = Prior.of(found.names, found.several, answers)
     return found
+
+
+def fills_in_alone(session: Session) -> bool:
+    """Whether the loaded model has a head for masked tokens, as encoders, and none that says the next one."""
+    model = session.model
+    return model.objective.model_class == "masked" and model.attached is not None and not model.attached.both_ways
 
 
 def asked(session: Session, examples: Sequence[Example], *, quiet: bool = False) -> Sequence[Example]:

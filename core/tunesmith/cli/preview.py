@@ -21,6 +21,7 @@ from tunesmith.cli.trainer_checks import (
     say_warmup,
 )
 from tunesmith.cli.trainer_cli import Session
+from tunesmith.data.drawing import drawing
 from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.errors import RecipeError
 
@@ -43,8 +44,9 @@ def preview(session: Session) -> int:
     checked_callbacks(session)
     way = course(session.trainer_options, session.data, gpu=gpu is not None)
     rows = session.data.encoded("train").rows
+    draw = drawing(session.model.objective, session.model.renderer, session.seed)
     for row in rows[:shown]:
-        _show(session, row)
+        _show(session, row if draw is None else draw(row, 0))
     say(f"preview {session.name}", style="bold")
     show_data(session)
     for split, sources in curated.counts["splits"].items():

@@ -52,6 +52,7 @@ class Batch:
         ghost: Whether it only keeps a rank in step with the others: its rows count elsewhere, its loss weights are all
             0, and nothing of it may enter a loss, a metric or a count.
         beside: Rows that regularizers bring along, by the name of their term, with counts of their own.
+        targets: `[T]`: what is to be predicted at each place, where that is not what stands there; else None.
     """
 
     input_ids: Tensor
@@ -63,6 +64,7 @@ class Batch:
     max_seqlen: int
     window: Window | None = None
     ghost: bool = False
+    targets: Tensor | None = None
     beside: Mapping[str, "Batch"] = field(default_factory=dict)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":

@@ -13,6 +13,7 @@ import numpy as np
 
 from tunesmith.data.batch import Batch, Window
 from tunesmith.data.collate import collate
+from tunesmith.data.drawing import Drawing
 from tunesmith.data.encoded import Unit
 from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.plan import MicroBatch
@@ -117,12 +118,13 @@ def fetched(micro: MicroBatch, rows: Sequence[EncodedRow], beside: EncodedOf) ->
     return micro, found
 
 
-def assembled(item: tuple[MicroBatch, Sequence[EncodedRow]]) -> Batch:
-    """The batch of what `fetched` gave."""
+def assembled(draw: Drawing | None, item: tuple[MicroBatch, Sequence[EncodedRow]]) -> Batch:
+    """The batch of what `fetched` gave; `draw` says what of a training row an epoch learns, None all with a weight."""
     micro, rows = item
     at = len(micro.rows)
     besides = {}
     for name, own in micro.beside.items():
         besides[name] = collate(rows[at : at + len(own.rows)], own.window, own.ghost)
         at += len(own.rows)
-    return replace(collate(rows[: len(micro.rows)], micro.window, micro.ghost), beside=besides)
+    own_rows = collate(rows[: len(micro.rows)], micro.window, micro.ghost, draw, micro.epoch)
+    return replace(own_rows, beside=besides)

@@ -171,7 +171,7 @@ def _encode(
         return [whole]
     if len(whole) == 1 and len(whole[0].ids) > longest:
         with blamed("model.objective", objective):
-            pieces = objective.cut(whole[0], longest, marks[0])
+            pieces = objective.cut(whole[0], longest, *marks)
         if pieces is not None:
             return [(piece,) for piece in pieces if piece.supervised or not labelled] or CUT_AWAY
     cut = truncate(whole, longest, policy, *marks)

@@ -25,6 +25,7 @@ _SCHEMA = pa.schema(
         ("weights", pa.list_(pa.float64())),  # of runs of tokens with one weight, over all sequences
         ("runs", pa.list_(pa.int32())),  # tokens in each run
         ("truncated", pa.list_(pa.int8())),  # of each sequence: 0 or 1
+        ("shares", pa.list_(pa.float64())),  # of each sequence
     ]
 )
 
@@ -117,7 +118,8 @@ class EncodedWriter:
         runs = [(weight, sum(1 for _ in run)) for weight, run in groupby(weights)]
         ends = list(accumulate(len(sequence.ids) for sequence in sequences))
         cut = [int(sequence.truncated) for sequence in sequences]
-        self._held.append((at, ids, ends, [weight for weight, _ in runs], [count for _, count in runs], cut))
+        shares = [sequence.share for sequence in sequences]
+        self._held.append((at, ids, ends, [weight for weight, _ in runs], [count for _, count in runs], cut, shares))
         self._sizes.append(_sizes(sequences))
         if len(self._held) == _BATCH:
             self._flush()
@@ -186,11 +188,12 @@ class EncodedRows(Sequence[EncodedRow]):
 
     def _sequences(self, batch: int, row: int) -> tuple[Encoded, ...]:
         lists = (values[ends[row] : ends[row + 1]].tolist() for ends, values in self._views[batch])
-        ids, ends, weights, runs, truncated = lists
+        ids, ends, weights, runs, truncated, shares = lists
         each = tuple(chain.from_iterable((weight,) * count for weight, count in zip(weights, runs, strict=True)))
         parts = pairwise((0, *ends))
         return tuple(
-            Encoded(tuple(ids[a:b]), each[a:b], bool(cut)) for (a, b), cut in zip(parts, truncated, strict=True)
+            Encoded(tuple(ids[a:b]), each[a:b], bool(cut), share)
+            for (a, b), cut, share in zip(parts, truncated, shares, strict=True)
         )
 
     def __reduce__(self) -> Any:

@@ -5,6 +5,7 @@ of seed and epoch. No worker holds any of it, so that it is right for any number
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tunesmith.data.batch import Batch
 from tunesmith.data.beside import EncodedOf, assembled, fetched
+from tunesmith.data.drawing import Drawing
 from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.plan import MicroBatch, Plan
 from tunesmith.data.workers import leave_signals, unharmed_start
@@ -77,6 +79,7 @@ class PlanLoader(DataLoader[Batch]):
         rank: This process among `plan.world`.
         workers: Processes that collate; 0 collates in this one.
         beside: Encoded rows of regularizers that the plan indexes, by the name of their term.
+        draw: Says what of a row an epoch learns; None learns all that has a weight.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class PlanLoader(DataLoader[Batch]):
         rank: int = 0,
         workers: int = 0,
         beside: EncodedOf = {},  # noqa: B006  never changed
+        draw: Drawing | None = None,
     ) -> None:
         self.position = PlanSampler(plan, rank)
         # torch gives each worker one thread, so that they don't fight over the processors with training
@@ -94,7 +98,7 @@ class PlanLoader(DataLoader[Batch]):
             PlannedRows(rows, beside),
             batch_sampler=self.position,  # type: ignore[arg-type]  # yields micro-batches, not lists of indices
             num_workers=workers,
-            collate_fn=assembled,  # type: ignore[arg-type]  # takes what `__getitems__` gives
+            collate_fn=partial(assembled, draw),
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=leave_signals,
         )

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from numpy.typing import NDArray
 
 from tunesmith.data.curriculum import Curriculum, Order
+from tunesmith.data.drawing import drawing
 from tunesmith.data.loader import PlanLoader
 from tunesmith.data.mixture import Draws, Mixture
 from tunesmith.data.ordering import draws_of, order_of
@@ -185,7 +186,8 @@ class RecipeData(RecipeRows, lightning.LightningDataModule):
         if split == "train":
             self.prepare_rows().need(split)
         rank = self.trainer.global_rank if self.trainer is not None else 0
-        beside = self.own.beside() if plan.beside else {}
-        loader = PlanLoader(self.encoded(split).rows, plan, rank, self.workers, beside)
+        renderer, objective, seed, _ = self._ready()
+        beside, draw = self.own.beside() if plan.beside else {}, drawing(objective, renderer, seed)
+        loader = PlanLoader(self.encoded(split).rows, plan, rank, self.workers, beside, draw)
         loader.leaves_cut_epoch = self.leaves_cut_epoch
         return loader

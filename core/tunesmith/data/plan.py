@@ -32,11 +32,13 @@ class MicroBatch:
         window: The optimizer step that it is part of; None outside training.
         ghost: Whether it repeats a row only to keep this rank in step with the others; not counted.
         beside: Rows that regularizers bring along, by the name of their term: those of `Companion`.
+        epoch: Of training; 0 in evaluation, which is the same each time.
     """
 
     rows: Rows
     window: Window | None = None
     ghost: bool = False
+    epoch: int = 0
     beside: Mapping[str, "MicroBatch"] = field(default_factory=dict)
 
 
@@ -253,8 +255,8 @@ class Plan:
         }
         counts["step"] = sum(bool(rows) for rows in window)
         real = Window(counts, self.accumulate * self.world, index, epoch)
-        ghost = MicroBatch((spare,), Window(counts, 0, index, epoch), ghost=True)
-        return [MicroBatch(rows, real) if rows else ghost for rows in window]
+        ghost = MicroBatch((spare,), Window(counts, 0, index, epoch), ghost=True, epoch=epoch)
+        return [MicroBatch(rows, real, epoch=epoch) if rows else ghost for rows in window]
 
 
 def split(bins: Sequence[Sequence[int]], lengths: Sequence[int], number: int) -> list[list[int]]:

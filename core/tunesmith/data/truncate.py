@@ -1,5 +1,6 @@
 """Cutting a sequence to the longest that is allowed: never a fake end token, never a row without a label."""
 
+from dataclasses import replace
 from typing import Literal
 
 from tunesmith.data.encoded import Encoded
@@ -19,8 +20,9 @@ def cut_right(sequence: Encoded, longest: int, closing: int | None = None) -> En
         return sequence
     kept = int(closing is not None and sequence.ids[-1:] == (closing,))
     end = len(sequence.ids) - kept
-    ids, weights = (part[: longest - kept] + part[end:] for part in (sequence.ids, sequence.weights))
-    return Encoded(ids, weights, truncated=True)  # type: ignore[arg-type]
+    ids = sequence.ids[: longest - kept] + sequence.ids[end:]
+    weights = sequence.weights[: longest - kept] + sequence.weights[end:]
+    return replace(sequence, ids=ids, weights=weights, truncated=True)
 
 
 def spare_left(sequence: Encoded) -> int:
@@ -40,7 +42,7 @@ def cut_left(sequence: Encoded, number: int, bos: int | None) -> Encoded:
     keep = int(bos is not None and sequence.ids[:1] == (bos,))
     ids = sequence.ids[:keep] + sequence.ids[keep + number :]
     weights = sequence.weights[:keep] + sequence.weights[keep + number :]
-    return Encoded(ids, weights, truncated=True)
+    return replace(sequence, ids=ids, weights=weights, truncated=True)
 
 
 def truncate(

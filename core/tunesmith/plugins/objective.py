@@ -9,6 +9,7 @@ from tunesmith.data.example import Example, Message
 from tunesmith.plugins.data_interfaces import Plugin
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
     from torch import nn
 
     from tunesmith.training.forward import Forward, Term
@@ -18,7 +19,12 @@ class Renderer(Protocol):
     """Text to token ids with loss weights, by the base's tokenizer and chat template.
 
     Since 0.1.
+
+    Attributes:
+        tokenizer: The base's, of transformers. Since 0.13.
     """
+
+    tokenizer: Any
 
     def conversation(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> Encoded:
         """Render a whole conversation once; weights come from the template's own segments (traps 12, 13, 18).
@@ -42,7 +48,8 @@ class Objective(Plugin):
     Since 0.1.
 
     Attributes:
-        model_class: Which head of transformers it needs.
+        model_class: Which head of transformers it needs. Where a base has none for `masked`, as a decoder, the one that
+            says the next token takes its place, and attention looks to both sides.
     """
 
     kind = "objective"
@@ -83,7 +90,7 @@ class Objective(Plugin):
         """
         return self.encode(example, renderer)
 
-    def cut(self, sequence: Encoded, longest: int, bos: int | None) -> list[Encoded] | None:
+    def cut(self, sequence: Encoded, longest: int, bos: int | None, closing: int | None = None) -> list[Encoded] | None:
         """Pieces of a sequence that is too long, each a row of its own; None leaves it to `data.truncation`.
 
         Not asked for pairs. Since 0.13.
@@ -92,8 +99,24 @@ class Objective(Plugin):
             sequence: As `encode` made it.
             longest: Tokens that a piece may have.
             bos: Id that opens every sequence, where the base has one.
+            closing: Id that closes every sequence of an encoder.
         """
         return None
+
+    def draw(self, sequence: Encoded, renderer: Renderer, random: "Generator") -> Encoded:
+        """What of a sequence an epoch learns, where that is drawn: `sequence.supervised` of its tokens. Since 0.13.
+
+        Called for each epoch; in validation always as for the first.
+
+        Args:
+            sequence: As `encode` made it, with a `share`, and cut.
+            renderer: Text to token ids.
+            random: To draw from; seeded by the recipe's seed, the epoch and the row.
+
+        Returns:
+            As many tokens, with a weight at those that are learnt, and with `targets` where these are changed.
+        """
+        return sequence
 
     @abstractmethod
     def loss(self, forward: "Forward") -> "Term":

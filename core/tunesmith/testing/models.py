@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tunesmith.data.batch import Batch, Window
 from tunesmith.data.collate import collate
+from tunesmith.data.drawing import drawing
 from tunesmith.data.encode import encode_split
 from tunesmith.data.encoded import Encoded
 from tunesmith.data.encoded_rows import EncodedRow
@@ -153,7 +154,8 @@ def batch_of(module: Specialist, rows: Sequence[EncodedRow]) -> Batch:
         for unit, number in row.units.items():
             counts[unit] = counts.get(unit, 0) + number
     own = [f"reg/{name}" for name, one in module.regularizers.items() if one.own_share() > 0]
-    alone = replace(collate(rows), window=Window(counts, 1))
+    draw = drawing(module.objective, module.renderer, 0)
+    alone = replace(collate(rows, draw=draw), window=Window(counts, 1))
     window = Window(counts, 1, beside=dict.fromkeys(own, counts))
     batch = replace(alone, window=window, beside=dict.fromkeys(own, alone))
     return batch.to(next(module.network.parameters()).device)

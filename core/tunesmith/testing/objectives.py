@@ -216,10 +216,6 @@ def _on_model(trial: Trial) -> "tuple[Specialist, list[EncodedRow]]":
     """
     from tunesmith.testing import models
 
-    needed = trial.plugin.model_class
-    if needed == "masked":
-        msg = f"{trial.name} needs a {needed} model, which the kit has none of: its loss was not computed"
-        raise NotApplicableError(msg)
     module = models.specialist(objective=trial.plugin)
     sound = _of_each_shape(trial, module.renderer)
     if not sound:

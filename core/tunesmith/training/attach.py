@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from tunesmith.errors import RecipeError
 from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer
 from tunesmith.training.attention import language_model
-from tunesmith.training.base import load_base
+from tunesmith.training.base import has_masked_head, load_base
 from tunesmith.training.classes import trains_head
 from tunesmith.training.fused_norm import fuse_norms
 from tunesmith.training.fused_rotary import fuse_rotary, unfuse_rotary
@@ -47,6 +47,7 @@ class Attached:
         held: Names of the parameters there that the adapter would have trained, and saves.
         root: Gathers the weights where they are sharded.
         counted: `sizes` of before that: a shard of a packed weight no longer says what it stands for.
+        both_ways: Whether attention looks to both sides in a decoder while it is trained.
     """
 
     model: PreTrainedModel
@@ -60,6 +61,7 @@ class Attached:
     held: tuple[str, ...] = ()
     root: Root | None = None
     counted: tuple[int, int] | None = None
+    both_ways: bool = False
 
     def sizes(self) -> tuple[int, int]:
         """Number of trained parameters and of all; a weight packed to 4 bit counts as what it stands for."""
@@ -145,18 +147,21 @@ def attach(
     """
     objective.check()
     adapter.check()
+    needed = objective.model_class
+    both_ways = needed == "masked" and not has_masked_head(base, revision)
     model, tokenizer = load_base(
         base,
         options=adapter.load_options(),
         dtype=dtype,
         from_scratch=from_scratch,
-        model_class=objective.model_class,
+        model_class="causal" if both_ways else needed,
         revision=revision,
         config=objective.base_config(),
     )
     if gradient_checkpointing:
         recompute(model, gradient_checkpointing)
-    return attach_to(model, tokenizer, objective, adapter, regularizers, autocast=autocast, router=router)
+    more: Any = {"autocast": autocast, "router": router, "both_ways": both_ways}
+    return attach_to(model, tokenizer, objective, adapter, regularizers, **more)
 
 
 def attach_to(
@@ -169,6 +174,7 @@ def attach_to(
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     router: float | None = None,
     probed: Probe | None = None,
+    both_ways: bool = False,
 ) -> Attached:
     """The part of `attach` that comes after loading.
 
@@ -181,6 +187,7 @@ def attach_to(
         autocast: Makes the context in which it is going to run.
         router: Factor of the loss that balances experts; None for what the base's own config says.
         probed: What a probe of another copy of the model found, where the adapter changes nothing; None to find out.
+        both_ways: Whether attention is to look to both sides in a decoder.
 
     Raises:
         DataError: The base mixes documents in every layout.
@@ -205,10 +212,11 @@ def attach_to(
         msg = f"model.adapter: {type(adapter).__name__} does not train the head for classes; use LoRA or Full"
         raise RecipeError(msg)
     with stirred(parameter for parameter in network.parameters() if id(parameter) not in base):
-        found = probed or probe(network, adapter.layout, autocast, classes=classes)
+        found = probed or probe(network, adapter.layout, autocast, classes=classes, both_ways=both_ways)
     loss = find_router_loss(language_model(network), router)
     seed = torch.initial_seed()
-    return Attached(language_model(network), network, tokenizer, found, extras, seed, loss, beyond, held)
+    made = Attached(language_model(network), network, tokenizer, found, extras, seed, loss, beyond, held)
+    return replace(made, both_ways=both_ways)
 
 
 def share_frozen(copy: nn.Module, own: nn.Module) -> None:

@@ -72,6 +72,8 @@ def ragged_attention(
     if (seen := _windows.get()) is not None and sliding_window is not None:
         seen.append(sliding_window)
     causal = is_causal if is_causal is not None else bool(getattr(module, "is_causal", True))
+    if sliding_window is not None and not causal and getattr(module, "is_causal", True):
+        sliding_window += 1  # as transformers' masks count the window of a decoder that looks both ways
     if sliding_window is not None and sliding_window >= max_length_q:
         sliding_window = None
     plain = softcap is not None or s_aux is not None
@@ -153,6 +155,30 @@ def by_sdpa() -> Iterator[None]:
         yield
     finally:
         _sdpa_alone.reset(token)
+
+
+@contextmanager
+def looking(model: PreTrainedModel, both_ways: bool) -> Iterator[None]:
+    """Context in which a decoder makes masks that let tokens see what is behind them, if it is to look both ways.
+
+    Masks are made in forward; what needs none is told by a keyword argument, which a recomputation in backward repeats.
+    """
+    if not both_ways:
+        yield
+        return
+    held: list[Any] = [model.config, model.base_model.config, model.config.get_text_config()]
+    configs = {id(config): config for config in held}
+    before = [(config, getattr(config, "is_causal", None)) for config in configs.values()]
+    try:
+        for config, _ in before:
+            config.is_causal = False
+        yield
+    finally:
+        for config, value in before:
+            if value is None:
+                del config.is_causal
+            else:
+                config.is_causal = value
 
 
 @contextmanager

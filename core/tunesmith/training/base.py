@@ -114,6 +114,17 @@ def own_classes(base: str, revision: str | None = None) -> list[str]:
     return known_classes(_config(*locate(base, resolve(base), revision)))
 
 
+def has_masked_head(base: str, revision: str | None = None) -> bool:
+    """Whether transformers has a head for masked tokens over such a base, as it has over encoders."""
+    from tunesmith.recipe.package_fs import resolve
+
+    try:
+        config = _config(*locate(base, resolve(base), revision))
+    except (OSError, ValueError):  # loading it says what is wrong
+        return True
+    return type(config) in AutoModelForMaskedLM._model_mapping
+
+
 @contextmanager
 def _new_head(model_class: ModelClass) -> Iterator[None]:
     """Context in which weights that a base lacks are drawn by torch's seed, and not reported at length."""

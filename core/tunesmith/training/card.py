@@ -29,6 +29,11 @@ _TEXT = 'inputs = tokenizer("Hello", return_tensors="pt").to(model.device)'
 _ANSWER = """\
     answer = model.generate(**inputs, max_new_tokens=64, do_sample=False)
 print(tokenizer.decode(answer[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))"""
+_FILL = 'inputs = tokenizer("Hello " + tokenizer.mask_token, return_tensors="pt").to(model.device)'
+_FILLED = """\
+    logits = model(**inputs).logits[0]
+at = (inputs["input_ids"][0] == tokenizer.mask_token_id).nonzero()[0, 0]
+print(tokenizer.decode(logits[at].argmax()))"""
 _CLASSES = """\
     shares = model(**inputs).logits[0].float().{function}
 print({{name: round(float(shares[at]), 4) for at, name in model.config.id2label.items()}})"""
@@ -96,7 +101,7 @@ class Card:
         if self.attached.extras.state_dict():
             how += "\n`extras.safetensors` holds modules that plugins trained beside it; nothing above reads them.\n"
         path = directory / "README.md"
-        task = "text-classification" if self._classes else "text-generation"
+        task = "text-classification" if self._classes else "fill-mask" if self._masked else "text-generation"
         metadata = yaml.safe_dump(_metadata(path, task, self.base if isinstance(place, str) else None))
         table = "\n".join(f"| {what} | {value} |" for what, value in facts.items())
         text = f"# {name} over {self.base}\n\n| | |\n|---|---|\n{table}\n\n## Load it\n\n{how}"
@@ -112,15 +117,23 @@ class Card:
         return self.attached.probe.pool is not None
 
     @property
+    def _masked(self) -> bool:
+        return type(self.attached.model).__name__.endswith("ForMaskedLM")
+
+    @property
     def _auto(self) -> str:
         """Transformers' class that loads such a model."""
-        return "AutoModelForSequenceClassification" if self._classes else "AutoModelForCausalLM"
+        if self._classes:
+            return "AutoModelForSequenceClassification"
+        return "AutoModelForMaskedLM" if self._masked else "AutoModelForCausalLM"
 
     def _question(self) -> tuple[str, str]:
         """Python that makes `inputs` of a text, and that says what the model makes of them."""
         if self._classes:
             several = self.attached.model.config.problem_type == "multi_label_classification"
             return _TEXT, _CLASSES.format(function="sigmoid()" if several else "softmax(-1)")
+        if self._masked:
+            return _FILL, _FILLED
         return (_CHAT if self.attached.tokenizer.chat_template else _TEXT), _ANSWER
 
     def _base_lines(self, place: Path | str) -> str:

@@ -61,8 +61,9 @@ class Forward(ABC):
     Attributes:
         batch: The micro-batch, with its examples' metadata.
         hidden: Last hidden states of all T tokens, `[T, width]`, the documents one after the other.
-        supervised: Positions in `[0, T)` whose next token has a loss weight, `[S]`.
-        targets: The next tokens there, `[S]`.
+        supervised: Positions in `[0, T)` whose next token has a loss weight, `[S]`; of an encoder's masked tokens their
+            own.
+        targets: The next tokens there, or what was masked, `[S]`.
         weights: Their loss weights, `[S]`.
     """
 

@@ -24,8 +24,15 @@ class States(NamedTuple):
     router: tuple[Tensor, ...] = ()
 
 
-def ragged(body: nn.Module, batch: Batch, router: bool = False) -> States:
-    """Run the documents as one row of T tokens; the attention keeps them apart."""
+def ragged(body: nn.Module, batch: Batch, router: bool = False, both_ways: bool = False) -> States:
+    """Run the documents as one row of T tokens; the attention keeps them apart.
+
+    Args:
+        body: The model without its head.
+        batch: The documents.
+        router: Whether logits of routers are wanted.
+        both_ways: Whether tokens are to see what is behind them in a decoder, within `attention.looking`.
+    """
     limits = batch.cu_seqlens.cpu()  # each layer reads them: off a GPU once, not once a layer
     with by_document(body, batch, rows=False):
         out = body(
@@ -36,7 +43,7 @@ def ragged(body: nn.Module, batch: Batch, router: bool = False) -> States:
             cu_seq_lens_k=limits,
             max_length_q=batch.max_seqlen,
             max_length_k=batch.max_seqlen,
-            **_asking(router),
+            **_asking(router, both_ways),
         )
     return States(out.last_hidden_state[0], _routed(out, router))
 
@@ -54,20 +61,25 @@ def positions(model: Any) -> int | None:
     return None if most is None else most - first_position(model.base_model)
 
 
-def padded(body: nn.Module, batch: Batch, router: bool = False) -> States:
-    """Run one document a row, padded on the right with token 0 behind a mask."""
+def padded(body: nn.Module, batch: Batch, router: bool = False, both_ways: bool = False) -> States:
+    """Run one document a row, padded on the right with token 0 behind a mask; args as `ragged`."""
     inside = torch.zeros(len(batch.cu_seqlens) - 1, batch.max_seqlen, dtype=torch.bool, device=batch.input_ids.device)
     inside[batch.sequence, batch.position_ids] = True
     ids = torch.zeros_like(inside, dtype=torch.long)
     ids[inside] = batch.input_ids
     with by_document(body, batch, rows=True):
-        out = body(input_ids=ids, attention_mask=inside.long(), use_cache=False, **_asking(router))
+        out = body(input_ids=ids, attention_mask=inside.long(), use_cache=False, **_asking(router, both_ways))
     logits = tuple(layer[inside.flatten()] for layer in _routed(out, router))
     return States(out.last_hidden_state[inside], logits)
 
 
-def _asking(router: bool) -> dict[str, bool]:
-    return {"output_router_logits": True} if router else {}
+def _asking(router: bool, both_ways: bool) -> dict[str, bool]:
+    return ({"output_router_logits": True} if router else {}) | to_both_sides(both_ways)
+
+
+def to_both_sides(both_ways: bool) -> dict[str, bool]:
+    """What tells the attention of each layer that tokens may see what is behind them."""
+    return {"is_causal": False} if both_ways else {}
 
 
 def _routed(out: Any, router: bool) -> tuple[Tensor, ...]:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from tunesmith.data.batch import Batch
 from tunesmith.plugins.interfaces import Adapter, Regularizer
+from tunesmith.training.attention import looking
 from tunesmith.training.chunked import chunked_each, chunked_sum
 from tunesmith.training.classes import Pool, pooled
 from tunesmith.training.forward import Chunk, Forward, Term
@@ -34,6 +35,8 @@ class Passes:
         layout: ragged or padded, as the probe found.
         head: From hidden states to logits.
         pool: What of a document the head of a model for classes takes.
+        ahead: How far before a token it is predicted: 1 by what says the next one, 0 where it is masked itself.
+        both_ways: Whether attention is to look to both sides in a model whose own looks back only.
         adapter: Switches itself off for the baseline.
         autocast: Makes the context in which forward passes run.
         perturbations: Regularizers that change input embeddings in training.
@@ -54,6 +57,8 @@ class Passes:
     router: RouterLoss | None = None
     root: Root | None = None
     pool: Pool | None = None
+    ahead: int = 1
+    both_ways: bool = False
     logits_bytes: int = LOGITS_BYTES
 
     def __call__(self, batch: Batch, plan: "Supervision | None" = None, perturbed: bool = True) -> "ModelForward":
@@ -61,8 +66,9 @@ class Passes:
         changed = perturbed and self.perturbations and self.network.training
         with self.autocast(), perturbing(self.model, self.perturbations, batch) if changed else nullcontext():
             body = self.model.base_model if self.root is None else self.root
-            states = LAYOUTS[self.layout](body, batch, router=self.router is not None)
-        return ModelForward(self, batch, states, plan or Supervision.of(batch))
+            with looking(self.model, self.both_ways):
+                states = LAYOUTS[self.layout](body, batch, router=self.router is not None, both_ways=self.both_ways)
+        return ModelForward(self, batch, states, plan or Supervision.of(batch, self.ahead))
 
     def baseline(self, batch: Batch, plan: "Supervision") -> "ModelForward":
         """Run the base over one micro-batch, in evaluation mode and without gradients."""
@@ -84,9 +90,9 @@ class Supervision:
     """Where a batch is supervised; computed once for all passes over it.
 
     Args:
-        positions: Positions whose next token has a loss weight, `[S]`. A document's first token has none, so that no
-            position predicts across documents (trap 9).
-        targets: The next tokens, `[S]`.
+        positions: Positions that predict a token with a loss weight, `[S]`: those before it, or of a masked token its
+            own. A document's first token has none, so that no position predicts across documents (trap 9).
+        targets: The tokens that they predict, `[S]`.
         weights: Their weights, `[S]`.
         sequence: Index of the document, `[S]`.
     """
@@ -97,10 +103,11 @@ class Supervision:
     sequence: Tensor
 
     @classmethod
-    def of(cls, batch: Batch) -> "Supervision":
+    def of(cls, batch: Batch, ahead: int = 1) -> "Supervision":
         """Shift weights to the positions that predict (trap 34)."""
         learned = batch.loss_weights.nonzero()[:, 0]
-        return cls(learned - 1, batch.input_ids[learned], batch.loss_weights[learned], batch.sequence[learned])
+        targets = batch.input_ids if batch.targets is None else batch.targets
+        return cls(learned - ahead, targets[learned], batch.loss_weights[learned], batch.sequence[learned])
 
 
 class ModelForward(Forward):

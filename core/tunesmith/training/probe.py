@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from textwrap import shorten
 from typing import Any
@@ -20,6 +20,7 @@ from tunesmith.training.attention import (
     RAGGED_PLAIN,
     counting_windows,
     language_model,
+    looking,
     plain_attention,
     plain_name,
     windowed_layers,
@@ -27,7 +28,7 @@ from tunesmith.training.attention import (
 from tunesmith.training.classes import Pool, find_class_head
 from tunesmith.training.heads import Head, find_head, relative_error
 from tunesmith.training.kernels import fused_kernels
-from tunesmith.training.layouts import LAYOUTS, Layout
+from tunesmith.training.layouts import LAYOUTS, Layout, to_both_sides
 from tunesmith.training.modes import evaluating
 
 _LONGEST_WINDOW = 256
@@ -57,6 +58,7 @@ def probe(
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     *,
     classes: bool = False,
+    both_ways: bool = False,
 ) -> Probe:
     """Try two short documents together and one by one, and choose the layout; sets the attention that it needs.
 
@@ -67,9 +69,10 @@ def probe(
         allowed: `padded` where the adapter cannot run on ragged batches.
         autocast: Makes the context in which it is going to run; weights of two dtypes may not run without.
         classes: Whether its head takes a document, and not each token.
+        both_ways: Whether attention is to look to both sides in a decoder.
 
     Raises:
-        DataError: Documents influence each other in both layouts.
+        DataError: Documents influence each other in both layouts, or tokens are to see what is behind them and don't.
     """
     model = language_model(network)
     name = type(model).__name__
@@ -78,13 +81,18 @@ def probe(
         tolerance = _tolerance(model)
         with plain_attention(model):
             head, pool = find_class_head(model, tolerance) if classes else (find_head(model, tolerance), None)
-            alone = _one_by_one(model.base_model, batch)
-        reason = "the adapter needs it"
-        if allowed == "ragged":
-            reason = _try_ragged(model, batch, alone, tolerance)
-            if not reason:
-                return Probe("ragged", f"{name} keeps packed documents apart", head, pool)
-        error = relative_error(LAYOUTS["padded"](model.base_model, batch).hidden, alone)
+        with looking(model, both_ways):
+            with plain_attention(model):
+                alone = _one_by_one(model.base_model, batch, both_ways)
+                if both_ways and not _sees_behind(model, batch, alone):
+                    msg = f"model.base: tokens of {name} cannot be made to see what is behind them"
+                    raise DataError(msg)
+            reason = "the adapter needs it"
+            if allowed == "ragged":
+                reason = _try_ragged(model, batch, alone, tolerance, both_ways)
+                if not reason:
+                    return Probe("ragged", f"{name} keeps packed documents apart", head, pool)
+            error = relative_error(LAYOUTS["padded"](model.base_model, batch, both_ways=both_ways).hidden, alone)
     if error > tolerance:
         msg = f"model.base: documents influence each other in {name}, packed and padded: it cannot be trained here"
         raise DataError(msg)
@@ -115,7 +123,7 @@ def _tolerance(model: PreTrainedModel) -> float:
     return max(tolerance, 1e-3) if getattr(model, "is_quantized", False) else tolerance
 
 
-def _try_ragged(model: PreTrainedModel, batch: Batch, alone: Tensor, tolerance: float) -> str:
+def _try_ragged(model: PreTrainedModel, batch: Batch, alone: Tensor, tolerance: float, both_ways: bool) -> str:
     """Set the ragged attention and keep it if it is right; returns the reason where it is not."""
     name, before = type(model).__name__, model.config._attn_implementation
     ours = RAGGED if fused_kernels() else RAGGED_PLAIN
@@ -130,8 +138,8 @@ def _try_ragged(model: PreTrainedModel, batch: Batch, alone: Tensor, tolerance: 
             return f"{name} does not use transformers' attention interface"
         model.set_attn_implementation(ours)
         with counting_windows() as windows:
-            error = relative_error(LAYOUTS["ragged"](model.base_model, batch).hidden, alone)
-        seen = not sharded and _seen(model, batch)
+            error = relative_error(LAYOUTS["ragged"](model.base_model, batch, both_ways=both_ways).hidden, alone)
+        seen = not sharded and _seen(model, batch, both_ways)
     except (RuntimeError, TypeError, ValueError, KeyError, NotImplementedError) as failure:
         said = shorten(str(failure).splitlines()[0], _LONGEST_REASON, placeholder=" ...").rstrip(".")
         reason = f"{name} does not run packed documents ({said})"
@@ -150,7 +158,7 @@ def _try_ragged(model: PreTrainedModel, batch: Batch, alone: Tensor, tolerance: 
 
 
 @torch.enable_grad()
-def _seen(model: PreTrainedModel, batch: Batch) -> bool:
+def _seen(model: PreTrainedModel, batch: Batch, both_ways: bool = False) -> bool:
     """Whether one of two packed documents has a derivative by the other's embeddings that is not exactly zero.
 
     In 16 bit, or with weights as small as they are at the start, states that pass from one document to the next may
@@ -164,7 +172,7 @@ def _seen(model: PreTrainedModel, batch: Batch) -> bool:
 
     handle = model.get_input_embeddings().register_forward_hook(as_leaf)
     try:
-        hidden = LAYOUTS["ragged"](model.base_model, batch).hidden
+        hidden = LAYOUTS["ragged"](model.base_model, batch, both_ways=both_ways).hidden
     finally:
         handle.remove()
     if not leaves or any(leaf.shape[:2] != (1, len(batch.input_ids)) for leaf in leaves):
@@ -179,10 +187,19 @@ def _seen(model: PreTrainedModel, batch: Batch) -> bool:
     return False
 
 
-def _one_by_one(body: nn.Module, batch: Batch) -> Tensor:
-    limits = batch.cu_seqlens.tolist()
+def _one_by_one(body: nn.Module, batch: Batch, both_ways: bool = False) -> Tensor:
+    limits, more = batch.cu_seqlens.tolist(), to_both_sides(both_ways)
     rows = [batch.input_ids[start:end][None] for start, end in pairwise(limits)]
-    return torch.cat([body(input_ids=row, use_cache=False).last_hidden_state[0] for row in rows])
+    return torch.cat([body(input_ids=row, use_cache=False, **more).last_hidden_state[0] for row in rows])
+
+
+def _sees_behind(model: PreTrainedModel, batch: Batch, alone: Tensor) -> bool:
+    """Whether another last token of each document changes the states of its first."""
+    limits = batch.cu_seqlens.long()
+    ids = batch.input_ids.clone()
+    ids[limits[1:] - 1] = (ids[limits[1:] - 1] + 1) % model.config.get_text_config().vocab_size
+    changed = _one_by_one(model.base_model, replace(batch, input_ids=ids), both_ways=True)
+    return bool((changed != alone)[limits[:-1]].any(-1).all())
 
 
 def _two_documents(model: PreTrainedModel) -> Batch:

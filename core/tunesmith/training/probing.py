@@ -149,7 +149,12 @@ def _timeline(model: Specialist, batch: Batch, held: bool = False) -> list[int]:
 def _stretched(row: EncodedRow, length: int, supervised: int) -> EncodedRow:
     weights = (0.0,) * (length - supervised) + (1.0,) * supervised
     sequences = [
-        replace(sequence, ids=(tuple(sequence.ids) * (length // len(sequence.ids) + 1))[:length], weights=weights)
+        replace(
+            sequence,
+            ids=(tuple(sequence.ids) * (length // len(sequence.ids) + 1))[:length],
+            weights=weights,
+            share=1.0,  # all of these are learnt
+        )
         for sequence in row.sequences
     ]
     return EncodedRow(row.example, tuple(sequences))

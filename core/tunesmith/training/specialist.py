@@ -153,11 +153,14 @@ class Specialist(Windowed):
             router=attached.router,
             root=attached.root,
             pool=attached.probe.pool,
+            ahead=0 if self.objective.model_class == "masked" and not attached.both_ways else 1,
+            both_ways=attached.both_ways,
         )
 
     def _probe(self) -> Probe:
-        classes = self.objective.model_class == "classification"
-        return probe(self.network, self.adapter.layout, self.autocast, classes=classes)
+        assert self.attached is not None
+        classes, both_ways = self.objective.model_class == "classification", self.attached.both_ways
+        return probe(self.network, self.adapter.layout, self.autocast, classes=classes, both_ways=both_ways)
 
     @property
     def format(self) -> Format:

@@ -57,7 +57,7 @@ class DomainText(Objective):
             raise RowError(field, reason)
         return [renderer.text([(piece.text, piece.weight) for piece in example.segments])]
 
-    def cut(self, sequence: Encoded, longest: int, bos: int | None) -> list[Encoded]:
+    def cut(self, sequence: Encoded, longest: int, bos: int | None, closing: int | None = None) -> list[Encoded]:
         """Pieces in which each token is learnt once.
 
         Raises:
@@ -67,7 +67,7 @@ class DomainText(Objective):
             most = f"a piece has {longest} tokens (data.max_length, or the base's positions), and at most half overlap"
             msg = f"model.objective.init_args.overlap is {self.overlap}, but {most}"
             raise RecipeError(msg)
-        return sequence.pieces(longest, self.overlap, bos)
+        return sequence.pieces(longest, self.overlap, bos, closing)
 
     def loss(self, forward: Forward) -> Term:
         """Sum of weight times cross-entropy, in fp32."""
