@@ -143,7 +143,7 @@ def test_batches_come_with_those_beside_them(workers: int) -> None:
 
 def test_a_micro_batch_knows_its_rows_from_those_beside() -> None:
     micro = MicroBatch((1, 2), beside={"reg/a": MicroBatch((0,)), "reg/b": MicroBatch((3, 4))})
-    batch = assembled(fetched(micro, TRAINING, {"reg/a": GENERAL, "reg/b": GENERAL[::-1]}))
+    batch = assembled(None, fetched(micro, TRAINING, {"reg/a": GENERAL, "reg/b": GENERAL[::-1]}))
     ids = [[e.id for e in one.examples] for one in (batch, batch.beside["reg/a"], batch.beside["reg/b"])]
     assert ids == [["t1", "t2"], ["g0"], ["g6", "g5"]]
 

@@ -362,7 +362,7 @@ def test_rows_beside_a_micro_batch_count_with_it(bench: Any) -> None:
     size, alone = size_with(micro, rows, beside, model.layout), size_of([rows[at] for at in micro.rows], model.layout)
     assert size.tokens > 1.5 * alone.tokens
     with by_sdpa():
-        counted = max(_timeline(model, assembled(fetched(micro, rows, beside))))
+        counted = max(_timeline(model, assembled(None, fetched(micro, rows, beside))))
     found = pass_footprint(model, rows[0])
     assert found.peak(size) == pytest.approx(counted, rel=0.05)
     assert own_sizes(way, rows, beside, model.layout).count(size) >= 1
