@@ -503,9 +503,11 @@ ENDS_NOW = {"duration": "00:00:00:00", "interval": "step"}
 # By name: its options, and what is in the output, among the columns of metrics.csv, or a file.
 EFFECTS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "DeviceStatsMonitor": ({"cpu_stats": True}, "", "DeviceStatsMonitor.on_train_batch_start/cpu_percent", ""),
+    "EMA": ({"decay": 0.5}, "EMA", "", ""),
     "EarlyStopping": ({"monitor": "val/loss", "stopping_threshold": 99.0}, "reached 99", "", ""),
     "LearningRateMonitor": ({}, "", "lr-AdamW", ""),
     "ModelCheckpoint": ({"dirpath": "mine", "every_n_train_steps": 2}, "", "", "mine/*.ckpt"),
+    "SWA": ({}, "SWA", "", ""),
     "RichModelSummary": ({}, "Non-trainable params", "", ""),
     "RichProgressBar": ({}, "it/s", "", ""),
     "TQDMProgressBar": ({}, "it/s", "", ""),
