@@ -55,6 +55,7 @@ def test_evaluators_and_audits_share_a_name_space() -> None:
     ("name", "said"),
     [
         ("", "{kind} has an entry whose name is empty; name it"),
+        (" ", "{kind} has an entry whose name is empty"),
         ("a/b", "{kind}.a/b: the name holds /, which part name, metric and slice in `success`; rename it, for .* a_b"),
         ("a@b/c", "{kind}.a@b/c: the name holds / and @, .* a_b_c"),
     ],

@@ -104,7 +104,7 @@ def produced(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -
 
 def _check_name(kind: str, name: str) -> None:
     """Refuse a name by which keys of `success` (`name/metric@slice`) and files would say something else."""
-    if not name:
+    if not name.strip():
         msg = f"{kind} has an entry whose name is empty; name it, as in `{kind}: {{mine: ...}}`"
         raise RecipeError(msg)
     if found := [sign for sign in "/@" if sign in name]:
