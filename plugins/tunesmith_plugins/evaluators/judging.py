@@ -30,9 +30,9 @@ def score_question(sample: Sample, rubric: str, low: float, high: float, *, refe
         high: The highest.
         reference: Whether the judge sees the answer that was wanted.
     """
-    wanted = f"\n\nA right answer:\n<<<\n{sample.reference}\n>>>" if reference and sample.reference else ""
+    wanted = f"\n\nA right answer:\n{_fenced(sample.reference)}" if reference and sample.reference else ""
     asked = (
-        f"Rubric:\n{rubric}\n\n{_conversation(sample)}{wanted}\n\nThe answer to grade:\n<<<\n{sample.output}\n>>>\n\n"
+        f"Rubric:\n{rubric}\n\n{_conversation(sample)}{wanted}\n\nThe answer to grade:\n{_fenced(sample.output)}\n\n"
         f'Grade it from {low:g} (worst) to {high:g} (best): {{"reason": "one sentence", "score": number}}'
     )
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": asked}]
@@ -42,7 +42,7 @@ def pair_question(sample: Sample, rubric: str, *, swapped: bool) -> list[dict[st
     """The turns that ask which of two answers is better: the output as A and the reference as B, or the other way."""
     one, two = (sample.reference, sample.output) if swapped else (sample.output, sample.reference)
     asked = (
-        f"Rubric:\n{rubric}\n\n{_conversation(sample)}\n\nAnswer A:\n<<<\n{one}\n>>>\n\nAnswer B:\n<<<\n{two}\n>>>\n\n"
+        f"Rubric:\n{rubric}\n\n{_conversation(sample)}\n\nAnswer A:\n{_fenced(one)}\n\nAnswer B:\n{_fenced(two)}\n\n"
         'Which is better by the rubric? {"reason": "one sentence", "better": "A", "B" or "tie"}'
     )
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": asked}]
@@ -50,7 +50,12 @@ def pair_question(sample: Sample, rubric: str, *, swapped: bool) -> list[dict[st
 
 def _conversation(sample: Sample) -> str:
     turns = "\n".join(f"{turn.role}: {turn.content}" for turn in sample.prompt)
-    return f"The conversation:\n<<<\n{turns}\n>>>"
+    return f"The conversation:\n{_fenced(turns)}"
+
+
+def _fenced(text: str) -> str:
+    """A text between marks that nothing in it can close."""
+    return f"<<<\n{re.sub(r'<{3,}|>{3,}', lambda marks: ' '.join(marks[0]), text)}\n>>>"
 
 
 def read_score(text: str, low: float, high: float) -> float:
