@@ -156,6 +156,29 @@ def test_runs_with_other_tokens_are_warned_of(runs: list[Path], capsys: pytest.C
     assert told in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_recipe_with_other_evaluators_measures_answers_that_are_there(
+    runs: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = Path("tiny.yaml").read_text()
+    assert "rouge/rougeL" not in said(capsys, *map(str, runs))
+    Path("later.yaml").write_text(recipe.replace("evaluators:\n", "evaluators:\n  rouge: ROUGE\n"))
+    out = said(capsys, *map(str, runs), "--config", "later.yaml", "--by", "rouge/rougeL")
+    assert "34 test rows, by rouge/rougeL: " in out
+    Path("later.yaml").write_text(recipe[: recipe.index("evaluators:")])
+    assert "later.yaml names no evaluators" in said(capsys, "runs/tiny", "--config", "later.yaml", code=2)
+
+
+def test_a_checkpoint_that_was_tested_is_named(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    from tunesmith.cli.main import main
+
+    path = runs[1] / "test/metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"checkpoint": "best"}))
+    assert main(["compare", "runs/tiny"]) == 0
+    err = " ".join(capsys.readouterr().err.split())
+    assert f"{runs[1].name} was tested by its checkpoint best" in err
+    assert f"{runs[0].name} was tested by" not in err
+
+
 def test_what_cannot_be_compared_is_said(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 tested run is there; a comparison takes two or more" in said(capsys, str(runs[0]), code=2)
     assert "there is no" not in said(capsys, "nowhere", code=2)

@@ -59,6 +59,9 @@ def run(words: list[str]) -> int:
     """Compare; exit code 0."""
     parser = Parser(prog="lightning-cli compare", description=ABOUT)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run directory, or a folder of runs")
+    parser.add_argument(
+        "--config", action="append", default=[], metavar="FILE", help="a recipe that measures (else the first run's)"
+    )
     parser.add_argument("--by", metavar="METRIC", help="what runs are ordered by (else the first of `success`)")
     parser.add_argument("--output", metavar="FILE", help="write all numbers there, as JSON")
     parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="plugins that the runs use")
@@ -78,6 +81,9 @@ def run(words: list[str]) -> int:
         whole = whole.with_training(one.processor_seconds)
         wholes.append(whole)
         tested.append(Tested(one, name, said[""][at], one.tested, measured(evaluators, whole)))
+    for one in tested:
+        if checkpoint := one.record.get("checkpoint"):
+            warn(f"{one.name} was tested by its checkpoint {checkpoint}, which is not what its training ended with")
     _check_decoding(tested)
     _check_tokens(evaluators, tested, wholes)
     by = _by(given.by, tested[0], session)
@@ -154,11 +160,12 @@ def _names(runs: list[Run]) -> list[str]:
 
 
 def _session(first: Run, given: Any) -> Session:
-    """The first run's recipe, whose evaluators measure all."""
-    repeated = {"config": [str(first.path / "config.yaml")], "plugin": given.plugin, "trust": given.trust}
+    """The recipe whose evaluators measure all: one that is named, else the first run's as it was trained."""
+    config = given.config or [str(first.path / "config.yaml")]
+    repeated = {"config": config, "plugin": given.plugin, "trust": given.trust}
     session = open_session(Arguments("test", repeated=repeated))
     if not session.evaluators:
-        msg = f"the recipe of {first.path} names no evaluators, so that nothing can be compared"
+        msg = f"{config[-1]} names no evaluators, so that nothing can be compared"
         raise RecipeError(msg)
     return session
 
