@@ -106,6 +106,9 @@ def test_rows_of_unknown_classes_are_counted_and_what_needs_tokens_is_refused_by
     anchor = ("--model.regularizers.anchor", "KLToBase", "--model.regularizers.anchor.weight", "0.1")
     err = bench.done("fit", *CONFIG, *anchor, code=2).err
     assert "model.regularizers.anchor: KLToBase is for causal and masked models, and Classification" in err
+    recipe(bench, evaluators={"perplexity": None}, baselines={"few": {"shots": 2}})
+    err = bench.done("fit", *CONFIG, code=2).err
+    assert "baselines.few asks the base, whose head for classes is random; give run, checkpoint or endpoint" in err
     recipe(bench, evaluators={"perplexity": None})
     bench.done("fit", *CONFIG)
     encoded = json.loads((bench.runs()[-1] / "data.json").read_text())["encoded"]

@@ -24,6 +24,9 @@ def check_judgement(session: Session) -> None:
     """
     for name, baseline in session.baselines.items():
         baseline.check(name)
+        if session.model.objective.model_class == "classification" and baseline.asks_the_base:
+            msg = f"baselines.{name} asks the base, whose head for classes is random; give run, checkpoint or endpoint"
+            raise RecipeError(msg)
     session.comparison.check()
     known = produced(session.evaluators, session.audits)
     check_names(session.success, known, session.audits, [BASE, *session.baselines])
@@ -66,7 +69,7 @@ def check_rows(session: Session, curated: Curated) -> None:
     check_slices(session.success, known, own_rows(session.evaluators))
     rehearse(session.evaluators, rows)
     for name, baseline in session.baselines.items():
-        baseline.asking(curated.splits["train"], session.seed, name)
+        baseline.asking(asked(session, curated.splits["train"], quiet=True), session.seed, name)
     if rows:
         slices_of(rows, kinds_asked(session.comparison, session.success, known))
 

@@ -101,6 +101,8 @@ def _show(session: Session, row: EncodedRow) -> None:
             line.append(_CLOSE)
         console.print(line)
         say(f"ids {' '.join(map(str, sequence.ids))}", style="dim")
+        if row.example.label is not None:
+            say(f"label {row.example.label}", style="dim")
         if sequence.truncated:
             say("truncated to data.max_length", style="yellow")
     say("")

@@ -13,7 +13,7 @@ import torch
 from tunesmith.cli.answers import answers_folder, known_answers
 from tunesmith.cli.arguments import Arguments
 from tunesmith.cli.device import device
-from tunesmith.cli.models import Answering, answering
+from tunesmith.cli.models import Answering, answering, asked
 from tunesmith.cli.pinned import pin
 from tunesmith.cli.runs import Run, checkpoint_of, chosen_run, digest
 from tunesmith.cli.screen import warn
@@ -122,7 +122,7 @@ class Rivals:
         Args:
             base: Who is asked where a baseline names nobody else.
         """
-        train, seed = self.curated.splits["train"], self.session.seed
+        train, seed = asked(self.session, self.curated.splits["train"], quiet=True), self.session.seed
         return {
             name: Rival(self._who(name, baseline, base), baseline.asking(train, seed, name), self._training(name))
             for name, baseline in self.session.baselines.items()

@@ -58,6 +58,11 @@ class Baseline:
     key_variable: str = "OPENAI_API_KEY"
     timeout: float = 120.0
 
+    @property
+    def asks_the_base(self) -> bool:
+        """Whether it is another way of asking the base itself."""
+        return self.run is None and self.checkpoint is None and self.endpoint is None
+
     def check(self, name: str) -> None:
         """Check the values.
 

@@ -37,7 +37,8 @@ class Preference(Formatter):
     The prompt is `messages`, `conversations`, `prompt`, `instruction` (with `input`), `question`, `query` or `input`,
     with `system` where it is; or it is the turns with which both answers begin. The answers are `chosen` and
     `rejected`, or `chosen_response` and `rejected_response`: text, a turn, or turns, with the prompt or without. Where
-    only `rejected_response` or `rejected_messages` stands beside `messages`, their last answer is the better one.
+    only `rejected_response` or `rejected_messages` stands beside `messages`, their last answer is the better one. The
+    objective Preference learns to tell the answers apart, NextToken the better one alone.
 
     Since 0.9.
     """

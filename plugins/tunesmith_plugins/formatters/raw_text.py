@@ -11,6 +11,8 @@ from tunesmith_plugins.formatters.other_kinds import refuse_other_kinds
 class RawText(Formatter):
     """A document a row, trained on whole, without a chat template.
 
+    The objective DomainText learns all of a document that is longer than `data.max_length`; NextToken cuts it.
+
     Since 0.1.
 
     Args:
