@@ -63,6 +63,32 @@ def test_all_are_logged_and_a_resumed_run_is_the_same_bit_by_bit(bench: Any) -> 
     assert "file of model.regularizers.elastic.file is not what" in found.err
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"model": {"objective": {"class_path": "NextToken", "init_args": {"label_smoothing": 0.1}}}},
+            "model.regularizers.soft: LabelSmoothing smooths what",
+        ),
+        (
+            {"model": {"regularizers": {"near": {"init_args": {"weight": -1.0}}}}},
+            "near: L2SP.weight is -1.0; it must be",
+        ),
+        ({"trainer": {"callbacks": ["EMA", "SWA"]}}, "EMA and SWA"),
+        ({"trainer": {"callbacks": [{"class_path": "EMA", "init_args": {"decay": 2.0}}]}}, "EMA.decay is 2"),
+    ],
+)
+def test_recipes_check_refuses_what_needs_no_base(bench: Any, changes: dict[str, Any], said: str) -> None:
+    write(bench, **changes)
+    assert said in bench.done("recipes", "check", "tiny.yaml", code=2).out
+
+
+def test_a_good_recipe_is_checked_without_its_general_rows(bench: Any) -> None:
+    write(bench)
+    (bench.folder / "general.jsonl").unlink()
+    bench.done("recipes", "check", "tiny.yaml")
+
+
 def test_preview_counts_general_rows_second_passes_and_copies(bench: Any) -> None:
     write(bench)
     said = bench.done("preview", *CONFIG, "--gpu", "24").out

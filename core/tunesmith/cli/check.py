@@ -14,6 +14,7 @@ from tunesmith.data.first_rows import look
 from tunesmith.data.pipeline import check_options
 from tunesmith.errors import DataError
 from tunesmith.recipe.compose import compose
+from tunesmith.training.averaging import averaging
 from tunesmith.training.base_address import check_address
 
 
@@ -48,6 +49,8 @@ def open_unrun(
     check_strategy(session)
     place_of(session.trainer_options)  # a Trainer that never runs: it refuses what it would refuse
     session.model.schedule.check()
+    session.model.check_regularizers()
+    averaging(session.callbacks)
     session.data.check()
     check_options(session.data.sources, session.data.split, session.data.reject_limit)
     return session

@@ -41,7 +41,7 @@ from tunesmith.cli.screen import is_first_rank, say
 from tunesmith.cli.trainer_checks import (
     check_batches,
     check_length,
-    check_own_rows,
+    check_regularizers,
     check_strategy,
     checked_callbacks,
     say_warmup,
@@ -90,7 +90,7 @@ def fit(session: Session) -> int:
     check_strategy(session)
     check_difficulty(session)
     check_handing_on(session)
-    check_own_rows(session)
+    check_regularizers(session)
     resumed, checkpoint = find_resumed(session)
     obeyed = find_obeyed(session, resumed)
     if session.arguments.flag("locked") and session.home is None:

@@ -15,7 +15,7 @@ from tunesmith.cli.screen import console, fact, say
 from tunesmith.cli.trainer_checks import (
     check_batches,
     check_length,
-    check_own_rows,
+    check_regularizers,
     check_strategy,
     checked_callbacks,
     say_warmup,
@@ -34,7 +34,7 @@ def preview(session: Session) -> int:
     check_judgement(session)
     check_strategy(session)
     check_difficulty(session)
-    check_own_rows(session)
+    check_regularizers(session)
     shown = _number(session.arguments.options.get("examples", "2"))
     gpu, why = _stated_gpu(session)
     curated = prepare_data(session, None)

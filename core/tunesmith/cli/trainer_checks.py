@@ -73,13 +73,14 @@ def check_strategy(session: Session) -> None:
     session.trainer_options["strategy"] = chosen(session.trainer_options.get("strategy") or "auto")
 
 
-def check_own_rows(session: Session) -> None:
-    """Read the rows that regularizers bring along, before a base is loaded, and see that none is measured as well.
+def check_regularizers(session: Session) -> None:
+    """Ask regularizers, and read the rows that they bring along, before a base is loaded; see that none is measured.
 
     Raises:
-        RecipeError: One brings none, or trains on rows that an evaluator measures.
+        RecipeError: One refuses the rest of the recipe, brings no rows, or trains on those that an evaluator measures.
         TunesmithError: One cannot read them.
     """
+    session.model.check_regularizers()
     regularizers = session.model.regularizers
     trained = {name: rows for name, rows in own_rows(regularizers).items() if regularizers[name].own_share() > 0}
     if not trained:
