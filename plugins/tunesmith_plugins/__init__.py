@@ -114,6 +114,7 @@ def tunesmith_register_objectives() -> Iterable[type[Objective]]:
 @hookimpl
 def tunesmith_register_adapters() -> Iterable[type[Adapter]]:
     """The adapters of this package."""
+    from tunesmith_plugins.adapters.adalora import AdaLoRA
     from tunesmith_plugins.adapters.bitfit import BitFit
     from tunesmith_plugins.adapters.freeze import Freeze
     from tunesmith_plugins.adapters.full import Full
@@ -123,7 +124,7 @@ def tunesmith_register_adapters() -> Iterable[type[Adapter]]:
     from tunesmith_plugins.adapters.prompt_tuning import PromptTuning
     from tunesmith_plugins.adapters.qlora import QLoRA
 
-    return [Full, Freeze, BitFit, LoRA, QLoRA, PromptTuning, PrefixTuning, Peft]
+    return [Full, Freeze, BitFit, LoRA, QLoRA, AdaLoRA, PromptTuning, PrefixTuning, Peft]
 
 
 @hookimpl

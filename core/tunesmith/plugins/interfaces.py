@@ -107,8 +107,29 @@ class Adapter(Plugin):
         """Parameter groups with learning rates of their own (`lr_scale`), or None for one group."""
         return None
 
+    def penalty(self, model: "nn.Module") -> "Term | None":
+        """An extra term of the loss, logged as `reg/adapter`; None where there is none. Since 0.13."""
+        return None
+
+    def start(self, model: "nn.Module", steps: int | None) -> None:
+        """Called once before a run's first step, be it resumed or not. Since 0.13.
+
+        A checkpoint may have been read before it: what `kept` gives is not to be begun anew here.
+
+        Args:
+            model: Where it is going to train.
+            steps: Optimizer steps of the whole run; None where only the clock ends it.
+        """
+
     def after_step(self, model: "nn.Module", step: int) -> None:
-        """Called after each optimizer step, counted from 1."""
+        """Called after each optimizer step, counted from 1; gradients are still there."""
+
+    def kept(self, model: "nn.Module") -> "Mapping[str, Tensor]":
+        """Tensors that steps change beside what trains, by name: checkpoints hold them, and copy into them. Since 0.13.
+
+        The names are the same at any time.
+        """
+        return {}
 
 
 class Regularizer(Plugin):

@@ -169,12 +169,13 @@ def train(module: Specialist, rows: Sequence[EncodedRow], steps: int = 2) -> set
     optimizer = build(lambda parameters: torch.optim.AdamW(parameters, lr=_RATE), groups)
     moved: set[str] = set()
     batch = batch_of(module, rows)
+    module.adapter.start(module.network, steps)
     for step in range(1, steps + 1):
         training_pass(module, batch)
         moved |= {name for name, p in trained.items() if p.grad is not None and bool(p.grad.count_nonzero())}
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
         module.adapter.after_step(module.network, step)
+        optimizer.zero_grad(set_to_none=True)
     return moved
 
 

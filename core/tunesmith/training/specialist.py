@@ -20,18 +20,19 @@ from tunesmith.training.compiling import Compile
 from tunesmith.training.hub_commit import loaded_commit
 from tunesmith.training.kernels import Kernels, choosing
 from tunesmith.training.ledger import Ledger
-from tunesmith.training.optimizer import build, options_of, parameter_groups, reapply, scheduler
+from tunesmith.training.optimizer import reapply
+from tunesmith.training.own_term import with_own_term
 from tunesmith.training.passes import Passes
 from tunesmith.training.precision import Format, Precision, autocast, chosen, resolve, storage
 from tunesmith.training.probe import Probe, probe
 from tunesmith.training.process_memory import keep_freed
 from tunesmith.training.schedule import Schedule
+from tunesmith.training.stepping import Stepping
 from tunesmith.training.terms import names_of
-from tunesmith.training.windowed import Windowed
 from tunesmith.training.with_base import Pretrained
 
 
-class Specialist(Windowed):
+class Specialist(Stepping):
     """Turns a base model into a specialist.
 
     Args:
@@ -74,7 +75,7 @@ class Specialist(Windowed):
         self.revision: str | None = None  # of a hub id: the newest commit, unless a lock names one
         self.objective = objective
         self.adapter = adapter
-        self.regularizers = dict(regularizers)
+        self.regularizers = with_own_term(adapter, regularizers)
         self.optimizer_factory = optimizer
         self.schedule = schedule
         self.precision = precision
@@ -215,20 +216,6 @@ class Specialist(Windowed):
         if not resumed:
             self.prepare_regularizers()
         self.ledger.restart_clock()
-
-    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        """Step, and let adapter and objective follow (AdaLoRA prunes ranks, KTO moves what it refers to)."""
-        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        self.adapter.after_step(self.network, self.global_step + 1)
-        self.objective.after_step({name: self.logged[name] for name in self.objective.logs()})
-
-    def configure_optimizers(self) -> Any:
-        """Optimizer over the trained parameters, learning rate by optimizer step."""
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = build(self.optimizer_factory, parameter_groups(trained, self.adapter.groups(self.network)))
-        rates = scheduler(optimizer, self.schedule, self.trainer.estimated_stepping_batches)
-        self.optimizer_options, self._rates = options_of(optimizer), rates
-        return [optimizer], [{"scheduler": rates, "interval": "step"}]
 
     def save_adapter(self, directory: Path) -> None:
         """Write the adapter in its own format; tokenizer, chat template, modules of plugins and a README beside it."""

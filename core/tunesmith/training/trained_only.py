@@ -7,6 +7,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from tunesmith.errors import RecipeError
+from tunesmith.plugins.interfaces import Adapter
 from tunesmith.training import content
 from tunesmith.training.averaging import AVERAGED, UNAVERAGED
 from tunesmith.training.ledger import Ledger
@@ -17,6 +18,8 @@ class TrainedOnly(LightningModule):
     """A LightningModule whose checkpoints hold what trains.
 
     Attributes:
+        adapter: May keep tensors beside what trains.
+        network: What it attached.
         trained_names: Of the tensors that train, in the optimizer's order; set when the base is loaded.
         extras: Modules of objective and regularizers.
         ledger: The accumulation window that is open.
@@ -25,6 +28,8 @@ class TrainedOnly(LightningModule):
         options_then: The same of the run that made the checkpoint; None without one, or where it lacks them.
     """
 
+    adapter: Adapter
+    network: nn.Module
     extras: nn.Module
     ledger: Ledger
 
@@ -37,9 +42,10 @@ class TrainedOnly(LightningModule):
         self._saved_randomness: list[dict[str, Any]] | None = None
 
     def name_trained(self) -> None:
-        """Fix which tensors train: parameters by their flag, and all buffers of plugins' modules."""
+        """Fix which tensors train: parameters by their flag, buffers of plugins' modules, what the adapter keeps."""
         self.trained_names = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
         self.trained_names += [f"extras.{name}" for name, _ in self.extras.named_buffers()]
+        self.trained_names += [f"adapter.{name}" for name in self.adapter.kept(self.network)]
 
     def start_stream(self, seed: int) -> bool:
         """Take up the random state of the checkpoint, or begin one from `seed`; returns whether there was one."""
@@ -100,4 +106,5 @@ class TrainedOnly(LightningModule):
     def _trained(self) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = dict(self.named_parameters())
         tensors |= {f"extras.{name}": buffer for name, buffer in self.extras.named_buffers()}
+        tensors |= {f"adapter.{name}": tensor for name, tensor in self.adapter.kept(self.network).items()}
         return {name: tensors[name] for name in self.trained_names}
