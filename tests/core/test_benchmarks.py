@@ -1,6 +1,7 @@
 """What the benchmarks compute: rows, operations, ratios, slopes; and that they run."""
 
 import importlib
+import json
 import math
 import statistics
 import subprocess
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 TINY = "package://tunesmith_plugins/bases/tiny-mistral"
@@ -264,3 +266,53 @@ def test_answers_are_compared_by_tokens_a_processor_second(load: Any, capsys: py
     assert "answers that are the same text: 1 of 2" in said
     assert "answers that are the same text: 2 of 3" in said
     assert "ours / lm-eval: 2.50 times as fast by processor time" in said
+
+
+def test_every_adapter_is_among_the_methods_that_are_compared_and_takes_the_options(load: Any) -> None:
+    from tunesmith.plugins.catalog import Catalog
+
+    adapters = {entry.name: entry.cls for entry in Catalog.load(allow=()).entries if entry.kind == "adapter"}
+    methods = load("methods").METHODS
+    for said, rate in methods.values():
+        adapters[said["class_path"]](**said["init_args"]).check()
+        assert 0 < rate < 1
+    assert {said["class_path"] for said, _ in methods.values()} == adapters.keys()
+
+
+def test_of_several_rates_the_best_is_shown_with_the_cost_of_its_run(
+    load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    methods, machine = load("methods"), load("machine")
+    commands = []
+
+    def cli(*words: Any, threads: int = 0) -> Any:
+        commands.append(words)
+        overlay = yaml.safe_load(Path(words[words.index("--config", 2) + 1]).read_text())["model"]
+        rate = overlay["optimizer"]["init_args"]["lr"]
+        root = next(str(word).partition("=")[2] for word in words if "default_root_dir" in str(word))
+        run = Path(root) / "medsync" / "now"
+        (run / "adapter").mkdir(parents=True)
+        (run / "adapter/adapter_model.safetensors").write_bytes(b"x" * 2_500_000)
+        (run / "result.json").write_text(json.dumps({"validation_loss": [[0, 4.0], [5, 10 * rate]]}))
+        return machine.Cost(0, "  trains   LoRA: 1,024 of 4,096 parameters (25.00%)\n", 9.0, 1000 * rate, 10**9)
+
+    monkeypatch.setattr(methods, "cli", cli)
+    words = [
+        "methods.py",
+        "--methods",
+        "LoRA",
+        "IA3",
+        "--factors",
+        "1",
+        "0.1",
+        "--steps",
+        "5",
+        "--trainer.max_epochs=1",
+    ]
+    monkeypatch.setattr(sys, "argv", words)
+    methods.main()
+    assert len(commands) == 4
+    assert all({"--trainer.max_steps=5", "--trainer.max_epochs=1"} <= {*map(str, words)} for words in commands)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["LoRA", "0.0005", "1,024", "25.00%", "0.005", "1.00", "0", "2.50"] in lines
+    assert ["IA3", "0.005", "1,024", "25.00%", "0.050", "1.00", "5", "2.50"] in lines

@@ -30,8 +30,11 @@ from tunesmith.training.passes import Passes
 from tunesmith.training.probe import probe
 from tunesmith.training.schedule import Schedule
 from tunesmith.training.specialist import Specialist
+from tunesmith_plugins.adapters.freeze import Freeze
 from tunesmith_plugins.adapters.full import Full
 from tunesmith_plugins.adapters.lora import LoRA
+from tunesmith_plugins.adapters.prefix_tuning import PrefixTuning
+from tunesmith_plugins.adapters.prompt_tuning import PromptTuning
 from tunesmith_plugins.adapters.qlora import QLoRA
 from tunesmith_plugins.objectives.next_token import NextToken
 from tunesmith_plugins.regularizers.ewc import EWC
@@ -142,6 +145,7 @@ def eight_bits(groups: Any) -> torch.optim.Optimizer:
     return made
 
 
+LOW_RANK = (LoRA, QLoRA, wide)
 ANCHOR = {"anchor": lambda: KLToBase(0.5)}
 GENERAL = Path("general.jsonl")  # not read: `Rows` brings others
 REGULARIZED = {
@@ -173,6 +177,10 @@ CASES = {
     # of 229,376 weights some forty have a state that is rounded to another of its 256 values
     "8 bits": Case("square", wide, ANCHOR, optimizer=eight_bits, tolerance=1e-4),
     "bf16": Case("mistral", LoRA, ANCHOR, options={"precision": "bf16"}),
+    "a part": Case("tied", lambda: Freeze(last=1, norms=True), ANCHOR),
+    "lengths and tokens": Case("tied", lambda: LoRA(3, dora=True, lr_ratio=2.0, trainable_tokens=[40, 50]), ANCHOR),
+    "prompt": Case("mistral", lambda: PromptTuning(virtual_tokens=3), ANCHOR),
+    "prefix": Case("mistral", lambda: PrefixTuning(virtual_tokens=3), ANCHOR),
 }
 
 
@@ -260,7 +268,7 @@ class Probing(Callback):
 def make(base: Path, case: Case, optimizer: Any = None, dropout: float = 0.0) -> Specialist:
     torch.manual_seed(5)
     optimizer = optimizer if case.optimizer is None else case.optimizer
-    adapter = case.adapter() if case.adapter is Full else case.adapter(rank=3, alpha=8, dropout=dropout)
+    adapter = case.adapter(rank=3, alpha=8, dropout=dropout) if case.adapter in LOW_RANK else case.adapter()
     module = case.kind(
         str(base / case.base),
         NextToken(),

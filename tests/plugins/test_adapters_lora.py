@@ -17,6 +17,7 @@ from tunesmith.training.optimizer import build, parameter_groups
 from tunesmith_plugins.adapters.lora import LoRA
 from tunesmith_plugins.adapters.qlora import QLoRA
 
+TOKENIZER = Path(__file__).parents[2] / "plugins/tunesmith_plugins/bases/tiny-mistral"
 SIZES: dict[str, Any] = {
     "vocab_size": 96,
     "hidden_size": 32,
@@ -279,3 +280,44 @@ def test_layers_cannot_be_chosen_among_experts_that_are_tensors() -> None:
         attached(LoRA(2, layers=[0]), transformers.MixtralForCausalLM(config))
     network = attached(LoRA(2, layers=[0], targets=["q_proj"]), transformers.MixtralForCausalLM(config))
     assert {name.split(".")[4] for name in trained(network)} == {"0"}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_trap_24_rows_of_added_tokens_are_learned_saved_loaded_and_merged(tied: bool, tmp_path: Path) -> None:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(TOKENIZER)
+    added = ["<dose>", "<unit>", "<when>"]
+    tokenizer.add_tokens(added)
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(**{**SIZES, "vocab_size": 4096}, tie_word_embeddings=tied)
+    plain = transformers.LlamaForCausalLM(config)
+    plain.resize_token_embeddings(len(tokenizer))
+    for part in (plain, tokenizer):
+        part.save_pretrained(tmp_path / "base")
+    ids = tokenizer.convert_tokens_to_ids(added)
+
+    def base() -> Any:
+        return transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base").eval()
+
+    adapter = LoRA(2, trainable_tokens=[added[0], ids[1], added[2]])
+    network = attached(adapter, base())
+    batch = torch.tensor([[3, *ids, *ids]])
+    network.train()(input_ids=batch, labels=batch).loss.backward()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.grad is not None:
+                parameter -= 0.5 * parameter.grad
+    expected = network.eval()(input_ids=batch).logits
+    adapter.save(network, tmp_path / "adapter")
+    again = PeftModel.from_pretrained(base(), tmp_path / "adapter").eval()
+    assert_near(again(input_ids=batch).logits, expected)
+    merged: Any = adapter.merge(network)
+    merged.save_pretrained(tmp_path / "merged")
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
+    assert_near(loaded(input_ids=batch).logits, expected)
+    assert (loaded.lm_head.weight is loaded.model.embed_tokens.weight) == tied
+    before, after = base().model.embed_tokens.weight, loaded.model.embed_tokens.weight
+    assert (before != after).any(1).nonzero().flatten().tolist() == ids
+    with pytest.raises(RecipeError, match="<dosis> is no token of this base; did you mean <dose>"):
+        attached(LoRA(2, trainable_tokens=["<dosis>"]), base())
+    with pytest.raises(RecipeError, match="has no tokenizer beside it that knows <dose>; give ids"):
+        attached(LoRA(2, trainable_tokens=["<dose>"]))

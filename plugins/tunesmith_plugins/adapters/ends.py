@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tunesmith import RecipeError
+from tunesmith import RecipeError, did_you_mean
 from tunesmith_plugins.adapters.named import check_known, means
 
 if TYPE_CHECKING:
@@ -38,34 +38,53 @@ def tie_saved(model: Any, modules: Sequence[str] | None, key: str) -> dict[str, 
     return {"modules_to_save": list(modules), "ensure_weight_tying": touched and is_tied(model)}
 
 
-def token_rows(model: Any, tokens: Sequence[int] | None, key: str) -> dict[str, list[int]] | None:
+def token_rows(model: Any, tokens: Sequence[int | str] | None, key: str) -> dict[str, list[int]] | None:
     """What peft is told of tokens whose rows train, in the embeddings and in a head that is a matrix apart.
 
     Args:
         model: The base.
-        tokens: Their ids.
+        tokens: Their ids, or the tokens themselves.
         key: The recipe's, that says them.
 
     Raises:
-        RecipeError: An id is none of the base's, or stands there twice; or the head adds a bias, which peft drops.
+        RecipeError: A token is none of the base's, or stands there twice; or the head adds a bias, which peft drops.
     """
     if not tokens:
         return None
     ends = _ends(model)
     count = model.get_input_embeddings().weight.shape[0]
-    for token in tokens:
-        if not 0 <= token < count:
+    ids = _ids(model, tokens, key)
+    for token, number in zip(tokens, ids, strict=True):
+        if not 0 <= number < count:
             msg = f"{key}: {token} is no token; the base's are 0 to {count - 1}, those that were added at the end"
             raise RecipeError(msg)
-    if len(set(tokens)) < len(tokens):
-        twice = next(token for token in tokens if tokens.count(token) > 1)
-        msg = f"{key}: {twice} stands there twice"
-        raise RecipeError(msg)
+        if ids.count(number) > 1:
+            msg = f"{key}: {token} stands there twice"
+            raise RecipeError(msg)
     head = model.get_output_embeddings()
     if getattr(head, "bias", None) is not None:
         msg = f"{key}: the head of {type(model).__name__} adds a bias, which peft leaves out where rows of it train"
         raise RecipeError(msg)
-    return {ends["input"]: list(tokens)} | ({} if is_tied(model) else {ends["output"]: list(tokens)})
+    return {ends["input"]: ids} | ({} if is_tied(model) else {ends["output"]: ids})
+
+
+def _ids(model: Any, tokens: Sequence[int | str], key: str) -> list[int]:
+    """Ids of tokens, of those that are named by the base's tokenizer."""
+    from transformers import AutoTokenizer
+
+    named = [token for token in tokens if isinstance(token, str)]
+    if not named:
+        return [int(token) for token in tokens]
+    place, commit = model.config._name_or_path, getattr(model.config, "_commit_hash", None)
+    try:
+        known = AutoTokenizer.from_pretrained(place, revision=commit or "main", trust_remote_code=False).get_vocab()
+    except (OSError, ValueError) as error:
+        msg = f"{key}: the base has no tokenizer beside it that knows {named[0]}; give ids of tokens"
+        raise RecipeError(msg) from error
+    if unknown := [token for token in named if token not in known]:
+        msg = f"{key}: {unknown[0]} is no token of this base{did_you_mean(unknown[0], known)}"
+        raise RecipeError(msg)
+    return [known[token] if isinstance(token, str) else token for token in tokens]
 
 
 def is_tied(model: Any) -> bool:

@@ -48,8 +48,8 @@ class LoRA(PeftBased):
             billions of weights, without it. Since 0.13.
         lr_ratio: The learning rate of `B` over that of `A`; LoRA+ found 16 good. Since 0.13.
         modules_to_save: Modules that train with all their weights beside the updates (`lm_head`). Since 0.13.
-        trainable_tokens: Ids of tokens whose rows of embeddings and head train, as of those that were added to the
-            base. Since 0.13.
+        trainable_tokens: Tokens, or their ids, whose rows of embeddings and head train, as of those that were added to
+            the base. Since 0.13.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LoRA(PeftBased):
         pissa_iterations: int | None = None,
         lr_ratio: float | None = None,
         modules_to_save: list[str] | None = None,
-        trainable_tokens: list[int] | None = None,
+        trainable_tokens: list[int | str] | None = None,
     ) -> None:
         self.rank = rank
         self.alpha = alpha

@@ -45,7 +45,7 @@ class QLoRA(LoRA):
             safetensors, `nf4` or `fp4`. Since 0.13.
         lr_ratio: The learning rate of `B` over that of `A`; LoRA+ found 16 good (arXiv:2402.12354). Since 0.13.
         modules_to_save: Modules that train with all their weights beside the updates (`lm_head`). Since 0.13.
-        trainable_tokens: Ids of tokens whose rows of embeddings and head train. Since 0.13.
+        trainable_tokens: Tokens, or their ids, whose rows of embeddings and head train. Since 0.13.
     """
 
     pissa_iterations = None  # nothing is taken out of packed weights
@@ -66,7 +66,7 @@ class QLoRA(LoRA):
         init: Literal["default", "gaussian", "orthogonal", "loftq"] = "default",
         lr_ratio: float | None = None,
         modules_to_save: list[str] | None = None,
-        trainable_tokens: list[int] | None = None,
+        trainable_tokens: list[int | str] | None = None,
     ) -> None:
         self.rank = rank
         self.alpha = alpha
