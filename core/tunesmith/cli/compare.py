@@ -81,9 +81,9 @@ def run(words: list[str]) -> int:
         whole = whole.with_training(one.processor_seconds)
         wholes.append(whole)
         tested.append(Tested(one, name, said[""][at], one.tested, measured(evaluators, whole)))
-    for one in tested:
-        if checkpoint := one.record.get("checkpoint"):
-            warn(f"{one.name} was tested by its checkpoint {checkpoint}, which is not what its training ended with")
+    for each in tested:
+        if checkpoint := each.record.get("checkpoint"):
+            warn(f"{each.name} was tested by its checkpoint {checkpoint}, which is not what its training ended with")
     _check_decoding(tested)
     _check_tokens(evaluators, tested, wholes)
     by = _by(given.by, tested[0], session)
