@@ -48,6 +48,7 @@ def test_all_are_logged_and_a_resumed_run_is_the_same_bit_by_bit(bench: Any) -> 
     said = bench.sent[0].out
     assert "replay 7 rows, " in said
     assert "elastic 7 rows, " in said
+    assert "before the first step reg/elastic looks at 7 rows of its own" in said
     assert "EMA: validation, best checkpoint and adapter are of averaged weights" in said
     checkpoint = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
     assert any(name.startswith("extras.reg-elastic.") for name in checkpoint["state_dict"])

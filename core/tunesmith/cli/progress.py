@@ -36,6 +36,15 @@ class TrainingProgress(ProgressBar):
         """Speak."""
         self._enabled = True
 
+    @property
+    def is_enabled(self) -> bool:
+        """Whether it speaks; `LightningModule.print` asks."""
+        return self._enabled
+
+    def print(self, *args: Any, **_: Any) -> None:
+        """Say a line above the progress: what a module has to say while it trains."""
+        say(" ".join(map(str, args)))
+
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what takes the time before the first step."""
         self._show("validation before the first step")
