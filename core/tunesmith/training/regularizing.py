@@ -76,13 +76,6 @@ class Regularizing(WithBase):
             scaled.append(total if window is None else window.scale(total, term.unit))
         return torch.stack(scaled).sum()
 
-    def configure_model(self) -> None:
-        """Keep DDP from sending, in every pass, buffers that are the same everywhere: all look at the same own rows."""
-        owners = [f"extras.reg-{name}." for name, one in self.regularizers.items() if one.own_rows() is not None]
-        names = [name for name, _ in self.named_buffers() if name.startswith(tuple(owners))]
-        self._ddp_params_and_buffers_to_ignore = names
-        super().configure_model()
-
     def prepare_regularizers(self) -> None:
         """Let each that asks for it look at passes over training rows or its own, before a new run's first step."""
         for name, regularizer in self.regularizers.items():
