@@ -229,7 +229,9 @@ def share_frozen(copy: nn.Module, own: nn.Module) -> None:
     there = dict(language_model(own).named_parameters())
     for name, parameter in language_model(copy).named_parameters():
         other = there.get(name)
-        if other is None or other.requires_grad or isinstance(other, DTensor) or not parameter.is_floating_point():
+        if other is None or other.requires_grad or not parameter.is_floating_point():
+            continue
+        if isinstance(other, DTensor) or isinstance(parameter, DTensor):
             continue
         alike = (other.dtype, other.shape, other.device) == (parameter.dtype, parameter.shape, parameter.device)
         if alike and torch.equal(other, parameter):
