@@ -8,7 +8,7 @@ from tunesmith.cli.handing_on import check_handing_on
 from tunesmith.cli.judgement import check_judgement
 from tunesmith.cli.place import place_of
 from tunesmith.cli.quiet import quieten
-from tunesmith.cli.trainer_checks import check_length, check_strategy
+from tunesmith.cli.trainer_checks import check_length, check_stated_monitors, check_strategy
 from tunesmith.cli.trainer_cli import Session, open_session
 from tunesmith.data.first_rows import look
 from tunesmith.data.pipeline import check_options
@@ -51,6 +51,7 @@ def open_unrun(
     session.model.schedule.check()
     session.model.check_regularizers()
     averaging(session.callbacks)
+    check_stated_monitors(session)
     session.data.check()
     check_options(session.data.sources, session.data.split, session.data.reject_limit)
     return session

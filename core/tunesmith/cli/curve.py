@@ -21,6 +21,7 @@ class Curve(Callback):
         self.comparable = comparable
         self.validation: list[tuple[int, float]] = []
         self.between: list[tuple[int, float]] = []
+        self.tasks: dict[str, list[tuple[int, float]]] = {}  # validation, where there are several
         self.training = math.nan
         self.planned = math.inf
         self._epoch: int | None = None  # of the last step
@@ -38,6 +39,8 @@ class Curve(Callback):
         value = getattr(pl_module, "validation_loss", None)
         if value is not None and not math.isnan(value):
             self.validation.append((trainer.global_step, float(value)))
+            for task, loss in getattr(pl_module, "task_losses", {}).items():
+                self.tasks.setdefault(task, []).append((trainer.global_step, loss))
             if self._since:
                 self.between.append((trainer.global_step, _mean(self._since.values())))
                 self._since = {}
@@ -73,6 +76,7 @@ class Curve(Callback):
         return {
             "validation": [list(p) for p in self.validation],
             "between": [list(p) for p in self.between],
+            "tasks": {task: [list(p) for p in points] for task, points in self.tasks.items()},
             "training": self.training,
             "epoch": self._epoch,
             "steps": dict(self._steps),
@@ -86,6 +90,7 @@ class Curve(Callback):
             # a checkpoint of before 0.12 does not say what training lost between validations
             self.between = [(int(s), float(v)) for s, v in state_dict.get("between", ())]
             self._since = {int(s): float(v) for s, v in state_dict.get("since", {}).items()}
+            self.tasks = {t: [(int(s), float(v)) for s, v in of] for t, of in state_dict.get("tasks", {}).items()}
         self.training = float(state_dict["training"])
         self._epoch = state_dict.get("epoch")  # not in a checkpoint of before 0.13
         self._steps = {int(s): float(v) for s, v in state_dict["steps"].items()}
@@ -101,7 +106,22 @@ class Curve(Callback):
             "validation_loss": [list(p) for p in self.validation],
             "train_loss": None if math.isnan(self.training) else self.training,
             "train_loss_between": [[step, None if math.isnan(loss) else loss] for step, loss in self.between],
+            **({"task_losses": self._by_task()} if self.tasks else {}),
         }
+
+    def _by_task(self) -> dict[str, list[list[float | None]]]:
+        return {
+            task: [[step, None if math.isnan(loss) else loss] for step, loss in points]
+            for task, points in self.tasks.items()
+        }
+
+    def by_task(self, kept: int) -> str:
+        """Validation loss of each task from start to the step that is kept; empty where there is one task only."""
+        told = []
+        for task, points in self.tasks.items():
+            at = dict(points).get(kept, points[-1][1])
+            told.append(f"{task} {points[0][1]:.3f} -> {at:.3f}" if len(points) > 1 else f"{task} {at:.3f}")
+        return ", ".join(told)
 
     def sentence(self, kept: int, missing: str = "") -> str:
         """Validation loss from start to end, what it says about overfitting, and which step's weights are kept.

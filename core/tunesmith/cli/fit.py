@@ -37,7 +37,7 @@ from tunesmith.cli.resume import (
     nothing_to_do,
 )
 from tunesmith.cli.runs import Run, new_run, write_json
-from tunesmith.cli.screen import is_first_rank, say
+from tunesmith.cli.screen import fact, is_first_rank, say
 from tunesmith.cli.trainer_checks import (
     check_batches,
     check_length,
@@ -152,7 +152,7 @@ def fit(session: Session) -> int:
         said = {"said": curve.sentence(step, why_no_validation(session)), "stopped_early": _early(trainer, curve)}
         result = {"complete": True, **seconds, **went, **said}
         write_json(run.result, result)
-        _tell(session, run, result)
+        _tell(session, run, result, curve.by_task(step))
     return 0
 
 
@@ -213,9 +213,11 @@ def _early(trainer: Trainer, curve: Curve) -> str:
     return f"at step {trainer.global_step}{of}: {why}" if why else ""
 
 
-def _tell(session: Session, run: Run, result: dict[str, Any]) -> None:
+def _tell(session: Session, run: Run, result: dict[str, Any], by_task: str) -> None:
     """Say how the run went, and why it ended before its end."""
     say(result["said"])
+    if by_task:
+        fact("by task", by_task)
     if result["stopped_early"]:
         say(f"stopped early {result['stopped_early']}")
     renew_report(run)

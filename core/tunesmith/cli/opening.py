@@ -26,6 +26,7 @@ from tunesmith.training.fsdp2 import FSDP2
 
 _SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 _WIDEST = 120
+NO_BATCHES = "trainer.limit_val_batches is 0"
 
 
 def data_lines(session: Session) -> list[str]:
@@ -205,7 +206,7 @@ def why_no_validation(session: Session) -> str:
     if not session.data.prepare_rows().splits["validation"]:
         return "there are no validation rows"
     if options.get("limit_val_batches") == 0:
-        return "trainer.limit_val_batches is 0"
+        return NO_BATCHES
     return ""
 
 

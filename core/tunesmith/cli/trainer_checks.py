@@ -1,14 +1,16 @@
 """What of a recipe's Trainer is refused before anything costs time, by `fit` and `preview` alike."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lightning.pytorch import Callback
 
-from tunesmith.cli.opening import why_no_validation
+from tunesmith.cli.opening import NO_BATCHES, why_no_validation
 from tunesmith.cli.screen import warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.example import Example
 from tunesmith.data.own_rows import own_rows
+from tunesmith.data.tasks import tasks_stated, told_apart
 from tunesmith.errors import RecipeError
 from tunesmith.evaluation.measuring import own_rows as rows_of_evaluators
 from tunesmith.nearest import did_you_mean
@@ -108,7 +110,8 @@ def checked_callbacks(session: Session) -> list[Callback]:
     """
     options, callbacks = session.trainer_options, session.callbacks
     averaging(callbacks)
-    _check_monitors(session, callbacks)
+    without = why_no_validation(session)
+    _check_monitors(callbacks, validated(session, told_apart(session.data.tasks("validation"))), session, without)
     check_after_validation(
         callbacks,
         validates=not why_no_validation(session),
@@ -117,12 +120,31 @@ def checked_callbacks(session: Session) -> list[Callback]:
     return callbacks
 
 
-def _check_monitors(session: Session, callbacks: list[Callback]) -> None:
+def validated(session: Session, tasks: Sequence[str]) -> list[str]:
+    """Names of what a validation logs.
+
+    Args:
+        session: With the recipe's objective.
+        tasks: That have losses of their own.
+    """
+    of_all = ["val/loss", *(f"val/{name}" for name in session.model.objective.logs())]
+    return [*of_all, *(f"{name}/{task}" for task in tasks for name in of_all)]
+
+
+def check_stated_monitors(session: Session) -> None:
+    """Refuse names that are never logged, before any row is read: what there will be to validate by is not known yet.
+
+    Raises:
+        RecipeError: A callback watches such a name.
+    """
+    tasks = told_apart(tasks_stated(session.data.sources, "validation"))
+    without = NO_BATCHES if session.trainer_options.get("limit_val_batches") == 0 else ""
+    _check_monitors(session.callbacks, validated(session, tasks), session, without)
+
+
+def _check_monitors(callbacks: list[Callback], validation: list[str], session: Session, without: str) -> None:
     """Refuse names that are never logged; Lightning would notice after the first epoch only."""
-    logged = [*session.model.term_names(), "lr", "grad_norm", "tokens/s"]
-    without = why_no_validation(session)
-    if not without:
-        logged[:0] = ["val/loss", *(f"val/{name}" for name in session.model.objective.logs())]
+    logged = [*([] if without else validation), *session.model.term_names(), "lr", "grad_norm", "tokens/s"]
     for callback in callbacks:
         monitor = getattr(callback, "monitor", None)
         if monitor is not None and monitor not in logged:

@@ -18,6 +18,7 @@ from tunesmith.data.pipeline import Curated, curate, part_of
 from tunesmith.data.render import ChatRenderer
 from tunesmith.data.sources import Source, SplitName
 from tunesmith.data.split import Split
+from tunesmith.data.tasks import tasks_there
 from tunesmith.data.truncate import Truncation
 from tunesmith.errors import RecipeError
 from tunesmith.plugins.interfaces import Curator, Formatter, Objective, Regularizer
@@ -60,6 +61,7 @@ class RecipeRows:
         self._curated: Curated | None = None
         self._seed: int | None = None  # that of the curated rows
         self._encoded: dict[SplitName, EncodedSplit] = {}
+        self._tasks: dict[SplitName, dict[str, str]] = {}
 
     def bind(
         self,
@@ -95,7 +97,7 @@ class RecipeRows:
         if self._seed != seed:
             self._curated = None
         self._bound = (renderer, objective, seed, directory)
-        self._encoded = {}
+        self._encoded, self._tasks = {}, {}
         self.own = OwnRows(regularizers, renderer, self._longest, self.truncation, quadratic, seed)
 
     def prepare_rows(self) -> Curated:
@@ -155,6 +157,12 @@ class RecipeRows:
                 self.truncation,
             )
         return self._encoded[split]
+
+    def tasks(self, split: SplitName) -> dict[str, str]:
+        """The task of each source that has encoded rows of a split, by the source's name."""
+        if split not in self._tasks:
+            self._tasks[split] = tasks_there(self.sources, split, self.encoded(split))
+        return self._tasks[split]
 
     @cached_property
     def _kept(self) -> Cache:

@@ -63,9 +63,9 @@ class Regularizing(WithBase):
         return {name: term for name, term in terms.items() if term is not None}
 
     def term_names(self) -> list[str]:
-        """Names of what every step logs of its terms; asked for when the model is loaded."""
-        assert self.attached is not None
-        return names_of(self.objective, self.regularizers, router=self.attached.router is not None)
+        """Names of what every step logs of its terms; before the model is loaded with those that it may have."""
+        router = self.attached is None or self.attached.router is not None
+        return names_of(self.objective, self.regularizers, router=router)
 
     def weighed(self, batch: Batch, terms: Mapping[str, Term]) -> Tensor:
         """What backward gets of a micro-batch: each term by its window's count on all ranks (traps 1, 2, 4)."""
