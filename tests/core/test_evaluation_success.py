@@ -139,9 +139,45 @@ def test_values_are_decided(threshold: Threshold, value: float, base: float, met
     assert (found.met, found.sentence) == (met, sentence)
 
 
-def test_a_metric_that_is_missing_is_not_met() -> None:
-    [found] = decide({"m": Threshold(at_least=0)}, {}, {})
-    assert not found.met
+@pytest.mark.parametrize("key", ["m", "m@task"])
+def test_a_metric_that_is_missing_is_not_met(key: str) -> None:
+    [found] = decide({key: Threshold(at_least=0)}, {}, {}, {"task": cut(25)})
+    assert (found.key, found.state) == (key, "missed")
+
+
+INFINITE = [
+    (Threshold(at_most=5), math.inf, 1.0, "m is inf, which meets nothing"),
+    (Threshold(at_most=1.1, of="base"), math.inf, math.inf, "m is inf for the base"),
+    (Threshold(improves_by=0.1), 3.0, math.inf, "m is inf for the base"),
+    (Threshold(not_worse_than="base"), math.inf, 3.0, "m is inf, which meets nothing"),
+]
+
+
+@pytest.mark.parametrize(("threshold", "value", "base", "sentence"), INFINITE)
+def test_what_is_infinite_meets_nothing(threshold: Threshold, value: float, base: float, sentence: str) -> None:
+    down = {"higher_is_better": False}
+    [found] = judged(threshold, rows(value, **down), rows(base, **down))
+    assert (found.state, found.sentence) == ("missed", sentence)
+
+
+@pytest.mark.parametrize("key", ["m", "m@task"])
+def test_a_comparison_waits_for_people_who_have_rated_one_model_alone(key: str) -> None:
+    unrated = rows(math.nan, pending=True, note="nobody has rated these answers")
+    for threshold in (Threshold(improves_by=0.5), Threshold(not_worse_than="base"), Threshold(at_least=1, of="base")):
+        [found] = decide({key: threshold}, {"m": rows(4.0)}, {"base": {"m": unrated}}, {"task": cut(20)})
+        assert (found.key, found.state) == (key, "pending")
+        assert found.sentence == "base: nobody has rated these answers"
+        assert found.passes
+    [alone] = decide({"m": Threshold(at_least=4)}, {"m": rows(4.0)}, {"base": {"m": unrated}})
+    assert alone.met
+
+
+def test_a_tie_at_zero_is_met_whatever_sums_round_to() -> None:
+    down = {"higher_is_better": False}
+    base = math.nextafter(0.3, 0)
+    assert judged(Threshold(improves_by=0.3), rows(0.0, **down), rows(base, **down))[0].met
+    assert judged(Threshold(not_worse_than="base", by=0.3), rows(-base), rows(0.0))[0].met
+    assert not judged(Threshold(improves_by=0.3), rows(0.0, **down), rows(0.3 - 1e-9, **down))[0].met
 
 
 def test_a_verdict_carries_its_bounds_and_reason() -> None:

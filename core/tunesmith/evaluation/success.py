@@ -14,6 +14,7 @@ from tunesmith.evaluation.threshold import BASE, Threshold, split_key
 
 State = Literal["met", "missed", "undecided", "pending"]
 _EQUAL = 1e-9  # 0.3 meets 1.5 x 0.2, which is 0.30000000000000004
+_ROUNDING = 1e-12  # of a difference that is asked for: 0 is 0.3 below 0.29999999999999993
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ def decide(
         mine = tuned.get(metric, Measure(metric, []))
         for asked in _asked(threshold):
             theirs = None if asked.of is None else baselines.get(asked.of, {}).get(metric)
-            if not kind:
-                found.append(_judge(metric, asked, mine, theirs, seed, threshold.because))
+            if not kind or not mine.values:
+                found.append(replace(_judge(metric, asked, mine, theirs, seed, threshold.because), key=key))
                 continue
             parts = (slices or {}).get(kind, [])
             of_parts = _of_slices(metric, kind, asked, mine, theirs, parts, smallest, seed, threshold.because)
@@ -125,16 +126,21 @@ def _judge(metric: str, asked: _Asked, tuned: Measure, base: Measure | None, see
 
     if tuned.pending:
         return verdict("pending", tuned.note or "people have not said yet")
-    if asked.of is not None and math.isnan(reference):
-        return verdict("missed", f"{metric} has no value for the {asked.of}")
+    if base is not None and base.pending:
+        return verdict("pending", f"{asked.of}: {base.note or 'people have not said yet'}")
+    if asked.of is not None and not math.isfinite(reference):
+        has = "has no value" if math.isnan(reference) else f"is {_n(reference)}"
+        return verdict("missed", f"{metric} {has} for the {asked.of}")
     if asked.of is not None and asked.gain is None and reference < 0:
         return verdict("missed", f"{metric} is {_n(reference)} for the {asked.of}: a multiple of it is no goal")
     low, high = asked.limits(reference, tuned.higher_is_better)
-    if math.isnan(value):
-        return verdict("missed", f"{metric} has no value: it applied to no row")
+    if not math.isfinite(value):
+        why = "has no value: it applied to no row" if math.isnan(value) else f"is {_n(value)}, which meets nothing"
+        return verdict("missed", f"{metric} {why}")
     if asked.of is not None and asked.gain is None and reference == 0 and not math.isinf(asked.low) and value == 0:
         return verdict("missed", f"{metric} is 0 as for the {asked.of}: no improvement")
-    met = low <= value <= high or any(math.isclose(value, bound, rel_tol=_EQUAL) for bound in (low, high))
+    near = 0.0 if asked.gain is None else _ROUNDING * max(abs(reference), abs(asked.gain))
+    met = low <= value <= high or any(math.isclose(value, b, rel_tol=_EQUAL, abs_tol=near) for b in (low, high))
     sentence = _sentence(asked, value, reference, met, tuned.higher_is_better)
     n = _paired(tuned, base)
     if n is not None and n < ENOUGH and (asked.of is not None or asked.confidence is not None):
@@ -203,7 +209,7 @@ def _of_slices(
     because: str,
 ) -> Verdict:
     """The verdict of the worst slice, with what became of the others."""
-    if tuned.pending:
+    if tuned.pending or (base is not None and base.pending):
         return _judge(metric, asked, tuned, base, seed, because)
     judged: list[tuple[Slice, Verdict]] = []
     for part in slices:
