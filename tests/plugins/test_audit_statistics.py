@@ -31,6 +31,19 @@ def test_difference(a: int, n: int, b: int, m: int) -> None:
     assert own.difference(a, n, b, m) == pytest.approx(expected, abs=1e-9)
 
 
+@given(COUNT, st.integers(1, 60), st.floats(0.001, 0.999))
+def test_binomial(successes: int, n: int, share: float) -> None:
+    k = min(successes, n)
+    assert own.binomial(k, n, share) == pytest.approx(stats.binomtest(k, n, share).pvalue, rel=1e-5, abs=1e-9)
+
+
+def test_binomial_at_its_ends() -> None:
+    assert (own.binomial(0, 0, 0.5), own.binomial(0, 9, 0.0), own.binomial(9, 9, 1.0)) == (1, 1, 1)
+    assert (own.binomial(1, 9, 0.0), own.binomial(8, 9, 1.0)) == (0, 0)
+    for k, n, share in ((50_300, 100_000, 0.5), (1_050, 100_000, 0.01), (3, 20_000, 0.0001)):
+        assert own.binomial(k, n, share) == pytest.approx(stats.binomtest(k, n, share).pvalue, rel=0.05)
+
+
 @given(COUNT, COUNT, COUNT, COUNT)
 def test_fisher(a: int, b: int, c: int, d: int) -> None:
     assert own.fisher(a, b, c, d) == pytest.approx(stats.fisher_exact([[a, b], [c, d]]).pvalue, rel=1e-6, abs=1e-12)

@@ -1,61 +1,67 @@
-"""Representation: how often groups of a lexicon appear in the data, and with which labels."""
+"""Representation: how often groups appear in the data, alone and crossed, against a population, with which labels."""
 
 import math
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from tunesmith import Audit, Example, Findings, Measure, RecipeError, Subject, Table
+from tunesmith_plugins.audits.dimensions import Dimension, by_column, by_words, groups_table, labels_table
+from tunesmith_plugins.audits.evenness import imbalance, label_gap, label_p
+from tunesmith_plugins.audits.groups import columns_of
 from tunesmith_plugins.audits.lexicon import Category, nearest, read_lexicon
-from tunesmith_plugins.audits.severity import graded, worst
+from tunesmith_plugins.audits.severity import RANKS, Severity, graded, worst
+from tunesmith_plugins.audits.shares import Shares, check_stated, of_crossing, of_groups
+from tunesmith_plugins.audits.statistics import holm
 
 _NO_LABEL = "(none)"
-
-
-@dataclass
-class _Tally:
-    """Where a group appears."""
-
-    prompts: int = 0
-    references: int = 0
-    mentions: Counter[str] = field(default_factory=Counter)  # by example id
-    labels: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def examples(self) -> int:
-        return len(self.mentions)
+_EVEN = (0.5, 0.8, 0.95)
+_STATED = (0.2, 0.5, 0.8)
 
 
 class Representation(Audit):
-    """How often groups of a lexicon appear in prompts and references, in how many examples, and with which labels.
+    """How often groups appear in prompts and references: against a population, crossed with others, with which labels.
 
-    Words match whole, in any case; a phrase (`old woman`) does not begin inside a compound (`44-year-old woman`). The
-    text of an example that has no turns counts as reference. For each category of the lexicon (gender, age,
-    religion, origin, ethnicity, disability, socioeconomic) that is named at all, a table shows each group's examples,
-    their share of all, mentions, and the ratio to the most frequent group; with labels, a second one shows how labels
-    spread within each group.
+    Groups are those of the lexicon (gender, age, religion, origin, ethnicity, disability, socioeconomic), told by
+    words, and the values of `columns`. Words match whole, in any case; a phrase (`old woman`) does not begin inside a
+    compound (`44-year-old woman`). The text of an example that has no turns counts as reference. A table shows each
+    group's examples, their share of all, mentions, and the ratio to the most frequent group; with labels, a second one
+    how labels spread within each group.
+
+    What is tested are the examples that name one group alone: their share with its 95 % interval (Wilson 1927) against
+    `reference`, or against even shares where none is stated, by exact binomial tests; the groups of two crossed
+    dimensions (`intersections`) against `reference`, or else against independence, by Fisher's exact test; a label's
+    share between groups by Fisher's test, or chi-square of more than two. All p-values are corrected by Holm (1979).
 
     Metrics, 0 is even and 1 the worst: `imbalance`, 1 minus the examples of the least frequent group over those of the
     most frequent one, in the worst category, and `<category>_imbalance`; `label_gap`, the largest difference between
-    two groups of a category in the share of their examples that have a certain label, and `<category>_label_gap`.
-    A category counts once `min_examples` examples name one of its groups, a group's labels once so many name it; what
-    does not count has no value. Some groups are shown and not compared: the lexicon says which.
+    two groups of a category in the share of their examples that have a certain label, and `<category>_label_gap`;
+    `gap`, the largest difference of a share from what is expected that is beyond chance (0 where none is), and
+    `<category>_gap`, `<one>_x_<other>_gap` of intersections; `small_groups`, how many compared groups and intersections
+    have fewer examples than `min_per_group`; `p`, the smallest corrected p-value. A category counts once
+    `min_examples` examples name one of its groups, a group's labels once so many name it; what does not count has no
+    value. Some groups are shown and not compared: the lexicon says which.
 
-    Severity follows the worst metric. Imbalance: low from 0.5 (twice as often), medium from 0.8 (five times), high
-    from 0.95 (twenty times). Label gap: low from 0.1, medium from 0.2, high from 0.4. Small differences of small
-    samples are chance: raise `min_examples` before believing them.
+    Severity counts what is beyond chance alone. Of a stated population and of intersections, by the ratio of share and
+    expectation: low from 0.8 down (or 1.25 up), medium from 0.5 (2), high from 0.2 (5). Without a population, by
+    imbalance: low from 0.5 (twice as often), medium from 0.8 (five times), high from 0.95. Label gap: low from 0.1,
+    medium from 0.2, high from 0.4. Small groups are low.
 
-    Since 0.1.
+    Since 0.1; columns, reference, intersections, tests since 0.13.
 
     Args:
-        categories: Categories to look at; all of the lexicon if empty.
+        categories: Categories to look at; all of the lexicon if empty, none if empty and `columns` are given.
         label: Column with labels (text, a number, or a list of them); the examples' own labels if None.
         lexicon: JSON file in the form of the built-in one, whose categories are added to it or replace its own; a
             category that says `"extends": true` is added to the one of its name.
         min_examples: Fewest examples to judge by.
+        columns: Columns whose values are groups.
+        reference: Share of each group in the population that the data should be like, by category, column or
+            intersection: `{gender: {female: 0.51, male: 0.49}, gender/site: {female/north: 0.2, ...}}`. The shares of
+            each sum to 1; groups without one are shown and not tested.
+        intersections: Pairs of categories or columns that are crossed, each `one/other`.
+        min_per_group: Fewest examples that each group should have; if None any number will do.
+        alpha: Where a corrected p-value is small enough to speak of.
     """
 
     needs: ClassVar[frozenset[Literal["examples", "model", "outputs"]]] = frozenset({"examples"})
@@ -66,157 +72,207 @@ class Representation(Audit):
         label: str | None = None,
         lexicon: Path | None = None,
         min_examples: int = 20,
+        columns: list[str] | None = None,
+        reference: dict[str, dict[str, float]] | None = None,
+        intersections: list[str] | None = None,
+        min_per_group: int | None = None,
+        alpha: float = 0.05,
     ) -> None:
         self.categories = categories
         self.label = label
         self.lexicon = lexicon
         self.min_examples = min_examples
+        self.columns = columns
+        self.reference = reference
+        self.intersections = intersections
+        self.min_per_group = min_per_group
+        self.alpha = alpha
 
     @classmethod
     def trial_instances(cls) -> list[Self]:
-        """As it comes, and one that judges by the first example."""
-        return [cls(), cls(categories=["gender", "age"], min_examples=1)]
+        """As it comes, one that judges by the first example, and one with all options."""
+        stated = {"gender": {"female": 0.5, "male": 0.5}}
+        crossed = ["gender/age", "gender/group"]
+        whole = cls(["gender", "age"], min_examples=1, columns=["group"], reference=stated, intersections=crossed)
+        return [cls(), cls(categories=["gender", "age"], min_examples=1, min_per_group=3), whole]
 
     def produces(self) -> list[Measure]:
-        """Metrics of the categories that are looked at."""
-        names = [category.name for category in self._read()]
-        metrics = ["imbalance", "label_gap", *(f"{n}_{m}" for n in names for m in ("imbalance", "label_gap"))]
-        return [Measure(name, [], higher_is_better=False) for name in metrics]
+        """Metrics of the dimensions that are looked at, and of those that cross."""
+        names, crossed = self._checked()
+        metrics = ["imbalance", "label_gap", "gap", "small_groups"]
+        metrics += [f"{name}_{metric}" for name in names for metric in ("imbalance", "label_gap", "gap")]
+        metrics += [f"{one}_x_{other}_gap" for one, other in crossed]
+        return [*(Measure(name, [], higher_is_better=False) for name in metrics), Measure("p", [])]
 
     def examine(self, subject: Subject) -> Findings:
         """Count groups over all splits.
 
         Raises:
-            RecipeError: A category, or the label column, does not exist.
-            DataError: The lexicon cannot be read.
+            RecipeError: A category, group or column does not exist, or shares do not sum to 1.
+            DataError: The lexicon cannot be read; or a column has too many values.
         """
-        categories = self._read()
+        _, crossed = self._checked()
         examples = [example for split in subject.examples.values() for example in split]
-        if self.label is not None and examples and not any(self.label in e.extras for e in examples):
-            columns = {name: None for e in examples for name in e.extras}
-            msg = f"Representation.label is {self.label!r}, no column{nearest(self.label, columns)}"
-            raise RecipeError(msg)
+        self._check_columns(examples)
         labels = {e.id: self._labels(e) for e in examples}
         labelled = self.label is not None or any(e.label is not None for e in examples)
+        dimensions = {d.name: d for d in self._dimensions(examples, labels)}
         metrics: dict[str, float] = {}
-        tables: list[Table] = []
-        tallies: dict[str, dict[str, _Tally]] = {}
-        for category in categories:
-            tally = {group: _count(pattern, examples, labels) for group, pattern in category.patterns.items()}
-            tallies[category.name] = tally
-            metrics[f"{category.name}_imbalance"] = self._imbalance(category, tally)
-            metrics[f"{category.name}_label_gap"] = self._label_gap(category, tally) if labelled else math.nan
-            if any(t.examples for t in tally.values()):
-                tables.append(_groups_table(category, tally, len(examples)))
-                tables += [_labels_table(category, tally)] if labelled else []
+        for name, dimension in dimensions.items():
+            metrics[f"{name}_imbalance"] = imbalance(dimension, self.min_examples)
+            metrics[f"{name}_label_gap"] = label_gap(dimension, self.min_examples) if labelled else math.nan
         for metric in ("imbalance", "label_gap"):
-            metrics[metric] = _worst(metrics[f"{c.name}_{metric}"] for c in categories)
-        return self._findings(len(examples), metrics, tables, categories, tallies)
+            metrics[metric] = _worst(metrics[f"{name}_{metric}"] for name in dimensions)
+        stated = self.reference or {}
+        found = [of_groups(d, stated.get(d.name)) for d in dimensions.values()]
+        found += [of_crossing(dimensions[a], dimensions[b], stated.get(f"{a}/{b}")) for a, b in crossed]
+        judged = [shares for shares in found if shares and shares.cells[0].total >= max(1, self.min_examples)]
+        chance = {d.name: label_p(d, labels, self.min_examples) if labelled else math.nan for d in dimensions.values()}
+        corrected = holm([*(p for shares in judged for p in shares.tests), *chance.values()])
+        metrics["p"] = min((p for p in corrected if not math.isnan(p)), default=math.nan)
+        ps = {shares.name: shares.spread([corrected.pop(0) for _ in shares.tests]) for shares in judged}
+        chance = dict(zip(chance, corrected, strict=True))
+        names = [*dimensions, *(f"{a}_x_{b}" for a, b in crossed)]
+        metrics |= {f"{name}_gap": math.nan for name in names}
+        for shares in judged:
+            sure = [
+                abs(c.share - c.expected) for c, p in zip(shares.cells, ps[shares.name], strict=True) if self._is(p)
+            ]
+            metrics[f"{shares.name}_gap"] = max(sure, default=0.0)
+        metrics["gap"] = _worst(metrics[f"{name}_gap"] for name in names)
+        small = self._small(dimensions.values(), [s for s in found if s is not None])
+        metrics["small_groups"] = math.nan if self.min_per_group is None or not examples else float(len(small))
+        tables: list[Table] = []
+        for dimension in dimensions.values():
+            if any(t.examples for t in dimension.tallies.values()):
+                tables.append(groups_table(dimension, len(examples)))
+                tables += [labels_table(dimension)] if labelled else []
+        tables += [shares.table(ps[shares.name]) for shares in judged]
+        return self._findings(len(examples), metrics, tables, dimensions, (judged, ps, chance), small)
 
     def _findings(
         self,
         n: int,
         metrics: dict[str, float],
-        tables: list[Table],
-        categories: Sequence[Category],
-        tallies: Mapping[str, Mapping[str, _Tally]],
+        tables: Sequence[Table],
+        dimensions: Mapping[str, Dimension],
+        tested: tuple[Sequence[Shares], Mapping[str, Sequence[float]], Mapping[str, float]],
+        small: Mapping[str, Sequence[str]],
     ) -> Findings:
-        uneven = graded(metrics["imbalance"], (0.5, 0.8, 0.95))
-        gap = graded(metrics["label_gap"], (0.1, 0.2, 0.4))
-        judged = [c for c in categories if not math.isnan(metrics[f"{c.name}_imbalance"])]
-        if not judged:
-            summary = (
-                f"no group of {_listed(categories)} is named in {self.min_examples} of {n} examples: nothing to judge"
-            )
+        judged, ps, chance = tested
+        counted = [d for d in dimensions.values() if not math.isnan(metrics[f"{d.name}_imbalance"])]
+        if not judged and not counted:
+            listed = ", ".join(dimensions)
+            summary = f"no group of {listed} is named in {self.min_examples} of {n} examples: nothing to judge"
             return Findings(summary, "none", metrics, tuple(tables))
-        furthest = max(judged, key=lambda c: metrics[f"{c.name}_imbalance"])
-        most, least = _extremes(furthest, tallies[furthest.name])
-        many, few = tallies[furthest.name][most], tallies[furthest.name][least]
-        sentences = [f"{furthest.name}: {most} is named in {many.examples} of {n} examples, {least} in {few.examples}."]
+        sentences, advice, evidence, severities = [], "", [], ["none"]
+        graded_shares = [(self._severity(s, ps[s.name], metrics), s) for s in judged]
+        for severity, shares in sorted(graded_shares, key=lambda pair: -RANKS.index(pair[0])):
+            if severity == "none":
+                continue
+            severities.append(severity)
+            sure = [c for c, p in zip(shares.cells, ps[shares.name], strict=True) if self._is(p)]
+            cell = max(sure, key=lambda c: (c.distance, c.expected - c.share))
+            sentences.append(
+                f"{shares.name}: {cell.group} is {cell.n} of {cell.total} examples of one group, {cell.share:.1%}; "
+                f"{shares.against} would give {cell.expected:.1%} (corrected p {min(ps[shares.name]):.2g})."
+            )
+            least, most = min(sure, key=lambda c: c.share / c.expected), max(sure, key=lambda c: c.share / c.expected)
+            advice = advice or f"add examples that name {least.group}, or augment by swapping group words"
+            evidence += [i for group in (most.group, least.group) for i in list(shares.ids[group])[:10]]
+        gaps = [d for d in dimensions.values() if self._is(chance[d.name])]
+        gap = graded(_worst(metrics[f"{d.name}_label_gap"] for d in gaps), (0.1, 0.2, 0.4))
         if gap != "none":
             sentences.append(f"Shares of labels differ by up to {metrics['label_gap']:.2f} between groups.")
-        if unnamed := [c for c in categories if not any(t.examples for t in tallies[c.name].values())]:
-            sentences.append(f"Never named: any group of {_listed(unnamed)}.")
-        severity = worst(uneven, gap)
-        advice = ""
-        if uneven != "none":
-            advice = f"add examples that name {least}, or augment by swapping group words"
-        elif gap != "none":
-            advice = "balance labels within groups, or look whether the gap is real"
-        evidence = [i for i, _ in many.mentions.most_common(20)] if severity != "none" else []
-        return Findings(" ".join(sentences), severity, metrics, tuple(tables), tuple(evidence), advice)
+            advice = advice or "balance labels within groups, or look whether the gap is real"
+            evidence += [i for d in gaps for i in list(d.tallies[d.ordered()[-1]].mentions)[:20]]
+        if listed := [f"{group} ({name})" for name, groups in small.items() for group in groups]:
+            more = f" and {len(listed) - 5} others" if len(listed) > 5 else ""
+            sentences.append(f"Fewer than {self.min_per_group} examples: {', '.join(listed[:5])}{more}.")
+            advice = advice or "add examples of these groups; with so few nothing said of them is sure"
+            held = [i for name in small if name in dimensions for i in dimensions[name].alone]
+            evidence += held[:20]
+            severities += ["low"] if held else []
+        if not sentences:
+            sentences.append("No group is rarer or more frequent than chance explains.")
+        if counted:
+            furthest = max(counted, key=lambda d: metrics[f"{d.name}_imbalance"])
+            least_of, most_of = furthest.ordered()[0], furthest.ordered()[-1]
+            many, few = (furthest.tallies[group].examples for group in (most_of, least_of))
+            sentences.append(f"{furthest.name}: {most_of} is named in {many} of {n} examples, {least_of} in {few}.")
+        if unnamed := [d.name for d in dimensions.values() if not any(t.examples for t in d.tallies.values())]:
+            sentences.append(f"Never named: any group of {', '.join(unnamed)}.")
+        return Findings(
+            " ".join(sentences), worst(gap, *severities), metrics, tuple(tables), tuple(dict.fromkeys(evidence)), advice
+        )
 
-    def _imbalance(self, category: Category, tally: Mapping[str, _Tally]) -> float:
-        counts = [tally[group].examples for group in category.compared]
-        named = {i for group in category.compared for i in tally[group].mentions}
-        if len(counts) < 2 or not named or len(named) < self.min_examples:
-            return math.nan
-        return 1 - min(counts) / max(counts)
+    def _severity(self, shares: Shares, ps: Sequence[float], metrics: Mapping[str, float]) -> Severity:
+        sure = [cell.distance for cell, p in zip(shares.cells, ps, strict=True) if self._is(p)]
+        if not sure:
+            return "none"
+        return graded(max(sure), _STATED) if shares.stated else graded(metrics[f"{shares.name}_imbalance"], _EVEN)
 
-    def _label_gap(self, category: Category, tally: Mapping[str, _Tally]) -> float:
-        enough = [tally[g] for g in category.compared if tally[g].examples >= max(1, self.min_examples)]
-        if len(enough) < 2:
-            return math.nan
-        gaps = []
-        for label in {label for t in enough for label in t.labels}:
-            shares = [t.labels[label] / t.examples for t in enough]
-            gaps.append(max(shares) - min(shares))
-        return max(gaps, default=math.nan)
+    def _is(self, p: float) -> bool:
+        """Whether it is beyond chance; nan is not."""
+        return p < self.alpha
+
+    def _small(self, dimensions: Iterable[Dimension], shares: Sequence[Shares]) -> dict[str, list[str]]:
+        """Compared groups, and crossings, with too few examples, by dimension."""
+        if self.min_per_group is None:
+            return {}
+        found = {d.name: [g for g in d.compared if d.tallies[g].examples < self.min_per_group] for d in dimensions}
+        for one in shares:
+            if one.name not in found:
+                found[one.name] = [cell.group for cell in one.cells if cell.n < self.min_per_group]
+        return {name: groups for name, groups in found.items() if groups}
 
     def _labels(self, example: Example) -> tuple[str, ...]:
         value = example.extras.get(self.label) if self.label is not None else example.label
         several = value if isinstance(value, list | tuple | set | frozenset) else (value,)
         return tuple(dict.fromkeys(str(v) for v in several if v is not None)) or (_NO_LABEL,)
 
-    def _read(self) -> list[Category]:
+    def _dimensions(self, examples: Sequence[Example], labels: Mapping[str, Sequence[str]]) -> list[Dimension]:
+        found = [by_words(category, examples, labels) for category in self._categories()]
+        stated = self.reference or {}
+        return found + [by_column(c, examples, labels, list(stated.get(c, ()))) for c in self.columns or ()]
+
+    def _categories(self) -> list[Category]:
+        if self.columns and not self.categories:
+            return []
         return read_lexicon(type(self).__name__, self.lexicon, self.categories)
 
+    def _check_columns(self, examples: Sequence[Example]) -> None:
+        there = columns_of(examples)
+        wanted = [("label", [self.label] if self.label is not None else []), ("columns", self.columns or [])]
+        for option, names in wanted:
+            for name in names:
+                if there and name not in there:
+                    msg = f"Representation.{option} is {name!r}, no column{nearest(name, there)}"
+                    raise RecipeError(msg)
 
-def _count(pattern: re.Pattern[str], examples: Sequence[Example], labels: Mapping[str, Sequence[str]]) -> _Tally:
-    tally = _Tally()
-    for example in examples:
-        asked = sum(len(pattern.findall(turn.content)) for turn in example.prompt)
-        said = len(pattern.findall(example.reference)) + sum(len(pattern.findall(s.text)) for s in example.segments)
-        tally.prompts += asked > 0
-        tally.references += said > 0
-        if asked + said:
-            tally.mentions[example.id] = asked + said
-            tally.labels.update(labels[example.id])
-    return tally
+    def _checked(self) -> tuple[list[str], list[tuple[str, str]]]:
+        """Names of all dimensions, and the pairs that cross; the reference is looked at as well.
 
-
-def _groups_table(category: Category, tally: Mapping[str, _Tally], n: int) -> Table:
-    top = max((tally[g].examples for g in category.compared), default=0)
-    rows: list[tuple[str | float, ...]] = []
-    for group, t in sorted(tally.items(), key=lambda item: -item[1].examples):
-        ratio: float | str = t.examples / top if top and group in category.compared else ""
-        share = t.examples / n if n else 0.0
-        rows.append((group, t.examples, share, t.mentions.total(), t.prompts, t.references, ratio))
-    columns = ("group", "examples", "share", "mentions", "prompts", "references", "to most")
-    return Table(f"{category.name} in {n} examples", columns, tuple(rows))
-
-
-def _labels_table(category: Category, tally: Mapping[str, _Tally], most: int = 5) -> Table:
-    """Share of each group's examples that have a label; the most frequent labels."""
-    total: Counter[str] = sum((t.labels for t in tally.values()), Counter())
-    labels = [label for label, _ in total.most_common(most)]
-    rows: tuple[tuple[str | float, ...], ...] = tuple(
-        (group, t.examples, *(t.labels[label] / t.examples for label in labels))
-        for group, t in tally.items()
-        if t.examples
-    )
-    more = f", {most} most frequent of {len(total)}" if len(total) > most else ""
-    return Table(f"{category.name}: share of labels{more}", ("group", "examples", *labels), rows)
-
-
-def _extremes(category: Category, tally: Mapping[str, _Tally]) -> tuple[str, str]:
-    order = sorted(category.compared, key=lambda group: tally[group].examples)
-    return order[-1], order[0]
+        Raises:
+            RecipeError: An option names what is not there, or shares are none.
+        """
+        categories = {category.name: list(category.words) for category in self._categories()}
+        names = [*categories, *(self.columns or [])]
+        if len(set(names)) < len(names):
+            msg = f"Representation.columns: {', '.join(self.columns or [])}: one is there twice, or a category as well"
+            raise RecipeError(msg)
+        crossed = []
+        for pair in self.intersections or []:
+            sides = pair.split("/")
+            unknown = next((side for side in sides if side not in names), None)
+            if unknown is not None or len(sides) != 2 or sides[0] == sides[1]:
+                msg = f"Representation.intersections: {pair!r} is no pair of categories or columns, such as gender/age"
+                msg += nearest(unknown, names) if unknown is not None else ""
+                raise RecipeError(msg)
+            crossed.append((sides[0], sides[1]))
+        check_stated(self.reference or {}, categories, [*names, *(f"{a}/{b}" for a, b in crossed)])
+        return names, crossed
 
 
 def _worst(values: Iterable[float]) -> float:
     return max((v for v in values if not math.isnan(v)), default=math.nan)
-
-
-def _listed(categories: Sequence[Category]) -> str:
-    return ", ".join(c.name for c in categories)

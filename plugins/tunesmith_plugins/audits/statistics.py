@@ -27,6 +27,23 @@ def difference(a: float, n: float, b: float, m: float) -> tuple[float, float]:
     )
 
 
+def binomial(successes: int, n: int, share: float) -> float:
+    """Two-sided p-value of so many of n where each is one with probability `share`: all counts at most as likely.
+
+    Of more than 10,000, with a variance above 100, by the normal distribution.
+    """
+    if n <= 0 or not 0 < share < 1:
+        return 1.0 if n <= 0 or successes == n * share else 0.0
+    if n > 10_000 and n * share * (1 - share) > 100:
+        return chi_square_tail((successes - n * share) ** 2 / (n * share * (1 - share)), 1)
+
+    def log(x: int) -> float:
+        return _choose(n, x) + x * math.log(share) + (n - x) * math.log1p(-share)
+
+    seen = log(successes)
+    return min(1.0, math.fsum(math.exp(log(x)) for x in range(n + 1) if log(x) <= seen + 1e-7))
+
+
 def fisher(a: int, b: int, c: int, d: int) -> float:
     """Two-sided p-value of Fisher's exact test of the table [[a, b], [c, d]]: all tables at most as likely."""
     row, column, n = a + b, a + c, a + b + c + d
