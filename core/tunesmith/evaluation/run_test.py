@@ -181,8 +181,10 @@ def evaluate(
         compared = noted(compare_all(tuned_measures, measures, seed), other_tokens, OTHER_TOKENS)
         beside[name] = Beside(said.samples, measures, compared, said.own, marked(evaluators, said))
     data = splits if splits is not None else {"test": examples}
-    findings = examine(audits, AuditSubject(data, model, tuned))
-    of_base = examine(_comparable(audits), AuditSubject(data, baseline, base)) if baseline is not None else {}
+    untuned = AuditSubject(data, baseline, base, evaluators=evaluators) if baseline is not None else None
+    findings = examine(audits, AuditSubject(data, model, tuned, untuned, evaluators))
+    relative = audits_of({key: t for key, t in success.items() if t.baselines}, _comparable(audits))
+    of_base = examine(relative, untuned) if untuned is not None else {}
     verdicts = decide(
         success,
         {**tuned_measures, **audit_measures(findings, known)},

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tunesmith.data.example import Example, Message, Segment
-from tunesmith.evaluation.measure import Sample
+from tunesmith.evaluation.measure import Measure, Sample
 
 if TYPE_CHECKING:
     import torch
@@ -49,3 +49,14 @@ class Subject(Protocol):
     examples: Mapping[str, Sequence[Example]]
     model: LanguageModel | None
     outputs: Sequence[Sample] | None
+
+    @property
+    def base(self) -> "Subject | None":
+        """The same of the base, on the same examples; None where only one model is looked at. Since 0.13."""
+
+    def measure(self, samples: Sequence[Sample]) -> Mapping[str, Measure]:
+        """What the recipe's evaluators say of samples, by `name in the recipe/name of the measure`. Since 0.13.
+
+        Evaluators that bring rows of their own, or read what the samples do not hold (the log-probability of the
+        reference, the time that an answer took), are left out.
+        """

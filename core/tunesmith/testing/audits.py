@@ -12,9 +12,13 @@ from tunesmith.testing.material import ANSWERS, QUESTIONS, examples
 from tunesmith.testing.same import same
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tunesmith.data.example import Example
     from tunesmith.evaluation.language_model import TransformersModel
+    from tunesmith.evaluation.measure import Sample
     from tunesmith.evaluation.subject import AuditSubject
+    from tunesmith.plugins.interfaces import Evaluator
 
 _SEVERITIES = ("none", "low", "medium", "high")
 
@@ -214,7 +218,28 @@ def _subject(trial: Trial, splits: "dict[str, list[Example]]", model: "Transform
             Sample(e.id, e.prompt, e.reference, (*ANSWERS, *QUESTIONS)[at % 8], -1.0 * at, 4, e.task, e.extras)
             for at, e in enumerate(asked)
         ]
-    return AuditSubject(splits if "examples" in needs else {}, model, outputs)
+    held = splits if "examples" in needs else {}
+    base = AuditSubject(held, model.baseline() if model is not None else None, outputs, evaluators=_evaluators())
+    return AuditSubject(held, model, outputs, base, _evaluators())
+
+
+def _evaluators() -> "dict[str, Evaluator]":
+    """An evaluator of a mean and of a corpus, for audits that compare measures."""
+    from tunesmith.evaluation.measure import Measure
+    from tunesmith.plugins.interfaces import Evaluator
+
+    class Length(Evaluator):
+        """Characters of outputs."""
+
+        def measure(self, samples: "Sequence[Sample]") -> list[Measure]:
+            sizes = [float(len(sample.output)) for sample in samples]
+
+            def longest(at: "Sequence[int]") -> float:
+                return max((sizes[i] for i in at), default=math.nan)
+
+            return [Measure("mean", sizes), Measure("longest", sizes, corpus=longest)]
+
+    return {"length": Length()}
 
 
 CHECKS: list[Rule] = [
