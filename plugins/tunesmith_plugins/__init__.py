@@ -130,6 +130,7 @@ def tunesmith_register_adapters() -> Iterable[type[Adapter]]:
 @hookimpl
 def tunesmith_register_regularizers() -> Iterable[type[Regularizer]]:
     """The regularizers of this package."""
+    from tunesmith_plugins.regularizers.counterfactual_consistency import CounterfactualConsistency
     from tunesmith_plugins.regularizers.ewc import EWC
     from tunesmith_plugins.regularizers.kl_to_base import KLToBase
     from tunesmith_plugins.regularizers.l2sp import L2SP
@@ -138,7 +139,7 @@ def tunesmith_register_regularizers() -> Iterable[type[Regularizer]]:
     from tunesmith_plugins.regularizers.rdrop import RDrop
     from tunesmith_plugins.regularizers.replay import Replay
 
-    return [KLToBase, L2SP, EWC, Replay, LabelSmoothing, RDrop, NEFTune]
+    return [KLToBase, L2SP, EWC, Replay, LabelSmoothing, RDrop, NEFTune, CounterfactualConsistency]
 
 
 @hookimpl

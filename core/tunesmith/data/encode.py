@@ -133,6 +133,28 @@ def encode_split(
     return EncodedSplit(rows, drops, pieces)
 
 
+def encode_alone(
+    examples: Sequence[Example],
+    objective: Objective,
+    renderer: Renderer,
+    max_length: int | None,
+    truncation: Truncation,
+    marks: tuple[int | None, int | None],
+) -> list[EncodedRow]:
+    """Examples of no split, as its rows are encoded; those that are no row, or several pieces, are left out.
+
+    Args:
+        examples: In any number.
+        objective: As in `encode_split`.
+        renderer: As in `encode_split`.
+        max_length: As in `encode_split`.
+        truncation: As in `encode_split`.
+        marks: `bos` and `closing` of `encode_split`.
+    """
+    found = [(one, _encode(one, None, objective, renderer, max_length, truncation, marks)) for one in examples]
+    return [EncodedRow(one, rows[0]) for one, rows in found if not isinstance(rows, str) and len(rows) == 1]
+
+
 def other_than(examples: Sequence[Example], at: int) -> Example | None:
     """The nearest example before the one at `at` that asks something else and has an answer; the last follow the first.
 

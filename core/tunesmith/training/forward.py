@@ -1,7 +1,7 @@
 """What objectives and regularizers see of one micro-batch, and what they return."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tunesmith.data.batch import Batch
+    from tunesmith.data.example import Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,32 @@ class Forward(ABC):
     @abstractmethod
     def again(self) -> "Forward":
         """A second pass over the same batch, with fresh dropout (R-Drop)."""
+
+    def over(self, examples: "Sequence[Example]") -> "Forward | None":
+        """A pass of the same model over other rows: they are encoded by the recipe's objective and cut as its rows are.
+
+        Every process has to call it in each pass that calls it at all, with nothing where it has no rows: where weights
+        are sharded, all take part in gathering them. Since 0.13.
+
+        Args:
+            examples: The rows. Those that cannot be encoded, or are cut into pieces, are left out:
+                `batch.examples` of the pass holds the others, in order.
+
+        Returns:
+            None where no row is left; with shards a pass whose batch is a `ghost` in that case.
+        """
+        raise NotImplementedError
+
+    def at(self, positions: "Tensor") -> "Forward":
+        """The same pass, supervised elsewhere: by each of `positions` the token behind it is predicted, of weight 1.
+
+        So passes over different rows are held against each other: `one.at(here).total(term, other.at(there))`.
+        Since 0.13.
+
+        Args:
+            positions: In `[0, T)`, `[S]`; none that ends a document.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def baseline(self) -> "Forward":

@@ -1,6 +1,6 @@
 """Passes of the model over micro-batches: hidden states first, the head only where a token is learned."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tunesmith.data.batch import Batch
+from tunesmith.data.collate import collate
+from tunesmith.data.encoded import Encoded
+from tunesmith.data.encoded_rows import EncodedRow
+from tunesmith.data.example import Example
 from tunesmith.plugins.interfaces import Adapter, Regularizer
 from tunesmith.training.attention import looking
 from tunesmith.training.chunked import chunked_each, chunked_sum
@@ -37,6 +41,7 @@ class Passes:
         pool: What of a document the head of a model for classes takes.
         ahead: How far before a token it is predicted: 1 by what says the next one, 0 where it is masked itself.
         both_ways: Whether attention is to look to both sides in a model whose own looks back only.
+        encode: Makes rows of examples that are none of a split.
         adapter: Switches itself off for the baseline.
         autocast: Makes the context in which forward passes run.
         perturbations: Regularizers that change input embeddings in training.
@@ -59,6 +64,7 @@ class Passes:
     pool: Pool | None = None
     ahead: int = 1
     both_ways: bool = False
+    encode: Callable[[Sequence[Example]], list[EncodedRow]] | None = None
     logits_bytes: int = LOGITS_BYTES
 
     def __call__(self, batch: Batch, plan: "Supervision | None" = None, perturbed: bool = True) -> "ModelForward":
@@ -202,6 +208,31 @@ class ModelForward(Forward):
         """A second pass over the same batch as training makes it: with fresh dropout (R-Drop)."""
         return self._passes(self.batch, self._plan)
 
+    def over(self, examples: Sequence[Example]) -> "ModelForward | None":
+        """A pass of the same model over other rows; None where none is left, unless weights are sharded."""
+        assert self._passes.encode is not None
+        rows = self._passes.encode(examples)
+        if not rows and self._passes.root is None:
+            return None
+        batch = collate(rows or [self._spare()], ghost=not rows)
+        return self._over(batch.to(self.hidden.device))
+
+    def _over(self, batch: Batch) -> "ModelForward":
+        return self._passes(batch)
+
+    def _spare(self) -> EncodedRow:
+        """A few tokens of the batch, for a pass that only takes part."""
+        ids = self.batch.input_ids[: int(self.batch.cu_seqlens[1])][:2].tolist()
+        return EncodedRow(self.batch.examples[0], (Encoded(tuple(ids), (0.0,) * len(ids)),))
+
+    def at(self, positions: Tensor) -> "ModelForward":
+        """The same pass, supervised at other positions."""
+        batch, passes = self.batch, self._passes
+        targets = batch.input_ids if batch.targets is None else batch.targets
+        weights = torch.ones(len(positions), device=positions.device)
+        plan = Supervision(positions, targets[positions + passes.ahead], weights, batch.sequence[positions])
+        return type(self)(passes, batch, States(self.hidden, self._router), plan)
+
     def baseline(self) -> Forward:
         """A pass of the model without the adapter, in evaluation mode and without gradients."""
         return self._passes.baseline(self.batch, self._plan)
@@ -217,3 +248,6 @@ class _Baseline(ModelForward):
 
     def again(self) -> Forward:
         return self.baseline()
+
+    def _over(self, batch: Batch) -> ModelForward:
+        return self._passes.baseline(batch, Supervision.of(batch, self._passes.ahead))

@@ -1,6 +1,6 @@
 """The LightningModule: a base model with an adapter, an objective and regularizers."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,9 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from tunesmith.data.batch import Batch
+from tunesmith.data.encode import encode_alone
+from tunesmith.data.encoded_rows import EncodedRow
+from tunesmith.data.example import Example
 from tunesmith.data.render import ChatRenderer
 from tunesmith.plugins.interfaces import Adapter, Objective, Regularizer
 from tunesmith.training import folder
@@ -156,7 +159,15 @@ class Specialist(Stepping):
             pool=attached.probe.pool,
             ahead=0 if self.objective.model_class == "masked" and not attached.both_ways else 1,
             both_ways=attached.both_ways,
+            encode=self._encode,
         )
+
+    def _encode(self, examples: Sequence[Example]) -> list[EncodedRow]:
+        """Rows beside those of the splits, as long at most as theirs."""
+        data: Any = None if self._trainer is None else getattr(self.trainer, "datamodule", None)
+        limits = (None, "right") if data is None else (data.max_length, data.truncation)
+        closing = None if self.objective.model_class == "causal" else self.renderer.closing_id
+        return encode_alone(examples, self.objective, self.renderer, *limits, (self.renderer.bos_id, closing))
 
     def _probe(self) -> Probe:
         assert self.attached is not None

@@ -1,13 +1,11 @@
 """CounterfactualAugment: the same rows with another group in them."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, Self
 
-from tunesmith import Curator, DataError, Example, RecipeError, Record, did_you_mean
-from tunesmith_plugins.audits.lexicon import Category, read_lexicon
-from tunesmith_plugins.fairness.swaps import Swapper
+from tunesmith import Curator, DataError, Example, RecipeError, Record
+from tunesmith_plugins.fairness.exchange import Exchange, drawn
 
 _MARK = "exchanged"
 
@@ -78,21 +76,7 @@ class CounterfactualAugment(Curator):
         if not 0 < self.share <= 1:
             msg = f"share is {self.share}; it lies above 0, and at most at 1"
             raise RecipeError(msg)
-        category, known = self._read()
-        if category.language != "en":
-            msg = f"lexicon is written in {category.language!r}; swaps know the grammar of 'en' alone"
-            raise RecipeError(msg)
-        for group in self.groups or []:
-            if group not in known:
-                near = did_you_mean(group, known)
-                msg = f"groups: {group!r} has no words to swap in {self.category}{near} (there are: {', '.join(known)})"
-                raise RecipeError(msg)
-        if self.groups is not None and len(set(self.groups)) != 2:
-            msg = f"groups names {', '.join(self.groups) or 'none'}; two different ones are exchanged"
-            raise RecipeError(msg)
-        if len(known) < 2:
-            msg = f"category is {self.category}, which has no pairs to swap; add `swaps` to it in a lexicon of your own"
-            raise RecipeError(msg)
+        self._exchange().check()
 
     def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
         """Pass on rows and what is made of them.
@@ -100,25 +84,21 @@ class CounterfactualAugment(Curator):
         Raises:
             DataError: A row has the column that is to mark what is made.
         """
-        category, known = self._read()
-        held = list(examples)
+        held, exchange = list(examples), self._exchange()
         taken = {example.id for example in held}
-        made_by: dict[tuple[str, str], Swapper] = {}
         for example in held:
             before = example.extras.get(self.column)
             if before is not None and not str(before).endswith(_MARK):
                 msg = f"column: {self.column} is there already, in row {example.id}; name another"
                 raise DataError(msg)
-            pair = self._pair(category, known, example, record.seed)
+            pair = exchange.pair(example, record.seed)
             made = None
-            if pair and _drawn(f"{record.seed}:share:{example.id}") < self.share:
-                if pair not in made_by:
-                    made_by[pair] = Swapper(category, *pair, names=self.names)
-                made = made_by[pair].example(example, self.swap_columns or ())
-            if made is None:
+            if pair and drawn(f"{record.seed}:share:{example.id}") < self.share:
+                made = exchange.made(example, pair, self.swap_columns or ())
+            if pair is None or made is None:
                 yield example
                 continue
-            reason = f"{pair[0]} and {pair[1]} {_MARK}" if pair else ""
+            reason = f"{pair[0]} and {pair[1]} {_MARK}"
             marked = {**made.extras, self.column: f"{before}, {reason}" if before else reason}
             if self.mode == "replace":
                 record.change(example, reason)
@@ -129,33 +109,8 @@ class CounterfactualAugment(Curator):
                 record.add(made, reason)
                 yield made
 
-    def _read(self) -> tuple[Category, list[str]]:
-        """The category, and those of its groups that are compared and have words to swap."""
-        (category,) = read_lexicon(type(self).__name__, self.lexicon, [self.category])
-        having = {group for row in category.swaps for group in row.words}
-        return category, [group for group in category.words if group in having]
-
-    def _pair(self, category: Category, known: Sequence[str], example: Example, seed: int) -> tuple[str, str] | None:
-        """The groups that are exchanged in a row; None where it names none."""
-        if self.groups is not None:
-            return self.groups[0], self.groups[1]
-        if len(known) == 2:
-            return known[0], known[1]
-        texts = example.texts()
-        counts = {g: sum(len(category.patterns[g].findall(text)) for text in texts) for g in known}
-        most = max(known, key=lambda group: counts[group])
-        if not counts[most]:
-            return None
-        rows = [row.words.keys() for row in category.swaps]
-        others = [group for group in known if group != most and any({group, most} <= words for words in rows)]
-        if not others:
-            return None
-        return most, others[int(_drawn(f"{seed}:group:{example.id}") * len(others))]
-
-
-def _drawn(key: str) -> float:
-    """A number in [0, 1) that depends on a key alone."""
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest(), "big") / 2**48
+    def _exchange(self) -> Exchange:
+        return Exchange(type(self).__name__, self.category, self.groups, self.names, self.lexicon)
 
 
 def _free(name: str, taken: set[str]) -> str:
