@@ -149,8 +149,9 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
     from tunesmith_plugins.audits.label_parity import LabelParity
     from tunesmith_plugins.audits.quality_parity import QualityParity
     from tunesmith_plugins.audits.representation import Representation
+    from tunesmith_plugins.audits.stereotype_pairs import StereotypePairs
 
-    return [Representation, LabelParity, Association, QualityParity]
+    return [Representation, LabelParity, Association, QualityParity, StereotypePairs]
 
 
 @hookimpl

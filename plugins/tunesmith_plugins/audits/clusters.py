@@ -1,0 +1,105 @@
+"""Intervals for rows that are not independent: several were made from one template, or come in pairs."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING
+
+from tunesmith_plugins.audits.statistics import wilson
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+_RESAMPLES = 2000
+
+
+def effective(values: Sequence[float], clusters: Sequence[Hashable]) -> float:
+    """Number of independent rows that would say as much about the mean as these do.
+
+    The number of rows over the design effect (Kish 1965), which is the variance of the mean by clusters (linearised)
+    over that of independent rows; never more than there are rows. Where all values are the same nothing tells how alike
+    those of a cluster are: it is the number of clusters.
+
+    Args:
+        values: Of the rows, 0 to 1.
+        clusters: Which cluster each row is of.
+    """
+    n, sums = len(values), defaultdict(float)
+    if not n:
+        return 0.0
+    mean = math.fsum(values) / n
+    for value, cluster in zip(values, clusters, strict=True):
+        sums[cluster] += value - mean
+    alone = math.fsum((value - mean) ** 2 for value in values) / n / n
+    if len(sums) == n:
+        return float(n)
+    if len(sums) < 2 or alone < 1e-15:
+        return float(len(sums))
+    within = len(sums) / (len(sums) - 1) * math.fsum(total**2 for total in sums.values()) / n**2
+    return n / max(1.0, within / alone)
+
+
+def share(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float]:
+    """95 % interval of a share: Wilson's of the effective number of rows (as Korn and Graubard 1998 for exact ones).
+
+    Args:
+        values: Of the rows, 0 to 1; a half counts for both.
+        clusters: Which cluster each row is of.
+    """
+    n = effective(values, clusters)
+    return wilson(math.fsum(values) / len(values) * n if values else 0.0, n)
+
+
+def p_of_half(values: Sequence[float], clusters: Sequence[Hashable]) -> float:
+    """Two-sided p-value that a share is a half, by the normal approximation on the effective number of rows."""
+    n = effective(values, clusters)
+    if not n:
+        return math.nan
+    z = (math.fsum(values) / len(values) - 0.5) / math.sqrt(0.25 / n)
+    return math.erfc(abs(z) / math.sqrt(2))
+
+
+def bootstrap(
+    rows: "Array | Sequence[Sequence[float]]",
+    clusters: Sequence[Hashable],
+    statistic: "Callable[[Array], Array]",
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """A statistic with its 95 % interval, by resampling whole clusters (percentiles of 2,000 draws).
+
+    Args:
+        rows: What is summed over rows, `[rows, columns]`.
+        clusters: Which cluster each row is of.
+        statistic: From sums over rows, `[..., columns]`, to the value, `[...]`; nan where there is none.
+        seed: Of the draws.
+
+    Returns:
+        Value, lower and upper end; nan where there are fewer than two clusters, or hardly a draw has a value.
+    """
+    import numpy as np
+
+    table = np.asarray(rows, dtype=np.float64)
+    if not len(table):
+        return math.nan, math.nan, math.nan
+    places = {cluster: at for at, cluster in enumerate(dict.fromkeys(clusters))}
+    sums = np.zeros((len(places), table.shape[1]))
+    np.add.at(sums, [places[cluster] for cluster in clusters], table)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(statistic(table.sum(axis=0)))
+        if len(places) < 2:
+            return value, math.nan, math.nan
+        draws = np.random.default_rng(seed).multinomial(len(places), [1 / len(places)] * len(places), _RESAMPLES)
+        found = np.asarray(statistic(draws.astype(np.float64) @ sums))
+    held = found[np.isfinite(found)]
+    if len(held) < _RESAMPLES / 2:
+        return value, math.nan, math.nan
+    low, high = np.quantile(held, [0.025, 0.975])
+    return value, float(low), float(high)
+
+
+def change(before: Sequence[float], after: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float, float]:
+    """Mean of the change of paired values, with its 95 % interval (`bootstrap`)."""
+    rows = [[late - early, 1.0] for early, late in zip(before, after, strict=True)]
+    return bootstrap(rows, clusters, lambda sums: sums[..., 0] / sums[..., 1])
