@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -33,6 +33,9 @@ from tunesmith.training.schedule import Schedule
 from tunesmith.training.stepping import Stepping
 from tunesmith.training.terms import names_of
 from tunesmith.training.with_base import Pretrained
+
+if TYPE_CHECKING:
+    from tunesmith.data.truncate import Truncation
 
 
 class Specialist(Stepping):
@@ -165,9 +168,11 @@ class Specialist(Stepping):
     def _encode(self, examples: Sequence[Example]) -> list[EncodedRow]:
         """Rows beside those of the splits, as long at most as theirs."""
         data: Any = None if self._trainer is None else getattr(self.trainer, "datamodule", None)
-        limits = (None, "right") if data is None else (data.max_length, data.truncation)
+        longest: int | None = getattr(data, "max_length", None)
+        truncation: Truncation = getattr(data, "truncation", "right")
         closing = None if self.objective.model_class == "causal" else self.renderer.closing_id
-        return encode_alone(examples, self.objective, self.renderer, *limits, (self.renderer.bos_id, closing))
+        marks = (self.renderer.bos_id, closing)
+        return encode_alone(examples, self.objective, self.renderer, longest, truncation, marks)
 
     def _probe(self) -> Probe:
         assert self.attached is not None

@@ -26,7 +26,8 @@ def effective(values: Sequence[float], clusters: Sequence[Hashable]) -> float:
         values: Of the rows, 0 to 1.
         clusters: Which cluster each row is of.
     """
-    n, sums = len(values), defaultdict(float)
+    n = len(values)
+    sums: defaultdict[Hashable, float] = defaultdict(float)
     if not n:
         return 0.0
     mean = math.fsum(values) / n
