@@ -75,6 +75,15 @@ def test_rows_can_be_left_out_and_then_need_not_be_there() -> None:
     assert "mine.yaml: data.sources.one.path: data/one.jsonl does not exist" in refusal()
 
 
+@pytest.mark.usefixtures("team")
+def test_rows_and_bases_of_stages_are_rows_and_bases() -> None:
+    stages = "stages:\n  first: {data: {sources: {one: {path: data/many/a.jsonl}}}}\n  last: {}\n"
+    Path("mine.yaml").write_text(RECIPE + stages)
+    assert "data/many/a.jsonl" in packed(with_data=False).rows
+    Path("mine.yaml").write_text(RECIPE + stages.replace("{data", "{model: {base: ./data}, data"))
+    assert "stages.first.model.base: ./data is a base on this machine" in refusal()
+
+
 @pytest.mark.parametrize("how", ["../shared/rows.jsonl", "{absolute}", "data/../../shared/rows.jsonl"])
 def test_what_lies_elsewhere_is_refused_or_copied_in_and_said(how: str, team: Path) -> None:
     outside = how.format(absolute=team.parent / "shared/rows.jsonl")
@@ -167,7 +176,7 @@ def test_a_name_that_would_replace_or_hide_what_is_installed_is_refused(name: st
 
 def test_the_project_is_toml_whatever_the_recipe_says_of_itself() -> None:
     says = 'Quotes " and \\ and 🙂 and \x7f'
-    made = project("acme-recipes", "1.0", says, ["tunesmith>=0.6"], recipe="mine.yaml", locked=True, absent=["notes"])
+    made = project("acme-recipes", "1.0", says, ["tunesmith>=0.6"], recipe="mine.yaml", locked=True, absent=["data.sources.notes"])
     found = tomllib.loads(made["pyproject.toml"])
     assert found["project"]["description"] == says
     assert found["project"]["dependencies"] == ["tunesmith>=0.6"]

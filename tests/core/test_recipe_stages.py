@@ -61,6 +61,10 @@ def test_an_overlay_changes_adds_and_removes_stages(tmp_path: Path) -> None:
     recipe = compose(configs)
     assert (recipe.stages, recipe.stage) == (["adapt", "polish"], "polish")
     assert compose(configs, stage="adapt").data["trainer"] == {"max_epochs": 1, "max_steps": 5}
+    (tmp_path / "more.yaml").write_text("stages: {adapt: null, instruct: null}")
+    alone = compose(configs)
+    assert alone.stages == []
+    assert "stages" not in alone.data
 
 
 @pytest.mark.parametrize(
@@ -165,9 +169,8 @@ def test_a_stage_says_what_it_waits_for_and_what_it_cannot_hand_on(bench: Any) -
     assert ran.code == 2
     for words in (("--run", "runs/x"), ("--ckpt_path", "a.ckpt")):
         assert "is of one stage: name it too" in bench.run("fit", *CONFIG, *words).err
-    assert "has no lock" in bench.run("fit", *CONFIG, "--locked").err
     two_stages(bench)
-    assert "has stages, and a lock says" in bench.run("recipes", "lock", "tiny.yaml").err
+    assert "tiny.lock is not there" in bench.run("fit", *CONFIG, "--locked", "--stage=adapt").err
 
 
 def test_the_key_that_differs_is_named_where_a_stage_was_trained_otherwise(bench: Any) -> None:
@@ -181,3 +184,48 @@ def test_the_key_that_differs_is_named_where_a_stage_was_trained_otherwise(bench
     ran = bench.run("fit", *CONFIG, "--stage=instruct", "--trainer.max_steps=1")
     assert ran.code == 2
     assert "instruct starts from the weights of adapt" in ran.err
+
+
+LOCK = ("recipes", "lock", "tiny.yaml")
+
+
+def test_a_lock_holds_all_stages(bench: Any, tiny_base: Path) -> None:
+    two_stages(bench)
+    bench.done(*LOCK)
+    text = (bench.folder / "tiny.lock").read_text()
+    told = yaml.safe_load(text)
+    assert told["stages"] == ["adapt", "instruct"]
+    assert {stage: sorted(of) for stage, of in told["data"].items()} == {"adapt": ["docs"], "instruct": ["notes"]}
+    assert sum(split["count"] for split in told["rows"]["adapt"].values()) == 24
+    assert sum(split["count"] for split in told["rows"]["instruct"].values()) == 60
+    # the second starts from what the first trained, which is no part of the recipe
+    assert list(told["base"]["adapt"]) == ["revision"]
+    assert told["base"]["instruct"] == {}
+    assert "base" not in told["configuration"]["instruct"]["model"]
+    assert str(bench.folder) not in text
+    # a copy elsewhere is the same recipe
+    bench.done("recipes", "cp", "tiny.yaml", "there.yaml")
+    bench.done("recipes", "lock", "there.yaml", "--check")
+    assert yaml.safe_load((bench.folder / "there.lock").read_text()) == told
+    (bench.folder / "docs.txt").write_text((bench.folder / "docs.txt").read_text() + "One more.\n")
+    assert "  stage adapt: data source docs: sha256:" in bench.done(*LOCK, "--check", code=2).err
+    bench.write(stages={"instruct": {}})
+    assert "  stages: adapt, instruct then, instruct now\n" in bench.done(*LOCK, "--check", code=2).err
+
+
+@pytest.mark.slow
+def test_a_locked_fit_holds_each_stage_and_the_weights_that_it_starts_from(bench: Any) -> None:
+    two_stages(bench)
+    bench.done(*LOCK)
+    fit = ("fit", *CONFIG, "--locked")
+    said = bench.done(*fit, "--stage=adapt", "--trainer.max_steps=1", code=2).err
+    assert "  stage adapt: trainer.max_steps: 4 then, 1 now\n" in said
+    assert "  lock        tiny.lock holds\n" in bench.done(*fit, "--stage=adapt").out
+    assert "  lock        tiny.lock holds\n" in bench.done(*fit, "--stage=instruct").out
+    (first,) = bench.runs("tiny/adapt")
+    (bench.folder / "docs.txt").write_text((bench.folder / "docs.txt").read_text() + "One more.\n")
+    bench.done(*fit, code=2)  # which begins with the first stage, in a process of its own
+    bench.done(*LOCK)
+    # the newest weights of the first stage are of other documents than the lock knows by now
+    said = bench.done(*fit, "--stage=instruct", code=2).err
+    assert f"  stage instruct: weights of stage adapt ({first.absolute()}), data source docs: sha256:" in said

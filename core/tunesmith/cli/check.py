@@ -57,6 +57,16 @@ def open_unrun(
     return session
 
 
+def open_stages(verb: str, configs: Sequence[str], plugins: Sequence[str], trust: Sequence[str]) -> list[Session]:
+    """The same of each stage of a recipe, in order; of a recipe without stages, of the recipe.
+
+    Raises:
+        RecipeError: Anything in the recipe is wrong.
+    """
+    stages: list[str | None] = [*compose(configs).stages] or [None]
+    return [open_unrun(verb, configs, plugins, trust, stage) for stage in stages]
+
+
 def check_recipe(
     configs: Sequence[str], plugins: Sequence[str] = (), trust: Sequence[str] = (), rows: int = 100
 ) -> Checked:
@@ -73,8 +83,7 @@ def check_recipe(
         DataError: A source names something that is no file of rows, no first row of a source can be read, or the base
             is not there.
     """
-    stages: list[str | None] = [*compose(configs).stages] or [None]
-    parts = [_check_one(open_unrun("recipes check", configs, plugins, trust, stage), rows) for stage in stages]
+    parts = [_check_one(session, rows) for session in open_stages("recipes check", configs, plugins, trust)]
     absent = dict.fromkeys(text for part in parts for text in part.absent)
     return Checked(list(absent), list(dict.fromkeys(text for part in parts for text in part.remarks)))
 

@@ -9,7 +9,7 @@ one only.
 import hashlib
 import platform
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 
 from tunesmith.cli.lean import lean, orders
 from tunesmith.cli.resume import class_paths
-from tunesmith.cli.runs import method
+from tunesmith.cli.runs import Run, method
 from tunesmith.cli.screen import warn
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated
@@ -26,8 +26,18 @@ from tunesmith.data.store import ids_of
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.recipe.code_identity import file_hash, frame, plugin_code, trusted_code
 from tunesmith.recipe.lock import base_revision, environment, folder_hash
-from tunesmith.recipe.lock_file import as_read, changes, lock_path, machine_changes, read_lock, refusal
+from tunesmith.recipe.lock_file import (
+    as_read,
+    by_stage,
+    changes,
+    lock_path,
+    machine_changes,
+    of_stage,
+    read_lock,
+    refusal,
+)
 from tunesmith.recipe.package_fs import PROTOCOL, resolve
+from tunesmith.recipe.stages import KEY as STAGES
 from tunesmith.training.hub_commit import locked_commit, newest_commit, why_absent
 
 _BESIDE = ("generation", "evaluators", "audits", "baselines", "comparison", "success")
@@ -36,28 +46,58 @@ _BESIDE = ("generation", "evaluators", "audits", "baselines", "comparison", "suc
 def hold(session: Session) -> None:
     """Insist that the lock beside the recipe holds, and have a hub's base loaded at its commit; writes nothing.
 
+    Of a recipe with stages, for the one that the session is of, and for the weights that it starts from.
+
     Raises:
         RecipeError: There is no lock, or something differs; names all that does.
         DataError: Rows or base are missing, or cannot be read.
     """
     refuse_remote(session)
     path, how = lock_path(session.paths), command(session)
-    then = read_lock(path, how)
+    whole = read_lock(path, how)
+    if (stages := whole.get(STAGES) or []) != session.stages:
+        raise refusal(path, [f"stages: {_listed(stages)} then, {_listed(session.stages)} now"], how)
+    then = of_stage(whole, session.stage)
     commit = _locked_commit(session, then)
     now, data = without_rows(session, commit), then.get("data") or {}
     # what a hub data set holds is known once it is read
     now["data"] = {name: data.get(name) if value is None else value for name, value in now["data"].items()}
-    found = changes(then, as_read(now))
+    found = [*_weights_before(session, whole), *changes(then, as_read(now))]
     if commit is not None and (why := why_absent(session.model.base, commit)):
         found.append(f"base revision: {why}")
     if found:
-        raise refusal(path, found, how)
+        raise refusal(path, _of_stage(session, found), how)
     session.model.revision = commit
     if found := changes(then, as_read(of_rows(session.data.read_rows(session.seed)))):
-        raise refusal(path, found, how)
+        raise refusal(path, _of_stage(session, found), how)
     if others := machine_changes(then, as_read({"machine": _machine(session)})):
         kind = f"this machine is of another kind than the one of {path.name} ({'; '.join(others)})"
         warn(f"{kind}: rows, order and configuration are the same, weights may differ in their last bits")
+
+
+def _weights_before(session: Session, whole: Mapping[str, Any]) -> list[str]:
+    """In what the run whose weights this stage starts from was made of something else than the lock says."""
+    if not _is_later(session) or session.arguments.verb != "fit":  # all others leave the base as the recipe names it
+        return []
+    run = Run(Path(session.model.base).parent)
+    before = session.stages[session.stages.index(session.stage) - 1] if session.stage else ""
+    then, there = of_stage(whole, before), run.lock
+    now = {part: there.get(part) for part in ("data", "code", "plugins")}
+    now["plugins"] = {Path(name).name: identity for name, identity in (now["plugins"] or {}).items()}
+    return [f"weights of stage {before} ({run.path}), {said}" for said in changes(then, as_read(now))]
+
+
+def _of_stage(session: Session, found: list[str]) -> list[str]:
+    return [f"stage {session.stage}: {said}" for said in found] if session.stage else found
+
+
+def _is_later(session: Session) -> bool:
+    """Whether this is a stage that starts from the weights of another."""
+    return session.stage is not None and session.stage != session.stages[0]
+
+
+def _listed(stages: Sequence[str]) -> str:
+    return ", ".join(stages) or "none"
 
 
 def refuse_remote(session: Session) -> None:
@@ -67,12 +107,20 @@ def refuse_remote(session: Session) -> None:
         raise RecipeError(msg)
 
 
-def make(session: Session) -> dict[str, Any]:
+def make(sessions: Sequence[Session]) -> dict[str, Any]:
     """All that the lock of a recipe holds, in its order.
+
+    Args:
+        sessions: The recipe, or each of its stages in order.
 
     Raises:
         DataError: Rows or base are missing, or cannot be read.
     """
+    parts = {session.stage: _made(session) for session in sessions}
+    return parts[None] if None in parts else by_stage({name: part for name, part in parts.items() if name is not None})
+
+
+def _made(session: Session) -> dict[str, Any]:
     content = without_rows(session) | of_rows(session.data.read_rows(session.seed))
     return {**content, "machine": _machine(session)}
 
@@ -103,7 +151,7 @@ def without_rows(session: Session, commit: str | None = None) -> dict[str, Any]:
     return {
         "configuration": configuration,
         "order": orders(method(session.config)),
-        "base": {"revision": commit or _revision(session.model.base)},
+        "base": {} if _is_later(session) else {"revision": commit or _revision(session.model.base)},
         "data": {name: one.fingerprint() if one.is_local else None for name, one in opened.items()},
         "files": files,
         "code": frame(),
@@ -140,7 +188,8 @@ def _configuration(session: Session) -> dict[str, Any]:
         name: {key: value for key, value in source.items() if key != "path"} for name, source in data["sources"].items()
     }
     model = dict(resolved["model"])
-    if not isinstance(resolve(session.model.base), str) and not session.model.base.startswith(PROTOCOL):
+    by_content = not isinstance(resolve(session.model.base), str) and not session.model.base.startswith(PROTOCOL)
+    if by_content or _is_later(session):
         del model["base"]
     beside = {key: session.config[key] for key in _BESIDE if session.config.get(key)}
     return lean(resolved | {"data": data, "model": model} | beside)

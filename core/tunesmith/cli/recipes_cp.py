@@ -14,7 +14,7 @@ from tunesmith.no_file import why_no_file
 from tunesmith.recipe.confine import leads_outside, leaving
 from tunesmith.recipe.package_fs import PROTOCOL, package_of
 from tunesmith.recipe.packages import address, find
-from tunesmith.recipe.paths import anchor, remote_paths
+from tunesmith.recipe.paths import anchor, remote_paths, unstaged
 from tunesmith.recipe.read_yaml import read_tree
 from tunesmith.recipe.remote import fetch, is_remote
 from tunesmith.recipe.shipped import ENDINGS, look
@@ -114,10 +114,10 @@ class _Lock:
 
 def _unlocks(move: "Move") -> str:
     """Why a lock does not hold once a path reads otherwise; empty where it does: files are known by their content."""
-    key = ".".join(move.key)
-    if (*move.key[:2], move.key[-1]) == ("data", "sources", "path") or key == "trainer.default_root_dir":
+    key, own = ".".join(move.key), unstaged(move.key)
+    if (*own[:2], own[-1]) == ("data", "sources", "path") or own == ("trainer", "default_root_dir"):
         return ""
-    if move.value.startswith(PROTOCOL) or (key != "model.base" and why_no_file(Path(move.file))):
+    if move.value.startswith(PROTOCOL) or (own != ("model", "base") and why_no_file(Path(move.file))):
         return f"{key} is {move.value} now, which it does not know"
     return ""
 

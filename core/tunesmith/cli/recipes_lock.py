@@ -26,7 +26,7 @@ def add(verbs: Any) -> None:
 
 def _lock(arguments: Any) -> int:
     # Loads torch, which most other verbs do without.
-    from tunesmith.cli.check import open_unrun
+    from tunesmith.cli.check import open_stages
     from tunesmith.cli.recipe_lock import hold, make, refuse_remote
     from tunesmith.recipe.lock_file import as_read, changes, lock_path, read_lock, write_lock
 
@@ -38,19 +38,15 @@ def _lock(arguments: Any) -> int:
         msg = f"{arguments.recipe} {place}, where no lock can be written beside it; lock a copy: {copy}"
         raise RecipeError(msg)
     say_trusted(arguments.plugin, arguments.trust)
-    session = open_unrun("recipes lock", configs, arguments.plugin, arguments.trust)
-    refuse_remote(session)
-    if session.stages:
-        msg = (
-            f"{arguments.recipe} has stages, and a lock says what one run is made of; each run has its own (lock.json)"
-        )
-        raise RecipeError(msg)
-    path = lock_path(session.paths)
+    sessions = open_stages("recipes lock", configs, arguments.plugin, arguments.trust)
+    refuse_remote(sessions[0])
+    path = lock_path(sessions[0].paths)
     if arguments.check:
-        hold(session)
+        for session in sessions:
+            hold(session)
         tell(f"{path.name} holds")
         return 0
-    content = make(session)
+    content = make(sessions)
     changed: list[str] = []
     with suppress(RecipeError):  # none was there, or one that is of no use
         changed = changes(read_lock(path, ""), as_read(content))

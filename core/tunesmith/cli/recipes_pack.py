@@ -16,6 +16,7 @@ from tunesmith.plugins.installed import version_of
 from tunesmith.recipe.lock_file import lock_path
 from tunesmith.recipe.package_fs import PROTOCOL
 from tunesmith.recipe.shipped import ENDINGS, PACKAGE, look
+from tunesmith.recipe.stages import KEY
 
 
 def add(verbs: Any) -> None:
@@ -48,7 +49,7 @@ def _pack(arguments: Any) -> int:
     _check_version(arguments.version)
     say_trusted((), arguments.trust)
     sessions = _sessions(recipe, arguments.overlay, arguments.trust)
-    locks = [path for path in map(_held, sessions) if path is not None]
+    locks = [path for path in dict.fromkeys(map(_held, sessions)) if path is not None]
     # `--locked` with the recipe alone asks for the recipe's own lock, not for one with an overlay
     locked = lock_path(sessions[0].paths) in locks
     dependencies = _dependencies(sessions)
@@ -79,21 +80,22 @@ def _pack(arguments: Any) -> int:
     tell(f"needs {', '.join(dependencies)}")
     tell(f"next:\n  pip install {shlex.quote(f'./{folder}' if not folder.is_absolute() else str(folder))}")
     absent = _sources(recipe) if arguments.no_data else ()
-    rows = "".join(f" --data.sources.{source}.path=FILE" for source in absent)
+    rows = "".join(f" --{source}.path=FILE" for source in absent)
     tell(f"  lightning-cli fit --config {PROTOCOL}{package}/{recipe.name}{rows}{' --locked' if locked else ''}")
     return 0
 
 
 def _sessions(recipe: Path, overlays: Sequence[Path], trust: Sequence[str]) -> list[Any]:
-    """The recipe alone, and with each of its overlays.
+    """The recipe alone, and with each of its overlays; all their stages.
 
     Raises:
         RecipeError: One of them is wrong.
     """
-    from tunesmith.cli.check import open_unrun
+    from tunesmith.cli.check import open_stages
 
     alone = [str(recipe)]
-    return [open_unrun("recipes pack", more, [], trust) for more in (alone, *([*alone, str(o)] for o in overlays))]
+    configs = (alone, *([*alone, str(overlay)] for overlay in overlays))
+    return [session for more in configs for session in open_stages("recipes pack", more, [], trust)]
 
 
 def _held(session: Any) -> Path | None:
@@ -148,10 +150,17 @@ def _addresses(value: Any) -> Iterator[str]:
 
 
 def _sources(recipe: Path) -> list[str]:
+    """Keys of the sources whose rows lie here, as a command line names them."""
     from tunesmith.recipe.compose import compose
 
-    sources = (compose([str(recipe)]).data.get("data") or {}).get("sources") or {}
-    return [name for name, source in sources.items() if any(not path.startswith(PROTOCOL) for path in _paths(source))]
+    whole = compose([str(recipe)])
+    parts = [(f"{KEY}.{name}.", compose([str(recipe)], stage=name)) for name in whole.stages] or [("", whole)]
+    return [
+        f"{of}data.sources.{name}"
+        for of, part in parts
+        for name, source in ((part.data.get("data") or {}).get("sources") or {}).items()
+        if any(not path.startswith(PROTOCOL) for path in _paths(source))
+    ]
 
 
 def _paths(source: Any) -> list[str]:

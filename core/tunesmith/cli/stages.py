@@ -71,9 +71,6 @@ def fit_stages(arguments: Arguments, names: Sequence[str]) -> int:
     With `--ckpt_path last` those that are complete are left out, and the one that was left goes on where it was.
     """
     wanted = arguments.options.get("ckpt_path")
-    if arguments.flag("locked"):
-        msg = "--locked: a recipe with stages has no lock; each run has its own (lock.json)"
-        raise RecipeError(msg)
     if wanted not in (None, "last") or "run" in arguments.options:
         option = "--run" if "run" in arguments.options else f"--ckpt_path {wanted}"
         msg = f"{option} is of one stage: name it too, --stage {names[-1]}; --ckpt_path last goes on with all"

@@ -19,6 +19,7 @@ from tunesmith.recipe.package_fs import PROTOCOL, installed, package_of
 from tunesmith.recipe.paths import anchor, remote_paths
 from tunesmith.recipe.read_yaml import read_text, read_tree
 from tunesmith.recipe.remote import Fetched, fetch, is_remote
+from tunesmith.recipe.stages import KEY as STAGES
 from tunesmith.recipe.stages import stage_names, staged
 from tunesmith.recipe.tree import COMMAND_LINE, Leaf, Map, Mark, Tree, plain, removed
 
@@ -122,6 +123,8 @@ def compose(configs: Sequence[str], overrides: Sequence[str] = (), stage: str | 
     if stages:
         stage = stage or stages[-1]
         tree = staged(tree, stage, overrides)
+    elif STAGES in tree.entries:  # an overlay removed them all
+        tree = Map({key: value for key, value in tree.entries.items() if key != STAGES}, tree.mark)
     confine(tree)
     _refuse_paths(tree)
     name = Path(configs[0].partition("#")[0].partition("?")[0] if is_remote(configs[0]) else files[0]).stem

@@ -17,6 +17,7 @@ from tunesmith.errors import RecipeError
 from tunesmith.recipe.code_identity import is_same
 from tunesmith.recipe.lock import CODE, FORMAT
 from tunesmith.recipe.read_yaml import MAX_BYTES, RecipeLoader, read_tree
+from tunesmith.recipe.stages import KEY
 from tunesmith.recipe.tree import Map, Mark, plain
 
 ENDING = ".lock"
@@ -34,6 +35,8 @@ _PARTS = {
     "trusted": "trusted class ",
     "environment": "version of ",
 }
+# The parts that stages have in common.
+_OF_ALL = frozenset({"code", "environment"})
 _HEADER = """\
 # What {name} is made of. Commit it beside the recipe; do not edit it.
 #   lightning-cli recipes lock --check {words}     does it still hold?
@@ -102,6 +105,22 @@ def read_lock(path: Path, how: str) -> dict[str, Any]:
         msg = f"{path}: its configuration is not the one that it was written with (its digest differs): {how}"
         raise RecipeError(msg)
     return content
+
+
+def by_stage(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """One lock of those of all stages, by name: in each part what they say, by stage; but what is the same for all."""
+    names = list(stages)
+    first = stages[names[0]]
+    nested = {part: first[part] if part in _OF_ALL else {name: stages[name][part] for name in names} for part in first}
+    return {KEY: names, **nested}
+
+
+def of_stage(content: Mapping[str, Any], stage: str | None) -> dict[str, Any]:
+    """What a lock says of one stage; all of it where there are none."""
+    if stage is None:
+        return dict(content)
+    nested = {part: of for part, of in content.items() if isinstance(of, Mapping) and part not in _OF_ALL}
+    return {**content, **{part: of.get(stage) or {} for part, of in nested.items()}}
 
 
 def as_read(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from tunesmith.errors import RecipeError
-from tunesmith.recipe.paths import anchor
+from tunesmith.recipe.paths import anchor, unstaged
 from tunesmith.recipe.relocate import KeyPath, quoted, scalars
 from tunesmith.recipe.tree import Leaf, Mark
 
@@ -53,7 +53,8 @@ class _Named:
 
     @property
     def is_source(self) -> bool:
-        return self.key[:2] == ("data", "sources") and self.key[3:] == ("path",)
+        key = unstaged(self.key)
+        return key[:2] == ("data", "sources") and key[3:] == ("path",)
 
     def __str__(self) -> str:
         return f"{'.'.join(self.key)}: {self.node.value}"
@@ -112,7 +113,7 @@ class Packer:
 
     def _place(self, one: _Named, where: str) -> str | None:
         """Where a path points in the package; None where it is wrong."""
-        if one.key == ("model", "base"):
+        if unstaged(one.key) == ("model", "base"):
             what = "is a base on this machine; a package carries none: name a hub id, or package://"
             self._wrong.append(f"{where} {what}")
             return None

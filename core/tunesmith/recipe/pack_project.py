@@ -104,10 +104,10 @@ def project(
         dependencies: What it needs, tunesmith among it.
         recipe: The recipe's path in the package.
         locked: Whether a lock lies beside it.
-        absent: Sources whose rows do not come with it.
+        absent: Keys of sources whose rows do not come with it.
     """
     package = import_name(name)
-    options = " ".join(f"--data.sources.{source}.path=FILE" for source in absent)
+    options = " ".join(f"--{source}.path=FILE" for source in absent)
     pyproject = _PYPROJECT.format(
         name=_toml(name),
         version=_toml(version),
