@@ -108,7 +108,15 @@ def tunesmith_register_objectives() -> Iterable[type[Objective]]:
     from tunesmith_plugins.objectives.preference import Preference
     from tunesmith_plugins.objectives.unlikelihood import Unlikelihood
 
-    return [NextToken, DomainText, Preference, KTO, Unlikelihood, Classification, MaskedToken]
+    return [
+        NextToken,
+        DomainText,
+        Preference,
+        KTO,
+        Unlikelihood,
+        Classification,
+        MaskedToken,
+    ]
 
 
 @hookimpl
@@ -124,7 +132,17 @@ def tunesmith_register_adapters() -> Iterable[type[Adapter]]:
     from tunesmith_plugins.adapters.prompt_tuning import PromptTuning
     from tunesmith_plugins.adapters.qlora import QLoRA
 
-    return [Full, Freeze, BitFit, LoRA, QLoRA, AdaLoRA, PromptTuning, PrefixTuning, Peft]
+    return [
+        Full,
+        Freeze,
+        BitFit,
+        LoRA,
+        QLoRA,
+        AdaLoRA,
+        PromptTuning,
+        PrefixTuning,
+        Peft,
+    ]
 
 
 @hookimpl
@@ -139,7 +157,16 @@ def tunesmith_register_regularizers() -> Iterable[type[Regularizer]]:
     from tunesmith_plugins.regularizers.rdrop import RDrop
     from tunesmith_plugins.regularizers.replay import Replay
 
-    return [KLToBase, L2SP, EWC, Replay, LabelSmoothing, RDrop, NEFTune, CounterfactualConsistency]
+    return [
+        KLToBase,
+        L2SP,
+        EWC,
+        Replay,
+        LabelSmoothing,
+        RDrop,
+        NEFTune,
+        CounterfactualConsistency,
+    ]
 
 
 @hookimpl
@@ -150,8 +177,16 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
     from tunesmith_plugins.audits.quality_parity import QualityParity
     from tunesmith_plugins.audits.representation import Representation
     from tunesmith_plugins.audits.stereotype_pairs import StereotypePairs
+    from tunesmith_plugins.audits.stereotypes import Stereotypes
 
-    return [Representation, LabelParity, Association, QualityParity, StereotypePairs]
+    return [
+        Representation,
+        LabelParity,
+        Association,
+        QualityParity,
+        StereotypePairs,
+        Stereotypes,
+    ]
 
 
 @hookimpl

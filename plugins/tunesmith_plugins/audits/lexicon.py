@@ -13,6 +13,7 @@ from tunesmith import DataError, RecipeError, did_you_mean
 from tunesmith_plugins.audits.word_forms import Sets, forms, pattern, slots
 
 _LANGUAGE = "en"
+_PARTS = {"attributes", "stereotypes", "toxicity"}
 _FORM = '{"categories": {"name": {"groups": {"group": ["word", ...]}, "compared": ["group", ...]}}}'
 
 
@@ -151,6 +152,22 @@ def read_attributes(owner: str, own: str | Path | None, names: Sequence[str] | N
     return {name: raw[name] for name in names or raw}
 
 
+def read_part(owner: str, own: str | Path | None, part: str) -> dict[str, Any]:
+    """What the lexicon has of a part (`stereotypes`, `toxicity`), with that of `own` added or in place of its own.
+
+    Args:
+        owner: Class whose options these are, for messages.
+        own: Path of a JSON file that may have the part.
+        part: Its key.
+
+    Raises:
+        DataError: The file cannot be read, or is no lexicon.
+    """
+    mine = _own(f"{owner}.lexicon", Path(own)) if own is not None else {}
+    raw = _built_in(part) if str(mine.get("language", _LANGUAGE)) == _LANGUAGE else {}
+    return {**raw, **mine.get(part, {})}
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """End of a message about an unknown name: the nearest known one, and all of them."""
     names = list(known)
@@ -181,7 +198,7 @@ def _merged(one: Any, other: Any) -> Any:
 def _own(key: str, path: Path) -> dict[str, Any]:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        categories = raw.get("categories", {}) if "attributes" in raw else raw["categories"]
+        categories = raw.get("categories", {}) if _PARTS & set(raw) else raw["categories"]
         sets, attributes = raw.get("sets", {}), raw.get("attributes", {})
         wrong = [str(name) for name, category in categories.items() if not _is_category(category, sets)]
         wrong += [str(name) for name, words in attributes.items() if not _are_words(words, {})]

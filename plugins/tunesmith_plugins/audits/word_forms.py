@@ -9,7 +9,7 @@ _HYPHENS = "\u2010\u2011-"  # the last one is literal in a character class
 # What stands before the `old` of an age: `44-year-old woman`, `30 years old man`, `6 yr old`.
 _AGES = "".join(rf"(?<!\b{unit}[\s{_HYPHENS}])" for unit in ("year", "years", "yr", "yrs", "month", "months", "yo"))
 _BAR = re.compile(r"\|(?![^(]*\))")
-_ENDINGS = re.compile(r"(.+?)\(([^()]*)\)")
+_ENDINGS = re.compile(r"(.+?)\(([^()]*)\)(.*)")
 BETWEEN = rf"(?:\s+|[{_HYPHENS}])"
 """Between the words of a phrase."""
 
@@ -17,12 +17,13 @@ BETWEEN = rf"(?:\s+|[{_HYPHENS}])"
 def forms(entry: str) -> tuple[str, ...]:
     """All forms that an entry of a lexicon stands for, the first one being the word itself.
 
-    `woman|women` is two words, `girl(s)` is `girl` and `girls`, `arrest(s|ed)` is three; `{people}` is left as it is.
+    `woman|women` is two words, `girl(s)` is `girl` and `girls`, `arrest(s|ed)` is three, `sell(s) drugs` two
+    phrases; `{people}` is left as it is.
     """
     found: list[str] = []
     for part in _BAR.split(entry.strip()):
         if match := _ENDINGS.fullmatch(part.strip()):
-            found += [match[1], *(match[1] + ending for ending in match[2].split("|"))]
+            found += [match[1] + match[3], *(match[1] + ending + match[3] for ending in match[2].split("|"))]
         else:
             found.append(part.strip())
     return tuple(dict.fromkeys(found))
