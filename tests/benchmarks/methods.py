@@ -34,8 +34,8 @@ def _own(name: str, **options: Any) -> dict[str, Any]:
 # name: what `model.adapter` says, and a rate that suits it on a small base
 METHODS: dict[str, tuple[dict[str, Any], float]] = {
     "Full": (_own("Full"), 1e-3),
-    "Freeze, last 2": (_own("Freeze", last=2), 2e-3),
-    "BitFit, added": (_own("BitFit", add=True), 1e-2),
+    "Freeze, last 2": (_own("Freeze", last=2), 6e-3),
+    "BitFit, added": (_own("BitFit", add=True), 3e-2),
     "LoRA": (_own("LoRA", rank=16, alpha=32), 5e-3),
     "rsLoRA": (_own("LoRA", rank=16, alpha=8, rslora=True), 5e-3),
     "DoRA": (_own("LoRA", rank=16, alpha=32, dora=True), 5e-3),
@@ -118,7 +118,7 @@ def learn(root: Path, name: str, factor: float, options: Any, overrides: list[st
     overlay = root / "overlay.yaml"
     model = {"adapter": adapter, "optimizer": {"init_args": {"lr": rate}}, "regularizers": None}
     overlay.write_text(yaml.safe_dump({"model": model}), encoding="utf-8")
-    place = root / re.sub(r"\W+", "-", f"{name}-{factor}")
+    place = Path(tempfile.mkdtemp(dir=root))
     words = ["--config", options.recipe, *overrides, "--config", overlay, f"--trainer.default_root_dir={place}"]
     words.append(f"--trainer.max_steps={options.steps}")
     cost = cli("fit", *words, threads=options.threads)

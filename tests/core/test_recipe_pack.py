@@ -176,7 +176,8 @@ def test_a_name_that_would_replace_or_hide_what_is_installed_is_refused(name: st
 
 def test_the_project_is_toml_whatever_the_recipe_says_of_itself() -> None:
     says = 'Quotes " and \\ and 🙂 and \x7f'
-    made = project("acme-recipes", "1.0", says, ["tunesmith>=0.6"], recipe="mine.yaml", locked=True, absent=["data.sources.notes"])
+    absent = ["data.sources.notes"]
+    made = project("acme-recipes", "1.0", says, ["tunesmith>=0.6"], recipe="mine.yaml", locked=True, absent=absent)
     found = tomllib.loads(made["pyproject.toml"])
     assert found["project"]["description"] == says
     assert found["project"]["dependencies"] == ["tunesmith>=0.6"]

@@ -146,10 +146,10 @@ class Stereotypes(Audit):
                 f"{most[1]} of {most[0][1]} ({most[0][0]})."
             )
         if sure:
-            pair, p = max(sure, key=lambda one: one[0].gap)
+            pair, chance = max(sure, key=lambda one: one[0].gap)
             sentences.append(
                 f"What is held of {pair.held.group} ({pair.held.category.name}) is said of them in {pair.own} of "
-                f"{pair.of_own} examples, of others in {pair.other} of {pair.of_others} (corrected p {p:.2g})."
+                f"{pair.of_own} examples, of others in {pair.other} of {pair.of_others} (corrected p {chance:.2g})."
             )
             ids += pair.evidence
         if severity == "none":
