@@ -1,6 +1,7 @@
 """Two processes by DDP and by FSDP2 train what one does, and resume exactly from either kind of checkpoint."""
 
 import functools
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import peft
 import pytest
 import torch
 import transformers
@@ -17,6 +19,8 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from tunesmith import Encoded, Example, Forward, RecipeError, Regularizer, Term
+from tunesmith.cli.handing_on import hand_on
+from tunesmith.cli.runs import Run
 from tunesmith.data.beside import Companion
 from tunesmith.data.encoded_rows import EncodedRow
 from tunesmith.data.loader import PlanLoader
@@ -384,6 +388,44 @@ def test_what_two_processes_save_is_read_by_one(bases: Path, by_two: Path, name:
     one.load_adapter(directory)
     same(weights(one), torch.load(f"{directory}.pt", weights_only=True)["weights"], 0.0)
     assert one.describe() in (directory / "README.md").read_text()
+
+
+HANDED = {
+    "lora": CASES["lora"],
+    "full": CASES["full"],
+    "a part": CASES["a part"],
+    "qlora": Case("square", lambda: QLoRA(merge_dtype="float32")),
+}
+
+
+def handed(bases: str, place: str) -> None:
+    """What a stage in shards leaves to the next one."""
+    for name, case in HANDED.items():
+        module = make(Path(bases), case)
+        train(module, devices=2, strategy=FSDP2())
+        run = Path(place) / name
+        module.save_adapter(run / "adapter")
+        hand_on(SimpleNamespace(model=module, name="mine", stage="first"), Run(run))  # type: ignore[arg-type]
+
+
+def test_a_stage_in_shards_hands_on_whole_weights(bases: Path, tmp_path: Path, call_apart: Callable[..., Any]) -> None:
+    call_apart(handed, bases, tmp_path)
+    for name, case in HANDED.items():
+        merged = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / name / "merged").state_dict()
+        assert json.loads((tmp_path / name / "merged/tunesmith.json").read_text())["stage"] == "first"
+        base = transformers.AutoModelForCausalLM.from_pretrained(bases / case.base)
+        assert any(not torch.equal(tensor, merged[key]) for key, tensor in base.state_dict().items())
+        if name == "lora":
+            expected: Any = peft.PeftModel.from_pretrained(base, tmp_path / name / "adapter").merge_and_unload()
+        elif name == "full":
+            expected = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / name / "adapter")
+        else:
+            one = make(bases, case)
+            one.load_adapter(tmp_path / name / "adapter")
+            assert one.attached is not None
+            expected = one.adapter.merge(one.attached.network)
+        assert base.config.tie_word_embeddings == (case.base == "tied")
+        same(merged, expected.state_dict(), 1e-6)
 
 
 def same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], tolerance: float) -> None:

@@ -88,15 +88,20 @@ class Sharded(TrainedOnly):
             sharding.local(gradient).mul_(factor)
 
     @contextmanager
-    def whole(self) -> Iterator[bool]:
-        """Context in which the first process holds what trained whole; gives whether this is the first."""
+    def whole(self, *, frozen: bool = False) -> Iterator[bool]:
+        """Context in which the first process holds what trained whole; gives whether this is the first.
+
+        Args:
+            frozen: Whether it holds all other weights whole as well.
+        """
         first = self._trainer is None or self.trainer.is_global_zero
         if self.attached is None or self.root is None:
             yield first
             return
         sharding.reshard(self.root)
-        held = [self.attached.model.get_parameter(name) for name in self.attached.held]
-        with sharding.trained_whole(self.network, first, held):
+        model = self.attached.model
+        further = model.parameters() if frozen else map(model.get_parameter, self.attached.held)
+        with sharding.trained_whole(self.network, first, list(further)):
             yield first
 
     def sum_over_ranks(self, values: Tensor) -> Tensor:

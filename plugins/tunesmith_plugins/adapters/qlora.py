@@ -148,7 +148,9 @@ class QLoRA(LoRA):
         return attached
 
     def merge_refusal(self) -> str:
-        """Without `merge_dtype`: folding into 4-bit weights would round the updates away (trap 22)."""
+        """Without `merge_dtype`: folding into 4-bit weights would round the updates away (trap 22); and of 8 bit."""
+        if self.quantization == "int8":
+            return f"{_NO_MERGE} ({KEY}.quantization is int8); take nf4 with merge_dtype"
         if self.merge_dtype is not None:
             return ""
         return (
@@ -259,7 +261,11 @@ def _whole(packed: Any) -> "Tensor":
     """A 4-bit layer's weight in fp32, `[out, in]`."""
     from bitsandbytes.functional import dequantize_4bit
 
-    whole: Tensor = dequantize_4bit(packed.weight.data, packed.weight.quant_state).float()
+    weight = packed.weight.data
+    # put together out of shards it is a plain tensor, and the layer alone knows how it was packed
+    state = getattr(packed.weight, "quant_state", None) or packed.quant_state
+    state.to(weight.device)
+    whole: Tensor = dequantize_4bit(weight, state).float()
     return whole
 
 
