@@ -325,6 +325,27 @@ def test_one_value_a_sample_is_enforced() -> None:
         run(evaluators={"short": Short()})
 
 
+class Words(Evaluator):
+    """A metric for each word that a model says, as an evaluator of ten lines may count them."""
+
+    def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+        said = sorted({s.output for s in samples if "q1" in s.prompt[-1].content})
+        return [Measure(word, [float(s.output == word) for s in samples]) for word in said]
+
+
+def test_metrics_that_change_with_the_answers_are_the_evaluators_fault() -> None:
+    said = r"evaluators\.w: Words failed .*: measures .*, and produces\(\) says nothing: give the same metrics"
+    with pytest.raises(TunesmithError, match=said):
+        run(evaluators={"w": Words()})
+
+    class Twice(Equal):
+        def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+            return [*super().measure(samples), *(super().measure(samples) if samples else [])]
+
+    with pytest.raises(TunesmithError, match=r"measures share, share, and produces\(\) says share: .* each once"):
+        run(evaluators={"t": Twice()})
+
+
 @pytest.mark.parametrize("where", ["measure", "produces"])
 def test_an_evaluator_that_fails_is_named_with_its_line(where: str) -> None:
     class Broken(Evaluator):

@@ -134,19 +134,20 @@ def measured(evaluators: Mapping[str, Evaluator], said: Said) -> dict[str, Measu
     """The measures of what a model said, by `name in the recipe/name of the measure`.
 
     Raises:
-        TunesmithError: An evaluator failed, or gave another number of values than there are samples.
+        TunesmithError: An evaluator failed, or gave another number of values than there are samples, or other metrics
+            than it says that it produces: models could not be compared by them.
     """
     found: dict[str, list[Measure]] = {}
     for name, evaluator in evaluators.items():
         if not combines(evaluator):
             samples = said.own.get(name, said.samples)
             with blamed(f"evaluators.{name}", evaluator):
-                found[name] = _checked(evaluator.measure(samples), len(samples))
+                found[name] = _checked(evaluator, evaluator.measure(samples), len(samples))
     of_rows = {f"{name}/{one.name}": one for name, ones in found.items() if name not in said.own for one in ones}
     for name, evaluator in evaluators.items():
         if name not in found:
             with blamed(f"evaluators.{name}", evaluator):
-                found[name] = _checked(evaluator.combine(of_rows) or [], len(said.samples))
+                found[name] = _checked(evaluator, evaluator.combine(of_rows) or [], len(said.samples))
     # in the recipe's order
     return {f"{name}/{one.name}": one for name in evaluators for one in found[name]}
 
@@ -223,7 +224,12 @@ def _named(evaluator: Evaluator) -> Sequence[str]:
     return named
 
 
-def _checked(measures: list[Measure], count: int) -> list[Measure]:
+def _checked(evaluator: Evaluator, measures: list[Measure], count: int) -> list[Measure]:
+    names, said = [one.name for one in measures], [one.name for one in evaluator.produces()]
+    if sorted(names) != sorted(said):
+        found = f"measures {', '.join(names) or 'nothing'}, and produces() says {', '.join(said) or 'nothing'}"
+        msg = f"{found}: give the same metrics, each once, whatever the samples, with nan where one has none"
+        raise ValueError(msg)
     for measure in measures:
         if len(measure.values) != count:
             given = f"{len(measure.values)} values for {count} samples"
