@@ -178,6 +178,7 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
     from tunesmith_plugins.audits.representation import Representation
     from tunesmith_plugins.audits.stereotype_pairs import StereotypePairs
     from tunesmith_plugins.audits.stereotypes import Stereotypes
+    from tunesmith_plugins.audits.toxicity import Toxicity
 
     return [
         Representation,
@@ -187,6 +188,7 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
         StereotypePairs,
         Stereotypes,
     ]
+    return [Representation, LabelParity, Association, QualityParity, Stereotypes, Toxicity]
 
 
 @hookimpl

@@ -47,9 +47,7 @@ class Representation(Audit):
     imbalance: low from 0.5 (twice as often), medium from 0.8 (five times), high from 0.95. Label gap: low from 0.1,
     medium from 0.2, high from 0.4. Small groups are low.
 
-    Columns, reference, intersections and tests are there since 0.13.
-
-    Since 0.1.
+    Since 0.1; columns, reference, intersections, tests since 0.13.
 
     Args:
         categories: Categories to look at; all of the lexicon if empty, none if empty and `columns` are given.
@@ -168,13 +166,14 @@ class Representation(Audit):
             summary = f"no group of {listed} is named in {self.min_examples} of {n} examples: nothing to judge"
             return Findings(summary, "none", metrics, tuple(tables))
         sentences: list[str] = []
+        evidence: list[str] = []
         severities: list[Severity] = []
-        advice, evidence = "", list[str]()
+        advice = ""
         graded_shares = [(self._severity(s, ps[s.name], metrics), s) for s in judged]
-        for severe, shares in sorted(graded_shares, key=lambda pair: -RANKS.index(pair[0])):
-            if severe == "none":
+        for severity, shares in sorted(graded_shares, key=lambda pair: -RANKS.index(pair[0])):
+            if severity == "none":
                 continue
-            severities.append(severe)
+            severities.append(severity)
             sure = [c for c, p in zip(shares.cells, ps[shares.name], strict=True) if self._is(p)]
             cell = max(sure, key=lambda c: (c.distance, c.expected - c.share))
             sentences.append(
@@ -185,14 +184,14 @@ class Representation(Audit):
             advice = advice or f"add examples that name {least.group}, or augment by swapping group words"
             evidence += [i for group in (most.group, least.group) for i in list(shares.ids[group])[:10]]
         gaps = [d for d in dimensions.values() if self._is(chance[d.name])]
-        apart = graded(_worst(metrics[f"{d.name}_label_gap"] for d in gaps), (0.1, 0.2, 0.4))
-        if apart != "none":
+        gap = graded(_worst(metrics[f"{d.name}_label_gap"] for d in gaps), (0.1, 0.2, 0.4))
+        if gap != "none":
             sentences.append(f"Shares of labels differ by up to {metrics['label_gap']:.2f} between groups.")
             advice = advice or "balance labels within groups, or look whether the gap is real"
             evidence += [i for d in gaps for i in list(d.tallies[d.ordered()[-1]].mentions)[:20]]
-        if names := [f"{group} ({name})" for name, groups in small.items() for group in groups]:
-            more = f" and {len(names) - 5} others" if len(names) > 5 else ""
-            sentences.append(f"Fewer than {self.min_per_group} examples: {', '.join(names[:5])}{more}.")
+        if rare := [f"{group} ({name})" for name, groups in small.items() for group in groups]:
+            more = f" and {len(rare) - 5} others" if len(rare) > 5 else ""
+            sentences.append(f"Fewer than {self.min_per_group} examples: {', '.join(rare[:5])}{more}.")
             advice = advice or "add examples of these groups; with so few nothing said of them is sure"
             held = [i for name in small if name in dimensions for i in dimensions[name].alone]
             evidence += held[:20]
@@ -206,8 +205,9 @@ class Representation(Audit):
             sentences.append(f"{furthest.name}: {most_of} is named in {many} of {n} examples, {least_of} in {few}.")
         if unnamed := [d.name for d in dimensions.values() if not any(t.examples for t in d.tallies.values())]:
             sentences.append(f"Never named: any group of {', '.join(unnamed)}.")
-        severity = worst(apart, *severities)
-        return Findings(" ".join(sentences), severity, metrics, tuple(tables), tuple(dict.fromkeys(evidence)), advice)
+        return Findings(
+            " ".join(sentences), worst(gap, *severities), metrics, tuple(tables), tuple(dict.fromkeys(evidence)), advice
+        )
 
     def _severity(self, shares: Shares, ps: Sequence[float], metrics: Mapping[str, float]) -> Severity:
         sure = [cell.distance for cell, p in zip(shares.cells, ps, strict=True) if self._is(p)]

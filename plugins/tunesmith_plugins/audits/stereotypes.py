@@ -121,7 +121,8 @@ class Stereotypes(Audit):
             if what.get(one.group) == "of all"
         ]
         stated = dict.fromkeys(i for i, _, _ in general)
-        pairs = [p for one, found in zip(held, hits, strict=True) if (p := self._pair(one, found, examples, texts))]
+        paired = [self._pair(one, found, examples, texts) for one, found in zip(held, hits, strict=True)]
+        pairs = [pair for pair in paired if pair is not None]
         corrected = holm([pair.p for pair in pairs])
         sure = [(q, p) for q, p in zip(pairs, corrected, strict=True) if p < self.alpha and q.gap > 0]
         metrics = {f"{one.category.name}_gap": math.nan for one in held}

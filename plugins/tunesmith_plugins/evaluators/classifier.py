@@ -1,4 +1,4 @@
-"""A transformer that puts pairs of texts into classes, from a folder on this machine."""
+"""A transformer that puts texts, or pairs of them, into classes, from a folder on this machine."""
 
 import json
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def classes_of(folder: Path) -> list[str]:
 
 
 class Classifier:
-    """The model, loaded. Pairs go through it one at a time, so that a result does not depend on other pairs.
+    """The model, loaded. Texts and pairs go through it one at a time, so that a result does not depend on others.
 
     Args:
         folder: Of the model.
@@ -68,8 +68,6 @@ class Classifier:
 
         A second text that takes more than half of what the model reads is cut.
         """
-        import torch
-
         second = self._cut(second)
         overlap = max(0, self._most // _OVERLAP - len(self._ids(second)))
         tokens = self._tokenizer(
@@ -82,12 +80,35 @@ class Classifier:
             padding=True,
             return_tensors="pt",
         )
+        return self._judged(tokens)
+
+    def of_text(self, text: str) -> list[list[float]]:
+        """Probability of each class for a text, for each window of it that the model can read.
+
+        Of a model whose classes do not exclude each other (`multi_label_classification` in its config), or that has one
+        output alone, each for itself.
+        """
+        tokens = self._tokenizer(
+            [text],
+            truncation=True,
+            max_length=self._most,
+            stride=self._most // _OVERLAP,
+            return_overflowing_tokens=True,
+            padding=True,
+            return_tensors="pt",
+        )
+        return self._judged(tokens)
+
+    def _judged(self, tokens: Any) -> list[list[float]]:
+        import torch
+
         tokens.pop("overflow_to_sample_mapping", None)
-        found: list[list[float]] = []
+        config, found = self._model.config, []
+        apart = config.problem_type == "multi_label_classification" or config.num_labels == 1
         for at in range(0, len(tokens["input_ids"]), _AT_ONCE):
             with torch.inference_mode():
                 logits = self._model(**{name: value[at : at + _AT_ONCE] for name, value in tokens.items()}).logits
-            found += logits.double().softmax(-1).tolist()
+            found += (logits.double().sigmoid() if apart else logits.double().softmax(-1)).tolist()
         return found
 
     def _ids(self, text: str) -> Sequence[int]:
