@@ -181,14 +181,6 @@ def test_an_audit_of_the_data_needs_no_run(bench: Any) -> None:
     assert 0 <= found["balance"]["metrics"]["imbalance"] < 0.99
 
 
-def test_outputs_that_no_audit_reads_are_refused(bench: Any) -> None:
-    audited(bench)
-    (bench.folder / "logged.jsonl").write_text("")
-    ran = bench.done("audit", "--config", "deep/audited.yaml", "--outputs", "logged.jsonl", code=2)
-    assert "--outputs logged.jsonl is read by no audit of this recipe: balance reads examples" in ran.err
-    assert len(ran.err.splitlines()) == 2
-
-
 def test_a_missed_threshold_of_an_audit_is_exit_3(bench: Any) -> None:
     audited(bench)
     audited(bench, success={"balance/imbalance": {"between": [0.99, 1.0]}})
@@ -213,57 +205,6 @@ def test_a_place_for_answers_that_cannot_be_written_is_refused_before_a_model_is
     assert below.err.splitlines()[-1].startswith("free that place, or choose another: ")
     assert "asked.jsonl" in below.err
     assert "Traceback" not in below.err
-
-
-def test_logged_outputs_are_audited_without_a_model(trained: Any) -> None:
-    plugin = trained.folder / "shout.py"
-    plugin.write_text(
-        '''"""An audit of outputs."""
-
-from tunesmith import Audit, Findings, Measure, hookimpl
-
-
-class Shout(Audit):
-    """Counts outputs in capitals."""
-
-    needs = frozenset({"outputs"})
-
-    def examine(self, subject):
-        loud = [s.id for s in subject.outputs or () if s.output.isupper()]
-        return Findings(f"{len(loud)} loud", "low" if loud else "none", metrics={"loud": len(loud)}, evidence=loud)
-
-    def produces(self):
-        return [Measure("loud", [], higher_is_better=False)]
-
-
-@hookimpl
-def tunesmith_register_audits():
-    return [Shout]
-'''
-    )
-    logged = trained.folder / "logged.jsonl"
-    rows = [
-        {"id": str(i), "prompt": [{"role": "user", "content": "?"}], "reference": "", "tuned": {"output": said}}
-        for i, said in enumerate(["QUIET", "no", "LOUD"])
-    ]
-    logged.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    trained.write(audits={"shout": "Shout"})
-    try:
-        words = (*CONFIG, "--plugin", "shout.py", "--outputs", "logged.jsonl")
-        ran = trained.done("audit", *words, "--success.shout/loud.at_most=1", code=3)
-        assert "2 loud" in ran.out
-        generated = trained.done("audit", *CONFIG, "--plugin", "shout.py")
-        assert " loud" in generated.out
-        of_base = ("--success.shout/loud.at_most=1", "--success.shout/loud.of=base")
-        beside = trained.done("audit", *CONFIG, "--plugin", "shout.py", *of_base)
-        assert "(1 x base " in beside.out
-        alone = trained.done("audit", *words, *of_base, code=2)
-        assert "success.shout/loud.of is base, but no base is measured here" in alone.err
-        logged.write_text('{"id": 1}\n')
-        wrong = trained.done("audit", *words, code=2)
-        assert "logged.jsonl:1 is not a line of a predictions.jsonl" in wrong.err
-    finally:
-        trained.write()
 
 
 def test_preview_marks_the_trained_tokens_and_counts_the_steps(bench: Any) -> None:

@@ -39,7 +39,10 @@ OPTIONS: dict[str, tuple[bool, tuple[str, ...], str]] = {
     "over": (True, ("search",), "`data`: train on parts of the rows and say what more rows would bring"),
     "shares": (True, ("search",), "of --over data: the parts (default 0.1,0.2,0.4,0.8)"),
     "repeats": (True, ("search",), "of --over data: trainings a part, each on rows of its own (default 2)"),
-    "outputs": (True, ("audit",), "a predictions.jsonl whose logged answers the audits examine"),
+    "outputs": (True, ("audit",), "a file of logged answers that the audits examine, in place of data and model"),
+    "baseline": (True, ("audit",), "what to compare with: a run, of --outputs also a file; else `raw`, uncurated rows"),
+    "since": (True, ("audit",), "of --outputs: rows of this time or later (2026-11-29, 7d, 12h); else all"),
+    "json": (False, ("audit",), "print one line of JSON and nothing else"),
 }
 _REPEATED = ("config", "plugin", "trust")
 _WIDTH, _INDENT = 80, 25

@@ -41,33 +41,33 @@ class Run:
     @property
     def lock(self) -> dict[str, Any]:
         """The content of `lock.json`; empty where there is none."""
-        return _read(self.path / "lock.json")
+        return read_json(self.path / "lock.json")
 
     @property
     def data(self) -> dict[str, Any]:
         """The content of `data.json`: what became of the rows."""
-        return _read(self.path / "data.json")
+        return read_json(self.path / "data.json")
 
     @property
     def tested(self) -> dict[str, Any]:
         """The content of `test/metrics.json`: what the last `test` measured; empty where there was none."""
-        return _read(self.path / "test/metrics.json")
+        return read_json(self.path / "test/metrics.json")
 
     @property
     def complete(self) -> bool:
         """Whether `fit` ended and saved its adapter."""
-        return _read(self.result).get("complete") is True
+        return read_json(self.result).get("complete") is True
 
     @property
     def processor_seconds(self) -> float:
         """What training it took, as `fit` measured it; nan where it does not say."""
-        value = _read(self.result).get("processor_seconds")
+        value = read_json(self.result).get("processor_seconds")
         return float(value) if isinstance(value, int | float) else math.nan
 
     @property
     def kept_step(self) -> int | None:
         """The step whose weights its adapter holds; None where `fit` does not say."""
-        value = _read(self.result).get("kept_step")
+        value = read_json(self.result).get("kept_step")
         return value if isinstance(value, int) else None
 
     @property
@@ -78,7 +78,7 @@ class Run:
     @property
     def result_content(self) -> dict[str, Any]:
         """The content of `result.json`; empty where `fit` did not end."""
-        return _read(self.result)
+        return read_json(self.result)
 
     @property
     def adapter(self) -> Path:
@@ -92,7 +92,8 @@ class Run:
         return max(found, key=lambda p: p.stat().st_mtime_ns) if found else None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The map that a JSON file holds; empty where there is none."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -178,8 +179,8 @@ def run_of(config: Path) -> Run | None:
     return run if config.name == "config.yaml" and run.lock.get("recipe") else None
 
 
-def chosen_run(path: str) -> Run:
-    """The run that `--run` names.
+def chosen_run(path: str, said: str = "--run") -> Run:
+    """The run that `--run`, or another option, names.
 
     Raises:
         RecipeError: It is none.
@@ -188,7 +189,7 @@ def chosen_run(path: str) -> Run:
     if not (run.path / "lock.json").is_file():
         inside = [p.parent for p in sorted(run.path.glob("*/lock.json"))] if run.path.is_dir() else []
         hint = f"; did you mean {inside[-1]}?" if inside else ""
-        msg = f"--run {path} is not a run directory: it has no lock.json{hint}\nruns lie in runs/RECIPE/TIME"
+        msg = f"{said} {path} is not a run directory: it has no lock.json{hint}\nruns lie in runs/RECIPE/TIME"
         raise RecipeError(msg)
     return run
 

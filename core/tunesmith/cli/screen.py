@@ -5,7 +5,8 @@ Names in a recipe, rows and models' answers may hold anything; none of it is mar
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -33,6 +34,16 @@ class Screen(Console):
 
 console = Screen(soft_wrap=True)
 stderr = Screen(stderr=True, soft_wrap=True)
+
+
+@contextmanager
+def muted(on: bool = True) -> Iterator[None]:
+    """Print nothing on standard output meanwhile; warnings go on."""
+    before, console.quiet = console.quiet, on or console.quiet
+    try:
+        yield
+    finally:
+        console.quiet = before
 
 
 def is_first_rank() -> bool:

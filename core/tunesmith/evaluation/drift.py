@@ -85,6 +85,8 @@ def drifts(
     spread = [_errors(audits, logs, seed + at) for at, (logs, _) in enumerate((now, before))]
     for key in keys:
         value, old = (metrics.get(key, math.nan) for _, metrics in (now, before))
+        if math.isnan(value) and math.isnan(old):
+            continue  # of a group that neither side names
         one = Drift(key, value, old, known[key].higher_is_better)
         found.append(_tested(one, [errors.get(key) for errors in spread], [len(now[0]), len(before[0])]))
     corrected = holm([one.p_value for one in found])

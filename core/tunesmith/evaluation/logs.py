@@ -1,8 +1,8 @@
 """Logged outputs as audits see them: samples, and examples that hold what was said."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +13,7 @@ from tunesmith.errors import DataError, RowError
 from tunesmith.evaluation.log_rows import LogRow, log_row
 from tunesmith.evaluation.measure import Sample
 from tunesmith.evaluation.subject import AuditSubject
+from tunesmith.plugins.interfaces import Evaluator
 
 SPLIT = "logged"
 """The name of the split that logged outputs are examples of."""
@@ -27,12 +28,14 @@ class Logs:
         examples: The same as examples: the answer is their last turn. One for each sample.
         times: When, in seconds since 1970; nan where a row does not say.
         rejects: Rows that could not be read.
+        evaluators: The recipe's, for audits that compare what they measure; asked where all rows have a reference.
     """
 
     samples: Sequence[Sample]
     examples: Sequence[Example]
     times: Sequence[float]
     rejects: Sequence[Reject] = ()
+    evaluators: Mapping[str, Evaluator] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -40,16 +43,23 @@ class Logs:
     def at(self, rows: Iterable[int]) -> Self:
         """Some of the rows, in that order; none of them was set aside."""
         held = list(rows)
-        parts = ([part[i] for i in held] for part in (self.samples, self.examples, self.times))
-        return type(self)(*parts)  # type: ignore[arg-type]
+        return type(self)(
+            [self.samples[i] for i in held],
+            [self.examples[i] for i in held],
+            [self.times[i] for i in held],
+            evaluators=self.evaluators,
+        )
 
     @property
     def subject(self) -> AuditSubject:
         """What audits look at: their examples are what was logged."""
-        return AuditSubject({SPLIT: self.examples}, None, self.samples)
+        judged = self.evaluators if all(sample.reference for sample in self.samples) else {}
+        return AuditSubject({SPLIT: self.examples}, None, self.samples, evaluators=judged)
 
 
-def read_logs(path: Path, model: str = "tuned", *, classes: bool = False) -> Logs:
+def read_logs(
+    path: Path, model: str = "tuned", *, classes: bool = False, evaluators: Mapping[str, Evaluator] | None = None
+) -> Logs:
     """Read a log in any format that rows are read from (JSONL, JSON, CSV, Parquet, also packed).
 
     Rows that cannot be read are set aside with file, line, field and reason.
@@ -58,6 +68,7 @@ def read_logs(path: Path, model: str = "tuned", *, classes: bool = False) -> Log
         path: The file.
         model: Whose answer is taken where a row holds several models'.
         classes: Whether answers are classes: they then are the labels of the examples too.
+        evaluators: The recipe's.
 
     Raises:
         DataError: The file is not there or cannot be read, or no row of it.
@@ -89,7 +100,7 @@ def read_logs(path: Path, model: str = "tuned", *, classes: bool = False) -> Log
         first = "\n".join(f"  {reject.told()}" for reject in rejects[:3])
         msg = f"no row of {path} can be read as a logged answer:\n{first}"
         raise DataError(msg)
-    return Logs(samples, examples, times, rejects)
+    return Logs(samples, examples, times, rejects, evaluators or {})
 
 
 def parted(logs: Logs, since: float) -> tuple[Logs, Logs]:

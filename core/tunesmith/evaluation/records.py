@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data.example import Example, Message
+from tunesmith.evaluation.before import Before, EvidenceRow, among_all
 from tunesmith.evaluation.compare import Comparison
 from tunesmith.evaluation.measure import Findings, Mark, Measure, Sample
 from tunesmith.evaluation.run_test import Evaluation, Own
@@ -39,13 +40,25 @@ def write_evaluation(evaluation: Evaluation, directory: Path, about: Mapping[str
     for name, own in evaluation.own.items():
         write_predictions(_own_records(evaluation, name, own), directory / f"predictions-{name}.jsonl")
     if evaluation.findings:
-        write_findings(evaluation.findings, directory)
+        write_findings(evaluation.findings, directory, evaluation.before, evaluation.evidence)
 
 
-def write_findings(findings: Mapping[str, Findings], directory: Path) -> None:
-    """Write `findings.json`: what each audit found, by its name in the recipe."""
+def write_findings(
+    findings: Mapping[str, Findings],
+    directory: Path,
+    before: Mapping[str, Before] | None = None,
+    evidence: Mapping[str, Sequence[EvidenceRow]] | None = None,
+) -> None:
+    """Write `findings.json`: what each audit found, by its name in the recipe.
+
+    Args:
+        findings: What.
+        directory: Where.
+        before: What they found elsewhere.
+        evidence: Rows that show it.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    _write(directory / "findings.json", findings_record(findings))
+    _write(directory / "findings.json", findings_record(findings, before, evidence))
 
 
 def write_verdicts(verdicts: Sequence[Verdict], directory: Path, about: Mapping[str, Json]) -> None:
@@ -114,9 +127,22 @@ def _own_records(evaluation: Evaluation, name: str, own: Own) -> Iterator[dict[s
     return prediction_records(own.examples, told)
 
 
-def findings_record(findings: Mapping[str, Findings]) -> dict[str, Json]:
-    """Findings as plain data."""
-    return {name: plain(asdict(found)) for name, found in findings.items()}
+def findings_record(
+    findings: Mapping[str, Findings],
+    before: Mapping[str, Before] | None = None,
+    evidence: Mapping[str, Sequence[EvidenceRow]] | None = None,
+) -> dict[str, Json]:
+    """Findings as plain data; args as `write_findings`."""
+    among = among_all(findings)
+    return {
+        name: plain(
+            asdict(found)
+            | ({"p_among_audits": among[name]} if name in among else {})
+            | ({"before": asdict(before[name])} if before and name in before else {})
+            | ({"rows": [asdict(row) for row in evidence[name]]} if evidence and evidence.get(name) else {})
+        )
+        for name, found in findings.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

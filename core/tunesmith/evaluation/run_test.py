@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tunesmith.data.example import Example
 from tunesmith.errors import DataError, RecipeError
 from tunesmith.evaluation.baseline import Rival
+from tunesmith.evaluation.before import Before, EvidenceRow, audit_measures, before_of, evidence_of, on_base
 from tunesmith.evaluation.collect import AnsweringModel, Progress
 from tunesmith.evaluation.compare import Comparison, compare_all, noted
 from tunesmith.evaluation.measure import Findings, Mark, Measure, Sample
@@ -88,6 +89,8 @@ class Evaluation:
         own: Rows that evaluators brought along, by the evaluator's name.
         tuned_marks: What evaluators point at in the tuned model's samples, by the evaluator's name.
         base_marks: The same in the base's.
+        before: What audits found of the base, by their names.
+        evidence: Rows that show what audits found, by their names.
     """
 
     examples: Sequence[Example]
@@ -104,6 +107,8 @@ class Evaluation:
     own: Mapping[str, Own] = field(default_factory=dict)
     tuned_marks: Mapping[str, Sequence[Sequence[Mark]]] = field(default_factory=dict)
     base_marks: Mapping[str, Sequence[Sequence[Mark]]] = field(default_factory=dict)
+    before: Mapping[str, Before] = field(default_factory=dict)
+    evidence: Mapping[str, Sequence[EvidenceRow]] = field(default_factory=dict)
 
     @property
     def met(self) -> bool:
@@ -182,9 +187,10 @@ def evaluate(
         beside[name] = Beside(said.samples, measures, compared, said.own, marked(evaluators, said))
     data = splits if splits is not None else {"test": examples}
     untuned = AuditSubject(data, baseline, base, evaluators=evaluators) if baseline is not None else None
-    findings = examine(audits, AuditSubject(data, model, tuned, untuned, evaluators))
+    subject = AuditSubject(data, model, tuned, untuned, evaluators)
+    findings = examine(audits, subject)
     relative = audits_of({key: t for key, t in success.items() if t.baselines}, _comparable(audits))
-    of_base = examine(relative, untuned) if untuned is not None else {}
+    of_base = examine(on_base(audits, relative), untuned) if untuned is not None else {}
     verdicts = decide(
         success,
         {**tuned_measures, **audit_measures(findings, known)},
@@ -214,6 +220,8 @@ def evaluate(
         },
         marked(evaluators, tuned_said),
         marked(evaluators, base_said) if base_said is not None else {},
+        before_of(BASE, of_base),
+        evidence_of(findings, audits, subject),
     )
 
 
@@ -253,17 +261,6 @@ def audits_of(success: Mapping[str, Threshold], audits: Mapping[str, Audit]) -> 
     """The audits that thresholds name: those that `test` runs."""
     named = {key.split("/", 1)[0] for key in success}
     return {name: audit for name, audit in audits.items() if name in named}
-
-
-def audit_measures(findings: Mapping[str, Findings], known: Mapping[str, Measure]) -> dict[str, Measure]:
-    """The metrics of findings, as `success` names them.
-
-    Args:
-        findings: By name in the recipe.
-        known: What audits produce, with directions and units.
-    """
-    values = {f"{name}/{key}": value for name, found in findings.items() for key, value in found.metrics.items()}
-    return {key: replace(known[key], values=[value], single=True) for key, value in values.items()}
 
 
 def check_bases(success: Mapping[str, Threshold], audits: Mapping[str, Audit], *, has_base: bool) -> None:

@@ -2,18 +2,24 @@
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from tunesmith.evaluation.compare import Comparison
-from tunesmith.evaluation.measure import Findings, Sample, Table
+from tunesmith.evaluation.finding_tables import show_findings as show_findings
+from tunesmith.evaluation.measure import Sample
 from tunesmith.evaluation.metric_name import MetricName
 from tunesmith.evaluation.run_test import Evaluation, Sliced
+from tunesmith.evaluation.signs import Marks as Marks
+from tunesmith.evaluation.signs import marks_of as _marks
+from tunesmith.evaluation.signs import number as _value
+from tunesmith.evaluation.signs import probability as _p
+from tunesmith.evaluation.signs import put as _print
+from tunesmith.evaluation.signs import signed as _signed
 from tunesmith.evaluation.statistics import ENOUGH
 from tunesmith.evaluation.success import Verdict
 from tunesmith.printable import printable
@@ -21,26 +27,6 @@ from tunesmith.printable import printable
 _STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "same": "dim"}
 _STATES = {"met": "green", "missed": "red", "undecided": "yellow", "pending": "cyan"}
 _BESIDE = 16
-_SEVERITIES = {"none": "green", "low": "yellow", "medium": "dark_orange", "high": "red"}
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """The signs of tables."""
-
-    better: str = "▲"
-    worse: str = "▼"
-    undecided: str = "~"
-    same: str = "="
-    met: str = "✓"
-    missed: str = "✗"
-    pending: str = "?"
-    nothing: str = "."
-    at_least: str = "≥"
-    at_most: str = "≤"
-
-
-_PLAIN = Marks("+", "-", "~", "=", "ok", "NO", "?", ".", ">=", "<=")
 
 
 def show_evaluation(evaluation: Evaluation, console: Console, samples: int = 0) -> None:
@@ -64,16 +50,9 @@ def show_evaluation(evaluation: Evaluation, console: Console, samples: int = 0) 
             _print(console, Padding(Text(line, style="dim"), (0, 0, 0, 1)))
     for kind in dict.fromkeys(one.part.kind for one in evaluation.slices):
         _print(console, slices_table([one for one in evaluation.slices if one.part.kind == kind], marks))
-    show_findings(evaluation.findings, console)
+    show_findings(evaluation.findings, console, evaluation.before, evaluation.evidence)
     if evaluation.verdicts:
         _print(console, verdict_table(evaluation.verdicts, marks))
-
-
-def show_findings(findings: Mapping[str, Findings], console: Console) -> None:
-    """Print what audits found."""
-    for name, found in findings.items():
-        for part in findings_tables(name, found, _marks(console)):
-            _print(console, part)
 
 
 def show_samples(tuned: Sequence[Sample], base: Sequence[Sample] | None, console: Console, limit: int = 3) -> None:
@@ -160,34 +139,6 @@ def verdict_table(verdicts: Sequence[Verdict], marks: Marks | None = None) -> Ri
     return table
 
 
-def findings_tables(name: str, found: Findings, marks: Marks | None = None) -> Iterator[RenderableType]:
-    """One audit: severity and summary, its tables, metrics, advice and evidence."""
-    marks = marks or Marks()
-    head = Text.assemble((f"audit {name}", "bold"), ": severity ", (found.severity, _SEVERITIES[found.severity]))
-    yield Text.assemble(head, "\n", found.summary)
-    for table in found.tables:
-        yield _findings_table(table, marks)
-    known = {key: value for key, value in found.metrics.items() if not math.isnan(value)}
-    if known:
-        metrics = ", ".join(f"{name}/{key} {_value(value, '', marks)}" for key, value in known.items())
-        yield Text(f"metrics: {metrics}")
-    if found.advice:
-        yield Text(f"advice: {found.advice}")
-    if found.evidence:
-        more = f" and {len(found.evidence) - 5} more" if len(found.evidence) > 5 else ""
-        yield Text(f"evidence: rows {', '.join(found.evidence[:5])}{more}\n")
-
-
-def _findings_table(table: Table, marks: Marks) -> RichTable:
-    out = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for k, heading in enumerate(table.columns):
-        numeric = all(not isinstance(row[k], str) or row[k] == "" for row in table.rows)
-        out.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for row in table.rows:
-        out.add_row(*(_value(cell, "", marks) if isinstance(cell, float) else Text(str(cell)) for cell in row))
-    return out
-
-
 def _notes(evaluation: Evaluation, marks: Marks) -> Iterator[str]:
     if evaluation.base is not None:
         undecided, same = f"{marks.undecided} undecided", f"{marks.same} no difference"
@@ -243,32 +194,9 @@ def _answer(sample: Sample) -> str:
     return said if sample.stopped else f"{said} [cut]"
 
 
-def _value(value: float, unit: str, marks: Marks) -> str:
-    if math.isnan(value):
-        return marks.nothing
-    text = f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
-    return f"{text} {unit}".rstrip()
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}" if abs(value) < 10 else f"{value:+.4g}"
-
-
 def _interval(found: Comparison, marks: Marks) -> str:
     """The interval of a difference, its ends below each other where beside each other they would squeeze the names."""
     if found.interval is None:
         return marks.nothing
     low, high = map(_signed, found.interval)
     return f"{low}..{high}" if len(low + high) <= _BESIDE else f"{low}..\n{high}"
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _marks(console: Console) -> Marks:
-    return _PLAIN if console.options.ascii_only else Marks()
-
-
-def _print(console: Console, part: RenderableType) -> None:
-    console.print(part, highlight=False, markup=False, soft_wrap=False)
