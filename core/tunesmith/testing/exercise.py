@@ -94,6 +94,8 @@ def _here(trial: Trial, time: int) -> Any:
     pure = not trains(trial.cls.kind)
     if not pure:
         importlib.import_module("torch")  # whose state is seeded below
+    elif trial.cls.kind == "audit" and "model" in trial.plugin.needs:
+        importlib.import_module("tunesmith.testing.answering")  # libraries draw while they are imported
     with global_seed(time if pure else 1), TemporaryDirectory() as folder:
         before = random_states()
         result = put_to_work(trial, Path(folder), turned=time > 1)
