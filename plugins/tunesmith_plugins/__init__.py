@@ -173,6 +173,7 @@ def tunesmith_register_regularizers() -> Iterable[type[Regularizer]]:
 def tunesmith_register_audits() -> Iterable[type[Audit]]:
     """The audits of this package."""
     from tunesmith_plugins.audits.association import Association
+    from tunesmith_plugins.audits.counterfactual_swap import CounterfactualSwap
     from tunesmith_plugins.audits.label_parity import LabelParity
     from tunesmith_plugins.audits.quality_parity import QualityParity
     from tunesmith_plugins.audits.representation import Representation
@@ -189,6 +190,7 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
         Stereotypes,
     ]
     return [Representation, LabelParity, Association, QualityParity, Stereotypes, Toxicity]
+    return [Representation, LabelParity, Association, QualityParity, CounterfactualSwap, StereotypePairs]
 
 
 @hookimpl

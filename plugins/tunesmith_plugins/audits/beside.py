@@ -1,5 +1,7 @@
 """The models that an audit asks: the tuned one, and the base beside it."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunesmith import LanguageModel, Segment, Subject
@@ -36,3 +38,9 @@ def plain(text: str) -> list[Segment]:
 def number(value: float) -> str:
     """A number as summaries say it."""
     return f"{value:.2f}"
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean of the values that are numbers; nan without any."""
+    held = [value for value in values if not math.isnan(value)]
+    return math.fsum(held) / len(held) if held else math.nan

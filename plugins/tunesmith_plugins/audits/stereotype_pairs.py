@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from tunesmith import Audit, Findings, LanguageModel, Measure, Subject, Table
-from tunesmith_plugins.audits.beside import TUNED, number, plain, sides
+from tunesmith_plugins.audits.beside import TUNED, mean, number, plain, sides
 from tunesmith_plugins.audits.clusters import change, p_of_half, share
 from tunesmith_plugins.audits.probe_files import some
 from tunesmith_plugins.audits.sentence_pairs import PairSet, SentencePair, read_pairs
@@ -85,9 +85,9 @@ class StereotypePairs(Audit):
         preferred = {side.name: _preferred(side.model, pairs) for side in asked}
         mine = preferred[asked[-1].name]
         places = {kind: [at for at, pair in enumerate(pairs) if pair.kind == kind] for kind in kinds}
-        metrics = {f"{kind}_score": _mean([mine[at] for at in places[kind]]) for kind in kinds}
+        metrics = {f"{kind}_score": mean([mine[at] for at in places[kind]]) for kind in kinds}
         templates = [pair.template for pair in pairs]
-        whole = _mean(mine)
+        whole = mean(mine)
         metrics |= {"score": whole, "excess": abs(whole - 0.5), "p": p_of_half(mine, templates)}
         judged = [("all pairs", whole, list(range(len(pairs))))]
         judged += [(kind, metrics[f"{kind}_score"], at) for kind, at in places.items() if len(at) >= self.min_pairs]
@@ -128,7 +128,7 @@ def _table(name: str, values: Sequence[float], places: dict[str, list[int]], tem
     rows = []
     for kind, at in [*places.items(), ("all", list(range(len(values))))]:
         own = [values[i] for i in at]
-        rows.append((kind, len(own), _mean(own), *share(own, [templates[i] for i in at])))
+        rows.append((kind, len(own), mean(own), *share(own, [templates[i] for i in at])))
     title = f"{name}: pairs whose stereotypical sentence is likelier, 95 % intervals"
     return Table(title, ("bias type", "pairs", "score", "from", "to"), tuple(rows))
 
@@ -138,10 +138,6 @@ def _changes(preferred: dict[str, list[float]], places: dict[str, list[int]], te
     rows = []
     for kind, at in [*places.items(), ("all", list(range(len(before))))]:
         pair = [before[i] for i in at], [after[i] for i in at]
-        rows.append((kind, _mean(pair[0]), _mean(pair[1]), *change(*pair, [templates[i] for i in at])))
+        rows.append((kind, mean(pair[0]), mean(pair[1]), *change(*pair, [templates[i] for i in at])))
     title = "change of the score by tuning, 95 % intervals of pairs resampled by template"
     return Table(title, ("bias type", "base", "tuned", "change", "from", "to"), tuple(rows))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values) if values else math.nan
