@@ -175,6 +175,7 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
     from tunesmith_plugins.audits.association import Association
     from tunesmith_plugins.audits.counterfactual_swap import CounterfactualSwap
     from tunesmith_plugins.audits.label_parity import LabelParity
+    from tunesmith_plugins.audits.measure_parity import MeasureParity
     from tunesmith_plugins.audits.quality_parity import QualityParity
     from tunesmith_plugins.audits.representation import Representation
     from tunesmith_plugins.audits.stereotype_pairs import StereotypePairs
@@ -191,6 +192,7 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
     ]
     return [Representation, LabelParity, Association, QualityParity, Stereotypes, Toxicity]
     return [Representation, LabelParity, Association, QualityParity, CounterfactualSwap, StereotypePairs]
+    return [Representation, LabelParity, Association, QualityParity, CounterfactualSwap, StereotypePairs, MeasureParity]
 
 
 @hookimpl
