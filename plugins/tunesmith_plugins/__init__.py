@@ -187,12 +187,12 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
         LabelParity,
         Association,
         QualityParity,
-        StereotypePairs,
         Stereotypes,
+        Toxicity,
+        StereotypePairs,
+        CounterfactualSwap,
+        MeasureParity,
     ]
-    return [Representation, LabelParity, Association, QualityParity, Stereotypes, Toxicity]
-    return [Representation, LabelParity, Association, QualityParity, CounterfactualSwap, StereotypePairs]
-    return [Representation, LabelParity, Association, QualityParity, CounterfactualSwap, StereotypePairs, MeasureParity]
 
 
 @hookimpl

@@ -87,7 +87,7 @@ def group_means(measure: Measure, groups: Sequence[str | None], least: int, seed
     )
 
 
-def _resampled(measure: Measure, held: Sequence[int], draw: "np.random.Generator") -> "np.ndarray":  # type: ignore[type-arg]
+def _resampled(measure: Measure, held: Sequence[int], draw: "np.random.Generator") -> "np.ndarray":
     import numpy as np
 
     rows = np.asarray(held)
@@ -122,7 +122,7 @@ def _effect(sides: Sequence[Sequence[float]], gap: float) -> float:
     return gap / math.sqrt(within / (n - len(sides))) if within >= 1e-12 and n > len(sides) else 0.0
 
 
-def _ends(found: "np.ndarray") -> tuple[float, float]:  # type: ignore[type-arg]
+def _ends(found: "np.ndarray") -> tuple[float, float]:
     import numpy as np
 
     low, high = np.nanquantile(found, [0.025, 0.975])

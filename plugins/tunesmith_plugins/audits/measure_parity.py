@@ -130,8 +130,8 @@ class MeasureParity(Audit):
             f"{found.values[found.best]:.3g} for {found.best} (95 % interval of the gap {found.gap_interval[0]:.3g} to "
             f"{found.gap_interval[1]:.3g}, corrected p {p:.2g})"
         )
-        of = groupings[chosen.category]
-        evidence = [sample.id for sample, group in zip(samples, of, strict=True) if group == found.worst]
+        named = groupings[chosen.category]
+        evidence = [sample.id for sample, group in zip(samples, named, strict=True) if group == found.worst]
         advice = (
             f"read the answers about {found.worst}; see whether training rows hold as many and as good ones "
             "(Representation, QualityParity), and add some or weigh them"

@@ -47,7 +47,9 @@ class Representation(Audit):
     imbalance: low from 0.5 (twice as often), medium from 0.8 (five times), high from 0.95. Label gap: low from 0.1,
     medium from 0.2, high from 0.4. Small groups are low.
 
-    Since 0.1; columns, reference, intersections, tests since 0.13.
+    Columns, reference, intersections and tests are there since 0.13.
+
+    Since 0.1.
 
     Args:
         categories: Categories to look at; all of the lexicon if empty, none if empty and `columns` are given.
