@@ -17,6 +17,7 @@ from tunesmith.errors import RecipeError
 from tunesmith.report.search_page import data_page, search_page
 from tunesmith.search.power_law import learning_curve
 from tunesmith.search.space import Range, Search, overlay, overrides
+from tunesmith.testing.tiny import make_rows, write_rows
 
 CONFIG = ("--config", "tiny.yaml")
 SPACE = {
@@ -50,6 +51,17 @@ def test_what_would_change_what_losses_are_of_is_refused(key: str) -> None:
     with pytest.raises(RecipeError, match="cannot be searched: its trials would have validation"):
         Search(space={key: Range(low=1, high=2)}).check()
     Search(space={"data.sources.notes.weight": Range(low=1, high=2)}).check()
+
+
+def test_what_decides_is_logged_or_refused() -> None:
+    space, logged = {"data.batch_size": Range(low=1, high=2)}, ("val/loss", "val/rewards/margin")
+    Search(space=space, by="val/rewards/margin", mode="max").check(logged)
+    with pytest.raises(RecipeError, match=r"search.by is val/reward/margin, .*; did you mean val/rewards/margin"):
+        Search(space=space, by="val/reward/margin").check(logged)
+    with pytest.raises(RecipeError, match=r"search.by is loss, which no validation logs"):
+        Search(space=space, by="loss").check()
+    with pytest.raises(RecipeError, match=r"search.mode is max, but search.by is val/loss"):
+        Search(space=space, mode="max").check(logged)
 
 
 def test_values_become_overrides_and_an_overlay() -> None:
@@ -173,6 +185,39 @@ def test_trials_that_fail_or_are_worse_than_the_median_are_told_apart(bench: Any
     assert "failed: RuntimeError: out of memory" in page
 
 
+def test_what_an_objective_logs_of_a_task_decides_by_its_largest_value(bench: Any) -> None:
+    rows = [
+        {"prompt": one["prompt"], "chosen": one["completion"], "rejected": f"no {at} {one['completion']}"}
+        for at, one in enumerate(make_rows(60))
+    ]
+    for name, part in {"rows": rows[:40], "notes": rows[40:48], "letters": rows[48:]}.items():
+        write_rows(bench.folder / f"{name}.jsonl", part)
+    splits = {"rows": "train", "notes": "validation", "letters": "validation"}
+    sources = {name: {"path": f"{name}.jsonl", "formatter": "Preference", "split": s} for name, s in splits.items()}
+    bench.recipe["data"]["sources"] = sources
+    bench.recipe["evaluators"] = {"preference": "PreferenceAccuracy"}
+    search = {"space": {"model.optimizer.lr": {"choices": [1.0e-7, 0.02]}}, "trials": 2, "startup": 2, "prune": False}
+    search |= {"by": "val/rewards/margin/letters", "mode": "max"}
+    trainer = {"max_steps": 3, "val_check_interval": 1}
+    bench.write(
+        model={"objective": "Preference", "optimizer": {"init_args": {"lr": 0.02}}}, search=search, trainer=trainer
+    )
+    out = bench.done("search", *CONFIG).out
+    (folder,) = bench.folder.glob("runs/tiny/search/*")
+    told = json.loads((folder / "search.json").read_text())
+    for one in told["trials"]:
+        run = Path(one["run"])
+        kept = json.loads((run / "result.json").read_text())["kept_step"]
+        logged = {int(row["step"]) + 1: row for row in bench.curve(run) if row["val/loss"]}
+        assert one["value"] == pytest.approx(float(logged[kept]["val/rewards/margin/letters"]))
+        assert one["loss"] == pytest.approx(float(logged[kept]["val/loss"]))
+    first, second = (one["value"] for one in told["trials"])
+    best = max(first, second)
+    assert f"best: val/rewards/margin/letters {best:.4f}, trial {1 if first == best else 2}" in out
+    ran = bench.done("search", *CONFIG, "--search.by=val/rewards/margin/leters", code=2)
+    assert "did you mean val/rewards/margin/letters?" in ran.err
+
+
 def test_what_cannot_be_searched_is_said_before_the_first_trial(bench: Any, monkeypatch: Any) -> None:
     bench.write()
     assert "the recipe has no search.space" in bench.run("search", *CONFIG).err
@@ -221,13 +266,23 @@ def test_pages_show_what_data_says_and_never_obey_it() -> None:
             "state": "complete",
             "values": {"a.<b>": at, "c.name": "<i>"},
             "loss": 1.0 + at,
+            "value": 5.0 - at,
             "seconds": 2.0,
         }
         for at in range(3)
     ]
-    failed = {"number": 4, "state": "fail", "values": {}, "loss": None, "failed": "<script>alert(1)</script>"}
+    failed = {
+        "number": 4,
+        "state": "fail",
+        "values": {},
+        "loss": None,
+        "value": None,
+        "failed": "<script>alert(1)</script>",
+    }
     found = {
         "recipe": "<script>",
+        "by": "val/<u>",
+        "mode": "min",
         "space": {"a.<b>": "0 to 2", "c.name": "one of <i>"},
         "log": [],
         "own": {"a.<b>": None, "c.name": "<i>"},
@@ -236,6 +291,9 @@ def test_pages_show_what_data_says_and_never_obey_it() -> None:
     }
     page = search_page(found)
     assert "<script" not in page
+    assert "<u>" not in page
+    assert "lowest <code>val/&lt;u&gt;</code> of 4 trials is 3.0000, of trial 3" in page
+    assert "is 5.0000, of trial 1" in search_page({**found, "mode": "max"})
     assert "a.<b>" not in page
     assert "80%" in page
     assert "<script" not in search_page({**found, "trials": [failed], "importance": {}})

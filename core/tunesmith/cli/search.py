@@ -15,11 +15,14 @@ from tunesmith.cli.opening import command
 from tunesmith.cli.runs import compared, digest, method, value_at, write_json
 from tunesmith.cli.screen import fact, say
 from tunesmith.cli.search_data import search_data
+from tunesmith.cli.trainer_checks import validated
 from tunesmith.cli.trainer_cli import Session
-from tunesmith.cli.trials import Trained, lighten, open_trial, reason, train
+from tunesmith.cli.trials import lighten, open_trial, reason, train
+from tunesmith.data.tasks import tasks_stated, told_apart
 from tunesmith.errors import AbsentPackageError, RecipeError
 from tunesmith.report.search_page import search_page
-from tunesmith.search.space import Range, Search, Value, overlay, overrides
+from tunesmith.search.distribution import distribution, shown
+from tunesmith.search.space import LOSS, Search, Value, overlay, overrides
 
 if TYPE_CHECKING:
     import optuna
@@ -37,7 +40,7 @@ def search(session: Session) -> int:
             raise RecipeError(msg)
         return search_data(session)
     wanted: Search = session.search
-    wanted.check()
+    wanted.check(validated(session, told_apart(tasks_stated(session.data.sources, "validation"))))
     if find_spec("optuna") is None:
         msg = "search needs the package optuna: pip install 'tunesmith[search]'"
         raise AbsentPackageError(msg)
@@ -66,7 +69,13 @@ class _Searching:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.session, self.wanted = session, wanted
-        self.made_by = {"method": compared(method(session.config)), "space": session.config["search"].get("space")}
+        self.made_by: dict[str, Any] = {
+            "method": compared(method(session.config)),
+            "space": session.config["search"].get("space"),
+        }
+        if wanted.by != LOSS:
+            self.made_by["by"] = [wanted.by, wanted.mode]
+        self.is_max = wanted.mode == "max"
         self.folder = self._folder()
         storage = JournalStorage(JournalFileBackend(str(self.folder / "journal.log")))
         done = sum(1 for _ in storage.get_all_studies())
@@ -74,10 +83,11 @@ class _Searching:
             study_name=_NAME,
             storage=storage,
             load_if_exists=True,
+            direction="maximize" if self.is_max else "minimize",
             sampler=optuna.samplers.TPESampler(seed=session.seed, n_startup_trials=wanted.startup, multivariate=True),
             pruner=optuna.pruners.MedianPruner() if wanted.prune else optuna.pruners.NopPruner(),
         )
-        self.distributions = {key: _distribution(values) for key, values in wanted.space.items()}
+        self.distributions = {key: distribution(values) for key, values in wanted.space.items()}
         if not done:
             self._enqueue_own()
         self.begin = time.monotonic()
@@ -122,7 +132,7 @@ class _Searching:
             self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # the one of a killed search
             self.study.enqueue_trial(trial.params, user_attrs=dict(trial.user_attrs))
         say(f"search {self.session.name}", style="bold")
-        fact("space", "; ".join(f"{key} {_shown(values)}" for key, values in self.wanted.space.items()))
+        fact("space", "; ".join(f"{key} {shown(values)}" for key, values in self.wanted.space.items()))
         fact("folder", str(self.folder))
         self._write()
         waiting = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL)
@@ -136,37 +146,39 @@ class _Searching:
 
         said = ", ".join(f"{key.rpartition('.')[2]} {_short(value)}" for key, value in trial.params.items())
 
-        def report(done: int, loss: float) -> bool:
-            trial.report(loss, done)
-            return self.wanted.prune and math.isfinite(loss) and trial.should_prune()
+        def report(done: int, value: float) -> bool:
+            trial.report(value, done)
+            return self.wanted.prune and math.isfinite(value) and trial.should_prune()
 
         folder = str(self.folder.relative_to(self.session.root))
         try:
-            found = train(self.session.arguments, overrides(trial.params), folder, report)
+            found = train(self.session.arguments, overrides(trial.params), folder, report, self.wanted.by)
         except KeyboardInterrupt:
             raise
         except Exception as error:  # out of memory, a loss that is no number: these options are no good
             trial.set_user_attr("failed", reason(error))
             self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
             say(f"trial {number + 1}/{self.wanted.trials}  {said}: failed: {reason(error)}")
-            if number + 1 >= _FAILURES and not self._losses():
+            if number + 1 >= _FAILURES and not self._values():
                 msg = f"the first {number + 1} trials failed, the last of them: {error}"
                 raise RecipeError(msg) from error
             return
         trial.set_user_attr("run", str(found.run.path))
         trial.set_user_attr("seconds", found.seconds)
         trial.set_user_attr("loss", found.loss)
+        trial.set_user_attr("value", found.value)
         state = optuna.trial.TrialState.PRUNED if found.ended else optuna.trial.TrialState.COMPLETE
-        self.study.tell(trial, None if found.ended else found.loss, state=state)
-        self._keep(found)
-        best = self._losses()[:1]
-        note = "  ended early" if found.ended else "  the best so far" if best == [found.loss] else ""
-        say(f"trial {number + 1}/{self.wanted.trials}  {said}: val/loss {found.loss:.4f} ({found.seconds:.0f} s){note}")
+        self.study.tell(trial, None if found.ended else found.value, state=state)
+        self._keep()
+        best = self._values()[:1]
+        note = "  ended early" if found.ended else "  the best so far" if best == [found.value] else ""
+        told = f"{self.wanted.by} {found.value:.4f} ({found.seconds:.0f} s){note}"
+        say(f"trial {number + 1}/{self.wanted.trials}  {said}: {told}")
 
-    def _losses(self) -> list[float]:
+    def _values(self) -> list[float]:
         """Of the trials that ended, the best first."""
         values = [one.value for one in self._ended() if one.value is not None]
-        return sorted(values)
+        return sorted(values, reverse=self.is_max)
 
     def _ended(self) -> "list[optuna.trial.FrozenTrial]":
         """Trials that ran to their end."""
@@ -174,20 +186,28 @@ class _Searching:
 
         return self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
 
-    def _keep(self, found: Trained) -> None:
+    def _keep(self) -> None:
         """Leave weights to the best trials only: those of all would fill a disk."""
         from tunesmith.cli.runs import Run
 
         done = [one for one in self.study.get_trials(deepcopy=False) if "run" in one.user_attrs]
-        done.sort(key=lambda one: one.value if one.state.name == "COMPLETE" and one.value is not None else math.inf)
+        done.sort(key=self._rank)
         for one in done[self.wanted.keep :]:
             lighten(Run(Path(one.user_attrs["run"])))
+
+    def _rank(self, trial: "optuna.trial.FrozenTrial") -> float:
+        """Less is better; infinite for a trial that did not end."""
+        if trial.state.name != "COMPLETE" or trial.value is None:
+            return math.inf
+        return -trial.value if self.is_max else trial.value
 
     def _write(self) -> dict[str, Any]:
         content = {
             "recipe": self.session.name,
+            "by": self.wanted.by,
+            "mode": self.wanted.mode,
             "made_by": digest(self.made_by),
-            "space": {key: _shown(values) for key, values in self.wanted.space.items()},
+            "space": {key: shown(values) for key, values in self.wanted.space.items()},
             "log": [key for key, values in self.wanted.space.items() if values.log],
             "own": {key: _own(self.session.config, key) for key in self.wanted.space},
             "trials": [
@@ -196,6 +216,7 @@ class _Searching:
                     "state": one.state.name.lower(),
                     "values": one.params,
                     "loss": one.user_attrs.get("loss"),
+                    "value": one.user_attrs.get("value", one.user_attrs.get("loss")),
                     **{
                         key: one.user_attrs[key] for key in ("run", "seconds", "failed", "own") if key in one.user_attrs
                     },
@@ -228,17 +249,17 @@ class _Searching:
         if not ended:
             msg = f"no trial of {len(content['trials'])} ended; see {self.folder / 'search.json'}"
             raise RecipeError(msg)
-        best = min(ended, key=lambda one: float(one.value or 0.0))
+        best = min(ended, key=self._rank)
         path = self.folder / "best.yaml"
         trials = f"{len(content['trials'])} trials"
-        head = f"# Found by a search over {trials}: val/loss {best.value:.4f}, trial {best.number + 1}.\n"
+        head = f"# Found by a search over {trials}: {self.wanted.by} {best.value:.4f}, trial {best.number + 1}.\n"
         path.write_text(head + yaml.safe_dump(overlay(best.params), sort_keys=False), encoding="utf-8")
         (self.folder / "search.html").write_text(search_page(content), encoding="utf-8")
         own = next((one for one in ended if one.user_attrs.get("own")), None)
         beside = (
             "" if own is None else f"; the recipe's own {own.value:.4f}" if own is not best else ": the recipe's own"
         )
-        say(f"best: val/loss {best.value:.4f}, trial {best.number + 1}{beside}", style="bold")
+        say(f"best: {self.wanted.by} {best.value:.4f}, trial {best.number + 1}{beside}", style="bold")
         for key, value in best.params.items():
             share = content["importance"].get(key)
             fact("", f"{key}: {_short(value)}{'' if share is None else f'  ({share:.0%} of what mattered)'}")
@@ -257,26 +278,6 @@ def _own(config: Mapping[str, Any], key: str) -> Any:
     if isinstance(found, Mapping) and isinstance(found.get("class_path"), str):
         return found["class_path"].rpartition(".")[2]
     return found
-
-
-def _distribution(values: Range) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if values.choices is not None:
-        return CategoricalDistribution(values.choices)
-    assert values.low is not None
-    assert values.high is not None
-    if values.is_whole:
-        step = 1 if values.step is None else int(values.step)
-        return IntDistribution(int(values.low), int(values.high), log=values.log, step=step)
-    return FloatDistribution(values.low, values.high, log=values.log, step=values.step)
-
-
-def _shown(values: Range) -> str:
-    if values.choices is not None:
-        return "one of " + ", ".join(map(str, values.choices))
-    by = ", by magnitude" if values.log else f", step {values.step:g}" if values.step is not None else ""
-    return f"{values.low:g} to {values.high:g}{by}"
 
 
 def _short(value: Any) -> str:

@@ -14,8 +14,12 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 16.0, 14.0, 40.0
 def search_page(found: Mapping[str, Any]) -> str:
     """The page of a search over options: a pure function of what `search.json` holds."""
     ended = [one for one in found["trials"] if one["state"] == "complete"]
-    best = min(ended, key=lambda one: one["loss"], default=None)
-    order = sorted(found["trials"], key=lambda one: (one["state"] != "complete", one["loss"] or math.inf))
+    by, sign = found["by"], -1 if found["mode"] == "max" else 1
+    best = min(ended, key=lambda one: sign * one["value"], default=None)
+    order = sorted(
+        found["trials"],
+        key=lambda one: (one["state"] != "complete", math.inf if one["value"] is None else sign * one["value"]),
+    )
     importance = sorted(found["importance"].items(), key=lambda pair: -pair[1])
     keys = [key for key, _ in importance] or list(found["space"])
     return render(
@@ -25,7 +29,7 @@ def search_page(found: Mapping[str, Any]) -> str:
         trials=order,
         keys=keys,
         importance=_importance(importance),
-        plots=[(key, _slice(ended, key, log=key in found["log"], best=best)) for key in keys],
+        plots=[(key, _slice(ended, key, by, log=key in found["log"], best=best)) for key in keys],
     )
 
 
@@ -47,30 +51,30 @@ def _importance(shares: Sequence[tuple[str, float]]) -> str:
             rect(left, y, share * scale, row - 8, "train", f"{key}: {share:.0%}"),
             text(left + share * scale + 6, y + 13, f"{share:.0%}", "tick"),
         ]
-    return svg(width, len(shares) * row + 8, parts, "What mattered for the validation loss")
+    return svg(width, len(shares) * row + 8, parts, "What mattered")
 
 
-def _slice(trials: Sequence[Mapping[str, Any]], key: str, *, log: bool, best: Mapping[str, Any] | None) -> str:
-    """Validation loss against the values of one option, a dot a trial."""
-    points = [(one["values"][key], one["loss"], one["number"]) for one in trials if key in one["values"]]
+def _slice(trials: Sequence[Mapping[str, Any]], key: str, by: str, *, log: bool, best: Mapping[str, Any] | None) -> str:
+    """What decides against the values of one option, a dot a trial."""
+    points = [(one["values"][key], one["value"], one["number"]) for one in trials if key in one["values"]]
     if not points:
         return ""
     named = any(isinstance(value, str | bool) for value, _, _ in points)
     names = sorted({str(value) for value, _, _ in points}) if named else []
     xs = [float(names.index(str(value))) if named else float(value) for value, _, _ in points]
     x_of = _axis(xs, _LEFT, _WIDTH - _RIGHT, log=log and not named)
-    losses = [loss for _, loss, _ in points]
-    y_of = _axis(losses, _HEIGHT - _BOTTOM, _TOP)
-    parts = _y_ticks(losses, y_of, _WIDTH)
+    found = [decides for _, decides, _ in points]
+    y_of = _axis(found, _HEIGHT - _BOTTOM, _TOP)
+    parts = _y_ticks(found, y_of, _WIDTH)
     ticks: list[tuple[float, str]] = (
         list(enumerate(names)) if named else [(x, _plain(x)) for x in dict.fromkeys((min(xs), max(xs)))]
     )
     parts += [text(x_of(x), _HEIGHT - _BOTTOM + 16, said, "tick", "middle") for x, said in ticks]
     parts.append(text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 6, key.rpartition(".")[2], "label", "middle"))
-    for x, (value, loss, trial) in zip(xs, points, strict=True):
+    for x, (value, decides, trial) in zip(xs, points, strict=True):
         kind = "made" if best is not None and trial == best["number"] else "train"
-        parts.append(_dot(x_of(x), y_of(loss), kind, f"trial {trial}: {value}, val/loss {loss:.4f}"))
-    return svg(_WIDTH, _HEIGHT, parts, f"Validation loss by {key}")
+        parts.append(_dot(x_of(x), y_of(decides), kind, f"trial {trial}: {value}, {by} {decides:.4f}"))
+    return svg(_WIDTH, _HEIGHT, parts, f"{by} by {key}")
 
 
 def _learning(found: Mapping[str, Any]) -> str:

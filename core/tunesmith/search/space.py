@@ -1,14 +1,15 @@
 """The space of a search: keys of the recipe with the values that they may take, checked before anything runs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tunesmith.errors import RecipeError
 from tunesmith.nearest import did_you_mean
 
 Value = str | int | float | bool
+LOSS = "val/loss"
 # What may be searched over: it leaves validation losses of trials comparable, since they are of the same tokens.
 _OPEN = (
     "model.adapter",
@@ -111,6 +112,9 @@ class Search:
             Bergstra et al. 2011).
         prune: Whether a trial ends early whose validation loss is above the median of those before it at this point.
         keep: Trials whose runs keep their weights: the best so many.
+        by: What decides: a logged value of validation, such as `val/loss/TASK` or what an objective logs, of the
+            weights that a run keeps, which are those of the lowest `val/loss`.
+        mode: Whether a smaller value of it (`min`) or a larger one (`max`) is better.
     """
 
     space: dict[str, Range] = field(default_factory=dict)
@@ -118,13 +122,26 @@ class Search:
     startup: int = 8
     prune: bool = True
     keep: int = 1
+    by: str = LOSS
+    mode: Literal["min", "max"] = "min"
 
-    def check(self) -> None:
+    def check(self, logged: Sequence[str] = (LOSS,)) -> None:
         """Refuse what cannot be searched.
 
+        Args:
+            logged: Names of what a validation logs.
+
         Raises:
-            RecipeError: The space is empty, a range is none, or a key would change what validation losses are of.
+            RecipeError: The space is empty, a range is none, a key would change what validation losses are of, or what
+                is to decide is not logged.
         """
+        if self.by not in logged:
+            near = did_you_mean(self.by, logged)
+            msg = f"search.by is {self.by}, which no validation logs{near}\nlogged: {', '.join(logged)}"
+            raise RecipeError(msg)
+        if self.by == LOSS and self.mode == "max":
+            msg = f"search.mode is max, but search.by is {LOSS}, of which less is better; leave mode out"
+            raise RecipeError(msg)
         if not self.space:
             msg = (
                 "the recipe has no search.space; name keys with their values, such as\n"
