@@ -246,6 +246,22 @@ def test_a_difference_that_one_metric_of_many_shows_by_chance_is_undecided() -> 
     assert all(one.rows_needed is not None for one in together.values())
 
 
+def test_what_the_correction_leaves_undecided_needs_more_rows_than_there_are() -> None:
+    draw = np.random.default_rng(3).normal(size=60)
+    noise = (draw - draw.mean()) / draw.std(ddof=1)
+    none = Measure("m", [0.0] * 60)
+    effects = (2.0, 0.31, 0.25, 0.2, 0.1)
+    raw = [compare(f"m{at}", Measure("m", list(e + noise)), none, 0) for at, e in enumerate(effects)]
+    found = {one.name: one for one in corrected(raw)}
+    second = found["m1"]
+    assert (second.change, second.p_value is not None and second.p_value < 0.05) == ("undecided", True)
+    # of five p-values the second is compared with 0.05 / 4
+    exact = TTestPower().solve_power(effect_size=second.effect_size, power=0.8, alpha=0.05 / 4)
+    assert second.rows_needed == pytest.approx(exact, abs=5)
+    assert all(one.rows_needed > 60 for one in found.values() if one.rows_needed is not None)
+    assert found["m0"].rows_needed is None
+
+
 def test_a_clear_difference_of_a_corpus_metric_is_seen_among_a_hundred() -> None:
     values = np.random.default_rng(5).random((2, 100, 60)) + np.array([0.0, 1.0]).reshape(2, 1, 1)
 

@@ -39,7 +39,8 @@ class Comparison:
         notes: What a reader must know; empty where all is well.
         p_adjusted: `p_value`, corrected for all metrics that were compared (Holm); None where there is none.
         effect_size: Cohen's d of the paired rows; None where there is no base, or no spread.
-        rows_needed: Rows that would show a difference like this one four times out of five, where it is undecided.
+        rows_needed: Rows that would show a difference like this one four times out of five, at the level that the
+            correction leaves it, where it is undecided.
     """
 
     name: str
@@ -87,10 +88,22 @@ def noted(found: Mapping[str, Comparison], evaluators: Collection[str], note: st
 
 
 def corrected(found: Sequence[Comparison]) -> list[Comparison]:
-    """Comparisons with their p-values corrected for one another, and the rows that undecided ones would need."""
+    """Comparisons with their p-values corrected for one another, and the rows that undecided ones would need.
+
+    Rows are counted for the level at which Holm's correction compares that p-value: for one alone they would be fewer
+    than those that left it undecided.
+    """
     adjusted = holm([one.p_value for one in found])
-    out = [replace(one, p_adjusted=p) for one, p in zip(found, adjusted, strict=True)]
-    return [one if one.change == "undecided" else replace(one, rows_needed=None) for one in out]
+    order = sorted(at for at, one in enumerate(found) if one.p_value is not None)
+    order.sort(key=lambda at: found[at].p_value or 0.0)
+    tests = {at: len(order) - rank for rank, at in enumerate(order)}
+    out = []
+    for at, (one, p) in enumerate(zip(found, adjusted, strict=True)):
+        level = 1 - (1 - CONFIDENCE) / tests.get(at, 1)
+        rows = None if one.effect_size is None else rows_needed(one.effect_size, 1.0, level)
+        new = replace(one, p_adjusted=p, rows_needed=rows)
+        out.append(new if new.change == "undecided" else replace(new, rows_needed=None))
+    return out
 
 
 def compare(name: str, tuned: Measure, base: Measure | None, seed: int) -> Comparison:
