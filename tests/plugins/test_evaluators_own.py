@@ -38,6 +38,16 @@ def test_latency_is_the_timed_rows() -> None:
     assert not found["seconds"].higher_is_better
 
 
+def test_a_latency_that_other_work_made_says_so() -> None:
+    busy, alone = Timing(0.2, 4.0, 1.0, 11), Timing(0.1, 1.0, 0.9, 11)
+    told = "the processor spent 25% of the time on it: other work on this machine, or waiting, made the number"
+    assert {one.note for one in Latency().measure([said(timing=busy), said()])} == {told}
+    # two threads work twice as long as the clock runs
+    for time in (alone, Timing(0.1, 1.0, 1.9, 11)):
+        assert {one.note for one in Latency().measure([said(timing=time)])} == {""}
+    assert {one.note for one in Latency().measure([])} == {""}
+
+
 def test_cost_by_hand() -> None:
     rows = [
         said(prompt_tokens=100, answer_tokens=20, timing=Timing(0.1, 2.0, 3.6, 20), training=7200.0),
@@ -74,6 +84,16 @@ def test_a_composite_is_the_weighted_mean_of_what_ranges_bring_to_0_and_1() -> N
     assert score.at([0, 0]) == pytest.approx(score.values[0])
     (one,) = Composite({"people/helpful": 3.0}, {"people/helpful": [5.0, 1.0]}).combine(measures)
     assert one.values == [0.25, 0.0]
+
+
+def test_a_composite_takes_a_number_about_a_model_as_a_whole() -> None:
+    whole = Measure("helpful", [math.nan] * 3, corpus=lambda _: 4.0, single=True)
+    measures = {"a/x": Measure("x", [0.0, 0.5, 1.0]), "people/helpful": whole}
+    weights, ranges = {"a/x": 1.0, "people/helpful": 1.0}, {"people/helpful": [1.0, 5.0]}
+    (score,) = Composite(weights, ranges).combine(measures)
+    assert (score.values, score.value, score.single) == ([0.375, 0.625, 0.875], 0.625, False)
+    (alone,) = Composite({"people/helpful": 1.0}, ranges).combine(measures)
+    assert (alone.value, alone.single) == (0.75, True)
 
 
 def test_a_composite_has_nothing_generated_of_its_own() -> None:

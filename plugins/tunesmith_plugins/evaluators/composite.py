@@ -82,11 +82,15 @@ class Composite(Evaluator):
             ]
             return math.nan if any(map(math.isnan, values)) else math.fsum(scaled) / math.fsum(self.weights.values())
 
-        rows = zip(*(measure.values for _, measure, _, _ in parts), strict=True)
+        def of_rows(measure: Measure) -> Sequence[float]:
+            return [measure.value] * len(measure.values) if measure.single else measure.values
+
+        rows = zip(*(of_rows(measure) for _, measure, _, _ in parts), strict=True)
         return [
             Measure(
                 "score",
                 [mean(row) for row in rows],
                 corpus=lambda chosen: mean([measure.at(chosen) for _, measure, _, _ in parts]),
+                single=all(measure.single for _, measure, _, _ in parts),
             )
         ]
