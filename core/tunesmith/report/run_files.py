@@ -30,6 +30,9 @@ class RunFiles:
         audit_verdicts: `audit/verdicts.json`.
         data_findings: That beside the runs: of audits that looked at the recipe's data alone.
         data_verdicts: `verdicts.json` there.
+        logged_findings: `logged/findings.json`: of audits of logged outputs.
+        logged_verdicts: `logged/verdicts.json`.
+        drift: `logged/drift.json`: how their metrics have moved.
         troubles: Files that are there and cannot be read, with the reason.
     """
 
@@ -47,6 +50,9 @@ class RunFiles:
     audit_verdicts: dict[str, Json] | None
     data_findings: dict[str, Json] | None
     data_verdicts: dict[str, Json] | None
+    logged_findings: dict[str, Json] | None = None
+    logged_verdicts: dict[str, Json] | None = None
+    drift: dict[str, Json] | None = None
     troubles: tuple[str, ...] = ()
 
     @property
@@ -108,6 +114,9 @@ def read_run(path: Path) -> RunFiles:
         "audit_verdicts": read("audit/verdicts.json", _object),
         "data_findings": read("../audit/findings.json", _object),
         "data_verdicts": read("../audit/verdicts.json", _object),
+        "logged_findings": read("logged/findings.json", _object),
+        "logged_verdicts": read("logged/verdicts.json", _object),
+        "drift": read("logged/drift.json", _object),
     }
     return RunFiles(path, **found, troubles=tuple(troubles))
 

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from tunesmith.report.audited import Audited
 from tunesmith.report.compared import Compared
 from tunesmith.report.markup import visible
 from tunesmith.report.mishaps import MEANINGS
 from tunesmith.report.numerals import NOTHING, count, probability, signed, span, value
 from tunesmith.report.pointed import Pointed
 from tunesmith.report.provenance import data_summary, lock_groups, run_facts
-from tunesmith.report.run_page import notes
+from tunesmith.report.run_page import OF_WHAT, notes
 from tunesmith.report.run_report import RunReport
 from tunesmith.report.seen_rows import Seen, rows_at
 from tunesmith.report.verdict import Line
@@ -199,14 +200,30 @@ def _data(report: RunReport) -> Iterator[str]:
 
 def _audits(report: RunReport) -> Iterator[str]:
     yield "## Audits"
-    lines = [f"- {code(a.name)} (by {a.where}): severity {said(a.severity)}. {said(a.summary)}" for a in report.audits]
+    lines = [_audit(one) for one in report.audits]
     yield from ["\n".join(lines)] if lines else []
+    changes = [change for one in report.audits for change in one.changes]
+    if changes:
+        yield _table(("metric", "before", "now", "difference"), [[code(name), *rest] for name, *rest in changes])
+    if report.drift is not None:
+        yield f"Drift of logged outputs ({said(report.drift.title)}):"
+        rows = [[code(first[0]), *(said(text) for text, _ in rest)] for first, *rest in report.drift.rows]
+        yield _table(report.drift.columns, rows)
     for where, judged in report.judged.items():
-        yield f"Thresholds, as `audit` decided them{'' if where == 'audit' else ', of the data alone'}:"
+        yield f"Thresholds, as `audit` decided them{OF_WHAT[where]}:"
         yield from _thresholds(judged)
     if not report.audited:
         there = report.names("audits")
         yield _absent("`audit` was not run", report.command("audit")) if there else "The recipe names no audits"
+
+
+def _audit(one: Audited) -> str:
+    before = f" ({said(one.before)}: {said(one.before_severity)})" if one.before else ""
+    parts = [f"- {code(one.name)} (by {one.where}): severity {said(one.severity)}{before}. {said(one.summary)}"]
+    parts += [f"  - to do: {said(one.advice)}"] if one.advice else []
+    more = f" and {one.more_evidence:,} more" if one.more_evidence else ""
+    parts += [f"  - shown by rows {', '.join(code(key) for key in one.evidence)}{more}"] if one.evidence else []
+    return "\n".join(parts)
 
 
 def _made(report: RunReport) -> Iterator[str]:

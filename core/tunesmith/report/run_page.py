@@ -32,6 +32,8 @@ _SECTIONS = {
 }
 _SEVERITIES = {"none": "good", "low": "fair", "medium": "fair", "high": "poor"}
 _SAID_BY = {"test": "The test", "validate": "The validation", "audit": "The audit"}
+OF_WHAT = {"audit": "", "audit of the data": ", of the data alone", "audit of logs": ", of logged outputs"}
+"""What thresholds of audits were judged on, by what ran them."""
 _FACETS = 60
 _POINTED = 40
 
@@ -75,6 +77,7 @@ def run_page(report: RunReport) -> str:
         run=run_facts(files.result),
         lock=lock_groups(files.lock),
         severities=_SEVERITIES,
+        of_what=OF_WHAT,
         interval=interval,
         noted=_noted,
         moved=lambda row: _moved(row)[0],

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tunesmith.report.audited import Audited, audited
+from tunesmith.report.audited import Audited, Cells, audited, drift_cells
 from tunesmith.report.compared import Compared, SlicesOf, by_slices, compared, important
 from tunesmith.report.losses import Points
 from tunesmith.report.run_files import RunFiles, read_run
@@ -35,6 +35,7 @@ class RunReport:
         seen: What the rows hold; None where there are none.
         audits: What audits found.
         judged: What `audit` decided, by what ran it.
+        drift: How metrics of logged outputs have moved; None where that was not looked at.
     """
 
     files: RunFiles
@@ -47,6 +48,7 @@ class RunReport:
     seen: Seen | None
     audits: list[Audited]
     judged: Mapping[str, tuple[Line, ...]]
+    drift: Cells | None = None
 
     @property
     def began(self) -> str:
@@ -70,7 +72,8 @@ class RunReport:
     @property
     def audited(self) -> bool:
         """Whether the verb `audit` was run."""
-        return self.files.audit_findings is not None or self.files.data_findings is not None
+        files = self.files
+        return any(found is not None for found in (files.audit_findings, files.data_findings, files.logged_findings))
 
     def names(self, key: str) -> list[str]:
         """What the recipe names under a key."""
@@ -92,7 +95,11 @@ def report_of(path: Path) -> RunReport:
     measured = files.measured or {}
     metrics = measured.get("metrics") or {}
     verdict = decision(files.test, files.lock, outdated=files.outdated(files.test) is not None)
-    judged = {"audit": lines_of(files.audit_verdicts), "audit of the data": lines_of(files.data_verdicts)}
+    judged = {
+        "audit": lines_of(files.audit_verdicts),
+        "audit of the data": lines_of(files.data_verdicts),
+        "audit of logs": lines_of(files.logged_verdicts),
+    }
     order = important(metrics, [line.key for line in verdict.lines])
     chosen = {name: metrics[name].get("higher_is_better") is not False for name in order[:_SELECTABLE]}
     others = {str(name): compared(record) for name, record in (measured.get("baselines") or {}).items()}
@@ -106,9 +113,15 @@ def report_of(path: Path) -> RunReport:
         directions=chosen,
         seen=see_rows(files.predictions, chosen) if files.predictions.is_file() else None,
         audits=audited(
-            {"audit": files.audit_findings, "audit of the data": files.data_findings, "test": files.test_findings}
+            {
+                "audit": files.audit_findings,
+                "audit of the data": files.data_findings,
+                "test": files.test_findings,
+                "audit of logs": files.logged_findings,
+            }
         ),
         judged={where: lines for where, lines in judged.items() if lines},
+        drift=drift_cells(files.drift),
     )
 
 
