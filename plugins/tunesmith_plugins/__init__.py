@@ -172,10 +172,12 @@ def tunesmith_register_regularizers() -> Iterable[type[Regularizer]]:
 @hookimpl
 def tunesmith_register_audits() -> Iterable[type[Audit]]:
     """The audits of this package."""
+    from tunesmith_plugins.audits.ambiguity import Ambiguity
     from tunesmith_plugins.audits.association import Association
     from tunesmith_plugins.audits.counterfactual_swap import CounterfactualSwap
     from tunesmith_plugins.audits.label_parity import LabelParity
     from tunesmith_plugins.audits.measure_parity import MeasureParity
+    from tunesmith_plugins.audits.occupation import Occupation
     from tunesmith_plugins.audits.quality_parity import QualityParity
     from tunesmith_plugins.audits.representation import Representation
     from tunesmith_plugins.audits.stereotype_pairs import StereotypePairs
@@ -189,8 +191,10 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
         QualityParity,
         Stereotypes,
         Toxicity,
-        StereotypePairs,
         CounterfactualSwap,
+        StereotypePairs,
+        Ambiguity,
+        Occupation,
         MeasureParity,
     ]
 
