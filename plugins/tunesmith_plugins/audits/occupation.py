@@ -135,7 +135,7 @@ def _gap(
 
 
 def _table(name: str, right: Sequence[tuple[float, float]], templates: Sequence[str], kinds: Sequence[str]) -> Table:
-    shown = []
+    shown: list[tuple[str | float | int, ...]] = []
     for kind in (*_KINDS, None):
         own = [both for both, one in zip(right, kinds, strict=True) if kind in (None, one)]
         means = [math.fsum(side) / len(own) for side in zip(*own, strict=True)] if own else [math.nan, math.nan]
@@ -146,7 +146,7 @@ def _table(name: str, right: Sequence[tuple[float, float]], templates: Sequence[
 
 def _changes(right: "dict[str, list[tuple[float, float]]]", templates: Sequence[str], kinds: Sequence[str]) -> Table:
     before, after = right.values()
-    shown = []
+    shown: list[tuple[str | float | int, ...]] = []
     for kind in (*_KINDS, None):
         moved = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(before, after, strict=True)]
         values = (_gap(side, templates, kinds, kind)[0] for side in (before, after))
