@@ -127,6 +127,7 @@ def test_a_method_trains_keeps_documents_apart_and_is_saved_loaded_merged_and_sw
     assert near(logits(again), tuned)
     with quiet():
         assert near(logits(PeftModel.from_pretrained(mistral(), tmp_path).eval()), tuned)
+    assert bool(adapter.merge_refusal()) != merges  # said before a stage trains that another follows
     if not merges:
         with pytest.raises(RecipeError, match=f"peft cannot fold {method} into the base"):
             adapter.merge(network)

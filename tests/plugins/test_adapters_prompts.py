@@ -207,6 +207,8 @@ def test_bases_that_cannot_have_virtual_tokens_are_refused() -> None:
         PromptTuning(4).attach(llama(rope_parameters=long, max_position_embeddings=256))
     with pytest.raises(RecipeError, match="virtual tokens stand before each text and are no weights"):
         PromptTuning().merge(llama())
+    for adapter in (PromptTuning(), PrefixTuning(), Peft("p_tuning", {"num_virtual_tokens": 3})):
+        assert adapter.merge_refusal().startswith("virtual tokens stand before each text"), "said before training"
 
 
 def test_gradients_through_a_prompt_are_those_of_a_loop_over_documents() -> None:

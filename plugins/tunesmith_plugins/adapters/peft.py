@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from tunesmith import RecipeError
 from tunesmith_plugins.adapters import files, peft_options, prompt_based
 from tunesmith_plugins.adapters.peft_based import FILE, PeftBased
+from tunesmith_plugins.adapters.prompt_based import NO_MERGE
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -26,6 +27,7 @@ _REFUSED = {
     "SHADOW": "it runs a second model beside the base, with a cache and a loss of its own",
     "XLORA": "it mixes adapters that are trained already",
 }
+_NEVER_FOLDED = ("ADAPTION_PROMPT", "BEFT")
 _Value = bool | int | float | str | list[int] | list[str] | dict[str, int] | dict[str, float] | None
 
 
@@ -116,6 +118,14 @@ class Peft(PeftBased):
         lines = super().loading(base)
         return f"{lines}\n{prompt_based.GENERATES}" if self._prompts else lines
 
+    def merge_refusal(self) -> str:
+        """Of virtual tokens, and of methods that peft cannot fold into the base's weights."""
+        if self._prompts:
+            return NO_MERGE
+        if self.method.upper() in _NEVER_FOLDED:
+            return f"{_KEY}.method is {self.method}, which peft cannot fold into the base; keep the adapter"
+        return ""
+
     def merge(self, model: "nn.Module") -> "nn.Module":
         """Fold what was trained into the base's own weights; `model` is used up.
 
@@ -123,7 +133,7 @@ class Peft(PeftBased):
             RecipeError: The method has nothing that a plain model could hold; or as other adapters' over a packed base.
         """
         if self._prompts:
-            raise RecipeError(prompt_based.NO_MERGE)
+            raise RecipeError(NO_MERGE)
         try:
             return super().merge(model)
         except (ValueError, NotImplementedError, AttributeError, TypeError) as error:

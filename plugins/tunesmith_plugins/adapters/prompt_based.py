@@ -41,6 +41,10 @@ class PromptBased(PeftBased):
         """The base, and peft's virtual tokens before what it reads."""
         return f"{super().loading(base)}\n{GENERATES}"
 
+    def merge_refusal(self) -> str:
+        """Always the same: no weight of the base holds virtual tokens."""
+        return NO_MERGE
+
     def merge(self, model: "nn.Module") -> "nn.Module":
         """Refuse: no weight of the base holds virtual tokens.
 
