@@ -297,3 +297,13 @@ def test_losses_that_fall_far_are_on_a_logarithmic_scale() -> None:
     assert is_logarithmic([(1, 4.0), (2, 0.1)], [])
     assert not is_logarithmic([(1, 4.0), (2, 1.0)], [])
     assert not is_logarithmic([(1, 4.0), (2, -0.1)], [])
+
+
+def test_texts_whose_differences_are_not_marked_say_so(tmp_path: Path, predicted: Any) -> None:
+    path = tmp_path / "predictions.jsonl"
+    loop = {"reference": "a b " * 400, "tuned": {"output": "a " * 500}, "base": {"output": "a b " * 400}}
+    path.write_text("".join(json.dumps(row) + "\n" for row in (predicted("1", 1, 0, **loop), predicted("2", 1, 0))))
+    rows, _ = shown_rows(path, see_rows(path, {}), {})
+    said = {(row.id, who): lines for row in rows for who, _, lines in row.parts}
+    assert said["1", "tuned"][0].startswith("how it differs from the reference is not marked")
+    assert said["1", "base"] == said["2", "tuned"] == said["2", "base"] == ()

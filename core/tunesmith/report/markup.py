@@ -7,7 +7,7 @@ from markupsafe import Markup, escape
 
 from tunesmith.printable import printable
 from tunesmith.report.pointed import Stretch, apart
-from tunesmith.report.word_diff import Part, word_diff
+from tunesmith.report.word_diff import Part, comparable, word_diff
 
 _TAGS = {"same": Markup("%s"), "added": Markup("<ins>%s</ins>"), "missing": Markup("<del>%s</del>")}
 
@@ -61,6 +61,12 @@ def against(text: str, wanted: str, most: int, points: Sequence[Stretch] = ()) -
             out += _TAGS[kind] % _marked(said, at, marks)
             at += len(said)
     return out
+
+
+def is_marked(text: str, wanted: str, most: int) -> bool:
+    """Whether `against` marks how two texts differ: not in texts that are too long for it, or repeat themselves."""
+    shown, other = visible(shortened(text, most)), visible(shortened(wanted, most))
+    return not wanted or shown == other or comparable(shown, other)
 
 
 def _marked(text: str, at: int, marks: Sequence[Stretch]) -> Markup:

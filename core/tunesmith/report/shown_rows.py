@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tunesmith.report.markup import against, plainly, visible
+from tunesmith.report.markup import against, is_marked, plainly, visible
 from tunesmith.report.pointed import Stretch, in_output, in_reference, legend
 from tunesmith.report.seen_rows import Seen, asked, gain, measured, rows_at
 
@@ -19,6 +19,7 @@ _LONGEST, _SHORTEST = 4_000, 120
 _MARKED = 1.2
 _SNIPPET = 110
 _VALUE = 40
+_UNMARKED = "how it differs from the reference is not marked: the texts are too long, or repeat themselves too often"
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,10 @@ def _shown(row: Json, models: Sequence[str], directions: Mapping[str, bool], lon
         if isinstance(said := row.get(model), dict):
             note = "" if said.get("stopped") is not False else ", cut"
             output, points = str(said.get("output") or ""), in_output(row, model)
-            parts.append((f"{model}{note}", against(output, reference, longest, points), _legend(output, points)))
+            lines = _legend(output, points)
+            if not is_marked(output, reference, longest):
+                lines = (*lines, _UNMARKED)
+            parts.append((f"{model}{note}", against(output, reference, longest, points), lines))
     values = tuple((name, measured(row, "base", name), measured(row, "tuned", name)) for name in directions)
     return Shown(
         id=str(row.get("id")),

@@ -14,6 +14,14 @@ _TOKEN = re.compile(r"(?:\w+|[^\w\s])\s*|\s+")
 _WORDS, _PAIRS = 1_200, 150_000
 
 
+def comparable(text: str, wanted: str) -> bool:
+    """Whether differences between two texts are found: not where that would take too long."""
+    ours, theirs = (_TOKEN.findall(said) for said in (text, wanted))
+    if max(len(ours), len(theirs)) > _WORDS:
+        return False
+    return _pairs([token.strip() for token in ours], [token.strip() for token in theirs]) <= _PAIRS
+
+
 def word_diff(text: str, wanted: str) -> list[Part]:
     """A text with what it has beyond another marked, and what it lacks put in where it is missing.
 
@@ -24,10 +32,10 @@ def word_diff(text: str, wanted: str) -> list[Part]:
     Returns:
         Parts in order, neighbours of different kinds; the whole text as one where comparing would take too long.
     """
+    if not comparable(text, wanted):
+        return [("same", text)] if text else []
     ours, theirs = _TOKEN.findall(text), _TOKEN.findall(wanted)
     our_words, their_words = [token.strip() for token in ours], [token.strip() for token in theirs]
-    if max(len(ours), len(theirs)) > _WORDS or _pairs(our_words, their_words) > _PAIRS:
-        return [("same", text)] if text else []
     matcher = SequenceMatcher(None, their_words, our_words, autojunk=False)
     parts: list[Part] = []
     for kind, their_start, their_end, our_start, our_end in matcher.get_opcodes():
