@@ -248,6 +248,24 @@ def test_it_prints_without_controls_and_is_read_without_script(browser: Browser,
     assert not browser.run("document.getElementById('row-controls').checkVisibility()")
 
 
+def test_paper_shows_what_folds_hold_and_the_screen_folds_it_again(
+    browser: Browser, make_run: Callable[..., Path], predicted: Callable[..., dict[str, Any]]
+) -> None:
+    other = {"f1/score": {"tuned": 0.8, "base": 0.7, "difference": 0.1, "n": 30, "change": "better"}}
+    rows = [predicted(str(at), at / 30, 0.5) for at in range(30)]
+    browser.open(write_report(make_run(rows, metrics={"baselines": {"larger": other}})))
+    browser.run("addEventListener('beforeprint', () => { window.printed = counted() })")
+    browser.run(
+        "window.counted = () => ['.against', '.error', '.sample:not([hidden])', '.sample[hidden]', '.sample details']"
+        ".map(one => document.querySelectorAll(one + '[open]').length)"
+    )
+    before = browser.run("counted()")
+    browser.send("Page.printToPDF")
+    # the other baseline, both metrics at their worst, the rows that are shown; not the others, nor what is within
+    assert browser.run("printed") == [1, 2, 20, 0, 0]
+    assert browser.run("counted()") == before == [0, 0, 1, 0, 0]
+
+
 @pytest.mark.parametrize(("scheme", "light"), [("light", True), ("dark", False)])
 def test_it_is_light_or_dark_as_the_reader_is(browser: Browser, report: Path, scheme: str, light: bool) -> None:
     browser.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])

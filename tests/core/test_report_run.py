@@ -207,7 +207,8 @@ def test_the_table_says_all_of_a_comparison(make_run: Make, predicted: Row) -> N
     text = flat(html.text)
     for said_there in ("0.500", "0.200", "−0.300", "−0.400 to −0.200", "0.020", "+0.500", "240"):  # noqa: RUF001
         assert said_there in text
-    assert "Against larger" in text
+    assert "Against base: 1 better, 1 undecided" in text
+    assert "Against larger: 1 undecided" in text
     assert "few rows: all metrics" in text
 
 
@@ -347,6 +348,13 @@ def test_yaml_is_marked_and_otherwise_as_it_stands() -> None:
     assert '<b class="key">a</b>: <i class="value">1</i>  <i class="comment"># why</i>' in marked
     assert '- <i class="string">&#39;x: &lt;y&gt;&#39;</i>' in marked
     assert "http://x:1/#a" in marked
+
+
+def test_notes_on_metrics_stand_in_both(make_run: Make, predicted: Row) -> None:
+    noted = {"metrics": {"f1/score": {"notes": ["of other tokens: cannot be compared"]}}}
+    run = make_run([predicted("1", 0.9, 0.1)], metrics=noted)
+    assert "of other tokens: cannot be compared: f1/score" in flat(page(run).text)
+    assert "\n- of other tokens: cannot be compared: f1/score\n" in run_markdown(report_of(run))
 
 
 def test_markdown_shows_texts_as_they_stand() -> None:

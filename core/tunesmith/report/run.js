@@ -94,3 +94,14 @@ if (list) {
   });
   show();
 }
+
+// On paper nobody unfolds: all that a fold holds is printed, but for folds within others and rows that are not shown.
+const unfolded = [];
+window.addEventListener("beforeprint", () => {
+  for (const fold of document.querySelectorAll("details:not([open], [hidden])"))
+    if (!fold.parentElement.closest("details")) unfolded.push(fold);
+  for (const fold of unfolded) fold.open = true;
+});
+window.addEventListener("afterprint", () => {
+  for (const fold of unfolded.splice(0)) fold.open = false;
+});

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tunesmith.report.audited import Audited
 from tunesmith.report.compared import Compared
 from tunesmith.report.markup import visible
+from tunesmith.report.metric_notes import noted
 from tunesmith.report.mishaps import MEANINGS
 from tunesmith.report.numerals import NOTHING, count, probability, signed, span, value
 from tunesmith.report.pointed import Pointed
@@ -91,6 +92,8 @@ def _metrics(report: RunReport) -> Iterator[str]:
             "needed",
         )
         yield _table(heads, [_metric(one) for one in metrics])
+        notes_of = [f"- {said(note)}: {said(on)}" for note, on in noted(metrics)]
+        yield from ["\n".join(notes_of)] if notes_of else []
 
 
 def _metric(one: Compared) -> list[str]:

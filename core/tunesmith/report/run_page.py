@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.report.compared import Compared
 from tunesmith.report.intervals import interval
 from tunesmith.report.loss_plot import is_logarithmic, loss_plot
 from tunesmith.report.markup import visible, yaml
+from tunesmith.report.metric_notes import noted, tally
 from tunesmith.report.mishaps import MEANINGS
 from tunesmith.report.numerals import NOTHING, count, probability, signed, span, value
 from tunesmith.report.page import render
@@ -79,7 +79,8 @@ def run_page(report: RunReport) -> str:
         severities=_SEVERITIES,
         of_what=OF_WHAT,
         interval=interval,
-        noted=_noted,
+        noted=noted,
+        tally=tally,
         moved=lambda row: _moved(row)[0],
         gained=lambda row: _moved(row)[1],
         script=script,
@@ -158,16 +159,6 @@ def pointed(report: RunReport) -> list[Errors]:
         )
         for one in seen.pointed[:_POINTED]
     ]
-
-
-def _noted(metrics: Sequence[Compared]) -> list[tuple[str, str]]:
-    """Notes on metrics, each with the metrics that it is on."""
-    names: dict[str, list[str]] = {}
-    for one in metrics:
-        for note in one.notes:
-            names.setdefault(note, []).append(one.name)
-    everything = len(metrics)
-    return [(note, "all metrics" if len(on) == everything else ", ".join(on)) for note, on in names.items()]
 
 
 def _facets(rows: Sequence[Shown]) -> list[str]:
