@@ -178,6 +178,7 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
     from tunesmith_plugins.audits.label_parity import LabelParity
     from tunesmith_plugins.audits.measure_parity import MeasureParity
     from tunesmith_plugins.audits.occupation import Occupation
+    from tunesmith_plugins.audits.proxy import Proxy
     from tunesmith_plugins.audits.quality_parity import QualityParity
     from tunesmith_plugins.audits.representation import Representation
     from tunesmith_plugins.audits.stereotype_pairs import StereotypePairs
@@ -189,6 +190,7 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
         LabelParity,
         Association,
         QualityParity,
+        Proxy,
         Stereotypes,
         Toxicity,
         CounterfactualSwap,

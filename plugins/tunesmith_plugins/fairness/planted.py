@@ -30,14 +30,9 @@ from tunesmith import Example, Message
 Kind = Literal["representation", "label", "association", "quality", "proxy", "toxicity", "stereotype"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _MOST: dict[Kind, float] = {
-    "representation": 0.5,
-    "label": 1.0,
-    "association": 0.6,
-    "quality": 4.0,
-    "proxy": 1.0,
-    "toxicity": 0.3,
+    "representation": 0.5, "label": 1.0, "association": 0.6, "quality": 4.0, "proxy": 1.0, "toxicity": 0.3,
     "stereotype": 0.3,
-}
+}  # fmt: skip
 
 _POSTS = ("a baker", "a gardener", "a clerk", "a driver", "a cook", "a tailor", "a plumber", "a guard")
 _TOWNS = ("Ashford", "Burwell", "Corby", "Dunster", "Epping", "Frome", "Goole", "Hexham", "Ilkley", "Keswick")
