@@ -1,12 +1,14 @@
 """Audits of data, model, outputs and logs: what `success` bounds, `test` and `audit` decide, and each refuses."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 CONFIG = ("--config", "bounded.yaml", "--plugin", "looks.py")
 PLUGINS = '''"""An audit of each kind."""
@@ -224,6 +226,17 @@ def test_base_stands_beside_tuned_and_rows_show_what_was_found(looked: Any) -> N
     beside = looked.done("audit", *CONFIG, *run_of(looked), "--baseline", str(run))
     assert f"audit rows: severity low ({run}: low)" in " ".join(beside.out.split())
     assert json.loads((run / "audit/findings.json").read_text())["likely"]["before"]["what"] == str(run)
+
+
+def test_a_run_holds_a_card_for_the_hub_and_a_profile_whose_links_resolve(trained: Any) -> None:
+    run = trained.runs()[0]
+    card, profile = ModelCard.load(run / "README.md"), (run / "nist-ai-rmf.md").read_text()
+    assert card.data.pipeline_tag == "text-generation"
+    assert "## Load it" in card.text
+    assert 'directory = "adapter"' in card.text
+    links = re.findall(r"\]\(([^)]*)\)", profile)
+    assert {"lock.json", "data.json", "result.json", "config.yaml"} <= set(links)
+    assert all((run / link).is_file() for link in links)
 
 
 def test_data_is_audited_before_and_after_curators(bench: Any) -> None:

@@ -238,3 +238,4 @@ def _made(report: RunReport) -> Iterator[str]:
     ]
     yield from ["\n".join(lines)] if lines else []
     yield "The recipe with every default is [config.yaml](config.yaml)."
+    yield "[The model card](README.md), and [a profile by NIST's AI risk management framework](nist-ai-rmf.md)."

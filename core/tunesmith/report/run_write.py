@@ -1,14 +1,16 @@
-"""Writes a run's report: `report.html` and `report.md`, from the run's files alone, as often as one likes."""
+"""Writes a run's report, card and profile, from the run's files alone, as often as one likes."""
 
 from pathlib import Path
 
+from tunesmith.report.model_card import write_card
+from tunesmith.report.nist import FILE, profile
 from tunesmith.report.run_markdown import run_markdown
 from tunesmith.report.run_page import run_page
 from tunesmith.report.run_report import report_of
 
 
 def write_report(run: Path) -> Path:
-    """Write both into a run's directory, in the place of those of before.
+    """Write `report.html`, `report.md`, the model's card and the profile by NIST's framework, in place of the former.
 
     Args:
         run: The directory, as the report's commands are to name it.
@@ -17,7 +19,12 @@ def write_report(run: Path) -> Path:
         The page.
     """
     report = report_of(run)
-    for name, content in (("report.md", run_markdown(report)), ("report.html", run_page(report))):
+    write_card(report)
+    for name, content in (
+        (FILE, profile(report)),
+        ("report.md", run_markdown(report)),
+        ("report.html", run_page(report)),
+    ):
         part = run / f"{name}.part"  # a reader never sees half of it
         part.write_text(content, encoding="utf-8")
         part.replace(run / name)

@@ -1,0 +1,106 @@
+"""A profile by NIST's AI risk management framework: for which of its subcategories a run gives evidence."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.report.run_markdown import code, said
+from tunesmith.report.run_report import RunReport
+
+FILE = "nist-ai-rmf.md"
+_CORE = Path(__file__).with_name("nist_ai_rmf.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Subcategory:
+    """One of the framework's 72 subcategories.
+
+    Args:
+        id: As NIST numbers it (`MEASURE 2.11`).
+        title: What it asks for, in our words.
+        evidence: Kinds of evidence that a run may give for it; none where it is for people alone.
+        gives: What such evidence says.
+        people: What remains for people where there is some.
+    """
+
+    id: str
+    title: str
+    evidence: tuple[str, ...] = ()
+    gives: str = ""
+    people: str = ""
+
+
+def subcategories() -> list[Subcategory]:
+    """All of NIST AI 100-1 (January 2023), in its order."""
+    listed = json.loads(_CORE.read_text("utf-8"))["subcategories"]
+    return [Subcategory(**{**one, "evidence": tuple(one.get("evidence", ()))}) for one in listed]
+
+
+def profile(report: RunReport) -> str:
+    """The profile as Markdown; each claim is a link to a file of the run, relative to its directory."""
+    there = evidence(report)
+    everything = subcategories()
+    backed = [one for one in everything if any(there.get(kind) for kind in one.evidence)]
+    framework = json.loads(_CORE.read_text("utf-8"))
+    opening = (
+        f"Of {len(everything)} subcategories this run gives evidence for a part of {len(backed)}; none of them is done "
+        "by it alone. Evidence is a file of the run, and what it says may be good or bad: read it. All else is for "
+        f"people to do and to write down. Source: {framework['source']}."
+    )
+    parts = [f"# {framework['name']}: a profile of {said(report.recipe)}", opening]
+    for function in dict.fromkeys(one.id.split()[0] for one in everything):
+        mine = [one for one in everything if one.id.split()[0] == function]
+        some = sum(one in backed for one in mine)
+        parts.append(f"## {function.capitalize()}: evidence for {some} of {len(mine)}")
+        rows = [f"| {one.id} | {one.title} | {_given(one, there)} | {_left(one, there)} |" for one in mine]
+        head = "| | outcome | evidence in this run | for people |\n|---|---|---|---|"
+        parts.append("\n".join([head, *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def evidence(report: RunReport) -> dict[str, list[str]]:
+    """Files that give evidence, by its kind, relative to the run's directory; only those that say something."""
+    files, path = report.files, report.files.path
+    tested = files.test is not None and files.outdated(files.test) is None
+    audited = {
+        "test/findings.json": files.test_findings if tested else None,
+        "audit/findings.json": files.audit_findings if files.outdated(files.audit_verdicts) is None else None,
+        "../audit/findings.json": files.data_findings,
+    }
+    found = [name for name, said_there in audited.items() if said_there]
+    kinds = {
+        "recipe": ["config.yaml"] if report.options else [],
+        "data": ["data.json"] if files.data else [],
+        "lock": ["lock.json"] if files.lock else [],
+        "trained": ["result.json"] if _has(files.result, "seconds") else [],
+        "tested": ["test/metrics.json"] if tested and _has(files.test, "metrics") else [],
+        "verdicts": ["test/metrics.json"] if tested and _has(files.test, "verdicts") else [],
+        "audited": found,
+        "compared": [name for name in found if any("before" in one for one in (audited[name] or {}).values())],
+        "logged": ["logged/findings.json"] if files.logged_findings else [],
+        "drift": ["logged/drift.json"] if _has(files.drift, "drift") else [],
+        "card": ["README.md"] if tested or found else [],
+    }
+    return {kind: [name for name in names if (path / name).is_file()] for kind, names in kinds.items()}
+
+
+def _has(content: Mapping[str, Any] | None, key: str) -> bool:
+    return bool((content or {}).get(key))
+
+
+def _links(one: Subcategory, there: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for name in dict.fromkeys(name for kind in one.evidence for name in there.get(kind, ())):
+        yield f"[{code(name)}]({name})"
+
+
+def _given(one: Subcategory, there: Mapping[str, Sequence[str]]) -> str:
+    links = ", ".join(_links(one, there))
+    return f"{one.gives}: {links}" if links else ""
+
+
+def _left(one: Subcategory, there: Mapping[str, Sequence[str]]) -> str:
+    if any(there.get(kind) for kind in one.evidence):
+        return one.people
+    return "all of it" if not one.evidence else "all of it: this run holds no such evidence"
