@@ -148,6 +148,7 @@ def tunesmith_register_adapters() -> Iterable[type[Adapter]]:
 @hookimpl
 def tunesmith_register_regularizers() -> Iterable[type[Regularizer]]:
     """The regularizers of this package."""
+    from tunesmith_plugins.regularizers.adversarial_debiasing import AdversarialDebiasing
     from tunesmith_plugins.regularizers.counterfactual_consistency import CounterfactualConsistency
     from tunesmith_plugins.regularizers.ewc import EWC
     from tunesmith_plugins.regularizers.kl_to_base import KLToBase
@@ -166,6 +167,7 @@ def tunesmith_register_regularizers() -> Iterable[type[Regularizer]]:
         RDrop,
         NEFTune,
         CounterfactualConsistency,
+        AdversarialDebiasing,
     ]
 
 

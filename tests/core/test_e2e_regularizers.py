@@ -134,3 +134,32 @@ def test_what_cannot_be_is_refused_by_name(bench: Any, changes: dict[str, Any], 
     for part in said:
         assert part in found.err
     assert not bench.runs() or "nothing drops out" in said
+
+
+def test_adversaries_are_in_checkpoints_and_not_beside_the_adapter(bench: Any) -> None:
+    write_rows(bench.folder / "rows.jsonl", [{**row, "side": "ab"[at % 2]} for at, row in enumerate(make_rows(60))])
+    options = {"group": "side", "groups": ["a", "b"], "schedule": "constant", "adversaries": 2, "width": 4, "memory": 6}
+    bench.write(
+        model={
+            "regularizers": {
+                "hidden": {"class_path": "AdversarialDebiasing", "init_args": options},
+                "same": "CounterfactualConsistency",
+            },
+            "schedule": {"name": "constant"},
+        },
+        data={"batch_size": 2},
+        trainer={"accumulate_grad_batches": 2, "val_check_interval": 8},
+    )
+    run = bench.fit_whole_and_in_two_parts()
+    for row in (row for row in bench.curve(run) if row["loss"]):
+        assert float(row["reg/hidden"]) > 0
+        assert 0.5 <= float(row["reg/hidden/chance"]) <= 1
+        assert float(row["reg/same/compared"]) == 0  # lamps and pumps
+    assert len({row["reg/hidden/accuracy"] for row in bench.curve(run) if row["loss"]}) > 1
+    checkpoint = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    held = {name for name in checkpoint["state_dict"] if name.startswith("extras.reg-hidden.adversaries.")}
+    assert len(held) > 6
+    # five before each step, but before the first and where all rows in memory are of one group
+    assert int(checkpoint["state_dict"]["extras.reg-hidden.adversaries.steps"]) in (30, 35)
+    assert not list((run / "adapter").glob("extras*"))
+    bench.done("test", *CONFIG, "--run", str(run))

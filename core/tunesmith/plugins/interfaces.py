@@ -165,6 +165,16 @@ class Regularizer(Plugin):
     def setup(self, model: "nn.Module") -> None:
         """Called once with the attached model, before a checkpoint's weights are restored."""
 
+    def advance(self, step: int, steps: int | None) -> None:
+        """Called before each pass that is trained on, for what follows a schedule. Since 0.13.
+
+        Validation, `preview` and `plugins check` do not call it: by itself a term is what it is at the run's end.
+
+        Args:
+            step: Optimizer steps that were made before, also of a resumed run.
+            steps: Those of the whole run; None where only the clock ends it.
+        """
+
     def penalty(self, forward: "Forward") -> "Term | None":
         """The extra term of this micro-batch, weight included; None where the method only perturbs."""
         return None
@@ -174,7 +184,10 @@ class Regularizer(Plugin):
         return ()
 
     def module(self) -> "nn.Module | None":
-        """Parameters of its own, trained beside the adapter (an adversary)."""
+        """Parameters of its own, trained beside the adapter (an adversary); `setup` may still add to it.
+
+        Checkpoints hold them; the adapter is saved without them.
+        """
         return None
 
     def prepare(self, forwards: Iterator["Forward"]) -> None:

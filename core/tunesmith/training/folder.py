@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from tunesmith.plugins.interfaces import Adapter
 from tunesmith.training import content
@@ -22,7 +23,7 @@ def save(directory: Path, adapter: Adapter, attached: Attached) -> None:
     if attached.probe.pool is not None and not (directory / "config.json").exists():
         attached.model.config.save_pretrained(directory)  # which says the classes
     attached.tokenizer.save_pretrained(directory)
-    if state := attached.extras.state_dict():
+    if state := _kept(attached.extras.state_dict()):
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, directory / EXTRAS)
 
 
@@ -59,7 +60,12 @@ def load(directory: Path, adapter: Adapter, attached: Attached) -> None:
         RecipeError: Names or shapes are not this model's.
     """
     adapter.load(attached.network, directory)
-    if state := attached.extras.state_dict():
+    if state := _kept(attached.extras.state_dict()):
         path = directory / EXTRAS
-        saved = load_file(path) if path.is_file() else {}
+        saved = _kept(load_file(path)) if path.is_file() else {}
         content.restore({name: saved[name] for name in sorted(saved)}, dict(sorted(state.items())), str(path))
+
+
+def _kept(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the model needs of the plugins' modules: a regularizer's has done its work when training ends."""
+    return {name: tensor for name, tensor in state.items() if not name.startswith("reg-")}

@@ -203,6 +203,8 @@ class Specialist(Stepping):
         """Return what makes the window's gradient the exact mean over its tokens on all ranks."""
         assert self.stream is not None
         assert batch.window is not None
+        for regularizer in self.regularizers.values():
+            regularizer.advance(self.global_step, self.whole_run)
         with self.stream.running():
             terms = self.terms(self.passes(batch))
         self.ledger.add(batch, terms)

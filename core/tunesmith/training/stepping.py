@@ -18,10 +18,12 @@ class Stepping(Windowed):
     Attributes:
         optimizer_factory: Makes the optimizer from parameter groups.
         schedule: Learning rates by optimizer step.
+        whole_run: Optimizer steps of the whole run; None where only the clock ends it.
     """
 
     optimizer_factory: Callable[[Iterable[Any]], Optimizer]
     schedule: Schedule
+    whole_run: int | None = None
     _rates: LambdaLR
 
     def configure_optimizers(self) -> Any:
@@ -29,8 +31,9 @@ class Stepping(Windowed):
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = build(self.optimizer_factory, parameter_groups(trained, self.adapter.groups(self.network)))
         steps = self.trainer.estimated_stepping_batches
+        self.whole_run = None if math.isinf(steps) else int(steps)
         rates = scheduler(optimizer, self.schedule, steps)
-        self.adapter.start(self.network, None if math.isinf(steps) else int(steps))
+        self.adapter.start(self.network, self.whole_run)
         self.optimizer_options, self._rates = options_of(optimizer), rates
         return [optimizer], [{"scheduler": rates, "interval": "step"}]
 
