@@ -182,6 +182,7 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
     from tunesmith_plugins.audits.occupation import Occupation
     from tunesmith_plugins.audits.proxy import Proxy
     from tunesmith_plugins.audits.quality_parity import QualityParity
+    from tunesmith_plugins.audits.refusal import Refusal
     from tunesmith_plugins.audits.representation import Representation
     from tunesmith_plugins.audits.stereotype_pairs import StereotypePairs
     from tunesmith_plugins.audits.stereotypes import Stereotypes
@@ -199,6 +200,7 @@ def tunesmith_register_audits() -> Iterable[type[Audit]]:
         StereotypePairs,
         Ambiguity,
         Occupation,
+        Refusal,
         MeasureParity,
     ]
 
