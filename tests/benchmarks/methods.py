@@ -99,7 +99,7 @@ def main() -> None:
         for name in options.methods:
             tried = [learn(Path(temporary), name, factor, options, overrides) for factor in options.factors]
             found[name] = min(tried, key=lambda one: one.losses[1])
-            print(f"{name}: {found[name].losses[1]:.3f} at {found[name].rate:g}", flush=True)
+            print("\t".join(line(name, found[name])), flush=True)
     report(found)
 
 
@@ -144,23 +144,25 @@ def learn(root: Path, name: str, factor: float, options: Any, overrides: list[st
     )
 
 
+def line(name: str, one: Learned) -> tuple[str, ...]:
+    """What the table says of one method."""
+    return (
+        name,
+        f"{one.rate:g}",
+        f"{one.trained:,}",
+        one.share,
+        f"{one.losses[1]:.3f}",
+        f"{one.cost.peak / 1e9:.2f}",
+        f"{one.cost.processor:.0f}",
+        f"{one.saved / 1e6:.2f}",
+    )
+
+
 def report(found: dict[str, Learned]) -> None:
     """Print all methods, the best first."""
     best = sorted(found.items(), key=lambda item: item[1].losses[1])
     print(f"\nvalidation loss at the start of the base: {min(one.losses[0] for one in found.values()):.3f}")
-    rows = [
-        (
-            name,
-            f"{one.rate:g}",
-            f"{one.trained:,}",
-            one.share,
-            f"{one.losses[1]:.3f}",
-            f"{one.cost.peak / 1e9:.2f}",
-            f"{one.cost.processor:.0f}",
-            f"{one.saved / 1e6:.2f}",
-        )
-        for name, one in best
-    ]
+    rows = [line(name, one) for name, one in best]
     columns = ("method", "rate", "trained", "share", "validation loss", "peak GB", "processor s", "saved MB")
     table(columns, rows)
     if names := sorted({key for one in found.values() for key in one.metrics}):
