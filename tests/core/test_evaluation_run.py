@@ -635,6 +635,11 @@ def test_findings_show_tables_advice_and_evidence() -> None:
     assert "0.250" in text
     assert "metrics: balance/gap 0.250\n" in text
     assert "evidence: rows r0, r1, r2, r3, r4 and 3 more" in text
+    long = replace(found, tables=(Table("measures", ("name",), tuple((f"m{k}",) for k in range(40))),))
+    text = shown(lambda console: show_findings({"balance": long}, console))
+    assert "m11 " in text
+    assert "m12 " not in text
+    assert "and 28 more rows, in findings and report" in text
 
 
 def test_columns_that_slices_are_cut_by_are_written(tmp_path: Path) -> None:

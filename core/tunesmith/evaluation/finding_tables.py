@@ -18,6 +18,7 @@ from tunesmith.printable import printable
 _SEVERITIES = {"none": "green", "low": "yellow", "medium": "dark_orange", "high": "red"}
 _STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "same": "dim"}
 _SHOWN = 2
+_ROWS = 12
 
 
 def show_findings(
@@ -72,6 +73,8 @@ def findings_tables(
     yield Text.assemble(head, "\n", found.summary)
     for table in found.tables:
         yield _findings_table(table, marks)
+        if len(table.rows) > _ROWS:
+            yield Text(f"and {len(table.rows) - _ROWS} more rows, in findings and report\n")
     moved = list(changes(found.metrics, before)) if before is not None else []
     if before is not None and moved:
         yield _changes_table(name, before.what, moved, marks)
@@ -130,6 +133,6 @@ def _findings_table(table: Table, marks: Marks) -> RichTable:
     for k, heading in enumerate(table.columns):
         numeric = all(not isinstance(row[k], str) or row[k] == "" for row in table.rows)
         out.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for row in table.rows:
+    for row in table.rows[:_ROWS]:
         out.add_row(*(number(cell, "", marks) if isinstance(cell, float) else Text(str(cell)) for cell in row))
     return out
