@@ -186,6 +186,18 @@ def test_the_key_that_differs_is_named_where_a_stage_was_trained_otherwise(bench
     assert "instruct starts from the weights of adapt" in ran.err
 
 
+def test_what_no_stage_can_start_from_is_refused_before_any_trains(bench: Any) -> None:
+    two_stages(bench)
+    prompts = "--stages.adapt.model.adapter=PromptTuning"
+    said = "stage adapt is handed on to instruct as whole weights: virtual tokens stand before each text"
+    assert said in bench.done("fit", *CONFIG, prompts, code=2).err
+    classes = "--stages.adapt.model.objective={class_path: Classification, init_args: {labels: [a, b]}}"
+    said = "stages.instruct: model.objective NextToken needs a head for tokens, and the stage before, adapt, leaves one"
+    for words in ((), ("--stage=instruct",)):
+        assert said in bench.done("fit", *CONFIG, classes, "--stages.adapt.evaluators=null", *words, code=2).err
+    assert not bench.runs("tiny/adapt")
+
+
 LOCK = ("recipes", "lock", "tiny.yaml")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tunesmith.cli.arguments import Arguments
-from tunesmith.cli.handing_on import check_handing_on
+from tunesmith.cli.handing_on import check_handing_on, check_heads
 from tunesmith.cli.judgement import check_judgement
 from tunesmith.cli.place import place_of
 from tunesmith.cli.quiet import quieten
@@ -64,7 +64,9 @@ def open_stages(verb: str, configs: Sequence[str], plugins: Sequence[str], trust
         RecipeError: Anything in the recipe is wrong.
     """
     stages: list[str | None] = [*compose(configs).stages] or [None]
-    return [open_unrun(verb, configs, plugins, trust, stage) for stage in stages]
+    sessions = [open_unrun(verb, configs, plugins, trust, stage) for stage in stages]
+    check_heads(sessions)
+    return sessions
 
 
 def check_recipe(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.arguments import Arguments
+from tunesmith.cli.handing_on import check_handing_on, check_heads
 from tunesmith.cli.runs import MERGED, Run, compared, digest, find_run, method, runs_of
 from tunesmith.cli.screen import say
 from tunesmith.cli.trainer_cli import Session, open_session
@@ -30,6 +31,7 @@ def weights_before(arguments: Arguments, names: Sequence[str], at: int) -> Path 
         A folder that holds a base; None where the stage before was not trained.
     """
     sessions = [_unresolved(arguments, name) for name in names[: at + 1]]
+    check_heads(sessions)
     wanted = arguments.verb != "fit" or "ckpt_path" in arguments.options
     if wanted and (run := _newest(sessions, at)) is not None:
         return Path(_base(run))
@@ -76,6 +78,9 @@ def fit_stages(arguments: Arguments, names: Sequence[str]) -> int:
         msg = f"{option} is of one stage: name it too, --stage {names[-1]}; --ckpt_path last goes on with all"
         raise RecipeError(msg)
     sessions = [_unresolved(arguments, name) for name in names]
+    for session in sessions:  # before the first one trains
+        check_handing_on(session)
+    check_heads(sessions)
     for number, name in enumerate(names):
         title = f"stage {number + 1} of {len(names)}: {name}"
         begun = _newest(sessions, number) if wanted else None
