@@ -656,8 +656,20 @@ def test_slices_of_a_kind_stand_below_each_other() -> None:
     text = shown(lambda console: show_evaluation(found, console))
     assert "by task, the smallest of 20 rows" in text
     lines = [line.split() for line in text.splitlines()]
-    assert [line[:3] for line in lines if "40" in line] == [["same/share", "a", "40"]]
-    assert [line[:2] for line in lines if line[:1] == ["b"]] == [["b", "20"]]
+    assert [line[:2] for line in lines if line[:1] in (["a"], ["b"])] == [["a", "40"], ["b", "20"]]
+    assert lines.index(["same/share"]) + 1 == next(at for at, line in enumerate(lines) if line[:1] == ["a"])
+
+
+def test_names_of_metrics_and_slices_are_whole_beside_wide_values() -> None:
+    class Wide(Evaluator):
+        def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+            return [Measure("answer_tokens", [57.46 + (s.model == "tuned") for s in samples], unit="tokens")]
+
+    rows = [example.with_(task="patients" if at < 40 else "nurses") for at, example in enumerate(examples(60))]
+    found = evaluate(Scripted(right), Scripted(str), rows, {"cost": Wide()}, {}, comparing=Comparing(["task"]))
+    text = shown(lambda console: show_evaluation(found, console))
+    words = text[text.index("by task") :].split()
+    assert [words.count(word) for word in ("cost/", "answer_tokens", "patients", "nurses")] == [1, 1, 1, 1]
 
 
 class Points(Equal):

@@ -99,20 +99,21 @@ def slices_table(slices: Sequence[Sliced], marks: Marks | None = None) -> RichTa
     smallest = min(len(one.part.rows) for one in slices)
     title = f"by {printable(slices[0].part.kind)}, the smallest of {smallest} row{'s' if smallest != 1 else ''}"
     table = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("metric", overflow="fold")
-    table.add_column("slice", overflow="fold")
+    table.add_column("metric, slice", overflow="fold")
     for heading in ("rows", "base", "tuned", "difference", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name in slices[0].comparisons:
-        for at, one in enumerate(slices):
+        # a line of its own: beside its slices it would have no room
+        table.add_row(MetricName(name))
+        for one in slices:
             c = one.comparisons[name]
             interval = _interval(c, marks)
             sign = getattr(marks, c.change) if not math.isnan(c.base) else marks.nothing
             difference = marks.nothing if math.isnan(c.difference) else f"{_signed(c.difference)} {sign}"
             cells = (_value(c.base, c.unit, marks), _value(c.tuned, c.unit, marks))
             shown = Text(difference, style=_STYLES[c.change])
-            label = MetricName("" if at else name)
-            table.add_row(label, printable(one.part.value), str(c.n), *cells, shown, interval)
+            label = Padding(MetricName(one.part.value), (0, 0, 0, 2))
+            table.add_row(label, str(c.n), *cells, shown, interval)
     return table
 
 
