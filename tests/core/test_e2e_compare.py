@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tunesmith.testing.runner import isolated
@@ -65,6 +66,27 @@ def test_a_folder_of_runs_is_a_leaderboard(runs: list[Path], capsys: pytest.Capt
     gap = values[1]["perplexity/perplexity"]["tuned"] - values[0]["perplexity/perplexity"]["tuned"]
     assert beside["difference"] == pytest.approx(gap)
     assert beside["interval"][0] > 0
+
+
+def test_runs_that_differ_in_their_seed_alone_are_summed_up(
+    runs: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, other = runs
+    lock = json.loads((first / "lock.json").read_text())
+    assert "seeds" not in said(capsys, "runs/tiny")
+    method = lock["method"] | {"seed_everything": lock["seed"] + 1}
+    (other / "lock.json").write_text(json.dumps(lock | {"method": method, "seed": lock["seed"] + 1}))
+    out = " ".join(said(capsys, "runs/tiny", "--output", "numbers.json").split())
+    name = "perplexity/perplexity"
+    values = [json.loads((run / "test/metrics.json").read_text())["metrics"][name]["tuned"] for run in runs]
+    mean, sd = np.mean(values), np.std(values, ddof=1)
+    assert f"2 runs of one recipe with other seeds ({first.name}, {other.name}): {name} {mean:.4g} on average" in out
+    assert f"standard deviation {sd:.4g}, {min(values):.4g} to {max(values):.4g}" in out
+    assert f"{other.name} differs from {first.name}: seed_everything: 1 there, 2 here" in out
+    (seeds,) = json.loads(Path("numbers.json").read_text())["seeds"]
+    assert seeds["runs"] == [str(run) for run in runs]
+    wanted = {"mean": mean, "sd": sd, "low": min(values), "high": max(values)}
+    assert seeds["metrics"][name] == pytest.approx(wanted)
 
 
 def test_two_runs_are_compared_metric_by_metric_in_any_order(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.arguments import Arguments
-from tunesmith.cli.compared import difference_lines, leaderboard
+from tunesmith.cli.compared import difference_lines, leaderboard, of_seeds, over_seeds, seeds_line
 from tunesmith.cli.options import Parser
 from tunesmith.cli.quiet import quieten
 from tunesmith.cli.runs import Run, write_json
@@ -94,6 +94,9 @@ def run(words: list[str]) -> int:
     at_by = {one.name: one for one in corrected([replace(beside[name][by], name=name) for name in beside])}
     say(f"{len(best.samples)} test rows, by {by}: {best.name} is best", style="bold")
     console.print(leaderboard(ranked, by, at_by), soft_wrap=False)
+    seeds = of_seeds(ranked)
+    for ones in seeds:
+        say(seeds_line(ones, by))
     for other in others[:1] if len(others) == 1 else ():
         console.print(metrics_table(beside[other.name], len(best.samples), base="best"), soft_wrap=False)
     for other in others:
@@ -107,6 +110,7 @@ def run(words: list[str]) -> int:
             "n": len(best.samples),
             "runs": {str(one.run.path): {n: m.value for n, m in one.measures.items()} for one in ranked},
             "beside the best": {name: comparisons_record(found) for name, found in beside.items()},
+            "seeds": [{"runs": [str(one.run.path) for one in ones], "metrics": over_seeds(ones)} for ones in seeds],
         }
         write_json(Path(given.output), plain(record))
         fact("numbers", given.output)

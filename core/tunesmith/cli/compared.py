@@ -1,6 +1,8 @@
 """How runs beside each other are shown."""
 
+import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -18,6 +20,10 @@ _LONGEST = 48
 
 class Ranked(Protocol):
     """What is shown of a run."""
+
+    @property
+    def run(self) -> Run:
+        """It."""
 
     @property
     def name(self) -> str:
@@ -55,6 +61,37 @@ def leaderboard(ranked: Sequence[Ranked], by: str, beside: Mapping[str, Comparis
         gap = "." if math.isnan(found.difference) else f"{found.difference:+.4g}"
         table.add_row(*cells, gap, interval, "<0.001" if p_value == "0.000" else p_value)
     return table
+
+
+def of_seeds(ranked: Sequence[Ranked]) -> list[list[Ranked]]:
+    """The runs that differ in nothing but their seed, where there are several, in their order."""
+    alike: dict[str, list[Ranked]] = {}
+    for one in ranked:
+        lock = one.run.lock
+        method = {key: value for key, value in (lock.get("method") or {}).items() if key != "seed_everything"}
+        parts = [compared(method), *(lock.get(part) for part in ("data", "base", "code", "packages"))]
+        alike.setdefault(json.dumps(parts, sort_keys=True, default=str), []).append(one)
+    return [ones for ones in alike.values() if len({one.run.lock.get("seed") for one in ones}) > 1]
+
+
+def over_seeds(ones: Sequence[Ranked]) -> dict[str, dict[str, float]]:
+    """Mean, standard deviation (of n - 1), lowest and highest value of each metric that all of them have."""
+    found = {}
+    for name in ones[0].measures:
+        values = [one.measures[name].value for one in ones]
+        if all(map(math.isfinite, values)):
+            spread = statistics.stdev(values)
+            found[name] = {"mean": statistics.fmean(values), "sd": spread, "low": min(values), "high": max(values)}
+    return found
+
+
+def seeds_line(ones: Sequence[Ranked], by: str) -> str:
+    """A metric over the seeds of one recipe, in words."""
+    said = f"{len(ones)} runs of one recipe with other seeds ({', '.join(one.name for one in ones)})"
+    if (found := over_seeds(ones).get(by)) is None:
+        return f"{said}: not all have a value of {by}"
+    spread = f"standard deviation {found['sd']:.4g}, {found['low']:.4g} to {found['high']:.4g}"
+    return f"{said}: {by} {found['mean']:.4g} on average, {spread}; the best of them is lucky, their mean is not"
 
 
 def difference_lines(one: Run, other: Run) -> list[str]:
