@@ -198,7 +198,7 @@ def _bias(report: RunReport) -> Iterator[str]:
         yield "**Not audited: nothing is claimed of how fair it is.** " + _missing("audits", "who trained it")
         return
     for one in report.audits:
-        before = f" ({said(one.before)}: {said(one.before_severity)})" if one.before else ""
+        before = f" ({said(_place(one.before))}: {said(one.before_severity)})" if one.before else ""
         lines = [f"- {code(one.name)} (by {one.where}): severity {said(one.severity)}{before}. {said(one.summary)}"]
         lines += [f"  - to do: {said(one.advice)}"] if one.advice else []
         moved = [f"{code(name)} {old} before, {new} now" for name, old, new, _ in one.changes]
@@ -206,6 +206,11 @@ def _bias(report: RunReport) -> Iterator[str]:
         lines += [f"  - measured: {', '.join([*moved, *measured][:12])}"] if moved or measured else []
         yield "\n".join(lines)
     yield "Groups and harms that these audits do not look at were not looked at."
+
+
+def _place(what: str) -> str:
+    """Where findings of before are of; of a path its end: all of it would tell whose machine it was."""
+    return "/".join(Path(what).parts[-2:]) if "/" in what else what
 
 
 def _limitations(report: RunReport) -> str:
@@ -217,7 +222,7 @@ def _limitations(report: RunReport) -> str:
     worse = [one for one in report.compared.get("base", []) if one.change == "worse"] if _is_tested(report) else []
     lines += [f"- worse than the base: {code(one.name)} {said(signed(one.difference))}" for one in worse[:_MOST]]
     grave = [one for one in report.audits if one.severity in _WORST]
-    lines += [f"- bias: {code(one.name)}, severity {said(one.severity)}" for one in grave]
+    lines += [f"- bias: {code(one.name)}, severity {said(one.severity)} (by {one.where})" for one in grave]
     cut = [one for one in (report.seen.mishaps if report.seen else ()) if one.counts.get("tuned")]
     lines += [f"- {count(one.counts['tuned'], 'answer')} of the test: {said(MEANINGS[one.kind])}" for one in cut]
     known = "\n".join(lines) or "None is recorded in the run, which says little: it knows its own rows alone."

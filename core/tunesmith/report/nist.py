@@ -1,8 +1,8 @@
 """A profile by NIST's AI risk management framework: for which of its subcategories a run gives evidence."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,20 @@ class Subcategory:
     Args:
         id: As NIST numbers it (`MEASURE 2.11`).
         title: What it asks for, in our words.
-        evidence: Kinds of evidence that a run may give for it; none where it is for people alone.
-        gives: What such evidence says.
+        evidence: Kinds of evidence that a run may give for it, with what each says; none where it is for people alone.
         people: What remains for people where there is some.
     """
 
     id: str
     title: str
-    evidence: tuple[str, ...] = ()
-    gives: str = ""
+    evidence: Mapping[str, str] = field(default_factory=dict)
     people: str = ""
 
 
 def subcategories() -> list[Subcategory]:
     """All of NIST AI 100-1 (January 2023), in its order."""
     listed = json.loads(_CORE.read_text("utf-8"))["subcategories"]
-    return [Subcategory(**{**one, "evidence": tuple(one.get("evidence", ()))}) for one in listed]
+    return [Subcategory(**one) for one in listed]
 
 
 def profile(report: RunReport) -> str:
@@ -78,7 +76,7 @@ def evidence(report: RunReport) -> dict[str, list[str]]:
         "tested": ["test/metrics.json"] if tested and _has(files.test, "metrics") else [],
         "verdicts": ["test/metrics.json"] if tested and _has(files.test, "verdicts") else [],
         "audited": found,
-        "compared": [name for name in found if any("before" in one for one in (audited[name] or {}).values())],
+        "compared": [name for name in found if any(map(_is_after, (audited[name] or {}).values()))],
         "logged": ["logged/findings.json"] if files.logged_findings else [],
         "drift": ["logged/drift.json"] if _has(files.drift, "drift") else [],
         "card": ["README.md"] if tested or found else [],
@@ -86,18 +84,22 @@ def evidence(report: RunReport) -> dict[str, list[str]]:
     return {kind: [name for name in names if (path / name).is_file()] for kind, names in kinds.items()}
 
 
+def _is_after(found: Mapping[str, Any]) -> bool:
+    """Whether an audit says what it found before a change; the base beside the tuned model is none."""
+    return (found.get("before") or {}).get("what") not in (None, "base")
+
+
 def _has(content: Mapping[str, Any] | None, key: str) -> bool:
     return bool((content or {}).get(key))
 
 
-def _links(one: Subcategory, there: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    for name in dict.fromkeys(name for kind in one.evidence for name in there.get(kind, ())):
-        yield f"[{code(name)}]({name})"
-
-
 def _given(one: Subcategory, there: Mapping[str, Sequence[str]]) -> str:
-    links = ", ".join(_links(one, there))
-    return f"{one.gives}: {links}" if links else ""
+    """What there is, with links; nothing of what there is not."""
+    parts = []
+    for kind, what in one.evidence.items():
+        links = ", ".join(f"[{code(name)}]({name})" for name in there.get(kind, ()))
+        parts += [f"{what}: {links}"] if links else []
+    return "; ".join(parts)
 
 
 def _left(one: Subcategory, there: Mapping[str, Sequence[str]]) -> str:
