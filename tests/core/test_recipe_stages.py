@@ -186,6 +186,17 @@ def test_the_key_that_differs_is_named_where_a_stage_was_trained_otherwise(bench
     assert "instruct starts from the weights of adapt" in ran.err
 
 
+@pytest.mark.slow
+def test_a_run_left_inside_a_later_stage_goes_on_bit_for_bit(bench: Any) -> None:
+    ordered = {"curriculum": {"by": "length", "epochs": 2}, "mixture": {"rows": 14}}
+    two_stages(bench, model={"schedule": {"name": "constant"}}, data=ordered, trainer={"val_check_interval": 2})
+    bench.done("fit", *CONFIG, "--stage=adapt", "--trainer.max_steps=8")
+    (first,) = bench.runs("tiny/adapt")
+    adapt = "--stages.adapt.trainer.max_steps=8"  # what the stage before was trained with
+    run = bench.fit_whole_and_in_two_parts("tiny.yaml", "--stage=instruct", adapt)
+    assert yaml.safe_load((run / "config.yaml").read_text())["model"]["base"] == str(first / "merged")
+
+
 def test_what_no_stage_can_start_from_is_refused_before_any_trains(bench: Any) -> None:
     two_stages(bench)
     prompts = "--stages.adapt.model.adapter=PromptTuning"
