@@ -217,6 +217,26 @@ def test_fit_finds_what_a_baseline_lacks_before_it_trains(bench: Any) -> None:
     assert list(Path(bench.folder).glob("runs/*/*/checkpoints")) == before
 
 
+def test_fit_says_before_it_trains_what_too_few_rows_will_leave_undecided(bench: Any) -> None:
+    words = ("fit", *CONFIG, "--trainer.max_steps=1")
+
+    def told(*more: str) -> str:
+        ran = bench.done(*words, *more)
+        return " ".join((ran.out + ran.err).split())
+
+    assert "undecided" not in told()
+    few = told(f"{BOUND}@source.at_least=0")
+    count = int(few.split("test rows are too few to tell")[0].split()[-1])
+    assert 0 < count < 20
+    assert "below 20, what rests on a comparison with the base will be undecided" in few
+    slices = f"no source has the 20 test rows that comparison.smallest asks for (the largest has {count})"
+    assert f"success.exact/exact_match@source will be undecided: {slices}" in few
+    enough = told(
+        f"{BOUND}@source.at_least=0", "--comparison.smallest=5", "--data.split.train=0.2", "--data.split.test=0.6"
+    )
+    assert "undecided" not in enough
+
+
 def test_a_baseline_whose_questions_are_too_long_is_named(trained: Any) -> None:
     trained.write("long.yaml", baselines={"few": {"shots": 1}, "many": {"shots": 20}}, evaluators={"perplexity": None})
     refused = trained.done("test", "--config", "long.yaml", "--run", str(trained.runs()[0]), code=2)

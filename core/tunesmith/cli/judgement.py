@@ -11,8 +11,9 @@ from tunesmith.errors import RecipeError
 from tunesmith.evaluation.baseline import Endpoint
 from tunesmith.evaluation.measuring import own_rows, rehearse
 from tunesmith.evaluation.run_test import audits_of, check_bases
-from tunesmith.evaluation.slices import kinds_asked, slices_of
-from tunesmith.evaluation.threshold import BASE, check_names, check_slices, produced
+from tunesmith.evaluation.slices import Comparing, kinds_asked, slices_of
+from tunesmith.evaluation.statistics import ENOUGH
+from tunesmith.evaluation.threshold import BASE, check_names, check_slices, produced, split_key
 from tunesmith.plugins.blame import blamed
 
 
@@ -77,6 +78,24 @@ def check_rows(session: Session, curated: Curated) -> None:
 def _of_models(session: Session) -> list[str]:
     """The audits that ask a model."""
     return [name for name, audit in session.audits.items() if audit.needs & {"model", "outputs"}]
+
+
+def warn_of_few(session: Session) -> None:
+    """Say before training which thresholds too few test rows will leave undecided."""
+    rows = session.data.prepare_rows().splits["test"]
+    if not session.success:
+        return
+    if len(rows) < ENOUGH:
+        said = f"{len(rows)} test row{' is' if len(rows) == 1 else 's are'} too few to tell a difference from chance"
+        warn(f"{said}: below {ENOUGH}, what rests on a comparison with the base will be undecided")
+    if not rows:
+        return
+    known, least = produced(session.evaluators, session.audits), session.comparison.smallest
+    cut = slices_of(asked(session, rows, quiet=True), kinds_asked(Comparing(), session.success, known))
+    for key in session.success:
+        if (kind := split_key(key, known)[1]) and (largest := max(len(one.rows) for one in cut[kind])) < least:
+            told = f"no {kind} has the {least} test rows that comparison.smallest asks for (the largest has {largest})"
+            warn(f"success.{key} will be undecided: {told}")
 
 
 def warn_of_unwanted(session: Session, examples: Sequence[Example]) -> None:

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from lightning.pytorch import Trainer
 
+from tunesmith.cli.judgement import warn_of_few
 from tunesmith.cli.kernels import show_kernels
 from tunesmith.cli.runs import MERGED, Run
-from tunesmith.cli.screen import fact, say, warn
+from tunesmith.cli.screen import fact, say
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.columns import one_line
 from tunesmith.data.curriculum import LOSS
 from tunesmith.data.own_rows import own_rows
 from tunesmith.data.plan import Plan
 from tunesmith.data.sources import SplitName
-from tunesmith.evaluation.statistics import ENOUGH
 from tunesmith.recipe.lock_file import lock_path
 from tunesmith.training.averaging import averaging
 from tunesmith.training.compiling import Choice
@@ -182,10 +182,7 @@ def opening(session: Session, run: Run, trainer: Trainer, checkpoint: str | None
     shards = ", weights in shards" if isinstance(trainer.strategy, FSDP2) else ""
     fact("device", f"{trainer.world_size} x {kind}{on_cpu}{shards}")
     fact("run", f"{run.path}{f', resumed from {Path(checkpoint).name}' if checkpoint else ''}")
-    rows = len(session.data.prepare_rows().splits["test"])
-    if session.success and rows < ENOUGH:
-        said = f"{rows} test row{' is' if rows == 1 else 's are'} too few to tell a difference from chance"
-        warn(f"{said}: below {ENOUGH}, what rests on a comparison with the base will be undecided")
+    warn_of_few(session)
 
 
 def closing(session: Session, run: Run, result: dict[str, Any]) -> None:
