@@ -161,7 +161,9 @@ class Findings:
     Args:
         summary: One or two sentences that say what was found and how bad it is.
         severity: The worst of what was found.
-        metrics: Scalars by name, which `success` can bound as `<name in the recipe>/<metric>`.
+        metrics: Scalars by name, which `success` can bound as `<name in the recipe>/<metric>`. One called `p` is the
+            smallest p-value of what the audit tests, corrected for their number (Holm): reports correct it once more
+            for the number of audits. Those called `p` or ending in `_p` are not compared between logs.
         tables: Group-wise tables.
         evidence: Ids of examples that show the finding, worst first.
         advice: What to do about it.
