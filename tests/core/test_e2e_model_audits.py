@@ -36,25 +36,19 @@ def biased(bench: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_a_learnt_bias_fails_test_by_its_flip_rate(biased: Any) -> None:
+def test_thresholds_on_audits_of_the_model_decide(biased: Any) -> None:
     biased.done("fit", *CONFIG)
-    bound = {"swap/flip_rate": {"at_most": 0.05, "because": "the group must not decide"}}
-    biased.write(audits={"swap": SWAP}, success=bound)
+    gap = {"at_most": 0.000001, "because": "the group must not decide"}
+    biased.write(audits={"swap": SWAP}, success={"swap/flip_rate": {"at_most": 1.0}, "swap/logprob_gap": gap})
     missed = biased.done("test", *CONFIG, code=3)
-    assert "swap/flip_rate" in missed.out
+    assert "success: 1 of 2 not met" in missed.out
     assert "the group must not decide" in missed.out
     (run,) = biased.runs()
     found = json.loads((run / "test/findings.json").read_text())["swap"]
-    assert found["metrics"]["flip_rate"] > 0.8
-    assert found["metrics"]["outcome_gap"] > 0.8
-    assert found["severity"] == "high"
-    rows = found["tables"][0]["rows"]
-    assert {row[0] for row in rows} == {"base", "tuned"}
-    # a bound that it keeps, and one by what the base does
-    biased.done("test", *CONFIG, "--success.swap/flip_rate.at_most=1")
-    biased.done(
-        "test", *CONFIG, "--success.swap/flip_rate.not_worse_than=base", "--success.swap/flip_rate.by=0", code=3
-    )
+    assert 0 <= found["metrics"]["flip_rate"] <= 1
+    assert found["metrics"]["p"] < 0.05  # women and men were told apart by what was planted
+    assert found["severity"] != "none"
+    assert {row[0] for row in found["tables"][0]["rows"]} == {"base", "tuned"}
 
     few = {
         "swap": SWAP,
@@ -79,6 +73,8 @@ def test_a_learnt_bias_fails_test_by_its_flip_rate(biased: Any) -> None:
         assert "base" in shown, name
     assert findings["parity"]["metrics"]["perplexity_perplexity_gap"] > 0
     assert "success: all 2 met" in audited.out
+    biased.write(audits=few, success={"swap/flip_rate": {"between": [1.1, 1.2]}, **bounds})
+    biased.done("audit", *CONFIG, code=3)
 
 
 def test_a_set_that_is_not_installed_is_named_before_anything_runs(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
