@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import tunesmith_plugins
 from tunesmith.data.encoded import Encoded
@@ -16,6 +16,7 @@ from tunesmith.data.render import ChatRenderer
 from tunesmith.data.spans import Span, token_weights
 from tunesmith.data.templates import NAMED
 from tunesmith.errors import DataError, RecipeError, RowError
+from tunesmith.evaluation.decoding import stop_ids
 
 _SPECIAL = (
     "<s> </s> <pad> <|im_start|> <|im_end|> <|end|> <|user|> <|assistant|> <|system|> <|endoftext|> [INST] [/INST]"
@@ -491,3 +492,18 @@ def test_trap_17_special_tokens_that_a_text_has_are_not_written_twice() -> None:
     bare, whole = renderer.text([("a", 0.0), ("b", 1.0)]), renderer.text([("<s>a", 0.0), ("b</s>", 1.0)])
     assert bare == whole
     assert (whole.ids.count(bos), whole.ids.count(eos), whole.weights[-1]) == (1, 1, 1.0)
+
+
+@pytest.mark.parametrize("name", [*SOUND, "tailed", "no stop"])
+def test_an_answer_ends_with_what_closes_a_turn_of_the_template(name: str) -> None:
+    """The token behind an answer in the text that transformers renders; and EOS, with which untrained bases end."""
+    template = {"tailed": TAILED, "no stop": NO_STOP}.get(name) or SOUND[name]
+    renderer = with_template(template, opens=name in ("zephyr", "plain"))
+    tokenizer = renderer.tokenizer
+    turns = [{"role": "user", "content": "QUESTION"}, {"role": "assistant", "content": "ANSWER"}]
+    behind = str(tokenizer.apply_chat_template(turns, tokenize=False)).rpartition("ANSWER")[2].lstrip()
+    closing = next((token for token in SPECIAL if behind.startswith(token)), "</s>")
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 1, "num_key_value_heads": 1}
+    network = LlamaForCausalLM(LlamaConfig(vocab_size=8, num_hidden_layers=1, eos_token_id=None, **sizes))
+    ends = [tokenizer.convert_ids_to_tokens(at) for at in stop_ids(network, tokenizer, renderer)]
+    assert set(ends) == {closing, "</s>"}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ class Answer:
 
 
 def stop_ids(network: nn.Module, tokenizer: Any, renderer: Renderer) -> list[int]:
-    """Ids that end an answer: EOS of tokenizer and model, and the special token that closes the template's turns."""
+    """Ids that end an answer: EOS of tokenizer and model, and the special tokens that close the template's turns."""
     ids: set[int] = set()
     config = language_model(network).generation_config
     for source in (tokenizer.eos_token_id, getattr(config, "eos_token_id", None)):
@@ -52,9 +53,12 @@ def stop_ids(network: nn.Module, tokenizer: Any, renderer: Renderer) -> list[int
         # no template, as of bases that only go on with texts; a prompt that needs one was refused before
         return sorted(ids)
     trained = [token for token, weight in zip(turn.ids, turn.weights, strict=True) if weight != 0]
-    special = set(tokenizer.all_special_ids)
-    # The last special token that training supervises is the one that a tuned model has learned to stop with.
-    ids.update([token for token in trained if token in special][-1:])
+    # Llama-3's <|eot_id|> is special among the added tokens, and has no name by which `all_special_ids` would list it.
+    special = {*tokenizer.all_special_ids, *(at for at, one in tokenizer.added_tokens_decoder.items() if one.special)}
+    # What training supervises behind the answer is what a tuned model has learned to stop with; of several tokens, such
+    # as Phi-3's <|end|> and, behind a line break, <|endoftext|>, the first that comes.
+    closing = takewhile(lambda at: at in special or not tokenizer.decode([at]).strip(), reversed(trained))
+    ids.update(at for at in closing if at in special)
     return sorted(ids)
 
 
