@@ -76,6 +76,14 @@ def test_other_heads_load_as_their_class(tmp_path: Path, kind: Any) -> None:
     assert type(model) is by_kind[kind]
 
 
+def test_a_folder_without_the_head_of_a_language_model_is_refused(base: Path, tmp_path: Path) -> None:
+    config = transformers.AutoConfig.from_pretrained(base, num_labels=3)
+    transformers.LlamaForSequenceClassification(config).save_pretrained(tmp_path)
+    transformers.AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path)
+    with pytest.raises(DataError, match=r"lacks 1 weights of LlamaForCausalLM, first lm_head\.weight"):
+        load_base(str(tmp_path))
+
+
 def test_missing_places_say_what_is_allowed(base: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="nowhere does not exist"):
         load_base("./nowhere")
