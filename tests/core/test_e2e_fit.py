@@ -292,7 +292,7 @@ def test_a_validation_loss_that_is_no_number_stops_the_run(
     def validation_step(module: Specialist, *args: Any) -> None:
         real(module, *args)
         if module.global_step >= step:
-            module._validation[0] += value
+            module._validation[-1, 0] += value
 
     monkeypatch.setattr(Specialist, "validation_step", validation_step)
     ran = bench.done("fit", *CONFIG, "--trainer.val_check_interval=2", "--trainer.max_steps=6", code=2)

@@ -28,7 +28,7 @@ from tunesmith.recipe.tree import Map, Mark
 FOLDER = Path(__file__).parents[2] / "recipes"
 SHIPPED = sorted(f for f in FOLDER.rglob("*.yaml"))
 # What has data of its own is a recipe, not an overlay.
-RECIPES = [f for f in SHIPPED if "\ndata:" in f.read_text()]
+RECIPES = [f for f in SHIPPED if "\n  sources:" in f.read_text()]
 OVERLAYS = [f for f in SHIPPED if f not in RECIPES]
 assert len(RECIPES) > 2
 assert len(OVERLAYS) > 2

@@ -275,7 +275,9 @@ def test_the_page_fetches_nothing_and_runs_its_own_script_alone(make_run: Make, 
     found = page(make_run([predicted("1", 0.9, 0.1)]))
     (policy,) = [value for key, value in found.attributes if key == "content" and value and "default-src" in value]
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
-    assert {v for k, v in found.attributes if k == "href" and v and not v.startswith("#")} <= {"../data/card.html"}
+    assert {v for k, v in found.attributes if k == "href" and v and not v.startswith("#")} <= {
+        *("../data/card.html", "README.md", "nist-ai-rmf.md")
+    }
 
 
 def test_what_evaluators_point_at_is_marked_counted_and_shown(make_run: Make, predicted: Row) -> None:

@@ -460,7 +460,7 @@ def test_sums_are_kept_elsewhere_where_the_device_has_no_double_precision() -> N
     """Apple's GPUs; the processor of this machine would refuse a tensor on one."""
     apple = torch.device("mps")
     assert Ledger(["loss"]).close({"token": 1}, lambda row: row, apple, 0.5)["grad_norm"] == 0.5
-    module: Any = SimpleNamespace(device=apple, objective=CrossEntropy())
+    module: Any = SimpleNamespace(device=apple, objective=CrossEntropy(), trainer=None)
     Validating.on_validation_epoch_start(module)
     assert (module._validation.dtype, module._validation.device.type) == (torch.float64, "cpu")
     assert summing(torch.device("cuda", 1)) == torch.device("cuda", 1)

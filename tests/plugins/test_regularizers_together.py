@@ -13,6 +13,7 @@ from tunesmith.testing.second_pass import DroppingPasses
 from tunesmith.training.specialist import Specialist
 from tunesmith_plugins.adapters.lora import LoRA
 from tunesmith_plugins.objectives.next_token import NextToken
+from tunesmith_plugins.regularizers.adversarial_debiasing import AdversarialDebiasing
 
 BUILTINS = [entry.cls for entry in Catalog.load(block=[]).entries if entry.builtin]
 REGULARIZERS = [cls for cls in BUILTINS if issubclass(cls, Regularizer)]
@@ -24,7 +25,8 @@ def together(objective: Objective, adapter: Adapter) -> Specialist:
     """A model with all regularizers that the method takes, away from its base; what they look at first is seen."""
     chosen = {}
     for cls in REGULARIZERS:
-        regularizer = cls.trial_instances()[0]
+        # the last one of these reads the whole text, also where all of it is learnt
+        regularizer = cls.trial_instances()[-1 if cls is AdversarialDebiasing else 0]
         try:
             regularizer.check(objective, adapter)
         except RecipeError:

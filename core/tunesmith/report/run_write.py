@@ -26,6 +26,6 @@ def write_report(run: Path) -> Path:
         ("report.html", run_page(report)),
     ):
         part = run / f"{name}.part"  # a reader never sees half of it
-        part.write_text(content, encoding="utf-8")
+        part.write_text(content, encoding="utf-8", errors="backslashreplace")
         part.replace(run / name)
     return run / "report.html"
