@@ -386,7 +386,9 @@ def test_what_two_processes_save_is_read_by_one(bases: Path, by_two: Path, name:
     directory = by_two / f"{name}-{kind}"
     one = make(bases, CASES[name])
     one.load_adapter(directory)
-    same(weights(one), torch.load(f"{directory}.pt", weights_only=True)["weights"], 0.0)
+    read, saved = weights(one), torch.load(f"{directory}.pt", weights_only=True)["weights"]
+    # a regularizer's own have done their work: checkpoints hold them, and the adapter does not
+    same(*({key: tensor for key, tensor in own.items() if "reg-" not in key} for own in (read, saved)), 0.0)
     assert one.describe() in (directory / "README.md").read_text()
 
 
