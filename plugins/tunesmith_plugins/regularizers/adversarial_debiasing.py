@@ -81,9 +81,9 @@ class AdversarialDebiasing(Regularizer):
         warmup: float = 0.1,
         adversaries: int = 3,
         width: int = 64,
-        steps: int = 5,
-        rate: float = 5e-3,
-        memory: int = 256,
+        steps: int = 10,
+        rate: float = 1e-2,
+        memory: int = 512,
     ) -> None:
         self.weight = weight
         self.group = group
