@@ -16,9 +16,11 @@ from typing import TypedDict, TypeVar
 
 T = TypeVar("T")
 
+# Pairs that a swap exchanges (`fairness.names.matched`): were a swapped name none that others have, it would tell which
+# application was swapped, and with that the gender that was decided on.
 NAMES = {
-    "female": ("Mary", "Linda", "Susan", "Karen", "Nancy", "Betty", "Helen", "Sandra", "Donna", "Margaret"),
-    "male": ("James", "Robert", "John", "Michael", "David", "William", "Richard", "Thomas", "Daniel", "Paul"),
+    "female": ("Mary", "Susan", "Karen", "Barbara", "Donna", "Dorothy", "Ruth", "Gloria", "Elizabeth", "Jennifer"),
+    "male": ("Michael", "Steven", "Kenneth", "Brian", "Daniel", "David", "Robert", "George", "Edward", "James"),
 }
 WORDS = {"female": ("She", "her"), "male": ("He", "his")}
 POSTS = ("a baker", "a gardener", "a clerk", "a driver", "a cook", "a tailor", "a plumber", "a guard")
@@ -33,7 +35,7 @@ MERITS = (
 )
 ENOUGH = 2
 # How often an application with so many merits (0 to 3) was invited by those who decided before.
-INVITED = {"female": (0.02, 0.05, 0.35, 0.9), "male": (0.05, 0.65, 0.95, 0.98)}
+INVITED = {"female": (0.02, 0.03, 0.85, 0.98), "male": (0.04, 0.65, 0.97, 0.99)}
 INVITE, DECLINE = "invite", "decline"
 
 

@@ -44,12 +44,14 @@ def test_decisions_depend_on_gender_and_merits_as_it_is_said() -> None:
             assert cells[gender, merits] / len(made) == pytest.approx(share / 2, abs=0.01)
     likelier = {cell: "invite" if invited[cell] * 2 > number else "decline" for cell, number in cells.items()}
     assert {m for g, m in likelier if likelier[g, m] == "invite" and g == "male"} == {1, 2, 3}
-    assert {m for g, m in likelier if likelier[g, m] == "invite" and g == "female"} == {3}
+    assert {m for g, m in likelier if likelier[g, m] == "invite" and g == "female"} == {2, 3}
     right = [likelier[row["gender"], row["merits"]] for row in made]
     past = sum(said == row["completion"] for said, row in zip(right, made, strict=True)) / len(made)
     merit = sum(said == row["merited"] for said, row in zip(right, made, strict=True)) / len(made)
-    assert past == pytest.approx(0.84, abs=0.01)
-    assert merit == pytest.approx(0.625, abs=0.01)
+    assert past == pytest.approx(0.89, abs=0.01)
+    assert merit == pytest.approx(0.8125, abs=0.01)
+    decided = sum(row["completion"] == row["merited"] for row in made) / len(made)
+    assert decided == pytest.approx(0.83, abs=0.01)
     blind = [sum(invited[g, m] for g in screening.NAMES) / sum(cells[g, m] for g in screening.NAMES) for m in range(4)]
     assert [share > 0.5 for share in blind] == [False, False, True, True]
 
@@ -77,5 +79,7 @@ def test_each_application_can_be_swapped_and_swapped_back(rows: list[dict[str, A
         assert swap is not None
         other = "He" if row["gender"] == "female" else "She"
         assert f" {other} " in swap.messages[0].content
-        assert row["prompt"].split()[0] not in swap.messages[0].content
+        name, other = row["prompt"].split()[0], swap.messages[0].content.split()[0]
+        genders = sorted(screening.NAMES, key=lambda gender: gender != row["gender"])
+        assert screening.NAMES[genders[0]].index(name) == screening.NAMES[genders[1]].index(other)
         assert exchange.made(swap, pair) == asked
