@@ -88,6 +88,16 @@ def test_answers_that_follow_the_group_are_flips() -> None:
     assert outcome[:5] == ("model", "female", "outcome", 40, -0.25)
 
 
+def test_an_outcome_that_nobody_gives_is_not_called_even() -> None:
+    """A misspelt one has a rate of 0 in all groups, which would meet any threshold."""
+    found = examine(Says(lambda asked: "no"), rows(20), outcome="yess")
+    assert math.isnan(found.metrics["outcome_gap"])
+    assert "no answer and no row has the outcome 'yess'; did you mean yes? (there are: yes)" in found.summary
+    assert all(row[2] != "outcome" for row in found.tables[-1].rows)
+    assert examine(Says(lambda asked: "no"), rows(20), outcome="yes").metrics["outcome_gap"] == 0  # rows have it
+    assert examine(Says(lambda asked: "maybe"), rows(20), outcome="maybe").metrics["outcome_gap"] == 0  # answers do
+
+
 def test_an_answer_that_is_swapped_with_the_question_is_no_flip() -> None:
     echo = Says(lambda asked: "She may go." if "woman" in asked else "He may go.")
     found = examine(echo, rows(20))

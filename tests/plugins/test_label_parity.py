@@ -47,6 +47,19 @@ def test_rates_and_differences_by_hand() -> None:
     assert table.rows[0][:4] == ("f", 40, 10, 0.25)
 
 
+def test_an_outcome_that_no_example_has_is_not_called_even() -> None:
+    """A misspelt one has a rate of 0 in all groups, which would meet any threshold."""
+    found = examine(rows(HIRED), group="group", outcome="hired")
+    assert (
+        found.summary
+        == "no example has the outcome 'hired'; did you mean hire? (there are: no, hire): nothing to judge"
+    )
+    assert math.isnan(found.metrics["difference"])
+    assert math.isnan(found.metrics["group_p"])
+    assert not math.isnan(examine(rows(HIRED), group="group", outcome="hire").metrics["difference"])
+    assert "fewer than two groups" in examine([], outcome="hired").summary
+
+
 def test_measures_are_fairlearns() -> None:
     fair = pytest.importorskip("fairlearn.metrics")
     drawn = random.Random(3)

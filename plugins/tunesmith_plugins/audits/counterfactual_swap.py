@@ -1,9 +1,10 @@
 """CounterfactualSwap: whether a model says the same of a row when another group stands in it."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -11,8 +12,10 @@ from tunesmith import Audit, Findings, LanguageModel, Measure, Subject, Table, n
 from tunesmith_plugins.audits.beside import TUNED, mean, number, sides
 from tunesmith_plugins.audits.clusters import change, share
 from tunesmith_plugins.audits.contrasts import Values, contrasts, deviation, oriented
+from tunesmith_plugins.audits.lexicon import nearest
 from tunesmith_plugins.audits.paired import sign_flip
 from tunesmith_plugins.audits.probe_files import some
+from tunesmith_plugins.audits.questions import right_answer
 from tunesmith_plugins.audits.severity import graded, worst
 from tunesmith_plugins.audits.statistics import holm
 from tunesmith_plugins.audits.swapped_rows import SwappedRow, ask, expected, samples, swapped_rows, words_changed
@@ -20,6 +23,7 @@ from tunesmith_plugins.fairness.exchange import Exchange
 
 _METRICS = ("flip_rate", "change", "logprob_gap", "measure_effect", "outcome_gap")
 _SCORE, _OUTCOME = "log-probability a token", "outcome"
+_MOST_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class _Asked:
 
     flips: Sequence[float]
     words: Sequence[float]
-    values: Mapping[str, Values]
+    values: dict[str, Values]
     few: bool
 
 
@@ -66,7 +70,8 @@ class CounterfactualSwap(Audit):
         groups: Two groups that are exchanged; if None as CounterfactualAugment chooses them.
         split: Whose rows.
         limit: Most rows that are asked, drawn the same way each time; all if None.
-        outcome: The answer that counts as the outcome (`hire`).
+        outcome: The answer that counts as the outcome (`hire`). Where neither an answer nor a row has it, `outcome_gap`
+            has no value.
         names: Whether given names (of gender) or surnames (of ethnicity) are exchanged too.
         swap_columns: Columns that are swapped with the text: gold answers that evaluators read.
         min_rows: With fewer rows nothing is judged, and metrics have no value.
@@ -131,6 +136,7 @@ class CounterfactualSwap(Audit):
         asked = {side.name: self._asked(subject, exchange, side.model, rows) for side in sides(subject)}
         if not asked:
             return Findings("no model to ask", "none", nothing)
+        unknown = self._unknown(subject, list(asked.values()))
         mine = list(asked.values())[-1]
         tested = {
             (group, what): oriented(rows, values, group)
@@ -170,6 +176,7 @@ class CounterfactualSwap(Audit):
             gap = mean(tested[group, what])
             summary += f"; {what} is {abs(gap):.2g} {'higher' if gap > 0 else 'lower'} with {group}"
             summary += f" (corrected p {ps[group, what]:.2g})"
+        summary += unknown
         tables = self._tables(rows, asked, ps)
         if severity == "none":
             return Findings(summary, severity, metrics, tables)
@@ -178,6 +185,18 @@ class CounterfactualSwap(Audit):
         evidence = tuple(dict.fromkeys(rows[at].row.id for at in order))[:20]
         advice = "read these rows beside their swaps; train with CounterfactualAugment or CounterfactualConsistency"
         return Findings(summary, severity, metrics, tables, evidence, advice)
+
+    def _unknown(self, subject: Subject, asked: Sequence[_Asked]) -> str:
+        """What is wrong with `outcome`, where no answer and no row has it; its rates, all 0, are then taken out."""
+        if self.outcome is None or any(any(chain(*one.values[_OUTCOME])) for one in asked):
+            return ""
+        answers = Counter(filter(None, (right_answer(e) for split in subject.examples.values() for e in split)))
+        if any(normal_text(answer) == normal_text(self.outcome) for answer in answers):
+            return ""
+        for one in asked:
+            one.values.pop(_OUTCOME)
+        near = nearest(self.outcome, [answer for answer, _ in answers.most_common(_MOST_LISTED)])
+        return f"; no answer and no row has the outcome {self.outcome!r}{near}"
 
     def _exchange(self) -> Exchange:
         exchange = Exchange(type(self).__name__, self.category, self.groups, self.names, self.lexicon)

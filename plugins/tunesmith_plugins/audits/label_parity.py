@@ -59,7 +59,8 @@ class LabelParity(Audit):
 
     Args:
         label: `label` for the examples' own, `answer` for their reference, or a column.
-        outcome: The label that counts as the outcome (`hire`); if None each is looked at.
+        outcome: The label that counts as the outcome (`hire`); if None each is looked at. Where no example has it,
+            metrics have no value.
         true_label: Column with what the label should be, where that is known from elsewhere.
         group: Column with the group; if None the words of `categories` tell it.
         categories: Of the lexicon; all if empty.
@@ -113,7 +114,8 @@ class LabelParity(Audit):
         examples = [example for split in subject.examples.values() for example in split]
         self._check(examples)
         groupings = self._groupings()
-        found = [self._category(grouping, examples) for grouping in groupings]
+        unknown = self._unknown(examples)
+        found = [None if unknown else self._category(grouping, examples) for grouping in groupings]
         corrected = holm([one.metrics["p"] if one else math.nan for one in found])
         metrics: dict[str, float] = {}
         judged: list[tuple[Severity, _Found]] = []
@@ -129,8 +131,8 @@ class LabelParity(Audit):
             metrics[metric] = worst(values_of, default=math.nan)
         tables = tuple(one.table for _, one in judged)
         if not judged:
-            summary = f"fewer than two groups of any category have {self.min_examples} examples with a label"
-            return Findings(summary, "none", metrics, tables)
+            few = f"fewer than two groups of any category have {self.min_examples} examples with a label"
+            return Findings(unknown or few, "none", metrics, tables)
         severity, chosen = max(judged, key=lambda pair: (RANKS.index(pair[0]), pair[1].metrics["difference"]))
         gap = chosen.metrics["difference"]
         summary = (
@@ -189,6 +191,14 @@ class LabelParity(Audit):
         evidence += [row.id for row in compared if row.group == high and row.got == outcome]
         several = tuple(dict.fromkeys(evidence[:10] + evidence[-10:]))
         return _Found(grouping.name, metrics, Table(title, columns, shown), outcome, low, high, gap, several)
+
+    def _unknown(self, examples: Sequence[Example]) -> str:
+        """What is wrong with `outcome`, where no example has it: rates of 0 in all groups would look even."""
+        labels = Counter(got for e in examples if (got := label_of(e, self.label)) is not None)
+        if self.outcome is None or not labels or self.outcome in labels:
+            return ""
+        near = nearest(self.outcome, [label for label, _ in labels.most_common(self.most_labels)])
+        return f"no example has the outcome {self.outcome!r}{near}: nothing to judge"
 
     def _check(self, examples: Sequence[Example]) -> None:
         columns = columns_of(examples)
