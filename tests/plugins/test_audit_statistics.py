@@ -1,7 +1,9 @@
 """Statistics of audits, each beside scipy's, statsmodels' or the formula."""
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,8 +73,45 @@ def test_chi_square_tail(value: float, degrees: int) -> None:
 
 def test_independence_chooses_its_test() -> None:
     assert own.independence([[1, 9], [8, 2]]) == (own.fisher(1, 9, 8, 2), "Fisher")
-    table = [[1, 9], [8, 2], [5, 5]]
+    table = [[10, 19], [18, 12], [15, 15]]
     assert own.independence(table) == (own.chi_square(table)[2], "chi-square")
+    assert own.independence([[1, 9], [8, 2], [5, 5]])[1] == "permutation"  # 4.7 are expected in a cell
+    assert own.independence([[30, 0, 5], [12, 0, 9]])[1] == "chi-square"
+    assert own.independence([[3, 0], [4, 0], [0, 0]]) == (1.0, "chi-square")
+
+
+def test_permuted_is_right_to_what_its_draws_allow() -> None:
+    table = np.array([[4, 1, 0], [3, 9, 3]])
+    rows, columns = table.sum(1), table.sum(0)
+    expected = np.outer(rows, columns) / table.sum()
+    p = 0.0
+    for first in itertools.product(*(range(c + 1) for c in columns)):  # all tables of these sums
+        if sum(first) == rows[0]:
+            other = np.array([first, columns - first])
+            if ((other - expected) ** 2 / expected).sum() >= ((table - expected) ** 2 / expected).sum() - 1e-9:
+                p += math.prod(map(math.comb, columns, first)) / math.comb(int(table.sum()), int(rows[0]))
+    assert own.permuted(table.tolist()) == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / 9999))
+    assert own.permuted([*table.tolist(), [0, 0, 0]]) == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / 9999))
+    assert own.permuted([[0, 0], [0, 0]]) == 1
+
+
+def test_independence_keeps_its_level_where_few_are_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own, "_DRAWS", 199)  # as exact with few draws
+    drawn, trials = np.random.default_rng(1), 2000
+    alarms = np.zeros(2)
+    for _ in range(trials):
+        table = [drawn.multinomial(n, [0.99, 0.005, 0.005]).tolist() for n in (20, 2000)]
+        alarms += [own.independence(table)[0] < 0.05, own.chi_square(table)[2] < 0.05]
+    assert alarms[0] <= stats.binom.ppf(0.999, trials, 0.05)
+    assert alarms[1] > 0.1 * trials  # what chi-square alone would do
+
+
+def test_fisher_keeps_its_level_with_the_rows_of_the_benchmark() -> None:
+    drawn, trials = np.random.default_rng(2), 2000
+    women = drawn.binomial(400, 0.5, trials)
+    counts = np.stack([drawn.binomial(women, 0.5), drawn.binomial(400 - women, 0.5)], 1)
+    ps = [own.fisher(int(a), int(n - a), int(b), int(400 - n - b)) for (a, b), n in zip(counts, women, strict=True)]
+    assert stats.binom.ppf(0.001, trials, 0.039) <= sum(p < 0.05 for p in ps) <= stats.binom.ppf(0.999, trials, 0.05)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

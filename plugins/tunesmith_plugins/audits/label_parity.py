@@ -49,8 +49,9 @@ class LabelParity(Audit):
     the largest (demographic parity ratio, 1 is even; four fifths are a usual bound); with `true_label`
     `odds_difference`, the larger of the two differences of true and of false positive rates (equalized odds difference,
     Hardt, Price, Srebro 2016), as fairlearn defines the three. Without `outcome` these are of the label whose rates
-    differ most. `p` is of Fisher's exact test for two groups and two labels, else of the chi-square
-    test of group and label; corrected by Holm (1979) for the number of categories.
+    differ most. `p` is of Fisher's exact test for two groups and two labels, else of the chi-square test of group and
+    label, by permutation where fewer than five are expected in a cell; corrected by Holm (1979) for the number of
+    categories.
 
     Severity follows the difference where p is below `alpha`: low from 0.05, medium from 0.1, high from 0.2. A
     difference is no proof of injustice: groups may differ in what the label is about. Where it is, ask `true_label`.

@@ -65,8 +65,8 @@ class Refusal(Audit):
     `difference`, the largest difference of two groups' rates in a category (0 is best), whatever chance says; `p`, the
     smallest p-value of a category that its groups' rates are the same, corrected by Holm (1979) for the categories. Of
     `templates` every question is asked for every group, and the test is Cochran's Q (1950); of `rows` it is Fisher's
-    for two groups, else chi-square. Severity follows the difference where p is below `alpha`: low from 0.05, medium
-    from 0.1, high from 0.2.
+    for two groups, else chi-square (by permutation where counts are small). Severity follows the difference where p is
+    below `alpha`: low from 0.05, medium from 0.1, high from 0.2.
 
     Since 0.13.
 

@@ -31,7 +31,8 @@ class Representation(Audit):
     What is tested are the examples that name one group alone: their share with its 95 % interval (Wilson 1927) against
     `reference`, or against even shares where none is stated, by exact binomial tests; the groups of two crossed
     dimensions (`intersections`) against `reference`, or else against independence, by Fisher's exact test; a label's
-    share between groups by Fisher's test, or chi-square of more than two. All p-values are corrected by Holm (1979).
+    share between groups by Fisher's test, or chi-square of more than two (by permutation where counts are small). All
+    p-values are corrected by Holm (1979).
 
     Metrics, 0 is even and 1 the worst: `imbalance`, 1 minus the examples of the least frequent group over those of the
     most frequent one, in the worst category, and `<category>_imbalance`; `label_gap`, the largest difference between

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 
 _Z = 1.959963984540054  # of 95 %
+_EXPECTED = 5
+_DRAWS = 9999
 
 
 def wilson(successes: float, n: float) -> tuple[float, float]:
@@ -91,10 +93,52 @@ def chi_square_tail(value: float, degrees: int) -> float:
 
 
 def independence(table: Sequence[Sequence[int]]) -> tuple[float, str]:
-    """p-value of independence, and by which test: Fisher's for two by two, else chi-square."""
+    """p-value of independence, and by which test.
+
+    Fisher's exact test for two by two. Else chi-square, which is no good where few are expected in a cell: a test at
+    5 % then gives as much as 17 % of false alarms (20 labels, groups of 20 and 2,000). Where fewer than five are
+    expected in any (Cochran 1954), the statistic is compared with those of drawn tables instead.
+    """
     if len(table) == 2 and all(len(row) == 2 for row in table):
         return fisher(*table[0], *table[1]), "Fisher"
+    sums, total = [sum(row) for row in table if sum(row)], sum(map(sum, table))
+    columns = [c for column in zip(*table, strict=True) if (c := sum(column))]
+    if len(sums) > 1 and len(columns) > 1 and min(sums) * min(columns) < _EXPECTED * total:
+        return permuted(table), "permutation"
     return chi_square(table)[2], "chi-square"
+
+
+def permuted(table: Sequence[Sequence[int]], seed: int = 0) -> float:
+    """p-value of independence by 9,999 tables with the same sums of rows and columns, the observed one counted.
+
+    They are drawn as dealing out the columns among the rows would (Patefield 1981, cell by cell, each hypergeometric),
+    and compared by Pearson's statistic. Exact, whatever the counts (Davison and Hinkley 1997, 4.2).
+
+    Args:
+        table: Counts.
+        seed: Of the draws.
+    """
+    import numpy as np
+
+    seen = np.array(table, dtype=np.int64)
+    rows, columns, total = seen.sum(1), seen.sum(0), int(seen.sum())
+    draw = np.random.default_rng(seed)
+    expected = np.outer(rows, columns) / max(1, total)
+    scale = np.where(expected > 0, expected, 1.0)
+    left = np.tile(columns, (_DRAWS, 1))
+    found = np.zeros(_DRAWS)
+    for at, size in enumerate(rows):
+        dealt = left
+        if at < len(rows) - 1:
+            dealt, need, others = np.zeros_like(left), np.full(_DRAWS, size), left.sum(1)
+            for column in range(len(columns)):
+                others = others - left[:, column]
+                dealt[:, column] = draw.hypergeometric(left[:, column], others, need)
+                need = need - dealt[:, column]
+            left = left - dealt
+        found += ((dealt - expected[at]) ** 2 / scale[at]).sum(1)
+    least = float(((seen - expected) ** 2 / scale).sum()) * (1 - 1e-9)
+    return (int((found >= least).sum()) + 1) / (_DRAWS + 1)
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -57,7 +57,8 @@ class Toxicity(Audit):
     An example's group is a column, or the one group of a category that its texts name. Metrics: `rate`, the share of
     toxic examples; `difference`, the largest difference of two groups' rates in the worst category, whatever chance
     says, and `<category>_difference`; `p`, the smallest p-value of a category's test that its groups' rates are the
-    same (Fisher's exact test of two groups, else chi-square), corrected by Holm (1979).
+    same (Fisher's exact test of two groups, else chi-square, by permutation where counts are small), corrected by Holm
+    (1979).
 
     Severity: of the rate, low from 0.01, medium from 0.05, high from 0.2; of the difference, where p is below `alpha`,
     low from 0.02, medium from 0.05, high from 0.15.
