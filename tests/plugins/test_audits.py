@@ -55,6 +55,21 @@ def test_groups_are_counted_where_they_appear() -> None:
     assert found.severity == "none"
 
 
+def test_names_tell_the_group_where_no_word_does() -> None:
+    """Names that are sure: `Leslie` is not; nor is a town, a firm, a street; words are believed before names."""
+    prompts = ["Mary asks.", "Robert asks.", "She met Robert.", "Leslie asks.", "Mary and Robert ask.", "mary asks."]
+    found = table(examine(of([*prompts, "It is in Henry Street."])))
+    named = {group: (found[group]["examples"], found[group]["by name"]) for group in ("female", "male")}
+    assert named == {"female": (3, 2), "male": (2, 2)}
+    full = ["Jamal Washington asks.", "Ask Ms Garcia.", "A. Nguyen asks.", "He lives in Washington.", "Visit Garcia."]
+    found = table(examine(of(full), categories=["ethnicity"]))
+    assert {group: row["examples"] for group, row in found.items() if row["examples"]} == {
+        "black": 1,
+        "hispanic": 1,
+        "asian": 1,
+    }
+
+
 @pytest.mark.parametrize("text", ["SHE", "(her)", "she-wolf", "old\n woman,"])
 def test_words_match_whole_and_in_any_case(text: str) -> None:
     assert table(examine(of([text])))["female"]["examples"] == 1

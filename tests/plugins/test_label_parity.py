@@ -79,6 +79,15 @@ def test_measures_are_fairlearns() -> None:
         assert found[name] == pytest.approx(expected), name
 
 
+def test_groups_are_told_by_names_where_no_word_names_one() -> None:
+    """As in the audit by Bertrand and Mullainathan (2004), letters that differ in names alone."""
+    counts = {("Karen Walsh", "yes", "?"): 20, ("Karen Walsh", "no", "?"): 20, ("Ebony Washington", "yes", "?"): 4,
+              ("Ebony Washington", "no", "?"): 36}  # fmt: skip
+    found = examine(rows(counts, column=False), label="label", outcome="yes", categories=["ethnicity"])
+    assert found.metrics["ethnicity_difference"] == pytest.approx(0.4)
+    assert "'yes' is given to white more often than to black" in found.summary
+
+
 def test_groups_are_told_by_words_and_what_is_found_has_evidence() -> None:
     counts = {("She", "hire", "?"): 10, ("She", "no", "?"): 40, ("He", "hire", "?"): 30, ("He", "no", "?"): 20}
     both = Example(messages=(Message("user", "He and she apply."),), label="hire", id="both")

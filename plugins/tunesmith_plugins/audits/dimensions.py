@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tunesmith import DataError, Example, Table
 from tunesmith_plugins.audits.lexicon import Category
+from tunesmith_plugins.fairness.names import told
 
 _MOST_VALUES = 50
 
@@ -17,6 +18,7 @@ class Tally:
 
     prompts: int = 0
     references: int = 0
+    by_name: int = 0
     mentions: Counter[str] = field(default_factory=Counter)  # by example id
     labels: Counter[str] = field(default_factory=Counter)
 
@@ -56,7 +58,7 @@ class Dimension:
 
 
 def by_words(category: Category, examples: Sequence[Example], labels: Mapping[str, Sequence[str]]) -> Dimension:
-    """Count the groups of a category by their words in prompts and references.
+    """Count the groups of a category by their words in prompts and references; by names where there is no word.
 
     Args:
         category: Of the lexicon.
@@ -64,6 +66,7 @@ def by_words(category: Category, examples: Sequence[Example], labels: Mapping[st
         labels: By example id.
     """
     tallies = {group: _count(words, examples, labels) for group, words in category.patterns.items()}
+    _count_names(category, tallies, examples, labels)
     named = Counter(i for tally in tallies.values() for i in tally.mentions)
     alone = {i: group for group in category.compared for i in tallies[group].mentions if named[i] == 1}
     return Dimension(category.name, list(category.compared), tallies, alone, by_words=True)
@@ -103,15 +106,18 @@ def by_column(
 
 
 def groups_table(dimension: Dimension, n: int) -> Table:
-    """Each group's examples, their share of all `n`, mentions, and the ratio to the most frequent group."""
+    """Each group's examples, their share of all `n`, mentions, and the ratio to the most frequent group.
+
+    `by name` counts the examples in which no word of the category stands, and names tell the group.
+    """
     top = max((dimension.tallies[g].examples for g in dimension.compared), default=0)
     rows: list[tuple[str | float, ...]] = []
     for group, t in sorted(dimension.tallies.items(), key=lambda item: -item[1].examples):
         ratio: float | str = t.examples / top if top and group in dimension.compared else ""
         share = t.examples / n if n else 0.0
-        where = (t.mentions.total(), t.prompts, t.references) if dimension.by_words else ()
+        where = (t.mentions.total(), t.prompts, t.references, t.by_name) if dimension.by_words else ()
         rows.append((group, t.examples, share, *where, ratio))
-    middle = ("mentions", "prompts", "references") if dimension.by_words else ()
+    middle = ("mentions", "prompts", "references", "by name") if dimension.by_words else ()
     columns = ("group", "examples", "share", *middle, "to most")
     return Table(f"{dimension.name} in {n} examples", columns, tuple(rows))
 
@@ -127,6 +133,32 @@ def labels_table(dimension: Dimension, most: int = 5) -> Table:
     )
     more = f", {most} most frequent of {len(total)}" if len(total) > most else ""
     return Table(f"{dimension.name}: share of labels{more}", ("group", "examples", *labels), rows)
+
+
+def _count_names(
+    category: Category,
+    tallies: Mapping[str, Tally],
+    examples: Sequence[Example],
+    labels: Mapping[str, Sequence[str]],
+) -> None:
+    """Add the examples in which no word of any group stands, and names that are sure."""
+    by_words = {i for tally in tallies.values() for i in tally.mentions}
+    names = category.names
+    if names is None:
+        return
+    for example in examples:
+        if example.id in by_words:
+            continue
+        asked = told(names, [turn.content for turn in example.prompt])
+        said = told(names, [example.reference, *(s.text for s in example.segments)])
+        for group, tally in tallies.items():
+            if not asked[group] + said[group]:
+                continue
+            tally.prompts += asked[group] > 0
+            tally.references += said[group] > 0
+            tally.by_name += 1
+            tally.mentions[example.id] = asked[group] + said[group]
+            tally.labels.update(labels[example.id])
 
 
 def _count(pattern: re.Pattern[str], examples: Sequence[Example], labels: Mapping[str, Sequence[str]]) -> Tally:

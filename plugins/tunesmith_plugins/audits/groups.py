@@ -5,12 +5,18 @@ from pathlib import Path
 
 from tunesmith import Example
 from tunesmith_plugins.audits.lexicon import Category, read_lexicon
+from tunesmith_plugins.fairness.names import told
 
 
 def named_alone(texts: Iterable[str], category: Category) -> str | None:
-    """The group that texts name; None where they name none, or several, so that it is not known who is meant."""
+    """The group that texts name; None where they name none, or several, so that it is not known who is meant.
+
+    Where no word does, names of persons tell it: given names of gender, surnames of ethnicity, those that are sure.
+    """
     held = list(texts)
     found = [group for group, words in category.patterns.items() if any(words.search(text) for text in held)]
+    if not found and category.names is not None:
+        found = list(told(category.names, held))
     return found[0] if len(found) == 1 and found[0] in category.compared else None
 
 

@@ -24,9 +24,11 @@ class Representation(Audit):
 
     Groups are those of the lexicon (gender, age, religion, origin, ethnicity, disability, socioeconomic), told by
     words, and the values of `columns`. Words match whole, in any case; a phrase (`old woman`) does not begin inside a
-    compound (`44-year-old woman`). The text of an example that has no turns counts as reference. A table shows each
-    group's examples, their share of all, mentions, and the ratio to the most frequent group; with labels, a second one
-    how labels spread within each group.
+    compound (`44-year-old woman`). Where no word of a category stands, personal names that are sure tell the group:
+    given names of gender, surnames in full names (`Ms Garcia`, `Jamal Washington`) of ethnicity. The text of an example
+    that has no turns counts as reference. A table shows each group's examples, their share of all, mentions, how many
+    names alone tell, and the ratio to the most frequent group; with labels, a second one how labels spread within each
+    group.
 
     What is tested are the examples that name one group alone: their share with its 95 % interval (Wilson 1927) against
     `reference`, or against even shares where none is stated, by exact binomial tests; the groups of two crossed

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from tunesmith import Example, LanguageModel, Message, RecipeError, Sample, normal_text
 from tunesmith_plugins.audits.questions import answered, question, right_answer
 from tunesmith_plugins.fairness.exchange import Exchange
-from tunesmith_plugins.fairness.names import CAPITALISED
+from tunesmith_plugins.fairness.names import CAPITALISED, LEAST
 
-_LEAST = {"given": 0.98, "surname": 0.8}
 _MOST_CLASSES = 50
 
 
@@ -116,7 +115,7 @@ def _named(exchange: Exchange, example: Example, pair: tuple[str, str]) -> str:
     names = exchange.category.names
     if names is not None and exchange.names:
         for match in CAPITALISED.finditer(text):
-            sure = names.group(match[0].casefold(), _LEAST[names.kind])
+            sure = names.group(match[0].casefold(), LEAST[names.kind])
             counts |= {sure: counts[sure] + 1} if sure in counts else {}
     held = [group for group, count in counts.items() if count]
     return held[0] if len(held) == 1 else ""

@@ -1,12 +1,16 @@
-"""Personal names in swaps: which name takes whose place, and where a name in a text is one."""
+"""Personal names: which group they tell of, which takes whose place in a swap, and where a name in a text is one."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from tunesmith_plugins.audits.lexicon import Names
+from tunesmith_plugins.curators.pii.lexicon import given_names, is_word
 from tunesmith_plugins.curators.pii.word_list import words
 from tunesmith_plugins.fairness.english import begins_sentence
 
+LEAST = {"given": 0.98, "surname": 0.8}
+"""By kind, the share of a name's bearers that have to belong to a group for the name to tell of it."""
 CAPITALISED = re.compile(r"(?<![\w@#&/.-])[A-Z][a-z]+(?![\w@]|-\w)|(?<![\w@#&/.-])[A-Z]{3,}(?![\w@]|-\w)")
 _NEXT = re.compile(r"[ \t]+([A-Z][\w’'-]*)")  # noqa: RUF001
 _BEFORE = re.compile(r"([A-Za-z][\w'’]*)(\.?)[ \t]+$")  # noqa: RUF001
@@ -91,3 +95,33 @@ def is_person(text: str, start: int, end: int, names: Names) -> bool:
     if before[2]:  # a sentence ends there
         return True
     return word not in names.persons and (word in _BESIDE or begins_sentence(text, start - len(before[0])))
+
+
+def told(names: Names, texts: Iterable[str]) -> Counter[str]:
+    """How often names in texts tell of which group; those that are not sure tell of none.
+
+    A surname counts behind a title, an initial or a given name only (`Ms Garcia`, `Jamal Washington`): alone it may be
+    a town or a firm.
+
+    Args:
+        names: The lexicon's.
+        texts: In which they stand.
+    """
+    found: Counter[str] = Counter()
+    for text in texts:
+        for match in CAPITALISED.finditer(text):
+            group = names.group(match[0].casefold(), LEAST[names.kind])
+            if group is None or not is_person(text, *match.span(), names):
+                continue
+            if names.kind == "given" or _is_full(text, match.start()):
+                found[group] += 1
+    return found
+
+
+def _is_full(text: str, start: int) -> bool:
+    """Whether what stands before a surname is of the same person's name."""
+    before = _BEFORE.search(text[max(0, start - 40) : start])
+    if before is None or not before[1][0].isupper():
+        return False
+    word = before[1].casefold()
+    return word in _FORMAL or len(word) == 1 or (not before[2] and (word in given_names() or not is_word(word)))

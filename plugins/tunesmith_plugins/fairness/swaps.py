@@ -16,7 +16,7 @@ from tunesmith_plugins.fairness.english import (
     is_determiner,
     joined,
 )
-from tunesmith_plugins.fairness.names import CAPITALISED, is_person, matched
+from tunesmith_plugins.fairness.names import CAPITALISED, LEAST, is_person, matched
 
 # What is no prose: code, addresses, tags, placeholders, keys of JSON, paths, dotted names.
 _NO_PROSE = re.compile(
@@ -25,7 +25,6 @@ _NO_PROSE = re.compile(
     re.DOTALL,
 )
 _ARTICLE = re.compile(r"(?<!\w)(an?)([ \t\n]+)$", re.IGNORECASE)
-_LEAST = {"given": 0.98, "surname": 0.8}
 _HYPHENS = "\u2010\u2011-"
 _BARE_GENITIVE = re.compile(r"['’](?!\w)")  # noqa: RUF001
 
@@ -150,7 +149,7 @@ class Swapper:
 
 
 def _matched(names: Names, first: str, second: str, least: float | None) -> dict[str, str]:
-    return matched(names, first, second, _LEAST[names.kind] if least is None else least)
+    return matched(names, first, second, LEAST[names.kind] if least is None else least)
 
 
 # By a form in lower case without its slot: parts of speech, what it becomes, and the form as the lexicon has it.
