@@ -150,6 +150,8 @@ def test_groups_that_are_too_small_are_named() -> None:
     found = examine(sites(counts), **options)
     assert found.metrics["small_groups"] == 1
     assert "Fewer than 10 examples: m/south (sex_x_site)" in found.summary
+    short = examine(rows({"She": 6, "He": 5, "It": 30}), categories=["gender"], min_per_group=20)
+    assert short.metrics["small_groups"] == 2  # groups, not categories
     few = examine(rows({"She": 6, "He": 5}), categories=["gender"], min_per_group=6)
     assert few.metrics["small_groups"] == 1
     assert math.isnan(examine(rows({"She": 6}), categories=["gender"]).metrics["small_groups"])
@@ -194,3 +196,20 @@ def test_columns_have_to_be_there_and_hold_groups() -> None:
     many = [Example(messages=(Message("user", "?"),), id=str(at), extras={"name": str(at)}) for at in range(60)]
     with pytest.raises(DataError, match="name has 60 values; groups are 50 at most"):
         examine(many, columns=["name"])
+
+
+def test_small_crossings_are_counted_each_and_are_low() -> None:
+    """All groups have enough, and two of their four crossings have not."""
+    cells = {("f", "north"): 30, ("f", "south"): 3, ("m", "north"): 4, ("m", "south"): 30}
+    examples = [
+        Example(messages=(Message("user", "?"),), id=f"{sex}-{site}-{at}", extras={"sex": sex, "site": site})
+        for (sex, site), number in cells.items()
+        for at in range(number)
+    ]
+    given: dict[str, Any] = {"columns": ["sex", "site"], "intersections": ["sex/site"], "alpha": 0.0}
+    found = examine(examples, **given, min_per_group=5)
+    assert found.metrics["small_groups"] == 2
+    assert "Fewer than 5 examples: f/south (sex_x_site), m/north (sex_x_site)." in found.summary
+    assert found.severity == "low"
+    assert set(found.evidence) == {*(f"f-south-{at}" for at in range(3)), *(f"m-north-{at}" for at in range(4))}
+    assert examine(examples, **given, min_per_group=3).severity == "none"

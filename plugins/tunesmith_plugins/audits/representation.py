@@ -145,15 +145,19 @@ class Representation(Audit):
             ]
             metrics[f"{shares.name}_gap"] = max(sure, default=0.0)
         metrics["gap"] = _worst(metrics[f"{name}_gap"] for name in names)
-        small = self._small(dimensions.values(), [s for s in found if s is not None])
-        metrics["small_groups"] = math.nan if self.min_per_group is None or not examples else float(len(small))
+        crossings = {shares.name: shares for shares in found if shares is not None and shares.name not in dimensions}
+        small = self._small(dimensions.values(), list(crossings.values()))
+        is_counted = self.min_per_group is not None and examples
+        metrics["small_groups"] = float(sum(map(len, small.values()))) if is_counted else math.nan
         tables: list[Table] = []
         for dimension in dimensions.values():
             if any(t.examples for t in dimension.tallies.values()):
                 tables.append(groups_table(dimension, len(examples)))
                 tables += [labels_table(dimension)] if labelled else []
         tables += [shares.table(ps[shares.name]) for shares in judged]
-        return self._findings(len(examples), metrics, tables, dimensions, (judged, ps, chance), small)
+        few = [i for name in small if name in dimensions for i in dimensions[name].alone]
+        few += [i for name in small.keys() & crossings for group in small[name] for i in crossings[name].ids[group]]
+        return self._findings(len(examples), metrics, tables, dimensions, (judged, ps, chance), (small, few))
 
     def _findings(
         self,
@@ -162,8 +166,9 @@ class Representation(Audit):
         tables: Sequence[Table],
         dimensions: Mapping[str, Dimension],
         tested: tuple[Sequence[Shares], Mapping[str, Sequence[float]], Mapping[str, float]],
-        small: Mapping[str, Sequence[str]],
+        smallness: tuple[Mapping[str, Sequence[str]], Sequence[str]],
     ) -> Findings:
+        small, held = smallness
         judged, ps, chance = tested
         counted = [d for d in dimensions.values() if not math.isnan(metrics[f"{d.name}_imbalance"])]
         if not judged and not counted:
@@ -198,7 +203,6 @@ class Representation(Audit):
             more = f" and {len(rare) - 5} others" if len(rare) > 5 else ""
             sentences.append(f"Fewer than {self.min_per_group} examples: {', '.join(rare[:5])}{more}.")
             advice = advice or "add examples of these groups; with so few nothing said of them is sure"
-            held = [i for name in small if name in dimensions for i in dimensions[name].alone]
             evidence += held[:20]
             severities += ["low"] if held else []
         if not sentences:
@@ -230,8 +234,7 @@ class Representation(Audit):
             return {}
         found = {d.name: [g for g in d.compared if d.tallies[g].examples < self.min_per_group] for d in dimensions}
         for one in shares:
-            if one.name not in found:
-                found[one.name] = [cell.group for cell in one.cells if cell.n < self.min_per_group]
+            found[one.name] = [cell.group for cell in one.cells if cell.n < self.min_per_group]
         return {name: groups for name, groups in found.items() if groups}
 
     def _labels(self, example: Example) -> tuple[str, ...]:
