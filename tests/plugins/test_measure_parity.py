@@ -10,6 +10,7 @@ from scipy import stats
 
 from tunesmith import DataError, Evaluator, Findings, Measure, Message, RecipeError, Sample
 from tunesmith.evaluation.subject import AuditSubject
+from tunesmith.evaluation.threshold import Threshold, check_names, produced
 from tunesmith_plugins.audits.group_means import group_means
 from tunesmith_plugins.audits.measure_parity import MeasureParity
 
@@ -63,6 +64,34 @@ def test_gap_and_effect_are_those_of_numpy() -> None:
     assert blue[:3] == ("score/value", "blue", 60)
     spread = stats.bootstrap((LOW,), np.mean, method="percentile", rng=DRAW).confidence_interval
     assert red[4:6] == pytest.approx((spread.low, spread.high), abs=0.05)
+
+
+def test_the_worst_group_is_that_of_all_categories() -> None:
+    """Women and men are further apart, and the young do worse than either."""
+    of = {"A woman asks.": 0.9, "A man asks.": 0.5, "A teenager asks.": 0.2, "An elderly person asks.": 0.4}
+    said = [sample(at, "", value, text) for at, (text, value) in enumerate([*of.items()] * 3)]
+    given: dict[str, Any] = {"group": None, "categories": ["gender", "age"]}
+    found = examine(said, **given).metrics
+    assert found["score_value_gap"] == pytest.approx(0.4)
+    assert found["score_value_worst"] == pytest.approx(0.2)
+    assert examine(said, of=Score(higher=False), **given).metrics["score_value_worst"] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("higher", "right", "wrong"), [(True, "at_least", "at_most"), (False, "at_most", "at_least")])
+def test_a_threshold_of_the_worst_group_follows_the_direction_of_the_measure(
+    higher: bool, right: str, wrong: str
+) -> None:
+    audits = {"parity": MeasureParity("team", measures=["score/value"])}
+    known = produced({"score": Score(higher=higher)}, audits)
+    assert known["parity/score_value_worst"].higher_is_better is higher
+    check_names({"parity/score_value_worst": Threshold(**{right: 0.5})}, known, audits)
+    with pytest.raises(RecipeError, match=f"write {right}"):
+        check_names({"parity/score_value_worst": Threshold(**{wrong: 0.5})}, known, audits)
+
+
+def test_a_measure_that_no_evaluator_has_is_refused_before_a_model_is_asked() -> None:
+    with pytest.raises(RecipeError, match=r"'score/valu' is measured by no evaluator .* did you mean score/value"):
+        produced({"score": Score()}, {"parity": MeasureParity("team", measures=["score/valu"])})
 
 
 def test_lower_may_be_better() -> None:

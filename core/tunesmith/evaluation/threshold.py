@@ -98,7 +98,9 @@ def produced(evaluators: Mapping[str, Evaluator], audits: Mapping[str, Audit]) -
         for name, plugin in plugins.items():
             _check_name(kind, name)
             with blamed(f"{kind}.{name}", plugin):
-                known |= {f"{name}/{measure.name}": measure for measure in plugin.produces()}
+                # evaluators come first, so that audits know what they measure
+                found = plugin.produces_beside(known) if isinstance(plugin, Audit) else plugin.produces()
+                known |= {f"{name}/{measure.name}": measure for measure in found}
     return known
 
 

@@ -328,3 +328,14 @@ class Audit(Plugin):
     def produces(self) -> list[Measure]:
         """Metrics that `success` may bound, as empty measures with a name, a unit and a direction."""
         return []
+
+    def produces_beside(self, known: Mapping[str, Measure]) -> list[Measure]:
+        """The same names, where units and directions follow what the recipe's evaluators measure.
+
+        Since 0.13.
+
+        Args:
+            known: What evaluators produce, as `name in the recipe/name of the measure`, without values.
+        """
+        del known
+        return self.produces()

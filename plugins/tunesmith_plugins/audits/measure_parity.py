@@ -37,10 +37,10 @@ class MeasureParity(Audit):
     Metrics: `effect`, the largest gap beyond chance over the standard deviation within groups (Cohen's d; 0 where no
     gap is beyond chance), and `p`, the smallest corrected p-value. For each measure that `measures` names (as
     `rouge/rougeL`), `rouge_rougeL_gap`, its largest gap over the categories in the measure's own unit, whatever chance
-    says, and `rouge_rougeL_worst`, the value of the worst group (Sagawa et al. 2020, https://arxiv.org/abs/1911.08731,
-    call for it; bound it with `between` where lower is better). Severity follows `effect`: low from 0.2, medium from
-    0.5, high from 0.8, as Cohen (1988) calls small, medium and large; beyond chance it is high for a measure that has
-    no value a row (as BLEU).
+    says, and `rouge_rougeL_worst`, the value of the worst group of all categories (Sagawa et al. 2020,
+    https://arxiv.org/abs/1911.08731, call for it), of which higher or lower is better as of the measure. Severity
+    follows `effect`: low from 0.2, medium from 0.5, high from 0.8, as Cohen (1988) calls small, medium and large;
+    beyond chance it is high for a measure that has no value a row (as BLEU).
 
     Since 0.13.
 
@@ -82,10 +82,22 @@ class MeasureParity(Audit):
         Raises:
             RecipeError: A category does not exist, or both ways to tell a group are given.
         """
+        return self._produced({})
+
+    def produces_beside(self, known: Mapping[str, Measure]) -> list[Measure]:
+        """The same, where of the worst group's value is better what is of the measure.
+
+        Raises:
+            RecipeError: A category or a measure does not exist, or both ways to tell a group are given.
+        """
+        self._check_measures(known)
+        return self._produced(known)
+
+    def _produced(self, known: Mapping[str, Measure]) -> list[Measure]:
         self._categories()
-        named = [_key(name) for name in self.measures or []]
-        gaps = [Measure(f"{name}_gap", [], higher_is_better=False) for name in named]
-        worst = [Measure(f"{name}_worst", []) for name in named]
+        named = {name: known[name].higher_is_better if name in known else True for name in self.measures or []}
+        gaps = [Measure(f"{_key(name)}_gap", [], higher_is_better=False) for name in named]
+        worst = [Measure(f"{_key(name)}_worst", [], higher_is_better=higher) for name, higher in named.items()]
         return [Measure("effect", [], higher_is_better=False), Measure("p", []), *gaps, *worst]
 
     def examine(self, subject: Subject) -> Findings:
@@ -100,15 +112,16 @@ class MeasureParity(Audit):
         if not samples:
             return Findings("no answers: nothing to judge", "none", metrics)
         groupings = self._groupings(samples)
-        mine = self._found(groupings, self._measured(subject, samples))
+        measures = self._measured(subject, samples)
+        mine = self._found(groupings, measures)
         corrected = holm([one.means.p for one in mine])
         sure = [one for one, p in zip(mine, corrected, strict=True) if p < self.alpha]
         for name in self.measures or []:
-            of = [one for one in mine if one.measure == name]
-            widest = max(of, key=lambda one: one.means.gap, default=None)
-            if widest is not None:
-                metrics[f"{_key(name)}_gap"] = widest.means.gap
-                metrics[f"{_key(name)}_worst"] = widest.means.values[widest.means.worst]
+            of = [one.means for one in mine if one.measure == name]
+            if of:
+                furthest = min if measures[name].higher_is_better else max
+                metrics[f"{_key(name)}_gap"] = max(means.gap for means in of)
+                metrics[f"{_key(name)}_worst"] = furthest(means.values[means.worst] for means in of)
         effects = [one.means.effect for one in sure if not math.isnan(one.means.effect)]
         metrics["effect"] = max(effects, default=0.0 if mine else math.nan)
         metrics["p"] = min(corrected, default=math.nan)
@@ -140,15 +153,16 @@ class MeasureParity(Audit):
 
     def _measured(self, subject: Subject, samples: Sequence[Sample]) -> dict[str, Measure]:
         found = dict(subject.measure(samples))
-        if self.measures is None:
-            return found
-        for name in self.measures:
-            if name not in found:
-                listed = ", ".join(found) or "none"
+        self._check_measures(found)
+        return found if self.measures is None else {name: found[name] for name in self.measures}
+
+    def _check_measures(self, known: Mapping[str, Measure]) -> None:
+        for name in self.measures or []:
+            if name not in known:
+                listed = ", ".join(known) or "none"
                 which = f"{name!r} is measured by no evaluator of the recipe that reads answers"
-                msg = f"MeasureParity.measures: {which}{did_you_mean(name, found)} (there are: {listed})"
+                msg = f"MeasureParity.measures: {which}{did_you_mean(name, known)} (there are: {listed})"
                 raise RecipeError(msg)
-        return {name: found[name] for name in self.measures}
 
     def _found(self, groupings: Mapping[str, Sequence[str | None]], measures: Mapping[str, Measure]) -> list[_Found]:
         found = []
