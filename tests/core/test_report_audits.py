@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from tunesmith.evaluation.before import EvidenceRow, before_of, recorded
 from tunesmith.evaluation.drift import Drift
+from tunesmith.evaluation.finding_tables import findings_tables
 from tunesmith.evaluation.measure import Findings, Table
 from tunesmith.evaluation.records import plain, write_findings
 from tunesmith.report.audited import audited
@@ -84,6 +87,19 @@ def test_drift_of_logs_stands_with_what_was_decided_by_it(make_run: Make) -> Non
     assert "The verb audit was not run" not in said
     assert "| `logs/gap` | 0.100 | 0.400 | +0.300 | worse | +0.200 to +0.400 | 0.001 |" in marked
     assert "of logged outputs:\n\n- missed: `logs/gap`" in marked
+
+
+def test_chance_is_named_where_severity_rests_on_a_p_value_alone() -> None:
+    """A flip rate of 0.3 is severe, and its audit's p says something else: whether one group gains."""
+
+    def head(severity: Any, p: float, among: float) -> str:
+        first = next(findings_tables("swap", found(severity, 0.3, p), among=among))
+        assert isinstance(first, Text)
+        return first.plain.splitlines()[0]
+
+    assert head("low", 0.03, 0.06) == "audit swap: severity low; p 0.060 among all audits: chance may explain it"
+    assert head("low", 0.03, 0.04) == head("low", 0.5, 1.0) == "audit swap: severity low"
+    assert head("none", 0.03, 0.06) == "audit swap: severity none"
 
 
 def test_what_stands_in_a_record_is_read_as_before() -> None:

@@ -1,6 +1,7 @@
 """A run's model card and NIST profile: what they say is in the run, and what is not is said to be missing."""
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -218,6 +219,40 @@ def test_all_kinds_of_evidence_are_looked_for_and_the_base_is_no_mitigation(make
     assert evidence(report_of(run))["compared"] == []
     write_findings(gap, run / "audit", before_of("/home/ann/runs/pumps/2026", gap))
     assert "(pumps/2026: none)" in write_card(report_of(run)).read_text()
+
+
+def test_an_audit_that_had_too_little_to_judge_is_no_evidence(make_run: Make, predicted: Row) -> None:
+    run = whole(make_run, predicted)
+    nothing = {"gap": Findings("fewer than two groups have 20 examples", "none", {"difference": math.nan})}
+    write_findings(nothing, run / "audit")
+    write_findings(nothing, run / "logged")
+    write_report(run)
+    there = evidence(report_of(run))
+    assert (there["audited"], there["logged"]) == ([], [])
+    card, page = (run / "README.md").read_text(), (run / "report.html").read_text()
+    assert "severity none, nothing judged. fewer than two groups" in card
+    assert ">none, nothing judged</span>" in page
+    write_findings(nothing | {"other": Findings("even", "none", {"gap": 0.0})}, run / "audit")
+    assert evidence(report_of(run))["audited"] == ["audit/findings.json"]
+
+
+@pytest.mark.parametrize("other", [{"data": {"log": "sha256:2"}}, {"options": {"curators": {}}}])
+def test_an_audit_of_other_rows_is_no_evidence(make_run: Make, predicted: Row, other: dict[str, Any]) -> None:
+    """As after another recipe of the name, or an overlay: what it found says nothing of this run."""
+    run = whole(make_run, predicted)
+    lock = json.loads((run / "lock.json").read_text())
+    (run / "lock.json").write_text(json.dumps(lock | {"data": {"log": "sha256:1"}, "method": {"data": {"split": {}}}}))
+    found = {"rows": Findings("rates differ", "high", {"difference": 0.3})}
+    write_findings(found, run.parent / "audit")
+    same = {"data": {"log": "sha256:1"}, "options": {"split": {}}}
+    for looked_at, audits in ((same, {"gap", "rows"}), (same | other, {"gap"})):
+        (run.parent / "audit/verdicts.json").write_text(json.dumps({"looked_at": looked_at, "verdicts": []}))
+        write_report(run)
+        report = report_of(run)
+        assert {one.name for one in report.audits} == audits
+        assert ("../audit/findings.json" in evidence(report)["audited"]) == ("rows" in audits)
+        page = (run / "report.html").read_text()
+        assert ("looked at other rows than this run" in page) == ("rows" not in audits)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tunesmith.cli.fit import prepare_data
 from tunesmith.cli.models import asked
 from tunesmith.cli.progress import Bar
 from tunesmith.cli.report import renew_report, renew_report_of_data
-from tunesmith.cli.runs import Run, chosen_run, read_json
+from tunesmith.cli.runs import Run, chosen_run, method, read_json
 from tunesmith.cli.screen import console, fact, muted
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated, curate
@@ -47,7 +47,9 @@ def audit(session: Session) -> int:
         raise RecipeError(msg)
     with muted(session.arguments.flag("json")):
         found = audit_outputs(session, bounds, known) if "outputs" in options else _audit(session, bounds, known)
-        write_verdicts(found.verdicts, found.directory, {"step": found.run.kept_step if found.run else None})
+        about: dict[str, Any] = {"step": found.run.kept_step if found.run else None}
+        about |= {"looked_at": found.looked_at} if found.looked_at else {}
+        write_verdicts(found.verdicts, found.directory, about)
         if found.verdicts:
             console.print(verdict_table(found.verdicts))
         fact("findings", f"{found.directory / 'findings.json'}")
@@ -63,7 +65,7 @@ def _audit(session: Session, bounds: Mapping[str, Threshold], known: Mapping[str
     given = session.arguments.options.get("baseline")
     before = {} if given in (None, RAW) else _of_run(str(given))
     relative = audits_of({key: t for key, t in bounds.items() if t.baselines}, session.audits)
-    subject, directory, run = _subjects(session)
+    subject, directory, run, looked_at = _subjects(session)
     findings = examine(session.audits, subject)
     of_base = {} if subject.base is None else examine(on_base(session.audits, relative), subject.base)
     if given == RAW:
@@ -73,7 +75,7 @@ def _audit(session: Session, bounds: Mapping[str, Threshold], known: Mapping[str
     write_findings(findings, directory, before, evidence)
     show_findings(findings, console, before, evidence)
     verdicts = decide(bounds, audit_measures(findings, known), {BASE: audit_measures(of_base, known)})
-    return Watched(verdicts, findings, directory, run, {"baseline": given})
+    return Watched(verdicts, findings, directory, run, {"baseline": given}, looked_at)
 
 
 def _of_run(path: str) -> dict[str, Before]:
@@ -130,8 +132,8 @@ def _line(session: Session, found: Watched) -> str:
     return json.dumps(plain(record), allow_nan=False)
 
 
-def _subjects(session: Session) -> tuple[AuditSubject, Path, Run | None]:
-    """What the audits may look at, tuned beside base, where the findings go, and whose they are.
+def _subjects(session: Session) -> tuple[AuditSubject, Path, Run | None, dict[str, Any]]:
+    """What the audits may look at, tuned beside base, where the findings go, whose they are, and of which rows.
 
     Audits of data need no trained run; the others do.
     """
@@ -139,14 +141,15 @@ def _subjects(session: Session) -> tuple[AuditSubject, Path, Run | None]:
     if needs <= {"examples"}:
         directory = session.root / session.name / "audit"
         curated = prepare_data(session, None)
-        return AuditSubject(curated.splits), directory, None
+        looked_at = {"data": dict(curated.hashes), "options": method(session.config)["data"]}
+        return AuditSubject(curated.splits), directory, None, looked_at
     run = open_run(session)
     curated = load_rows(session, run)
     model, untuned = load_models(session, run, keep=True, train=curated.splits["train"])
     said = _answers(session, untuned, curated, needs, "base")
     base = AuditSubject(curated.splits, untuned, said, evaluators=session.evaluators)
     outputs = _answers(session, model, curated, needs, "tuned")
-    return AuditSubject(curated.splits, model, outputs, base, session.evaluators), run.path / "audit", run
+    return AuditSubject(curated.splits, model, outputs, base, session.evaluators), run.path / "audit", run, {}
 
 
 def _answers(

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Watched:
         directory: Where all is written.
         run: Whose outputs they are said to be; None where the recipe has no run here.
         about: What else is told: rows, baseline, drift.
+        looked_at: What identifies the rows, where the recipe's data alone was audited.
     """
 
     verdicts: list[Verdict]
@@ -47,6 +48,7 @@ class Watched:
     directory: Path
     run: Run | None
     about: dict[str, Any]
+    looked_at: dict[str, Any] = field(default_factory=dict)
 
 
 def audit_outputs(session: Session, bounds: Mapping[str, Threshold], known: Mapping[str, Measure]) -> Watched:

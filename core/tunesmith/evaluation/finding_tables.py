@@ -18,6 +18,7 @@ from tunesmith.printable import printable
 _SEVERITIES = {"none": "green", "low": "yellow", "medium": "dark_orange", "high": "red"}
 _STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "same": "dim"}
 _SHOWN = 2
+_SURE = 0.05
 _ROWS = 12
 
 
@@ -66,9 +67,13 @@ def findings_tables(
     """
     marks = marks or Marks()
     head = Text.assemble((f"audit {name}", "bold"), ": severity ", (found.severity, _SEVERITIES[found.severity]))
+    if found.metrics and all(map(math.isnan, found.metrics.values())):
+        head.append(", nothing judged")
     if before is not None:
         head.append(f" ({printable(before.what)}: {printable(before.severity)})")
-    if among is not None and among > 0.05 and found.severity != "none":
+    # what is severe though its own p-value is large rests on something else, such as a rate with its interval
+    own = found.metrics.get("p", math.nan)
+    if among is not None and own <= _SURE < among and found.severity != "none":
         head.append(f"; p {probability(among)} among all audits: chance may explain it")
     yield Text.assemble(head, "\n", found.summary)
     for table in found.tables:

@@ -40,6 +40,7 @@ class Audited:
         before: Where it looked before: `base`, `raw rows`, a run; empty where nowhere.
         before_severity: The worst of what it found there.
         changes: Its scalars there and here, and the difference.
+        judged: Whether any of its metrics has a value; where none has, it found too little to judge.
         p: Its smallest p-value, and the same corrected for the number of audits; empty where it tells none.
     """
 
@@ -56,7 +57,13 @@ class Audited:
     before: str = ""
     before_severity: str = ""
     changes: tuple[tuple[str, str, str, str], ...] = ()
+    judged: bool = True
     p: tuple[str, str] | None = None
+
+    @property
+    def level(self) -> str:
+        """The severity, which is none as well where nothing was judged."""
+        return self.severity if self.judged else f"{self.severity}, nothing judged"
 
 
 def audited(found: Mapping[str, Mapping[str, Json] | None]) -> list[Audited]:
@@ -105,6 +112,12 @@ def _moved(one: Mapping[str, Json]) -> tuple[tuple[str, float | None], ...]:
     )
 
 
+def has_judged(found: Mapping[str, Json]) -> bool:
+    """Whether an audit's findings judge anything: where all metrics lack a value, there was too little to judge."""
+    metrics = found.get("metrics") or {}
+    return not metrics or any(value is not None for value in metrics.values())
+
+
 def _alike(one: Mapping[str, Json], other: Mapping[str, Json]) -> bool:
     """Whether two files say the same of an audit, wherever else and beside which audits it looked."""
     own = [{k: v for k, v in said.items() if k not in ("before", "p_among_audits", "rows")} for said in (one, other)]
@@ -138,6 +151,7 @@ def _audited(name: str, where: str, found: Mapping[str, Json]) -> Audited:
         changes=tuple(
             (f"{name}/{key}", value(old[key]), value(metrics[key]), signed(metrics[key] - old[key])) for key in changed
         ),
+        judged=has_judged(found),
         p=None if p is None or among is None else (probability(p), probability(among)),
     )
 

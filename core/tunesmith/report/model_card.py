@@ -199,7 +199,7 @@ def _bias(report: RunReport) -> Iterator[str]:
         return
     for one in report.audits:
         before = f" ({said(_place(one.before))}: {said(one.before_severity)})" if one.before else ""
-        lines = [f"- {code(one.name)} (by {one.where}): severity {said(one.severity)}{before}. {said(one.summary)}"]
+        lines = [f"- {code(one.name)} (by {one.where}): severity {said(one.level)}{before}. {said(one.summary)}"]
         lines += [f"  - to do: {said(one.advice)}"] if one.advice else []
         moved = [f"{code(name)} {old} before, {new} now" for name, old, new, _ in one.changes]
         measured = [f"{code(name)} {number}" for name, number in one.metrics]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tunesmith.report.audited import has_judged
 from tunesmith.report.run_markdown import code, said
 from tunesmith.report.run_report import RunReport
 
@@ -67,7 +68,7 @@ def evidence(report: RunReport) -> dict[str, list[str]]:
         "audit/findings.json": files.audit_findings if files.outdated(files.audit_verdicts) is None else None,
         "../audit/findings.json": files.data_findings,
     }
-    found = [name for name, said_there in audited.items() if said_there]
+    found = [name for name, said_there in audited.items() if _judges(said_there)]
     kinds = {
         "recipe": ["config.yaml"] if report.options else [],
         "data": ["data.json"] if files.data else [],
@@ -77,11 +78,16 @@ def evidence(report: RunReport) -> dict[str, list[str]]:
         "verdicts": ["test/metrics.json"] if tested and _has(files.test, "verdicts") else [],
         "audited": found,
         "compared": [name for name in found if any(map(_is_after, (audited[name] or {}).values()))],
-        "logged": ["logged/findings.json"] if files.logged_findings else [],
+        "logged": ["logged/findings.json"] if _judges(files.logged_findings) else [],
         "drift": ["logged/drift.json"] if _has(files.drift, "drift") else [],
         "card": ["README.md"] if tested or found else [],
     }
     return {kind: [name for name in names if (path / name).is_file()] for kind, names in kinds.items()}
+
+
+def _judges(findings: Mapping[str, Any] | None) -> bool:
+    """Whether an audit says more than that there was too little to judge."""
+    return any(map(has_judged, (findings or {}).values()))
 
 
 def _is_after(found: Mapping[str, Any]) -> bool:

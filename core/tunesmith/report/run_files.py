@@ -33,6 +33,8 @@ class RunFiles:
         logged_findings: `logged/findings.json`: of audits of logged outputs.
         logged_verdicts: `logged/verdicts.json`.
         drift: `logged/drift.json`: how their metrics have moved.
+        audited_others: Whether the newest audit of the recipe's data looked at other rows than the run's: then its
+            findings and verdicts are left out here.
         troubles: Files that are there and cannot be read, with the reason.
     """
 
@@ -53,6 +55,7 @@ class RunFiles:
     logged_findings: dict[str, Json] | None = None
     logged_verdicts: dict[str, Json] | None = None
     drift: dict[str, Json] | None = None
+    audited_others: bool = False
     troubles: tuple[str, ...] = ()
 
     @property
@@ -118,7 +121,17 @@ def read_run(path: Path) -> RunFiles:
         "logged_verdicts": read("logged/verdicts.json", _object),
         "drift": read("logged/drift.json", _object),
     }
-    return RunFiles(path, **found, troubles=tuple(troubles))
+    if audited_others := _is_of_other_rows(found["data_verdicts"], found["lock"]):
+        found |= {"data_findings": None, "data_verdicts": None}
+    return RunFiles(path, **found, audited_others=audited_others, troubles=tuple(troubles))
+
+
+def _is_of_other_rows(audit: dict[str, Json] | None, lock: dict[str, Json] | None) -> bool:
+    """Whether an audit of data says what it looked at, and that is not what the run was trained on."""
+    looked, made = (audit or {}).get("looked_at"), lock or {}
+    if not looked or "data" not in made:
+        return False
+    return bool(looked != {"data": made["data"], "options": (made.get("method") or {}).get("data")})
 
 
 def _object(path: Path) -> dict[str, Json]:

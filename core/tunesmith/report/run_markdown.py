@@ -203,6 +203,8 @@ def _data(report: RunReport) -> Iterator[str]:
 
 def _audits(report: RunReport) -> Iterator[str]:
     yield "## Audits"
+    if report.files.audited_others:
+        yield _absent("The newest audit of the data looked at other rows than this run's", report.command("audit"))
     lines = [_audit(one) for one in report.audits]
     yield from ["\n".join(lines)] if lines else []
     changes = [change for one in report.audits for change in one.changes]
@@ -222,7 +224,7 @@ def _audits(report: RunReport) -> Iterator[str]:
 
 def _audit(one: Audited) -> str:
     before = f" ({said(one.before)}: {said(one.before_severity)})" if one.before else ""
-    parts = [f"- {code(one.name)} (by {one.where}): severity {said(one.severity)}{before}. {said(one.summary)}"]
+    parts = [f"- {code(one.name)} (by {one.where}): severity {said(one.level)}{before}. {said(one.summary)}"]
     parts += [f"  - to do: {said(one.advice)}"] if one.advice else []
     more = f" and {one.more_evidence:,} more" if one.more_evidence else ""
     parts += [f"  - shown by rows {', '.join(code(key) for key in one.evidence)}{more}"] if one.evidence else []
