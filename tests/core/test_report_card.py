@@ -88,6 +88,28 @@ def test_the_hub_reads_the_card_with_its_results(make_run: Make, predicted: Row)
     assert (run / "adapter/README.md").read_text() == ADAPTER
 
 
+@pytest.mark.parametrize(
+    ("licences", "expected"),
+    [
+        (["CC BY 4.0", "MIT"], {"license": "other", "license_name": "CC BY 4.0, MIT"}),
+        (["CC BY 4.0", "cc-by-4.0 "], {"license": "cc-by-4.0"}),
+        (["Apache-2.0"], {"license": "apache-2.0"}),
+        (["ours alone"], {"license": "other", "license_name": "ours alone"}),
+        (["MIT", None], {"license": "unknown"}),
+        ([], {"license": "unknown"}),
+    ],
+)
+def test_where_the_base_states_no_licence_that_of_all_sources_counts(
+    make_run: Make, predicted: Row, licences: list[str | None], expected: dict[str, str]
+) -> None:
+    run = whole(make_run, predicted)
+    (run / "adapter/README.md").write_text(ADAPTER.replace("license: apache-2.0\n", ""))
+    sources = {f"s{at}": {"path": "x.jsonl", "licence": licence} for at, licence in enumerate(licences)}
+    (run / "config.yaml").write_text(yaml.safe_dump({"data": {"sources": sources}}))
+    head = yaml.safe_load(write_card(report_of(run)).read_text().split("---\n")[1])
+    assert {key: head[key] for key in head if key.startswith("license")} == expected
+
+
 def test_the_card_says_what_the_run_shows(make_run: Make, predicted: Row) -> None:
     run = whole(make_run, predicted)
     text = write_card(report_of(run)).read_text()

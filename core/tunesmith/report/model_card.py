@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from tunesmith.report.compared import Compared
+from tunesmith.report.licences import of_sources
 from tunesmith.report.markup import visible
 from tunesmith.report.mishaps import MEANINGS
 from tunesmith.report.numerals import count, duration, probability, signed, span, value
@@ -73,9 +74,11 @@ def metadata_of(head: Mapping[str, Any], report: RunReport) -> dict[str, Any]:
         report: What the run says.
     """
     found = {key: content for key, content in head.items() if key not in ("model-index", "metrics")}
-    # `unknown` is the hub's own word; who publishes knows better, and what people wrote stays
-    found.setdefault("license", "unknown")
     sources = (report.options.get("data") or {}).get("sources") or {}
+    # the base's, which `fit` wrote, and what people wrote stay: who publishes knows better
+    if found.get("license") in (None, "unknown"):
+        stated = [source.get("licence") if isinstance(source, Mapping) else None for source in sources.values()]
+        found |= of_sources(str(licence or "") for licence in stated)
     paths = [str(source.get("path") or "") for source in sources.values() if isinstance(source, Mapping)]
     if names := sorted({path.removeprefix(_HUB) for path in paths if path.startswith(_HUB)}):
         found["datasets"] = names

@@ -90,6 +90,7 @@ class Card:
         facts = {
             "base": f"`{self.base}`" + (", its weights random" if self.from_scratch else ""),
             "the base's revision": f"`{base_revision(place, self.commit)}`",
+            **({"the base's licence": f"`{licence}`"} if (licence := _licence(place)) else {}),
             "trained": self.trained,
             "precision": self.precision,
             "made with": ", ".join(f"{n} {v}" for n, v in environment().items() if v != "absent"),
@@ -102,7 +103,7 @@ class Card:
             how += "\n`extras.safetensors` holds modules that plugins trained beside it; nothing above reads them.\n"
         path = directory / "README.md"
         task = "text-classification" if self._classes else "fill-mask" if self._masked else "text-generation"
-        metadata = yaml.safe_dump(_metadata(path, task, self.base if isinstance(place, str) else None))
+        metadata = yaml.safe_dump(_metadata(path, task, self.base if isinstance(place, str) else None, licence))
         table = "\n".join(f"| {what} | {value} |" for what, value in facts.items())
         text = f"# {name} over {self.base}\n\n| | |\n|---|---|\n{table}\n\n## Load it\n\n{how}"
         path.write_text(f"---\n{metadata}---\n\n{text}", encoding="utf-8")
@@ -175,13 +176,29 @@ class Card:
         return f"{type(config).__name__}(\n{''.join(arguments)}    )"
 
 
-def _metadata(path: Path, task: str, hub_id: str | None) -> dict[str, Any]:
-    head = path.read_text(encoding="utf-8").split("---\n") if path.is_file() else []
-    found: dict[str, Any] = (yaml.safe_load(head[1]) or {}) if len(head) > 2 and not head[0] else {}
-    found |= {"base_model": hub_id, "pipeline_tag": task}
+def _metadata(path: Path, task: str, hub_id: str | None, licence: str) -> dict[str, Any]:
+    found = _head(path) | {"base_model": hub_id, "pipeline_tag": task}
+    found |= {"license": licence} if licence else {}
     if hub_id is None and "tags" in found:  # the hub takes ids only, and a path would tell whose machine it was
         found["tags"] = [tag for tag in found["tags"] if not str(tag).startswith("base_model:")]
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _head(path: Path) -> dict[str, Any]:
+    """The YAML at the head of a README; empty where there is none, or it cannot be read."""
+    try:
+        head = path.read_text(encoding="utf-8").split("---\n")
+        found = yaml.safe_load(head[1]) if len(head) > 2 and not head[0] else None
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _licence(place: Path | str) -> str:
+    """The licence that a base's own README states, which holds for what is made of it too; empty where none is."""
+    folder = place.parent if isinstance(place, Path) and place.is_file() else place
+    stated = _head(folder / "README.md").get("license") if isinstance(folder, Path) else None
+    return stated if isinstance(stated, str) and stated != "unknown" else ""
 
 
 def _how(lines: str, dtype: torch.dtype, asked: str, answered: str) -> str:
