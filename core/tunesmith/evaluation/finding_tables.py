@@ -10,7 +10,8 @@ from rich.text import Text
 
 from tunesmith.evaluation.before import Before, EvidenceRow, among_all, changes
 from tunesmith.evaluation.drift import Drift
-from tunesmith.evaluation.measure import Findings, Table
+from tunesmith.evaluation.fitting_table import FittingTable
+from tunesmith.evaluation.measure import Findings
 from tunesmith.evaluation.metric_name import MetricName
 from tunesmith.evaluation.signs import Marks, marks_of, number, probability, put, signed
 from tunesmith.printable import printable
@@ -77,7 +78,7 @@ def findings_tables(
         head.append(f"; p {probability(among)} among all audits: chance may explain it")
     yield Text.assemble(head, "\n", found.summary)
     for table in found.tables:
-        yield _findings_table(table, marks)
+        yield FittingTable(table, marks, _ROWS)
         if len(table.rows) > _ROWS:
             yield Text(f"and {len(table.rows) - _ROWS} more rows, in findings and report\n")
     moved = list(changes(found.metrics, before)) if before is not None else []
@@ -131,13 +132,3 @@ def _changes_table(name: str, what: str, moved: Sequence[tuple[str, float, float
         cells = number(old, "", marks), number(value, "", marks)
         table.add_row(MetricName(f"{name}/{key}"), *cells, signed(value - old))
     return table
-
-
-def _findings_table(table: Table, marks: Marks) -> RichTable:
-    out = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for k, heading in enumerate(table.columns):
-        numeric = all(not isinstance(row[k], str) or row[k] == "" for row in table.rows)
-        out.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for row in table.rows[:_ROWS]:
-        out.add_row(*(number(cell, "", marks) if isinstance(cell, float) else Text(str(cell)) for cell in row))
-    return out
