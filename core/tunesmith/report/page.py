@@ -1,5 +1,6 @@
 """Pages of HTML that stand alone: style and plots inside, no script, nothing loaded from anywhere."""
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,6 +56,13 @@ def render(template: str, styles: Sequence[str] = ("style.css",), **values: Any)
         styles: Files of its style, in order.
         values: What the template names; whatever is no markup is escaped.
     """
+    style = "".join((_HERE / name).read_text("utf-8") for name in styles)
+    return _environment().get_template(template).render(style=style, **values)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """One for all pages: it keeps the templates that it has compiled, and sees where one has changed."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -65,5 +73,4 @@ def render(template: str, styles: Sequence[str] = ("style.css",), **values: Any)
     environment.filters["percent"] = lambda share: f"{100 * share:.3g} %"
     environment.filters["grouped"] = lambda value: f"{value:,.0f}"
     environment.filters["json"] = lambda content: json.dumps(content, separators=(",", ":"))
-    style = "".join((_HERE / name).read_text("utf-8") for name in styles)
-    return environment.get_template(template).render(style=style, **values)
+    return environment
