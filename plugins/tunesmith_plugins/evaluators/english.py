@@ -1,5 +1,6 @@
 """English sentences, words and syllables, counted by rules."""
 
+import functools
 import re
 
 _WORD = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)*")  # noqa: RUF001  the apostrophe that word processors write
@@ -66,6 +67,7 @@ def split_sentences(text: str) -> list[str]:
     return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]
 
 
+@functools.lru_cache(100_000)
 def syllables(word: str) -> int:
     """Syllables of a word: its groups of vowels, without those that are silent, and one more for each that is two.
 
