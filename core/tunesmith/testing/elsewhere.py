@@ -200,7 +200,7 @@ def _asked(group: Sequence[Trial]) -> list[Report]:
         file, instances = inspect.getfile(first.cls), [_packed(trial) for trial in group]
     except Exception:
         return []
-    heavy = trains(first.cls.kind) or any("model" in getattr(trial.plugin, "needs", ()) for trial in group)
+    heavy = trains(first.cls.kind) or first.cls.kind == "audit"  # whose subjects load torch
     torch = sys.modules.get("torch")
     answer = _peer(heavy).ask(
         do="work",
