@@ -56,21 +56,39 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first where several workers share them, so that none waits for the other's last one."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Modules whose tests share a fixture go to one worker whole, and first; other tests one by one."""
+    """What shares something that is costly to make goes to one worker whole, and first; other tests one by one.
+
+    That are modules with a fixture of their own, and the checks of one plugin, which look at one result of a process.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     @functools.cache
     def shares(path: str) -> bool:
         return 'scope="module"' in (config.rootpath / path).read_text()
 
-    class ModulesFirst(LoadScopeScheduling):  # type: ignore[misc]
+    class SharingFirst(LoadScopeScheduling):  # type: ignore[misc]
+        @functools.cache  # noqa: B019  there is one
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
+            if path == "tests/plugins/test_conformance.py":
+                return nodeid.rpartition("-")[0] or nodeid
             return path if shares(path) else nodeid
 
-    return ModulesFirst(config, log)
+        def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
+            scope = self._split_scope(self.registered_collections[node][item_index])
+            super().mark_test_complete(node, item_index, duration)
+            if all(self.assigned_work[node][scope].values()):  # else it counts all that is done after each test
+                del self.assigned_work[node][scope]
+
+    return SharingFirst(config, log)
 
 
 # Speed is measured, not timed in tests: on a busy machine any example may take longer than hypothesis would allow it.
