@@ -60,6 +60,11 @@ def test_an_outcome_that_no_example_has_is_not_called_even() -> None:
     assert "fewer than two groups" in examine([], outcome="hired").summary
 
 
+def test_equal_rates_are_said_to_be_alike() -> None:
+    found = examine(rows({("f", "yes", "?"): 20, ("m", "yes", "?"): 20}), group="group")
+    assert found.summary == "No difference. group: 'yes' is given to all groups alike."
+
+
 def test_measures_are_fairlearns() -> None:
     fair = pytest.importorskip("fairlearn.metrics")
     drawn = random.Random(3)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from tunesmith import Audit, Example, Findings, Measure, RecipeError, Subject, Table
-from tunesmith_plugins.audits.groups import named_alone
+from tunesmith_plugins.audits.groups import named_alone, refuse_unread
 from tunesmith_plugins.audits.lexicon import Category, read_attributes, read_lexicon
 from tunesmith_plugins.audits.severity import graded
 from tunesmith_plugins.audits.statistics import difference, fisher, holm
@@ -104,6 +104,8 @@ class Association(Audit):
 
     def produces(self) -> list[Measure]:
         """The gap of each category, and what is said of all."""
+        if self.model is None:
+            refuse_unread(type(self).__name__, "WEAT asks a model of meanings, and none is given", weat=self.weat)
         names = ["gap", *(f"{category.name}_gap" for category in self._categories()), "pairs", "weat"]
         measures = [Measure(name, [], higher_is_better=False) for name in names]
         return [*measures, Measure("p", []), Measure("weat_p", [])]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tunesmith import Example
+from tunesmith import Example, RecipeError
 from tunesmith_plugins.audits.lexicon import Category, read_lexicon
 from tunesmith_plugins.fairness.names import told
 
@@ -18,6 +18,23 @@ def named_alone(texts: Iterable[str], category: Category) -> str | None:
     if not found and category.names is not None:
         found = list(told(category.names, held))
     return found[0] if len(found) == 1 and found[0] in category.compared else None
+
+
+def refuse_unread(owner: str, because: str, **options: object) -> None:
+    """Refuse options that are set and that nothing would read.
+
+    Args:
+        owner: Class whose options they are.
+        because: Why nothing reads them.
+        options: By name; those that are None or empty are not set.
+
+    Raises:
+        RecipeError: One is set.
+    """
+    for name, value in options.items():
+        if value:
+            msg = f"{owner}.{name} is set, and nothing would read it, since {because}: leave one of the two out"
+            raise RecipeError(msg)
 
 
 class Grouping:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from tunesmith import Audit, DataError, Example, Findings, Measure, RecipeError, Subject, Table
-from tunesmith_plugins.audits.groups import Grouping, columns_of, label_of
+from tunesmith_plugins.audits.groups import Grouping, columns_of, label_of, refuse_unread
 from tunesmith_plugins.audits.lexicon import nearest, read_lexicon
 from tunesmith_plugins.audits.severity import RANKS, Severity, graded
 from tunesmith_plugins.audits.statistics import difference, holm, independence, wilson
@@ -136,6 +136,9 @@ class LabelParity(Audit):
             return Findings(unknown or few, "none", metrics, tables)
         severity, chosen = max(judged, key=lambda pair: (RANKS.index(pair[0]), pair[1].metrics["difference"]))
         gap = chosen.metrics["difference"]
+        if not gap:
+            summary = f"{chosen.name}: {chosen.outcome!r} is given to all groups alike."
+            return Findings(f"No difference. {summary}", severity, metrics, tables)
         summary = (
             f"{chosen.name}: {chosen.outcome!r} is given to {chosen.high} more often than to {chosen.low}, "
             f"by {gap:.2f} (95 % interval {chosen.gap[0]:.2f} to {chosen.gap[1]:.2f}; "
@@ -217,6 +220,7 @@ class LabelParity(Audit):
             if self.categories:
                 msg = f"{owner}: group and categories are both given; the group is read from one of them"
                 raise RecipeError(msg)
+            refuse_unread(owner, "group names a column", lexicon=self.lexicon)
             return [Grouping(owner, self.group, "", None)]
         names = [category.name for category in read_lexicon(owner, self.lexicon, self.categories)]
         return [Grouping(owner, None, name, self.lexicon) for name in names]

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Self
 from tunesmith import Audit, DataError, Findings, Measure, RecipeError, Sample, Subject, Table, did_you_mean
 from tunesmith_plugins.audits.beside import ALONE, BASE, TUNED
 from tunesmith_plugins.audits.group_means import GroupMeans, group_means
-from tunesmith_plugins.audits.groups import named_alone
+from tunesmith_plugins.audits.groups import named_alone, refuse_unread
 from tunesmith_plugins.audits.lexicon import Category, nearest, read_lexicon
 from tunesmith_plugins.audits.severity import graded
 from tunesmith_plugins.audits.statistics import holm
@@ -189,6 +189,7 @@ class MeasureParity(Audit):
             if self.categories:
                 msg = "MeasureParity: group and categories are both given; the group is read from one of them"
                 raise RecipeError(msg)
+            refuse_unread("MeasureParity", "group names a column", lexicon=self.lexicon)
             return []
         return read_lexicon(type(self).__name__, self.lexicon, self.categories)
 

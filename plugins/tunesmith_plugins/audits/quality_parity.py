@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from tunesmith import Audit, DataError, Example, Findings, Measure, Subject, Table
-from tunesmith_plugins.audits.groups import Grouping, columns_of
+from tunesmith_plugins.audits.groups import Grouping, columns_of, refuse_unread
 from tunesmith_plugins.audits.lexicon import nearest, read_lexicon
 from tunesmith_plugins.audits.severity import graded
 from tunesmith_plugins.audits.statistics import holm, kruskal
@@ -169,6 +169,7 @@ class QualityParity(Audit):
     def _groupings(self) -> list[Grouping]:
         owner = type(self).__name__
         if self.group is not None:
+            refuse_unread(owner, "group names a column", categories=self.categories, lexicon=self.lexicon)
             return [Grouping(owner, self.group, "", None)]
         names = [category.name for category in read_lexicon(owner, self.lexicon, self.categories)]
         return [Grouping(owner, None, name, self.lexicon) for name in names]

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from tunesmith import Audit, DataError, Findings, LanguageModel, Measure, Message, RecipeError, Sample, Subject, Table
 from tunesmith_plugins.audits.beside import ALONE, BASE, TUNED, number, sides
-from tunesmith_plugins.audits.groups import named_alone
+from tunesmith_plugins.audits.groups import named_alone, refuse_unread
 from tunesmith_plugins.audits.lexicon import nearest, read_lexicon
 from tunesmith_plugins.audits.refusals import Refusals, cochran, requests
 from tunesmith_plugins.audits.severity import graded
@@ -162,12 +162,16 @@ class Refusal(Audit):
 
     def _check(self) -> Refusals:
         if self.prompts == "templates":
+            why = "prompts is templates, which name their own groups"
+            refuse_unread(type(self).__name__, why, group=self.group, lexicon=self.lexicon)
             requests(self.categories, type(self).__name__)
         elif self.group is None:
             read_lexicon(type(self).__name__, self.lexicon, self.categories)
         elif self.categories:
             msg = "Refusal: group and categories are both given; the group is read from one of them"
             raise RecipeError(msg)
+        else:
+            refuse_unread(type(self).__name__, "group names a column", lexicon=self.lexicon)
         return Refusals(type(self).__name__, self.patterns or ())
 
     def _of_model(self, subject: Subject, refuses: Refusals) -> dict[str, list[_Answer]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from tunesmith import Audit, DataError, Example, Findings, Measure, RecipeError, Subject, Table, did_you_mean
-from tunesmith_plugins.audits.groups import Grouping, columns_of
+from tunesmith_plugins.audits.groups import Grouping, columns_of, refuse_unread
 from tunesmith_plugins.audits.lexicon import nearest, read_lexicon, read_part
 from tunesmith_plugins.audits.severity import graded, worst
 from tunesmith_plugins.audits.statistics import difference, holm, independence, wilson
@@ -219,6 +219,10 @@ class Toxicity(Audit):
 
     def _groupings(self) -> list[Grouping]:
         owner = type(self).__name__
+        if self.model is None:
+            refuse_unread(owner, "no model judges texts", toxic=self.toxic)
+        else:
+            refuse_unread(owner, "a model judges texts, and not the lexicon", kinds=self.kinds)
         if self.group is not None:
             if self.categories:
                 msg = f"{owner}: group and categories are both given; the group is read from one of them"

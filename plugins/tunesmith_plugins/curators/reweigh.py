@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from tunesmith import Curator, DataError, Example, Message, RecipeError, Record, did_you_mean
-from tunesmith_plugins.audits.groups import Grouping, columns_of, label_of
+from tunesmith_plugins.audits.groups import Grouping, columns_of, label_of, refuse_unread
 
 
 class Reweigh(Curator):
@@ -65,6 +65,8 @@ class Reweigh(Curator):
         if self.most < 1:
             msg = f"most is {self.most}; it is 1 or more, since rows weigh 1 on average"
             raise RecipeError(msg)
+        if self.group is not None:
+            refuse_unread(type(self).__name__, "group names a column", lexicon=self.lexicon)
         self._grouping()
 
     def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
