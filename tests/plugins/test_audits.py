@@ -70,6 +70,24 @@ def test_names_tell_the_group_where_no_word_does() -> None:
     }
 
 
+def test_names_with_accents_are_names() -> None:
+    """The census of the United States writes `jose`."""
+    assert table(examine(of(["José asks.", "JOSÉ asks.", "Renée asks."])))["male"]["by name"] == 2
+
+
+def test_a_lexicon_in_another_language_counts_words_and_names(tmp_path: Path) -> None:
+    groups = {"frau": ["Frau(en)"], "mann": ["Mann|Männer"]}
+    names = {"groups": ["frau", "mann"], "persons": {"Änne": [9, 0], "Jürgen": [0, 9], "Kim": [5, 5]}}
+    own = tmp_path / "de.json"
+    own.write_text(json.dumps({"language": "de", "categories": {"geschlecht": {"groups": groups, "names": names}}}))
+    prompts = ["Zwei Männer fragen.", "Jürgen fragt.", "Änne fragt.", "Kim fragt.", "Frauen fragen.", "She asks."]
+    found = table(examine(of(prompts), categories=["geschlecht"], lexicon=own))
+    assert {group: (row["examples"], row["by name"]) for group, row in found.items()} == {
+        "mann": (2, 1),
+        "frau": (2, 1),
+    }
+
+
 @pytest.mark.parametrize("text", ["SHE", "(her)", "she-wolf", "old\n woman,"])
 def test_words_match_whole_and_in_any_case(text: str) -> None:
     assert table(examine(of([text])))["female"]["examples"] == 1

@@ -8,6 +8,7 @@ from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from unicodedata import combining, normalize
 
 from tunesmith import DataError, RecipeError, did_you_mean
 from tunesmith_plugins.audits.word_forms import Sets, forms, pattern, slots
@@ -48,8 +49,8 @@ class Names:
     persons: Mapping[str, Sequence[float]]
 
     def share(self, name: str) -> dict[str, float]:
-        """The share of each group among those who have a name; empty where it is not known."""
-        counts = self.persons.get(name.casefold(), ())
+        """The share of each group among those who have a name, also without accents; empty where it is not known."""
+        counts = self.persons.get(name.casefold()) or self.persons.get(_plain(name), ())
         return {group: n / sum(counts) for group, n in zip(self.groups, counts, strict=False)} if sum(counts) else {}
 
     def group(self, name: str, least: float) -> str | None:
@@ -212,6 +213,11 @@ def _own(key: str, path: Path) -> dict[str, Any]:
         msg = f"{key}: {path}: {', '.join(wrong)} has not the form of a category; the form is {_FORM}"
         raise DataError(msg)
     return dict(raw)
+
+
+def _plain(name: str) -> str:
+    """A name in lower case without accents: censuses leave them out."""
+    return "".join(sign for sign in normalize("NFD", name.casefold()) if not combining(sign))
 
 
 def _are_words(entries: Any, sets: Mapping[str, Any]) -> bool:

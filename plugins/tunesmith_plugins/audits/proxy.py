@@ -14,9 +14,9 @@ from tunesmith_plugins.audits.lexicon import Category, nearest, read_lexicon
 from tunesmith_plugins.audits.probe import Probed, probe
 from tunesmith_plugins.audits.severity import graded
 from tunesmith_plugins.audits.statistics import holm
+from tunesmith_plugins.fairness.names import CAPITALISED
 
-_WORD = re.compile(r"[a-z][a-z'-]+")
-_NAME = re.compile(r"\b[A-Z][a-z]+\b")
+_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['-])+")
 _MOST_VALUES = 50
 _SOURCES = ("words", "columns")
 
@@ -194,7 +194,7 @@ def _words(example: Example, named: Sequence[Category]) -> dict[str, float]:
     persons = {name for category in named if category.names is not None for name in category.names.persons}
     found: dict[str, float] = {}
     for text in [turn.content for turn in example.prompt] or example.texts():
-        left = _NAME.sub(lambda match: " " if match[0].casefold() in persons else match[0], text)
+        left = CAPITALISED.sub(lambda match: " " if match[0].casefold() in persons else match[0], text)
         for category in named:
             for words in category.patterns.values():
                 left = words.sub(" ", left)

@@ -11,7 +11,9 @@ from tunesmith_plugins.fairness.english import begins_sentence
 
 LEAST = {"given": 0.98, "surname": 0.8}
 """By kind, the share of a name's bearers that have to belong to a group for the name to tell of it."""
-CAPITALISED = re.compile(r"(?<![\w@#&/.-])[A-Z][a-z]+(?![\w@]|-\w)|(?<![\w@#&/.-])[A-Z]{3,}(?![\w@]|-\w)")
+# Letters of Latin alphabets; those of U+0100 to U+017F come in both cases, by turns.
+_UPPER, _LOWER = "A-ZÀ-ÖØ-Þ\u0100-\u017f", "a-zß-öø-ÿ\u0100-\u017f"
+CAPITALISED = re.compile(rf"(?<![\w@#&/.-])(?:[{_UPPER}][{_LOWER}]+|[{_UPPER}]{{3,}})(?![\w@]|-\w)")
 _NEXT = re.compile(r"[ \t]+([A-Z][\w’'-]*)")  # noqa: RUF001
 _BEFORE = re.compile(r"([A-Za-z][\w'’]*)(\.?)[ \t]+$")  # noqa: RUF001
 _FORMAL = frozenset(
