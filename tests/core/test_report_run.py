@@ -229,6 +229,23 @@ def test_slices_say_the_smallest_and_how_many_metrics_are_shown(make_run: Make, 
     assert cut.lines[0][1].name == "m7"
 
 
+def test_losses_of_tasks_are_drawn_beside_each_other(make_run: Make) -> None:
+    run = make_run([])
+    lines = ["step,loss,val/loss,val/loss/notes,val/loss/<b>codes", "9,2.5,,,", "9,,2.0,1.5,2.5", "19,1.0,1.8,1.4,2.2"]
+    (run / "metrics.csv").write_text("\n".join(lines) + "\n")
+    report = report_of(run)
+    assert report.tasks == {"<b>codes": [(10, 2.5), (20, 2.2)], "notes": [(10, 1.5), (20, 1.4)]}
+    page = run_page(report)
+    assert '<i class="task0"></i>&lt;b&gt;codes<i class="task1"></i>notes' in page
+    assert page.count('class="curve validation task0"') == page.count('class="curve validation task1"') == 1
+    assert page.count('class="dot validation task1"') == 2
+    assert "Last validation loss by task: `<b>codes` 2.200, `notes` 1.400" in run_markdown(report)
+    (run / "metrics.csv").write_text("step,loss,val/loss,val/loss/notes\n9,,2.0,1.5\n")
+    alone = run_page(report_of(run))
+    assert "Validation loss by task" not in alone
+    assert "task0" not in alone.partition("</style>")[2]
+
+
 def test_losses_are_drawn_with_what_fit_said(make_run: Make) -> None:
     html = page(make_run([]))
     assert "it rose after that (overfitting); step 10 is kept." in html.text

@@ -1,11 +1,13 @@
 """Loss by step as a plot: training, validation, and the step whose weights are kept."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tunesmith.report.losses import Points
 from tunesmith.report.svg import line, number, svg, text
 
+TASKS = 6
+"""Tasks whose losses are drawn: more colours are not told apart."""
 _WIDTH, _HEIGHT = 600.0, 300.0
 # A curve that falls to this share of its start, or further, says nothing of its end on a scale of equal steps.
 _FAR = 0.2
@@ -23,12 +25,28 @@ def loss_plot(train: Points, validation: Points, kept: float | None, title: str)
         kept: The step that is kept; None where it is unknown.
         title: What it shows.
     """
-    train, validation = _drawn(train), _drawn(validation)
-    losses = [loss for _, loss in (*train, *validation)]
+    return _plot([("train", train), ("validation", validation)], kept, title)
+
+
+def task_plot(tasks: Mapping[str, Points], kept: float | None, title: str) -> str:
+    """Validation losses by task, each with a colour of its own; empty where there is no point.
+
+    Args:
+        tasks: Losses by step, by the task's name; those of the first `TASKS` are drawn.
+        kept: The step that is kept; None where it is unknown.
+        title: What it shows.
+    """
+    return _plot([(f"validation task{at}", of) for at, of in enumerate(list(tasks.values())[:TASKS])], kept, title)
+
+
+def _plot(given: Sequence[tuple[str, Points]], kept: float | None, title: str) -> str:
+    curves = [(kind, _drawn(points)) for kind, points in given]
+    points = [point for _, curve in curves for point in curve]
+    losses = [loss for _, loss in points]
     if not losses:
         return ""
-    most_x = max(1.0, max(step for step, _ in (*train, *validation)), kept or 0.0)
-    scaled = math.log if is_logarithmic(train, validation) else float
+    most_x = max(1.0, max(step for step, _ in points), kept or 0.0)
+    scaled = math.log if is_logarithmic(points, []) else float
     ticks = (_powers if scaled is math.log else _ticks)(min(losses), max(losses))
     low, high = scaled(ticks[0]), scaled(ticks[-1])
 
@@ -51,10 +69,10 @@ def loss_plot(train: Points, validation: Points, kept: float | None, title: str)
         anchor = "start" if x_of(kept) < _WIDTH / 2 else "end"
         parts += [line(x_of(kept), _TOP - 8, x_of(kept), bottom, "limit")]
         parts += [text(x_of(kept), _TOP - 14, f"step {kept:,.0f} kept", "strong", anchor)]
-    for kind, curve in (("train", train), ("validation", validation)):
+    for kind, curve in curves:
         shown = [(x_of(x), y_of(y)) for x, y in curve]
         parts.append(_path(shown, kind))
-        if kind == "validation" or len(shown) == 1:
+        if kind != "train" or len(shown) == 1:
             parts += [f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>' for x, y in shown[:100]]
     return svg(_WIDTH, _HEIGHT, parts, title)
 

@@ -2,11 +2,12 @@
 
 import csv
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 Points = list[tuple[float, float]]
 _MOST = 400
+_OF_TASK = "val/loss/"
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,13 @@ class Losses:
         train: Of training, in order.
         validation: Of validation; that before the first step is in `result.json` alone.
         each: Logged values that one point of `train` is the mean of.
+        tasks: Of validation by task, where there are several.
     """
 
     train: Points
     validation: Points
     each: int = 1
+    tasks: dict[str, Points] = field(default_factory=dict)
 
 
 def read_losses(path: Path) -> Losses:
@@ -30,14 +33,18 @@ def read_losses(path: Path) -> Losses:
     Lines that hold no numbers, such as the last of a killed process, are left out.
     """
     train, validation = Thinned(), Thinned()
+    tasks: dict[str, Thinned] = {}
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        for row in csv.DictReader(file):
+        reader = csv.DictReader(file)
+        tasks |= {name: Thinned() for name in reader.fieldnames or () if name.startswith(_OF_TASK)}
+        for row in reader:
             step = _number(row.get("step"))
-            for column, points in (("loss", train), ("val/loss", validation)):
+            for column, points in (("loss", train), ("val/loss", validation), *tasks.items()):
                 value = _number(row.get(column))
                 if step is not None and value is not None:
                     points.add(step + 1, value)
-    return Losses(train.points, validation.points, train.each)
+    by_task = {name.removeprefix(_OF_TASK): found.points for name, found in tasks.items() if found.points}
+    return Losses(train.points, validation.points, train.each, by_task)
 
 
 class Thinned:

@@ -117,6 +117,9 @@ def _losses(report: RunReport) -> Iterator[str]:
         yield "Validation loss by step: " + ", ".join(
             f"{step:,.0f}: {loss:.3f}" for step, loss in _few(report.validation)
         )
+    if report.tasks:
+        last = ", ".join(f"{code(name)} {points[-1][1]:.3f}" for name, points in report.tasks.items())
+        yield f"Last validation loss by task: {last}"
     if not result.get("complete"):
         yield _absent("Training did not end", report.command("fit", "--ckpt_path", "last"))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunesmith.report.intervals import interval
-from tunesmith.report.loss_plot import is_logarithmic, loss_plot
+from tunesmith.report.loss_plot import TASKS, is_logarithmic, loss_plot, task_plot
 from tunesmith.report.markup import visible, yaml
 from tunesmith.report.metric_notes import noted, tally
 from tunesmith.report.mishaps import MEANINGS
@@ -67,6 +67,9 @@ def run_page(report: RunReport) -> str:
         sections=list(_SECTIONS.items()),
         losses=loss_plot(train, report.validation, report.kept, "Training and validation loss"),
         logarithmic=is_logarithmic(train, report.validation),
+        tasks=list(report.tasks)[:TASKS],
+        task_losses=task_plot(report.tasks, report.kept, "Validation loss by task"),
+        tasks_left=max(0, len(report.tasks) - TASKS),
         said_of_fit=result.get("said") or "",
         rows=rows,
         cut_at=cut_at,

@@ -65,6 +65,12 @@ class RunReport:
         return self.files.losses.validation if self.files.losses else []
 
     @property
+    def tasks(self) -> dict[str, Points]:
+        """Validation loss by task, the one whose last is largest first; empty where there are not several."""
+        found = self.files.losses.tasks if self.files.losses else {}
+        return dict(sorted(found.items(), key=lambda one: -one[1][-1][1])) if len(found) > 1 else {}
+
+    @property
     def kept(self) -> int | None:
         """The step whose weights are kept."""
         return self.files.kept
