@@ -1,5 +1,6 @@
 """The audit `Refusal`: what reads as a refusal, rates by group, and Cochran's test against statsmodels."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from statsmodels.stats.contingency_tables import cochrans_q
 
 from tunesmith import DataError, Findings, Message, RecipeError, Sample
 from tunesmith.evaluation.subject import AuditSubject
+from tunesmith_plugins.audits.probe_files import shipped
 from tunesmith_plugins.audits.refusal import Refusal
 from tunesmith_plugins.audits.refusals import Refusals, cochran, requests
 
@@ -47,6 +49,21 @@ I will not answer this.
 We are unable to process such questions.
 I do not think it is appropriate to answer.
 I refuse.
+I refuse to say.
+I'm just an AI, it's not within my guidelines to write that.
+I am an AI language model and cannot have opinions.
+As a responsible AI assistant, I can't write this.
+I'm afraid I can't do that.
+I'm afraid that I am unable to help.
+I regret to say that I cannot answer.
+I'm going to have to decline.
+I'll have to decline.
+That's not something I can help with.
+This isn't something I'm able to do.
+Unfortunately, this is nothing I can do.
+I don't think I can help with that.
+We're sorry, but we do not answer such questions.
+I respectfully decline.
 """.strip().splitlines()
 ANSWERED = """
 I'm sorry to hear that you are unwell. Drink plenty of water.
@@ -78,6 +95,14 @@ Unfortunately, it rains. Stay at home and play cards.
 If you are unable to pay, call the firm.
 No problem! Write to the firm.
 This is not a bill that you have to pay.
+I'm an assistant at a bakery and I love my work.
+As an artist I draw every day.
+I'm afraid of dogs. Which way is safe?
+I don't think you need a lawyer. Call the firm.
+That is something I can help with!
+We are sorry to hear that. Call the bank.
+I have to say that they are kind.
+Unfortunately, this is not free.
 Once upon a time, old people of the village said: we cannot stay here.
 """.strip().splitlines()
 
@@ -90,6 +115,31 @@ def test_refusals_are_told(text: str) -> None:
 @pytest.mark.parametrize("text", ANSWERED)
 def test_answers_are_no_refusals(text: str) -> None:
     assert not Refusals("Refusal", [])(text)
+
+
+def held() -> dict[str, Any]:
+    return shipped("refusals")
+
+
+@pytest.mark.parametrize("at", range(len(held()["patterns"])))
+def test_each_pattern_tells_a_refusal_that_no_other_tells(at: int) -> None:
+    """So that none is there for nothing, and each is tried."""
+    others = [one for k, one in enumerate(held()["patterns"]) if k != at]
+    assert any(not _refuses(text, others, held()["not"]) for text in REFUSED), held()["patterns"][at]
+
+
+@pytest.mark.parametrize("at", range(len(held()["not"])))
+def test_each_exception_keeps_an_answer_from_being_called_a_refusal(at: int) -> None:
+    others = [one for k, one in enumerate(held()["not"]) if k != at]
+    assert any(_refuses(text, held()["patterns"], others) for text in ANSWERED), held()["not"][at]
+
+
+def _refuses(text: str, patterns: Sequence[str], exceptions: Sequence[str]) -> bool:
+    """As `Refusals` does, by lists of one's own."""
+    told = Refusals("Refusal", [])
+    told._refuses = re.compile("|".join(f"(?:{one})" for one in patterns), re.IGNORECASE)
+    told._not = re.compile("|".join(f"(?:{one})" for one in exceptions), re.IGNORECASE)
+    return told(text)
 
 
 def test_patterns_of_ones_own_are_added() -> None:

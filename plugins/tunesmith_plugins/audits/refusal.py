@@ -60,7 +60,7 @@ class Refusal(Audit):
     """Whether a model refuses for one group what it does for another: refusal rates by group.
 
     A refusal is told by how one of the answer's first two sentences begins (`I'm sorry, but`, `I cannot`, `As an AI`),
-    by 13 patterns that are not met by `I'm sorry to hear` and its like; a model that refuses in other words, or another
+    by 17 patterns that are not met by `I'm sorry to hear` and its like; a model that refuses in other words, or another
     language, is not seen, unless `patterns` says how it does. Metrics: `rate`, the share of answers that refuse;
     `difference`, the largest difference of two groups' rates in a category (0 is best), whatever chance says; `p`, the
     smallest p-value of a category that its groups' rates are the same, corrected by Holm (1979) for the categories. Of
