@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -237,6 +239,20 @@ def test_a_run_holds_a_card_for_the_hub_and_a_profile_whose_links_resolve(traine
     links = re.findall(r"\]\(([^)]*)\)", profile)
     assert {"lock.json", "data.json", "result.json", "config.yaml"} <= set(links)
     assert all((run / link).is_file() for link in links)
+
+
+def test_the_card_names_the_licence_that_the_base_states(bench: Any, tiny_base: Path) -> None:
+    base = bench.folder / "licensed"
+    shutil.copytree(tiny_base, base)
+    (base / "README.md").write_text("---\nlicense: cc-by-sa-4.0\n---\n# A base\n")
+    sources = {name: one | {"licence": "MIT"} for name, one in bench.recipe["data"]["sources"].items()}
+    bench.write(model={"base": "./licensed"}, data={"sources": sources}, trainer={"max_steps": 1})
+    bench.done("fit", "--config", "tiny.yaml")
+    (run,) = bench.runs()
+    for place in (run / "adapter", run):
+        card = ModelCard.load(place / "README.md")
+        assert card.data.license == "cc-by-sa-4.0"
+        assert "| the base's licence | `cc-by-sa-4.0` |" in card.text
 
 
 def test_data_is_audited_before_and_after_curators(bench: Any) -> None:
