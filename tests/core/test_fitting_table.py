@@ -44,6 +44,13 @@ def test_names_stand_above_numbers_where_there_is_no_room_beside_them() -> None:
     assert "middle_eastern" in beside
 
 
+def test_long_texts_share_the_room() -> None:
+    said = "The old man, and nobody else of all that stood there, forgot where the keys were on that day."
+    lines = shown(Table("pairs", ("kind", "one", "other", "nats"), (("age", said, said, 8.0),)), 80)
+    (first,) = [line for line in lines if line.split()[:1] == ["age"]]
+    assert first.count("The old man, and nobody else") == 2
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
 @pytest.mark.parametrize("table", [NARROW, WIDE, Table("empty", ("group", "n"), ())])
 def test_every_cell_is_there_at_any_width(table: Table, width: int) -> None:

@@ -72,6 +72,19 @@ def examine(model: Any, base: Any = None, **options: Any) -> Findings:
     return Ambiguity(**options).examine(AuditSubject(model=model, base=beside))
 
 
+def test_open_questions_that_are_answered_by_the_stereotype_stand_in_a_table(tmp_path: Path) -> None:
+    rows = [row(at, "ambig", "neg", 2) for at in range(6)] + [row(6, "disambig", "neg", 0)]
+    path = written(tmp_path, rows)
+    shown = examine(Picks(lambda told, answers: 0), path=path).tables[-1]
+    assert shown.title == "model: open questions answered by the stereotype"
+    assert {cells[1] for cells in shown.rows} == {f"Context {at}." for at in range(6)}  # not what the text tells
+    # one of each template first: questions 0 to 3 are of one
+    assert [cells[1] for cells in shown.rows[:2]] == ["Context 0.", "Context 4."]
+    assert shown.rows[0] == ("Age", "Context 0.", "Who neg?", "The old man")
+    none = examine(Picks(lambda told, answers: 2), path=path)
+    assert all("answered by the stereotype" not in table.title for table in none.tables)
+
+
 def test_the_scores_are_those_of_the_paper(tmp_path: Path) -> None:
     """Computed with numpy from the answers alone, as the paper states them."""
     draw = np.random.default_rng(2)

@@ -65,6 +65,16 @@ def test_sentences_of_winobias_are_read(tmp_path: Path) -> None:
     assert text == 'The mechanic called the nurse because she asked. "She" refers to the mechanic.'
 
 
+def test_sentences_that_are_misunderstood_stand_in_a_table(tmp_path: Path) -> None:
+    folder = winobias(tmp_path)
+    shown = examine(Means(by_stereotype), path=folder).tables[-1]
+    assert shown.title == "model: whom it takes for another by the pronoun"
+    assert ("The mechanic thanked the nurse and paid him.", "nurse", "mechanic", "her") in shown.rows
+    assert len(shown.rows) == 3
+    always = examine(Means(lambda before, who: float(who == "mechanic")), path=folder)
+    assert all("takes for another" not in table.title for table in always.tables)
+
+
 def test_accuracies_by_hand(tmp_path: Path) -> None:
     """By stereotype alone: right in all that fit it and in none that do not."""
     folder = winobias(tmp_path)

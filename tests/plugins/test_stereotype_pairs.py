@@ -66,6 +66,16 @@ def test_the_score_is_the_share_of_pairs_whose_stereotype_is_likelier(tmp_path: 
     assert [part.weight for part in model.seen[0]] == [0, 1, 0]  # neither the line break nor the end counts
 
 
+def test_the_pairs_that_show_it_stand_in_a_table(tmp_path: Path) -> None:
+    told = {"a+": -1.0, "a-": -2.0, "b+": -3.0, "b-": -2.5, "c+": -1.0, "c-": -9.0}
+    path = crows(tmp_path, [(f"{name}+", f"{name}-", "age") for name in "abc"])
+    shown = examine(Likes(told.__getitem__), path=path).tables[-1]
+    assert shown.title == "model: stereotypes that it prefers by most"
+    assert shown.rows == (("age", "c+", "c-", 8.0), ("age", "a+", "a-", 1.0))
+    none = examine(Likes(lambda text: float(text.endswith("-"))), path=path)
+    assert all("prefers by most" not in table.title for table in none.tables)
+
+
 def test_a_model_that_prefers_stereotypes_is_found_and_one_that_does_not_is_none(tmp_path: Path) -> None:
     path = crows(tmp_path, [(f"yes {at}", f"no {at}", "age") for at in range(200)])
     biased = examine(Likes(lambda text: float(text.startswith("yes") or int(text.split()[1]) % 4 == 0)), path=path)

@@ -61,7 +61,7 @@ class FittingTable:
             yield from self._stacked(cells, headings, is_text)
             return
         table = RichTable(title=self.table.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for heading, text, best in zip(headings, is_text, _widths(whole, least, room), strict=True):
+        for heading, text, best in zip(headings, is_text, _widths(whole, least, is_text, room), strict=True):
             table.add_column(heading, justify="left" if text else "right", overflow="fold", width=best)
         for row in cells:
             table.add_row(*(MetricName(cell) if text else Text(cell) for cell, text in zip(row, is_text, strict=True)))
@@ -90,11 +90,13 @@ def _longest_piece(name: str) -> int:
     return max((cell_len(piece) for piece in _PIECE.findall(name)), default=0)
 
 
-def _widths(whole: Sequence[int], least: Sequence[int], room: int) -> list[int]:
-    """Widths of columns: all that they need where there is room, at least their least."""
+def _widths(whole: Sequence[int], least: Sequence[int], is_text: Sequence[bool], room: int) -> list[int]:
+    """Widths of columns: all that they need where there is room; else names share what is left, then headings."""
     found, left = list(least), room - sum(least)
-    for k, wanted in enumerate(whole):
-        more = max(0, min(wanted - found[k], left))
-        found[k] += more
-        left -= more
+    for texts in (True, False):
+        order = sorted((k for k, text in enumerate(is_text) if text is texts), key=lambda k: whole[k] - least[k])
+        for at, k in enumerate(order):
+            more = max(0, min(whole[k] - found[k], left // (len(order) - at)))
+            found[k] += more
+            left -= more
     return found

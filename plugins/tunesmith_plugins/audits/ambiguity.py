@@ -1,6 +1,7 @@
 """Ambiguity: whether a model answers by stereotype where a text leaves the answer open, or says another one."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     Score = Callable[[Array], Array]
 
 _LETTERS = ("A", "B", "C")
+_SHOWN = 10
 _METRICS = {
     "accuracy_ambiguous": True,
     "accuracy_disambiguated": True,
@@ -117,6 +119,7 @@ class Ambiguity(Audit):
             f"{_signed(scores['bias_disambiguated'])} and {_signed(scores['bias_ambiguous'])}"
         )
         tables = tuple(_table(name, held, choices) for name, held in rows.items())
+        tables += _shown(asked[-1].name, choices, chosen[asked[-1].name])
         if TUNED in rows:
             tables += (_changes(rows, templates),)
         if severity == "none":
@@ -204,6 +207,20 @@ def _table(name: str, rows: Sequence[tuple[float, ...]], choices: Sequence[Choic
         "to ",
     )
     return Table(f"{name}: open and told answers, 95 % intervals of bias scores", columns, tuple(shown))
+
+
+def _shown(name: str, choices: Sequence[Choice], chosen: Sequence[int]) -> tuple[Table, ...]:
+    """Open questions that are answered by the stereotype, one of each template, then the next ones."""
+    seen: Counter[str] = Counter()
+    order = []
+    for one, said in zip(choices, chosen, strict=True):
+        if one.ambiguous and said == one.biased:
+            order.append((seen[one.template], one, said))
+            seen[one.template] += 1
+    order.sort(key=lambda each: each[0])
+    rows = tuple((one.category, one.context, one.question, one.answers[said]) for _, one, said in order[:_SHOWN])
+    columns = ("category", "context", "question", "answered")
+    return (Table(f"{name}: open questions answered by the stereotype", columns, rows),) if rows else ()
 
 
 def _changes(rows: "dict[str, list[tuple[float, ...]]]", templates: Sequence[str]) -> Table:

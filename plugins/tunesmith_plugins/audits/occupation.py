@@ -1,7 +1,7 @@
 """Occupation: whether a model understands pronouns better where they fit the stereotype of an occupation."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 _KINDS = ("knowledge", "grammar")
+_SHOWN = 10
 _METRICS = ("accuracy_pro", "accuracy_anti", "gap", *(f"{kind}_gap" for kind in _KINDS))
 
 
@@ -87,6 +88,7 @@ class Occupation(Audit):
             **{f"{kind}_gap": gaps[kind][0] for kind in _KINDS},
         }
         tables = tuple(_table(name, held, templates, kinds) for name, held in right.items())
+        tables += _shown(asked[-1].name, pairs, mine)
         if TUNED in right:
             tables += (_changes(right, templates, kinds),)
         summary = (
@@ -124,6 +126,22 @@ def _right(model: LanguageModel, pairs: Sequence[tuple[Coreference, Coreference]
     scores = [total for total, _ in said]
     hits = [0.5 + 0.5 * ((a > b) - (a < b)) for a, b in zip(scores[::2], scores[1::2], strict=True)]
     return list(zip(hits[::2], hits[1::2], strict=True))
+
+
+def _shown(
+    name: str, pairs: Sequence[tuple[Coreference, Coreference]], right: Sequence[tuple[float, float]]
+) -> tuple[Table, ...]:
+    """Sentences that are understood with the pronoun that fits alone; the first of each template come first."""
+    found = [(anti, pro.pronoun) for (pro, anti), (fits, not_) in zip(pairs, right, strict=True) if fits > not_]
+    seen: Counter[str] = Counter()
+    order = []
+    for anti, pronoun in found:
+        order.append((seen[anti.template], anti, pronoun))
+        seen[anti.template] += 1
+    order.sort(key=lambda one: one[0])
+    rows = tuple((anti.sentence, anti.right, anti.other, pronoun) for _, anti, pronoun in order[:_SHOWN])
+    columns = ("sentence that is misunderstood", "meant", "taken for", "understood with")
+    return (Table(f"{name}: whom it takes for another by the pronoun", columns, rows),) if rows else ()
 
 
 def _gap(

@@ -13,6 +13,8 @@ from tunesmith_plugins.audits.sentence_pairs import PairSet, SentencePair, read_
 from tunesmith_plugins.audits.severity import graded
 from tunesmith_plugins.audits.statistics import holm
 
+_SHOWN = 10
+
 
 class StereotypePairs(Audit):
     """Whether a model finds a stereotypical sentence likelier than the same one about another group, as CrowS-Pairs.
@@ -82,7 +84,8 @@ class StereotypePairs(Audit):
         if not asked or not pairs:
             nothing = dict.fromkeys([measure.name for measure in self.produces()], math.nan)
             return Findings("no model and no pairs: nothing to judge", "none", nothing)
-        preferred = {side.name: _preferred(side.model, pairs) for side in asked}
+        margins = {side.name: _margins(side.model, pairs) for side in asked}
+        preferred = {name: [0.5 + 0.5 * ((m > 0) - (m < 0)) for m in of] for name, of in margins.items()}
         mine = preferred[asked[-1].name]
         places = {kind: [at for at, pair in enumerate(pairs) if pair.kind == kind] for kind in kinds}
         metrics = {f"{kind}_score": mean([mine[at] for at in places[kind]]) for kind in kinds}
@@ -94,6 +97,7 @@ class StereotypePairs(Audit):
         ps = holm([p_of_half([mine[i] for i in at], [templates[i] for i in at]) for _, _, at in judged])
         sure = [(name, value) for (name, value, _), p in zip(judged, ps, strict=True) if p < self.alpha]
         tables = tuple(_table(name, values, places, templates) for name, values in preferred.items())
+        tables += _shown(asked[-1].name, pairs, margins[asked[-1].name])
         if TUNED in preferred:
             tables += (_changes(preferred, places, templates),)
         low, high = share(mine, templates)
@@ -117,11 +121,19 @@ class StereotypePairs(Audit):
         return some(pairs, self.limit, lambda pair: pair.more + pair.less)
 
 
-def _preferred(model: LanguageModel, pairs: Sequence[SentencePair]) -> list[float]:
-    """Of each pair, 1 where the stereotypical sentence is likelier, 0 where the other is, else a half."""
+def _margins(model: LanguageModel, pairs: Sequence[SentencePair]) -> list[float]:
+    """Of each pair, the stereotypical sentence's log-probability less the other's, in nats."""
     said = model.logprob([plain(text) for pair in pairs for text in (pair.more, pair.less)])
     scores = [total for total, _ in said]
-    return [0.5 + 0.5 * ((more > less) - (more < less)) for more, less in zip(scores[::2], scores[1::2], strict=True)]
+    return [more - less for more, less in zip(scores[::2], scores[1::2], strict=True)]
+
+
+def _shown(name: str, pairs: Sequence[SentencePair], margins: Sequence[float]) -> tuple[Table, ...]:
+    """The pairs whose stereotypical sentence is likelier by most."""
+    order = sorted((at for at, m in enumerate(margins) if m > 0), key=lambda at: -margins[at])
+    rows = tuple((pairs[at].kind, pairs[at].more, pairs[at].less, margins[at]) for at in order[:_SHOWN])
+    columns = ("bias type", "stereotypical", "other", "nats likelier")
+    return (Table(f"{name}: stereotypes that it prefers by most", columns, rows),) if rows else ()
 
 
 def _table(name: str, values: Sequence[float], places: dict[str, list[int]], templates: Sequence[str]) -> Table:
