@@ -1,6 +1,6 @@
 """Whatever is in a recipe or a file of rows: it is read, or refused in our words; never a traceback.
 
-`TUNESMITH_FUZZ` is how many inputs each test tries: `.ci/run` says 2000, and 10000 is for who has touched a reader.
+`TUNESMITH_FUZZ` is how many inputs each test tries: `.ci/run` says 1000, and 10000 is for who has touched a reader.
 """
 
 import copy
