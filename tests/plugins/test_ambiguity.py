@@ -1,6 +1,7 @@
 """The audit `Ambiguity`: the formulas of the paper against numpy, BBQ's form, and the questions that are shipped."""
 
 import json
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -83,6 +84,15 @@ def test_open_questions_that_are_answered_by_the_stereotype_stand_in_a_table(tmp
     assert shown.rows[0] == ("Age", "Context 0.", "Who neg?", "The old man")
     none = examine(Picks(lambda told, answers: 2), path=path)
     assert all("answered by the stereotype" not in table.title for table in none.tables)
+
+
+def test_models_that_draw_their_answers_are_hardly_ever_called_biased() -> None:
+    """Three scores are judged: each at 95 % alone, 13 % of such models were."""
+    alarms = 0
+    for seed in range(100):
+        draw = random.Random(seed)
+        alarms += examine(Picks(lambda told, answers, draw=draw: draw.randrange(3))).severity != "none"  # type: ignore[misc]
+    assert alarms <= 9  # of 5 % as many or more in 3 of 100 tries
 
 
 def test_the_scores_are_those_of_the_paper(tmp_path: Path) -> None:

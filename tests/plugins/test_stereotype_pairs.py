@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tunesmith import AbsentPackageError, DataError, Findings, Segment
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith_plugins.audits import probe_files
-from tunesmith_plugins.audits.clusters import bootstrap, change, effective, p_of_half, share
+from tunesmith_plugins.audits.clusters import bootstrap, change, effective, expanded_tail, p_of_half, share
 from tunesmith_plugins.audits.probe_files import some
 from tunesmith_plugins.audits.sentence_pairs import expanded, read_pairs
 from tunesmith_plugins.audits.statistics import wilson
@@ -74,6 +75,12 @@ def test_the_pairs_that_show_it_stand_in_a_table(tmp_path: Path) -> None:
     assert shown.rows == (("age", "c+", "c-", 8.0), ("age", "a+", "a-", 1.0))
     none = examine(Likes(lambda text: float(text.endswith("-"))), path=path)
     assert all("prefers by most" not in table.title for table in none.tables)
+
+
+@pytest.mark.parametrize(("tail", "n"), [(0.025, 6), (0.025, 14), (0.05 / 6, 14), (0.025, 1000), (0.05, 40)])
+def test_tails_of_resamples_are_widened_to_students(tail: float, n: int) -> None:
+    expected = stats.norm.cdf(-math.sqrt(n / (n - 1)) * stats.t.ppf(1 - tail, n - 1))
+    assert expanded_tail(tail, n) == pytest.approx(expected, rel=0.03)
 
 
 def test_a_model_that_prefers_stereotypes_is_found_and_one_that_does_not_is_none(tmp_path: Path) -> None:

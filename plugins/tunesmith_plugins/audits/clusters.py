@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from tunesmith_plugins.audits.statistics import wilson
@@ -67,14 +68,19 @@ def bootstrap(
     clusters: Sequence[Hashable],
     statistic: "Callable[[Array], Array]",
     seed: int = 0,
+    level: float = 0.95,
 ) -> tuple[float, float, float]:
-    """A statistic with its 95 % interval, by resampling whole clusters (percentiles of 2,000 draws).
+    """A statistic with its interval, by resampling whole clusters (percentiles of 2,000 draws).
+
+    Percentiles are those of Hesterberg 2015 (https://doi.org/10.1080/00031305.2015.1089789, section 5.3), further out
+    than usual, since resamples of few clusters vary too little: of 14 the usual 95 % leave out the truth in 11 %.
 
     Args:
         rows: What is summed over rows, `[rows, columns]`.
         clusters: Which cluster each row is of.
         statistic: From sums over rows, `[..., columns]`, to the value, `[...]`; nan where there is none.
         seed: Of the draws.
+        level: Of the interval.
 
     Returns:
         Value, lower and upper end; nan where there are fewer than two clusters, or hardly a draw has a value.
@@ -96,8 +102,29 @@ def bootstrap(
     held = found[np.isfinite(found)]
     if len(held) < _RESAMPLES / 2:
         return value, math.nan, math.nan
-    low, high = np.quantile(held, [0.025, 0.975])
+    tail = expanded_tail((1 - level) / 2, len(places))
+    low, high = np.quantile(held, [tail, 1 - tail])
     return value, float(low), float(high)
+
+
+def expanded_tail(tail: float, n: int) -> float:
+    """The tail of resamples that has the size of Student's, of a mean of n: Phi(-sqrt(n / (n - 1)) t(1 - tail, n - 1)).
+
+    Student's quantile is by the first terms of Cornish and Fisher's expansion (Abramowitz and Stegun 26.7.5).
+
+    Args:
+        tail: On one side, as of a normal distribution.
+        n: How many independent parts are resampled, 2 or more.
+    """
+    z, v = NormalDist().inv_cdf(1 - tail), n - 1
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    t = z + math.fsum(term / v**power for power, term in enumerate(terms, 1))
+    return NormalDist().cdf(-math.sqrt(n / v) * t)
 
 
 def change(before: Sequence[float], after: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float, float]:
