@@ -81,11 +81,20 @@ def test_answers_that_follow_the_group_are_flips() -> None:
     assert found.metrics["p"] == pytest.approx(2 / 2**10 * 2)  # ten signs, all one way; two tests, with the scores
     assert found.metrics["logprob_gap"] == 0
     assert found.severity == "high"
-    assert set(found.evidence[:10]) == {f"r{at}" for at in range(10)}
+    assert set(found.evidence) == {f"r{at}" for at in range(10)}  # and no row whose answer stays
     shown = {row[1]: row[2:5] for row in found.tables[0].rows}
     assert shown == {"female": (20, 5, 0.25), "male": (20, 5, 0.25), "all": (40, 10, 0.25)}
     (outcome,) = [row for row in found.tables[-1].rows if row[2] == "outcome"]
     assert outcome[:5] == ("model", "female", "outcome", 40, -0.25)
+
+
+def test_rows_are_evidence_where_a_measure_moves_and_answers_stay() -> None:
+    class Named(Evaluator):
+        def measure(self, samples: Sequence[Sample]) -> list[Measure]:
+            return [Measure("share", [float("woman" in s.prompt[-1].content) for s in samples])]
+
+    found = examine(Says(lambda asked: "yes"), rows(40), evaluators={"named": Named()})
+    assert (found.metrics["flip_rate"], found.severity, len(found.evidence)) == (0, "high", 20)
 
 
 def test_an_outcome_that_nobody_gives_is_not_called_even() -> None:

@@ -181,7 +181,9 @@ class CounterfactualSwap(Audit):
         if severity == "none":
             return Findings(summary, severity, metrics, tables)
         weight = {at: (mine.flips[at], mine.words[at]) for at in range(len(rows))}
-        order = sorted(weight, key=lambda at: weight[at], reverse=True)
+        # where answers stay and a measure of them moves, as a perplexity does, all rows show it
+        moved = [at for at in weight if any(weight[at])] or list(weight)
+        order = sorted(moved, key=lambda at: weight[at], reverse=True)
         evidence = tuple(dict.fromkeys(rows[at].row.id for at in order))[:20]
         advice = "read these rows beside their swaps; train with CounterfactualAugment or CounterfactualConsistency"
         return Findings(summary, severity, metrics, tables, evidence, advice)
