@@ -2,7 +2,11 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +14,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from tunesmith.cli import stages
 from tunesmith.errors import RecipeError
 from tunesmith.recipe.compose import compose
 
@@ -106,10 +111,25 @@ def two_stages(bench: Any, **changes: Any) -> None:
 CONFIG = ("--config", "tiny.yaml")
 
 
+@pytest.fixture
+def copied(apart: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on, the process of each stage is the copy of one that has loaded the libraries."""
+
+    def run(words: Sequence[str], check: bool) -> subprocess.CompletedProcess[str]:
+        assert tuple(words[:3]) == stages._COMMAND
+        ran: subprocess.CompletedProcess[str] = apart.command(*words[3:], cwd=Path.cwd())
+        print(ran.stdout, end="")
+        print(ran.stderr, end="", file=sys.stderr)
+        return ran
+
+    return lambda: monkeypatch.setattr(stages, "subprocess", SimpleNamespace(run=run))
+
+
 @pytest.mark.slow
-def test_one_fit_runs_all_stages_each_from_the_weights_before(bench: Any) -> None:
+def test_one_fit_runs_all_stages_each_from_the_weights_before(bench: Any, copied: Callable[[], None]) -> None:
     two_stages(bench)
     bench.done("fit", *CONFIG)
+    copied()
     (first,), (last,) = bench.runs("tiny/adapt"), bench.runs()
     # what the first stage trained is what the second started from
     merged, trained = load_file(first / "merged/model.safetensors"), load_file(first / "adapter/model.safetensors")
@@ -237,7 +257,10 @@ def test_a_lock_holds_all_stages(bench: Any, tiny_base: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_locked_fit_holds_each_stage_and_the_weights_that_it_starts_from(bench: Any) -> None:
+def test_a_locked_fit_holds_each_stage_and_the_weights_that_it_starts_from(
+    bench: Any, copied: Callable[[], None]
+) -> None:
+    copied()
     two_stages(bench)
     bench.done(*LOCK)
     fit = ("fit", *CONFIG, "--locked")
