@@ -1,5 +1,6 @@
 """Classification: loss and gradient by transformers' own loss of a padded batch, weights, and what of a row is read."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import torch
 import transformers
 
 from tunesmith import Example, Message, RecipeError, RowError, Segment
+from tunesmith.data.curate import apply_curator
 from tunesmith.data.encode import encode_split
 from tunesmith.training.attention import plain_attention
 from tunesmith_plugins.adapters.full import Full
 from tunesmith_plugins.adapters.lora import LoRA
+from tunesmith_plugins.curators.reweigh import Reweigh
 from tunesmith_plugins.objectives.classification import Classification
 
 LABELS = ["positive", "negative", "neutral"]
@@ -127,6 +130,30 @@ def test_weights_multiply_the_rows_of_their_class_or_what_is_of_it(tiny: Any, ba
             chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
             each = -np.log(chances[range(4), [0, 1, 2, 2]]) * np.array([1, 3, 0.5, 0.5])
         assert float(objective.loss(forward).sum.detach()) == pytest.approx(each.sum(), rel=1e-4)
+
+
+def test_rows_that_reweigh_weighs_count_as_much_more(tiny: Any, base: str) -> None:
+    """Group a is positive once in three rows, b twice in three: 3 * 3 / (6 * 1) = 1.5 and 3 * 3 / (6 * 2) = 0.75."""
+    counts = {("a", "positive"): 1, ("a", "negative"): 2, ("b", "positive"): 2, ("b", "negative"): 1}
+    rows = [
+        replace(row(f"Sales of {group} rose {at}.", label), id=f"{group}-{label}-{at}", extras={"team": group})
+        for (group, label), number in counts.items()
+        for at in range(number)
+    ]
+    weighed = list(apply_curator("weigh", Reweigh("team"), rows, 1)[0])
+    expected = [9 / (6 * counts[one.extras["team"], one.label]) for one in rows]
+    assert [piece.weight for one in weighed for piece in one.segments] == pytest.approx(expected)
+    one = Classification(LABELS)
+    module = tiny.moved(base, one, Full())
+    forward = module.passes(tiny.batch_of(module, weighed))
+    logits = forward.head(forward.pooled()).detach().double().numpy()
+    chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    each = -np.log(chances[range(6), [LABELS.index(str(row.label)) for row in forward.batch.examples]])
+    assert float(one.loss(forward).sum.detach()) == pytest.approx(np.dot(each, expected), rel=1e-4)
+    asked = Example(messages=(Message("user", "?"), Message("assistant", "positive", 2.5)), id="q")
+    plain = replace(asked, messages=(Message("user", "?"), Message("assistant", "positive")))
+    losses = [float(one.loss(module.passes(tiny.batch_of(module, [r]))).sum.detach()) for r in (asked, plain)]
+    assert losses[0] == pytest.approx(2.5 * losses[1])
 
 
 def test_balanced_weights_are_counted_on_the_training_rows(tiny: Any, base: str) -> None:

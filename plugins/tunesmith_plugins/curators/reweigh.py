@@ -19,9 +19,10 @@ class Reweigh(Curator):
     Information Systems 33, https://doi.org/10.1007/s10115-011-0463-8).
 
     The loss of a row's assistant turns, or of segments with a weight, is multiplied by it, beside a weight that they
-    have; of a row that is weighed only these are learnt, also under `supervise: all`. Rows that name no group of the
-    category, or several, or have no label, weigh what they did; so do preference pairs, whose loss is no sum over
-    tokens, and rows with no text to learn (a text with a class). No row is added or dropped; a group that never has a
+    have; of a text with a class (objective Classification) that of the class is. Of a row that is weighed only these
+    are learnt, also under `supervise: all`. Rows that name no group of the category, or several, or have no label,
+    weigh what they did; so do preference pairs, whose loss is no sum over tokens, and rows with neither answer nor
+    text. No row is added or dropped; a group that never has a
     label cannot be given it, which is said.
 
     Since 0.13.

@@ -33,6 +33,9 @@ class Classification(Objective):
     head and starts from what the base knows, is NextToken's business: the row's answer is the class, and the evaluator
     Classification reads it.
 
+    A row's loss is multiplied by the weight of its text, or of its answers, which the curator Reweigh sets; 1 where
+    none is above 0.
+
     Logged beside the loss, of rows: `accuracy` (all of their classes right).
 
     Since 0.13.
@@ -160,13 +163,14 @@ class Classification(Objective):
         for row, example in zip(targets, forward.batch.examples, strict=True):
             row[self._places(example)] = 1
         weights = self._weights(logits)
+        of_rows = logits.new_tensor([_weight(example) for example in forward.batch.examples])
         if self.multi_label:
             each = F.binary_cross_entropy_with_logits(logits, targets, reduction="none", pos_weight=weights).mean(-1)
             right = ((logits > 0) == (targets > 0)).all(-1)
         else:
             each = -(targets * weights * logits.log_softmax(-1)).sum(-1)
             right = targets.gather(1, logits.argmax(-1, keepdim=True))[:, 0] > 0
-        return Term(each.sum(), "example", {"accuracy": right.to(each.dtype).sum()})
+        return Term((each * of_rows).sum(), "example", {"accuracy": right.to(each.dtype).sum()})
 
     def _weights(self, logits: "Tensor") -> "Tensor":
         given = self._counted if self.class_weights == "balanced" else self.class_weights
@@ -213,3 +217,10 @@ class Classification(Objective):
         if len(named) != 1 and not self.multi_label:
             raise RowError(field, f"names {len(named)} classes; model.objective.init_args.multi_label learns several")
         return [self.labels.index(name) for name in named]
+
+
+def _weight(example: Example) -> float:
+    """What a row counts: the largest weight of its pieces of text, or of its answers."""
+    given = [piece.weight for piece in example.segments]
+    given = given or [turn.weight for turn in example.messages if turn.role == "assistant" and turn.weight is not None]
+    return max(given, default=1.0) or 1.0
