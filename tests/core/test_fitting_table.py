@@ -44,6 +44,11 @@ def test_names_stand_above_numbers_where_there_is_no_room_beside_them() -> None:
     assert "middle_eastern" in beside
 
 
+def test_a_probability_is_never_shown_as_nothing() -> None:
+    lines = shown(Table("t", ("group", "rate", "p"), (("a", 1e-5, 1e-5), ("b", 0.5, 0.25))), 80)
+    assert [line.split() for line in lines[-3:-1]] == [["a", "0.000", "<0.001"], ["b", "0.500", "0.250"]]
+
+
 def test_long_texts_share_the_room() -> None:
     said = "The old man, and nobody else of all that stood there, forgot where the keys were on that day."
     lines = shown(Table("pairs", ("kind", "one", "other", "nats"), (("age", said, said, 8.0),)), 80)

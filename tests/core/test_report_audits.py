@@ -15,7 +15,7 @@ from tunesmith.evaluation.finding_tables import findings_tables
 from tunesmith.evaluation.measure import Findings, Table
 from tunesmith.evaluation.records import plain, write_findings
 from tunesmith.report.audited import audited
-from tunesmith.report.numerals import NOTHING
+from tunesmith.report.numerals import NOTHING, value
 from tunesmith.report.run_markdown import run_markdown
 from tunesmith.report.run_page import run_page
 from tunesmith.report.run_report import report_of
@@ -87,6 +87,19 @@ def test_drift_of_logs_stands_with_what_was_decided_by_it(make_run: Make) -> Non
     assert "The verb audit was not run" not in said
     assert "| `logs/gap` | 0.100 | 0.400 | +0.300 | worse | +0.200 to +0.400 | 0.001 |" in marked
     assert "of logged outputs:\n\n- missed: `logs/gap`" in marked
+
+
+def test_a_probability_is_never_shown_as_nothing() -> None:
+    table = {"title": "t", "columns": ["group", "rate", "p"], "rows": [["a", 1e-5, 1e-5], ["b", 0.5, None]]}
+    (one,) = audited({"audit": {"x": {"metrics": {"p": 1e-5, "age_p": 0.25, "gap": 1e-5}, "tables": [table]}}})
+    assert one.metrics == (("x/p", "<0.001"), ("x/age_p", "0.250"), ("x/gap", value(1e-5)))
+    assert [[text for text, _ in row] for row in one.tables[0].rows] == [
+        ["a", value(1e-5), "<0.001"],
+        ["b", "0.500", NOTHING],
+    ]
+    findings = Findings("s", "none", {"p": 1e-5, "gap": 0.5})
+    said = [part.plain for part in findings_tables("x", findings) if isinstance(part, Text)]
+    assert "metrics: x/p <0.001, x/gap 0.500" in said
 
 
 def test_chance_is_named_where_severity_rests_on_a_p_value_alone() -> None:

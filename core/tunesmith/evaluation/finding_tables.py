@@ -86,7 +86,7 @@ def findings_tables(
         yield _changes_table(name, before.what, moved, marks)
     known = {key: v for key, v in found.metrics.items() if not math.isnan(v) and key not in {m[0] for m in moved}}
     if known:
-        metrics = ", ".join(f"{name}/{key} {number(value, '', marks)}" for key, value in known.items())
+        metrics = ", ".join(f"{name}/{key} {_value(key, value, marks)}" for key, value in known.items())
         yield Text(f"metrics: {metrics}")
     if found.advice:
         yield Text(f"advice: {found.advice}")
@@ -129,6 +129,11 @@ def _changes_table(name: str, what: str, moved: Sequence[tuple[str, float, float
     for heading in (printable(what), "now", "difference"):
         table.add_column(heading, justify="right", overflow="fold")
     for key, old, value in moved:
-        cells = number(old, "", marks), number(value, "", marks)
+        cells = _value(key, old, marks), _value(key, value, marks)
         table.add_row(MetricName(f"{name}/{key}"), *cells, signed(value - old))
     return table
+
+
+def _value(key: str, value: float, marks: Marks) -> str:
+    """A metric; what is called p is a probability, and never shown as 0."""
+    return probability(value) if key == "p" or key.endswith("_p") else number(value, "", marks)

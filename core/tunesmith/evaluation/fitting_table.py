@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tunesmith.evaluation.measure import Table
 from tunesmith.evaluation.metric_name import MetricName
-from tunesmith.evaluation.signs import Marks, number
+from tunesmith.evaluation.signs import Marks, number, probability
 from tunesmith.printable import printable
 
 _PIECE = re.compile(r"[^_\- /]*[_\- /]|[^_\- /]+")
@@ -37,10 +37,16 @@ class FittingTable:
 
     @property
     def _cells(self) -> list[list[str]]:
-        shown = self.table.rows[: self.most]
         return [
-            [number(c, "", self.marks) if isinstance(c, float) else printable(str(c)) for c in row] for row in shown
+            [self._cell(c, heading) for c, heading in zip(row, self.table.columns, strict=True)]
+            for row in self.table.rows[: self.most]
         ]
+
+    def _cell(self, cell: str | float, heading: str) -> str:
+        if isinstance(cell, float):
+            # a probability is never shown as 0
+            return probability(cell) if heading == "p" and cell == cell else number(cell, "", self.marks)  # not nan
+        return printable(str(cell))
 
     @property
     def _is_text(self) -> list[bool]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from tunesmith.report.numerals import NOTHING, probability, signed, span, value
@@ -138,7 +139,7 @@ def _audited(name: str, where: str, found: Mapping[str, Json]) -> Audited:
         summary=str(found.get("summary") or ""),
         advice=str(found.get("advice") or ""),
         metrics=tuple(
-            (f"{name}/{key}", value(number))
+            (f"{name}/{key}", _value(key, number))
             for key, number in metrics.items()
             if number is not None and key not in changed
         ),
@@ -149,7 +150,8 @@ def _audited(name: str, where: str, found: Mapping[str, Json]) -> Audited:
         before=str(before.get("what") or ""),
         before_severity=str(before.get("severity") or ""),
         changes=tuple(
-            (f"{name}/{key}", value(old[key]), value(metrics[key]), signed(metrics[key] - old[key])) for key in changed
+            (f"{name}/{key}", _value(key, old[key]), _value(key, metrics[key]), signed(metrics[key] - old[key]))
+            for key in changed
         ),
         judged=has_judged(found),
         p=None if p is None or among is None else (probability(p), probability(among)),
@@ -158,14 +160,21 @@ def _audited(name: str, where: str, found: Mapping[str, Json]) -> Audited:
 
 def _table(table: Mapping[str, Json]) -> Cells:
     rows = table.get("rows") or []
-    shown = tuple(tuple(_cell(cell) for cell in row) for row in rows[:_ROWS])
     columns = tuple(str(column) for column in table.get("columns") or ())
+    shown = tuple(
+        tuple(_cell(cell, heading) for cell, heading in zip_longest(row, columns, fillvalue="")) for row in rows[:_ROWS]
+    )
     return Cells(str(table.get("title") or ""), columns, shown, max(0, len(rows) - _ROWS))
 
 
-def _cell(cell: Json) -> tuple[str, float | None]:
+def _value(key: str, number: float) -> str:
+    """A metric; what is called p is a probability, and never shown as 0."""
+    return probability(number) if key == "p" or key.endswith("_p") else value(number)
+
+
+def _cell(cell: Json, heading: Json) -> tuple[str, float | None]:
     if isinstance(cell, bool | str):
         return str(cell), None
     if isinstance(cell, int):
         return f"{cell:,}", float(cell)
-    return value(cell), cell
+    return (value(cell) if heading != "p" or cell is None else probability(cell)), cell

@@ -4,10 +4,11 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from tunesmith import Curator, DataError, Example, RecipeError, Record, did_you_mean
-from tunesmith_plugins.audits.groups import Grouping
+from tunesmith_plugins.audits.groups import Grouping, refuse_unread
 
 _KINDS = ("label", "task")
 _LEXICON = "lexicon:"
@@ -27,17 +28,24 @@ class Balance(Curator):
         ratio: The largest group may have at most so many times the rows of the smallest, 1 or more.
         method: `cap` drops rows of groups that are larger; `repeat` copies rows of groups that are smaller.
         most_copies: A row is repeated at most so many times, even if its group stays small.
+        lexicon: With `lexicon:`, JSON file whose categories are added to the built-in ones or replace them. Since 0.13.
     """
 
     scope = "train"
 
     def __init__(
-        self, by: str = "label", ratio: float = 2.0, method: Literal["cap", "repeat"] = "cap", most_copies: int = 3
+        self,
+        by: str = "label",
+        ratio: float = 2.0,
+        method: Literal["cap", "repeat"] = "cap",
+        most_copies: int = 3,
+        lexicon: Path | None = None,
     ) -> None:
         self.by = by
         self.ratio = ratio
         self.method = method
         self.most_copies = most_copies
+        self.lexicon = lexicon
 
     @classmethod
     def trial_instances(cls) -> list[Self]:
@@ -61,6 +69,8 @@ class Balance(Curator):
         if self.most_copies < 1:
             msg = f"most_copies is {self.most_copies}; 1 or more are needed"
             raise RecipeError(msg)
+        if not self.by.startswith(_LEXICON):
+            refuse_unread(type(self).__name__, f"by is {self.by}", lexicon=self.lexicon)
         self._grouping()
 
     def apply(self, examples: Iterable[Example], record: Record) -> Iterator[Example]:
@@ -90,7 +100,7 @@ class Balance(Curator):
         """What tells a row's group by its words; None where `by` is no category of the lexicon."""
         if not self.by.startswith(_LEXICON):
             return None
-        return Grouping(type(self).__name__, None, self.by.removeprefix(_LEXICON), None)
+        return Grouping(type(self).__name__, None, self.by.removeprefix(_LEXICON), self.lexicon)
 
     def _capped(self, held: list[Example], drawn: dict[str, list[Example]], record: Record) -> Iterator[Example]:
         most = int(self.ratio * min(map(len, drawn.values()), default=0))

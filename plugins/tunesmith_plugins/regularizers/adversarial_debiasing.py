@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tunesmith import Adapter, Forward, Objective, RecipeError, Regularizer, Term
-from tunesmith_plugins.audits.groups import Grouping
+from tunesmith_plugins.audits.groups import Grouping, refuse_unread
 from tunesmith_plugins.regularizers.numbers import check_number
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ class AdversarialDebiasing(Regularizer):
         if self.group is not None and self.groups is None:
             msg = f"groups is not there; name those of column {self.group} to tell apart"
             raise RecipeError(msg)
+        if self.group is not None:
+            refuse_unread(type(self).__name__, "group names a column", lexicon=self.lexicon)
         names = self._names()
         if len(set(names)) < max(2, len(names)):
             msg = f"groups is {', '.join(names) or 'empty'}; two or more different ones are told apart"
