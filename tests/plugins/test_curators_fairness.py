@@ -29,6 +29,20 @@ def reweigh(rows: list[Example], **options: Any) -> tuple[list[Example], dict[st
     return apply_curator("weigh", Reweigh(**options), rows, 3)
 
 
+@pytest.mark.parametrize("mode", ["add", "replace"])
+def test_no_row_is_made_that_is_held_out(mode: str) -> None:
+    """The split parts what is alike as it stands, and knows nothing of counterparts."""
+    rows = [row("a", "The woman knows sales."), row("b", "The woman knows welding.")]
+    held_out = [row("t", "the man  knows sales."), row("u", "The man knows welding.", "No.")]
+    curator = CounterfactualAugment(mode=mode)  # type: ignore[arg-type]
+    found, counts = apply_curator("swap", curator, rows, 3, held_out)
+    asked = [example.prompt[0].content for example in found]
+    swapped = ["The man knows welding."]
+    kept = [turn.prompt[0].content for turn in rows] if mode == "add" else ["The woman knows sales."]
+    assert sorted(asked) == sorted(kept + swapped)
+    assert counts["remarks"] == ["1 not exchanged: what would be made is a held-out row"]
+
+
 def said(example: Example) -> list[str]:
     return list(example.texts())
 

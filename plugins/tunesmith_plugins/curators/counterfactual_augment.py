@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, Self
 
-from tunesmith import Curator, DataError, Example, RecipeError, Record
+from tunesmith import Curator, DataError, Example, RecipeError, Record, normal_text
 from tunesmith_plugins.fairness.exchange import Exchange, drawn
 
 _MARK = "exchanged"
@@ -18,8 +18,9 @@ class CounterfactualAugment(Curator):
     both, so that nothing is left to learn of it. Prompt, answer and both answers of a pair are swapped alike, by
     English grammar: pronouns, titles, kinship, professions, and given names, each by the same name each time. Rows that
     name no group, or say what holds of one alone (`pregnant`), stay as they are. Runs behind the split, on training
-    rows only. A made row stands behind its own, has `~` and the category behind its id, and the column `column` says
-    which groups were exchanged; rows from the data have no such column. Several such curators may follow each other.
+    rows only, and makes none that a held-out row is: a test row would come into training by its counterpart. A made row
+    stands behind its own, has `~` and the category behind its id, and the column `column` says which groups were
+    exchanged; rows from the data have no such column. Several such curators may follow each other.
 
     Labels are kept, and columns too unless `swap_columns` names them. A label that is the group itself is then wrong:
     leave such rows out. Real persons are not recognised.
@@ -86,6 +87,7 @@ class CounterfactualAugment(Curator):
         """
         held, exchange = list(examples), self._exchange()
         taken = {example.id for example in held}
+        kept_apart, across = {_said(example) for example in record.held_out}, 0
         for example in held:
             before = example.extras.get(self.column)
             if before is not None and not str(before).endswith(_MARK):
@@ -95,6 +97,8 @@ class CounterfactualAugment(Curator):
             made = None
             if pair and drawn(f"{record.seed}:share:{example.id}") < self.share:
                 made = exchange.made(example, pair, self.swap_columns or ())
+            if made is not None and _said(made) in kept_apart:
+                made, across = None, across + 1
             if pair is None or made is None:
                 yield example
                 continue
@@ -108,9 +112,16 @@ class CounterfactualAugment(Curator):
                 made = made.with_(id=_free(f"{example.id}~{self.category}", taken), extras=marked)
                 record.add(made, reason)
                 yield made
+        if across:
+            record.remark(f"{across} not exchanged: what would be made is a held-out row")
 
     def _exchange(self) -> Exchange:
         return Exchange(type(self).__name__, self.category, self.groups, self.names, self.lexicon)
+
+
+def _said(example: Example) -> tuple[str, ...]:
+    """What an example says, by which two are the same."""
+    return tuple(map(normal_text, example.texts()))
 
 
 def _free(name: str, taken: set[str]) -> str:
