@@ -258,6 +258,15 @@ def test_an_audit_that_had_too_little_to_judge_is_no_evidence(make_run: Make, pr
     assert evidence(report_of(run))["audited"] == ["audit/findings.json"]
 
 
+def test_findings_of_weights_that_were_trained_further_are_said_to_be_so(make_run: Make, predicted: Row) -> None:
+    run = whole(make_run, predicted)
+    (run / "audit/verdicts.json").write_text(json.dumps({"step": 4, "verdicts": []}))
+    text = write_card(report_of(run)).read_text()
+    assert "- `gap` (by audit of step 4 (trained further since) and audit of logs): severity high" in text
+    (run / "audit/verdicts.json").write_text(json.dumps({"step": 10, "verdicts": []}))
+    assert "of step" not in write_card(report_of(run)).read_text().partition("## Bias")[2].partition("## Lim")[0]
+
+
 @pytest.mark.parametrize("other", [{"data": {"log": "sha256:2"}}, {"options": {"curators": {}}}])
 def test_an_audit_of_other_rows_is_no_evidence(make_run: Make, predicted: Row, other: dict[str, Any]) -> None:
     """As after another recipe of the name, or an overlay: what it found says nothing of this run."""

@@ -120,15 +120,20 @@ def report_of(path: Path) -> RunReport:
         seen=see_rows(files.predictions, chosen) if files.predictions.is_file() else None,
         audits=audited(
             {
-                "audit": files.audit_findings,
+                _of_step("audit", files.outdated(files.audit_verdicts)): files.audit_findings,
                 "audit of the data": files.data_findings,
-                "test": files.test_findings,
+                _of_step("test", files.outdated(files.test)): files.test_findings,
                 "audit of logs": files.logged_findings,
             }
         ),
         judged={where: lines for where, lines in judged.items() if lines},
         drift=drift_cells(files.drift),
     )
+
+
+def _of_step(what: str, step: int | None) -> str:
+    """What found something, with whose weights it is of where these are not the run's any more."""
+    return what if step is None else f"{what} of step {step} (trained further since)"
 
 
 def _options(config: str | None) -> Mapping[str, Json]:
