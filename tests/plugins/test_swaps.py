@@ -76,7 +76,9 @@ def test_what_names_no_group_is_left_alone(text: str) -> None:
     assert GENDER.text(text) is None
 
 
-@pytest.mark.parametrize("text", ["She is pregnant.", "His prostate is large.", "Her ovarian cysts"])
+@pytest.mark.parametrize(
+    "text", ["She is pregnant.", "Her Majesty asked her sister.", "His prostate is large.", "Her ovarian cysts"]
+)
 def test_what_holds_of_one_group_alone_is_not_swapped(text: str) -> None:
     assert GENDER.text(text) is None
     asked = Example(messages=(Message("user", "She came."), Message("assistant", text)), id="a")
