@@ -50,12 +50,22 @@ class Names:
 
     def share(self, name: str) -> dict[str, float]:
         """The share of each group among those who have a name, also without accents; empty where it is not known."""
-        counts = self.persons.get(name.casefold()) or self.persons.get(_plain(name), ())
+        counts = self.persons.get(name.casefold()) or self.persons.get(plain_name(name), ())
         return {group: n / sum(counts) for group, n in zip(self.groups, counts, strict=False)} if sum(counts) else {}
 
     def group(self, name: str, least: float) -> str | None:
         """The group that at least a share `least` of a name's bearers belong to; None where none is that sure."""
         return next((group for group, share in self.share(name).items() if share >= least), None)
+
+    def telling(self, least: float) -> Mapping[str, str]:
+        """The group that each name which is that sure tells of, by the name in lower case."""
+        if least not in self._told:
+            self._told[least] = {name: group for name in self.persons if (group := self.group(name, least))}
+        return self._told[least]
+
+    @cached_property
+    def _told(self) -> dict[float, Mapping[str, str]]:
+        return {}
 
     def sure(self, group: str, least: float) -> list[str]:
         """Names that tell of a group, the most frequent first."""
@@ -215,7 +225,7 @@ def _own(key: str, path: Path) -> dict[str, Any]:
     return dict(raw)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A name in lower case without accents: censuses leave them out."""
     return "".join(sign for sign in normalize("NFD", name.casefold()) if not combining(sign))
 

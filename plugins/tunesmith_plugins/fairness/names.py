@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from tunesmith_plugins.audits.lexicon import Names
+from tunesmith_plugins.audits.lexicon import Names, plain_name
 from tunesmith_plugins.curators.pii.lexicon import given_names, is_word
 from tunesmith_plugins.curators.pii.word_list import words
 from tunesmith_plugins.fairness.english import begins_sentence
@@ -110,9 +110,12 @@ def told(names: Names, texts: Iterable[str]) -> Counter[str]:
         texts: In which they stand.
     """
     found: Counter[str] = Counter()
+    telling = names.telling(LEAST[names.kind])
     for text in texts:
         for match in CAPITALISED.finditer(text):
-            group = names.group(match[0].casefold(), LEAST[names.kind])
+            group = telling.get(match[0].casefold())
+            if group is None and not match[0].isascii():
+                group = telling.get(plain_name(match[0]))
             if group is None or not is_person(text, *match.span(), names):
                 continue
             if names.kind == "given" or _is_full(text, match.start()):
