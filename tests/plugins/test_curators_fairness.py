@@ -29,6 +29,19 @@ def reweigh(rows: list[Example], **options: Any) -> tuple[list[Example], dict[st
     return apply_curator("weigh", Reweigh(**options), rows, 3)
 
 
+def test_a_row_that_names_a_group_by_a_surname_alone_is_exchanged() -> None:
+    """Of several groups the one that a row names is chosen; names count as words do, where there are no words."""
+    rows = [row("a", "Jamal Washington asks.", "Ask Ms Washington again."), row("b", "Anna asks.")]
+    found, counts = augment(rows, category="ethnicity")
+    assert [example.id for example in found] == ["a", "a~ethnicity", "b"]
+    asked, answer = said(found[1])
+    surname = asked.split()[1]
+    assert surname != "Washington"
+    assert answer == f"Ask Ms {surname} again."
+    assert sum(counts["additions"].values()) == 1
+    assert len(augment(rows, category="ethnicity", names=False)[0]) == 2
+
+
 @pytest.mark.parametrize("mode", ["add", "replace"])
 def test_no_row_is_made_that_is_held_out(mode: str) -> None:
     """The split parts what is alike as it stands, and knows nothing of counterparts."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tunesmith import Example, RecipeError, did_you_mean
 from tunesmith_plugins.audits.lexicon import read_lexicon
+from tunesmith_plugins.fairness.names import told
 from tunesmith_plugins.fairness.swaps import Swapper
 
 
@@ -66,6 +67,9 @@ class Exchange:
             return known[0], known[1]
         texts = example.texts()
         counts = {g: sum(len(self.category.patterns[g].findall(text)) for text in texts) for g in known}
+        held = self.category.names
+        if self.names and held is not None and not any(counts.values()):
+            counts |= {group: number for group, number in told(held, texts).items() if group in counts}
         most = max(known, key=lambda group: counts[group])
         if not counts[most]:
             return None
