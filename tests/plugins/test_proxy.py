@@ -42,6 +42,24 @@ def test_permutations_of_nothing_are_uniform() -> None:
     assert stats.kstest(ps, "uniform").pvalue > 0.01
 
 
+def test_names_of_persons_are_no_words_that_tell() -> None:
+    """Given names go with surnames, by which the group is told: what is left is the same in all rows."""
+    people = {"white": ["Emily Walsh", "Anne Walsh"], "black": ["Jamal Washington", "Tyrone Alston"]}
+    drawn = random.Random(4)
+    examples = [
+        Example(
+            messages=(Message("user", f"{drawn.choice(people[drawn.choice([*people])])} asks for {thing}."),),
+            id=str(at),
+        )
+        for at, thing in enumerate(["bread", "milk", "rice"] * 100)
+    ]
+    found = examine(examples, categories=["ethnicity"], columns=[])
+    assert found.metrics["ethnicity_words_auc"] < 0.6
+    assert found.severity == "none"
+    told = {row[0] for row in found.tables[0].rows}
+    assert told <= {"bread", "milk", "rice"}  # not `asks` and `for`, which all rows have
+
+
 def test_a_planted_word_is_found_and_named() -> None:
     examples = planted("proxy", 0.6, 400, seed=1)
     found = examine(examples, columns=[])

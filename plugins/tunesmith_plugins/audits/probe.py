@@ -134,9 +134,13 @@ def _strongest(names: Sequence[str], weights: Any, groups: Sequence[str], matrix
     """Features by the weight that they have for the group they tell most of."""
     best, which = weights.max(0), weights.argmax(0)
     found = []
-    for at in sorted(range(len(names)), key=lambda at: (-best[at], names[at]))[:_SHOWN]:
+    for at in sorted(range(len(names)), key=lambda at: (-best[at], names[at])):
         inside = truth == groups[which[at]]
         column = matrix[:, [at]].toarray()[:, 0]
+        if len(found) == _SHOWN:
+            break
+        if column.min() == column.max():  # what all rows have alike tells nothing
+            continue
         means = float(column[inside].mean()), float(column[~inside].mean())
         found.append(Feature(str(names[at]), str(groups[which[at]]), *means))
     return found

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -14,6 +14,7 @@ from tunesmith_plugins.audits.lexicon import Category, nearest, read_lexicon
 from tunesmith_plugins.audits.probe import Probed, probe
 from tunesmith_plugins.audits.severity import graded
 from tunesmith_plugins.audits.statistics import holm
+from tunesmith_plugins.curators.pii.lexicon import given_names, is_word
 from tunesmith_plugins.fairness.names import CAPITALISED
 
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['-])+")
@@ -133,7 +134,7 @@ class Proxy(Audit):
             few = f"fewer than two groups of any category have {self.min_examples} examples"
             return Findings(summary if found else few, "none", metrics, tables)
         one, p = max(sure, key=lambda pair: pair[0].probed.auc)
-        strong = one.probed.features[0]
+        strong = one.probed.features[0]  # an area beyond chance has some
         summary = (
             f"{one.name}: {one.source} that do not name it tell the group, AUC {one.probed.auc:.2f} and balanced "
             f"accuracy {one.probed.balanced:.2f} on {one.probed.rows} held-out rows (corrected p {p:.2g}); most by "
@@ -194,12 +195,17 @@ def _words(example: Example, named: Sequence[Category]) -> dict[str, float]:
     persons = {name for category in named if category.names is not None for name in category.names.persons}
     found: dict[str, float] = {}
     for text in [turn.content for turn in example.prompt] or example.texts():
-        left = CAPITALISED.sub(lambda match: " " if match[0].casefold() in persons else match[0], text)
+        left = CAPITALISED.sub(lambda match: " " if _is_name(match[0].casefold(), persons) else match[0], text)
         for category in named:
             for words in category.patterns.values():
                 left = words.sub(" ", left)
         found |= dict.fromkeys(_WORD.findall(left.lower()), 1.0)
     return found
+
+
+def _is_name(word: str, persons: Set[str]) -> bool:
+    """Whether a capitalised word is a person's name: one of the lexicon, or a given name that is no word."""
+    return word in persons or (word in given_names() and not is_word(word))
 
 
 def _table(found: _Found, p: float) -> Table:
