@@ -133,7 +133,7 @@ def _ranks(values: "Numbers") -> "Numbers":
 def _strongest(names: Sequence[str], weights: Any, groups: Sequence[str], matrix: Any, truth: Any) -> list[Feature]:
     """Features by the weight that they have for the group they tell most of."""
     best, which = weights.max(0), weights.argmax(0)
-    found = []
+    found: list[Feature] = []
     for at in sorted(range(len(names)), key=lambda at: (-best[at], names[at])):
         inside = truth == groups[which[at]]
         column = matrix[:, [at]].toarray()[:, 0]
