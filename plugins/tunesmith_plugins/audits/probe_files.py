@@ -46,7 +46,7 @@ def public(owner: str, name: str, path: Path | None, packages: Mapping[str, tupl
         for folder in (spec.submodule_search_locations or []) if spec is not None else []:
             if (found := Path(folder) / inner).exists():
                 return found
-    ways = " or ".join(how for _, how in packages.values())
+    ways = "` or `".join(how for _, how in packages.values())
     msg = f"{owner}.probes: {name} is in no installed package; get it with `{ways}`, or say where it lies with `path`"
     raise AbsentPackageError(msg)
 
