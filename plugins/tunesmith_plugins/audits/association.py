@@ -10,10 +10,10 @@ from typing import ClassVar, Literal, Self
 from tunesmith import Audit, Example, Findings, Measure, RecipeError, Subject, Table
 from tunesmith_plugins.audits.groups import named_alone, refuse_unread
 from tunesmith_plugins.audits.lexicon import Category, read_attributes, read_lexicon
+from tunesmith_plugins.audits.matching import finder_of
 from tunesmith_plugins.audits.severity import graded
 from tunesmith_plugins.audits.statistics import difference, fisher, holm
 from tunesmith_plugins.audits.weat import Weat, vectors_of, weat
-from tunesmith_plugins.audits.word_forms import pattern
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,9 @@ class Association(Audit):
             DataError: The lexicon cannot be read.
         """
         examples = [example for split in subject.examples.values() for example in split]
-        said = {name: pattern(words) for name, words in self._attributes(self.attributes).items()}
-        named = [frozenset(a for a, words in said.items() if any(map(words.search, e.texts()))) for e in examples]
+        said = self._attributes(self.attributes)
+        finder = finder_of(tuple((name, tuple(words)) for name, words in said.items()))
+        named = [frozenset(a for text in e.texts() for a in finder.count(text)) for e in examples]
         metrics: dict[str, float] = {}
         found: list[_Pair] = []
         for category in self._categories():

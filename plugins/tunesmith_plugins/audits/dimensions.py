@@ -1,6 +1,5 @@
 """What examples are counted by: the words of a category, or the values of a column; where and how often."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,7 +64,16 @@ def by_words(category: Category, examples: Sequence[Example], labels: Mapping[st
         examples: All that are counted.
         labels: By example id.
     """
-    tallies = {group: _count(words, examples, labels) for group, words in category.patterns.items()}
+    tallies = {group: Tally() for group in category.words}
+    for example in examples:
+        asked = _counted(category, [turn.content for turn in example.prompt])
+        said = _counted(category, [example.reference, *(segment.text for segment in example.segments)])
+        for group in asked | said:
+            tally = tallies[group]
+            tally.prompts += group in asked
+            tally.references += group in said
+            tally.mentions[example.id] = asked.get(group, 0) + said.get(group, 0)
+            tally.labels.update(labels[example.id])
     _count_names(category, tallies, examples, labels)
     named = Counter(i for tally in tallies.values() for i in tally.mentions)
     alone = {i: group for group in category.compared for i in tallies[group].mentions if named[i] == 1}
@@ -161,14 +169,10 @@ def _count_names(
             tally.labels.update(labels[example.id])
 
 
-def _count(pattern: re.Pattern[str], examples: Sequence[Example], labels: Mapping[str, Sequence[str]]) -> Tally:
-    tally = Tally()
-    for example in examples:
-        asked = sum(len(pattern.findall(turn.content)) for turn in example.prompt)
-        said = len(pattern.findall(example.reference)) + sum(len(pattern.findall(s.text)) for s in example.segments)
-        tally.prompts += asked > 0
-        tally.references += said > 0
-        if asked + said:
-            tally.mentions[example.id] = asked + said
-            tally.labels.update(labels[example.id])
-    return tally
+def _counted(category: Category, texts: Sequence[str]) -> dict[str, int]:
+    """How many words of each group the texts have; groups without one are left out."""
+    found: dict[str, int] = {}
+    for text in texts:
+        for group, n in category.mentions(text).items():
+            found[group] = found.get(group, 0) + n
+    return found

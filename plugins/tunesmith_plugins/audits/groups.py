@@ -14,10 +14,12 @@ def named_alone(texts: Iterable[str], category: Category) -> str | None:
     Where no word does, names of persons tell it: given names of gender, surnames of ethnicity, those that are sure.
     """
     held = list(texts)
-    found = [group for group, words in category.patterns.items() if any(words.search(text) for text in held)]
+    found: set[str] = set()
+    for text in held:
+        found.update(category.mentions(text))
     if not found and category.names is not None:
-        found = list(told(category.names, held))
-    return found[0] if len(found) == 1 and found[0] in category.compared else None
+        found.update(told(category.names, held))
+    return next(iter(found & set(category.compared)), None) if len(found) == 1 else None
 
 
 def refuse_unread(owner: str, because: str, **options: object) -> None:
@@ -62,8 +64,8 @@ class Grouping:
         if self.category is None:
             value = example.extras.get(self.column or "")
             return None if value is None or value == "" else str(value)
-        asked = [turn.content for turn in example.prompt]
-        return named_alone(asked if prompt_only and asked else example.texts(), self.category)
+        asked = [turn.content for turn in example.prompt] if prompt_only else []
+        return named_alone(asked or example.texts(), self.category)
 
 
 def label_of(example: Example, label: str) -> str | None:

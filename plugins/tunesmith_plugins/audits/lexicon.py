@@ -4,18 +4,20 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
 from unicodedata import combining, normalize
 
 from tunesmith import DataError, RecipeError, did_you_mean
-from tunesmith_plugins.audits.word_forms import Sets, forms, pattern, slots
+from tunesmith_plugins.audits.lexicon_form import is_category, own_lexicon, words_of
+from tunesmith_plugins.audits.matching import Finder
+from tunesmith_plugins.audits.word_forms import Sets, forms, pattern
 
 _LANGUAGE = "en"
-_PARTS = {"attributes", "stereotypes", "toxicity"}
-_FORM = '{"categories": {"name": {"groups": {"group": ["word", ...]}, "compared": ["group", ...]}}}'
+_LEXICONS = 8
+_NOTHING: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Row:
     one_way: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Names:
     """Personal names, and how sure it is what group they tell of.
 
@@ -74,7 +76,7 @@ class Names:
         return sorted(found, key=lambda name: (-self.persons[name][at], name))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Category:
     """Groups that exclude or complement each other.
 
@@ -88,6 +90,7 @@ class Category:
         bound: Entries that hold of one group alone, so that a text with them is not swapped (`pregnant`).
         sets: Entries that `{name}` stands for.
         language: Of the words, as a code of two letters.
+        finder: Of all categories that were read together, by category and group, so that each text is read once.
     """
 
     name: str
@@ -99,11 +102,36 @@ class Category:
     bound: Sequence[str] = ()
     sets: Sets = field(default_factory=dict)
     language: str = _LANGUAGE
+    finder: Finder[tuple[str, str]] | None = None
+
+    def mentions(self, text: str) -> Mapping[str, int]:
+        """By group, how many of its words stand in a text; groups that it does not name are left out."""
+        found = (self.finder or self._alone).count(text)
+        return {group: n for (name, group), n in found.items() if name == self.name} if found else _NOTHING
+
+    def may_mention(self, text: str) -> set[str]:
+        """Groups whose words can stand in a text or a part of it; those of others do not."""
+        return {group for name, group in (self.finder or self._alone).may_have(text) if name == self.name}
+
+    @cached_property
+    def _alone(self) -> Finder[tuple[str, str]]:
+        return _finder_of({self.name: {"groups": self.words, "sets": self.sets}})
 
     @cached_property
     def patterns(self) -> dict[str, re.Pattern[str]]:
         """What finds each group's words (`word_forms.pattern`)."""
         return {group: pattern(words, self.sets) for group, words in self.words.items()}
+
+
+def _finder_of(categories: Mapping[str, Mapping[str, Any]]) -> Finder[tuple[str, str]]:
+    """Counts the words of the groups of all categories, as a lexicon has them."""
+    return Finder(
+        {
+            (name, group): (words, category.get("sets", {}))
+            for name, category in categories.items()
+            for group, words in category["groups"].items()
+        }
+    )
 
 
 def read_lexicon(owner: str, own: str | Path | None, categories: Sequence[str] | None) -> list[Category]:
@@ -121,9 +149,9 @@ def read_lexicon(owner: str, own: str | Path | None, categories: Sequence[str] |
         RecipeError: A category does not exist.
         DataError: The file cannot be read, or is no lexicon.
     """
-    mine = _own(f"{owner}.lexicon", Path(own)) if own is not None else {}
+    mine = own_lexicon(f"{owner}.lexicon", Path(own)) if own is not None else {}
     language = str(mine.get("language", _LANGUAGE))
-    raw = _built_in("categories") if language == _LANGUAGE else {}
+    raw = dict(_built_in("categories")) if language == _LANGUAGE else {}
     for name, category in mine.get("categories", {}).items():
         given = {"sets": mine.get("sets", {}), **category}
         extends = given.pop("extends", False)
@@ -131,14 +159,15 @@ def read_lexicon(owner: str, own: str | Path | None, categories: Sequence[str] |
             msg = f"{owner}.lexicon: {own}: {name} extends a category that is not there{nearest(name, raw)}"
             raise DataError(msg)
         raw[name] = _merged(raw[name], given) if extends else given
-        if not _is_category(raw[name], {}):
+        if not is_category(raw[name], {}):
             msg = f"{owner}.lexicon: {own}: {name} has a row of swaps, or compares, what is none of its groups"
             raise DataError(msg)
     for name in categories or []:
         if name not in raw:
             msg = f"{owner}.categories: {name!r} is not in the lexicon{nearest(name, raw)}"
             raise RecipeError(msg)
-    return [_category(name, raw[name], language) for name in categories or raw]
+    known = _known(json.dumps(mine), raw, language)
+    return [known[name] for name in categories or raw]
 
 
 def read_attributes(owner: str, own: str | Path | None, names: Sequence[str] | None) -> dict[str, Sequence[str]]:
@@ -153,9 +182,9 @@ def read_attributes(owner: str, own: str | Path | None, names: Sequence[str] | N
         RecipeError: One does not exist.
         DataError: The file cannot be read, or is no lexicon.
     """
-    mine = _own(f"{owner}.lexicon", Path(own)) if own is not None else {}
+    mine = own_lexicon(f"{owner}.lexicon", Path(own)) if own is not None else {}
     raw = _built_in("attributes") if str(mine.get("language", _LANGUAGE)) == _LANGUAGE else {}
-    raw |= mine.get("attributes", {})
+    raw = {**raw, **mine.get("attributes", {})}
     for name in names or []:
         if name not in raw:
             msg = f"{owner}.attributes: {name!r} is not in the lexicon{nearest(name, raw)}"
@@ -174,7 +203,7 @@ def read_part(owner: str, own: str | Path | None, part: str) -> dict[str, Any]:
     Raises:
         DataError: The file cannot be read, or is no lexicon.
     """
-    mine = _own(f"{owner}.lexicon", Path(own)) if own is not None else {}
+    mine = own_lexicon(f"{owner}.lexicon", Path(own)) if own is not None else {}
     raw = _built_in(part) if str(mine.get("language", _LANGUAGE)) == _LANGUAGE else {}
     return {**raw, **mine.get(part, {})}
 
@@ -185,8 +214,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{did_you_mean(name, names)} (there are: {', '.join(names) or 'none'})"
 
 
+_read: dict[str, dict[str, Category]] = {}
+"""Categories by what was added to the built-in ones, so that what they found in a text is found again."""
+
+
+def _known(mine: str, raw: Mapping[str, Any], language: str) -> dict[str, Category]:
+    if mine not in _read:
+        if len(_read) >= _LEXICONS:
+            _read.clear()
+        finder = _finder_of(raw)
+        _read[mine] = {name: _category(name, one, language, finder) for name, one in raw.items()}
+    return _read[mine]
+
+
+@cache
 def _built_in(part: str) -> dict[str, Any]:
-    """What all files of the language have of a part, by name."""
+    """What all files of the language have of a part, by name; not to be changed."""
     found: dict[str, Any] = {}
     folder = resources.files(__package__).joinpath("lexicons", _LANGUAGE)
     for file in sorted(folder.iterdir(), key=lambda one: one.name):
@@ -206,65 +249,15 @@ def _merged(one: Any, other: Any) -> Any:
     return other
 
 
-def _own(key: str, path: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        categories = raw.get("categories", {}) if _PARTS & set(raw) else raw["categories"]
-        sets, attributes = raw.get("sets", {}), raw.get("attributes", {})
-        wrong = [str(name) for name, category in categories.items() if not _is_category(category, sets)]
-        wrong += [str(name) for name, words in attributes.items() if not _are_words(words, {})]
-    except OSError as error:
-        msg = f"{key}: {path} cannot be read ({error.strerror})"
-        raise DataError(msg) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{key}: {path} is no lexicon; its form is {_FORM}, where `compared` may be left out"
-        raise DataError(msg) from error
-    if wrong:
-        msg = f"{key}: {path}: {', '.join(wrong)} has not the form of a category; the form is {_FORM}"
-        raise DataError(msg)
-    return dict(raw)
-
-
 def plain_name(name: str) -> str:
     """A name in lower case without accents: censuses leave them out."""
     return "".join(sign for sign in normalize("NFD", name.casefold()) if not combining(sign))
 
 
-def _are_words(entries: Any, sets: Mapping[str, Any]) -> bool:
-    known = isinstance(entries, list) and entries and all(isinstance(w, str) and w.strip() for w in entries)
-    return bool(known) and all(slot in sets for entry in entries for slot in slots(entry))
-
-
-def _is_category(category: Any, outer: Mapping[str, Any]) -> bool:
-    """Whether it has groups with words, and what else it says has the right form and fits them."""
-    extends, sets = bool(category.get("extends")), {**outer, **category.get("sets", {})}
-    groups = category.get("groups", {}) if extends else category["groups"]
-    right = bool(groups) or extends
-    right &= all(_are_words(entries, {}) for entries in sets.values())
-    right &= all(_are_words(entries, sets) for entries in groups.values())
-    if not extends:
-        right &= set(category.get("compared", groups)) <= set(groups)
-        right &= all(set(_words(row)) <= set(groups) for row in category.get("swaps", []))
-    for row in category.get("swaps", []):
-        words = _words(row)
-        right &= len(words) > 1 and all(_are_words([entry], sets) for entry in words.values())
-        right &= len({len(forms(entry)) for entry in words.values()}) == 1
-    for key in ("fixed", "bound"):
-        right &= not category.get(key) or _are_words(category[key], sets)
-    if (names := category.get("names")) is not None:
-        right &= names.get("kind", "given") in ("given", "surname")
-        right &= all(len(n) == len(names["groups"]) and min(n) >= 0 for n in names["persons"].values())
-    return right
-
-
-def _words(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {group: entry for group, entry in row.items() if group not in ("pos", "one_way")}
-
-
-def _category(name: str, raw: Mapping[str, Any], language: str) -> Category:
+def _category(name: str, raw: Mapping[str, Any], language: str, finder: Finder[tuple[str, str]]) -> Category:
     groups: Mapping[str, Sequence[str]] = raw["groups"]
     rows = [
-        Row({g: forms(e) for g, e in _words(row).items()}, row.get("pos", ""), bool(row.get("one_way")))
+        Row({g: forms(e) for g, e in words_of(row).items()}, row.get("pos", ""), bool(row.get("one_way")))
         for row in raw.get("swaps", [])
     ]
     names = None
@@ -272,4 +265,4 @@ def _category(name: str, raw: Mapping[str, Any], language: str) -> Category:
         persons = {str(key).casefold(): value for key, value in held["persons"].items()}
         names = Names(held.get("kind", "given"), held["groups"], persons)
     rest = raw.get("fixed", ()), raw.get("bound", ()), raw.get("sets", {})
-    return Category(name, groups, raw.get("compared", list(groups)), rows, names, *rest, language)
+    return Category(name, groups, raw.get("compared", list(groups)), rows, names, *rest, language, finder)

@@ -1,10 +1,12 @@
 """Whether an English sentence says something of a group: `women are emotional`, `lazy Mexicans`, `they can't drive`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
+from tunesmith_plugins.audits.matching import first_words
 from tunesmith_plugins.audits.word_forms import forms, pattern
 from tunesmith_plugins.curators.pii.word_list import words
 
@@ -72,17 +74,34 @@ _SINGULAR = re.compile(r"(?:is|seems|looks|appears|becomes|gets|tends|has|does|c
 
 @dataclass(frozen=True)
 class Sayings:
-    """What may be said of a group: traits, and acts; None where there are none."""
+    """What may be said of a group: traits, and acts; None where there are none.
+
+    Args:
+        traits: What finds traits.
+        acts: What finds acts.
+        firsts: The words with which either begins, as `word_set` writes them; None where one begins with a sign.
+    """
 
     traits: "re.Pattern[str] | None"
     acts: "re.Pattern[str] | None"
+    firsts: frozenset[str] | None = None
+
+    def may_be_among(self, words: Set[str]) -> bool:
+        """Whether a text of these words can say any of it."""
+        return self.firsts is None or not self.firsts.isdisjoint(words)
 
 
 def sayings(traits: Sequence[str], acts: Sequence[str]) -> Sayings:
     """Patterns of entries as lexicons have them; `don't` is found as `do not` too, and `can't` as `cannot`."""
+    return _sayings(tuple(traits), tuple(acts))
+
+
+@lru_cache(maxsize=256)
+def _sayings(traits: tuple[str, ...], acts: tuple[str, ...]) -> Sayings:
     whole = [form for entry in acts for form in forms(entry)]
     whole += [form.replace("can't", "cannot") if "can't" in form else form.replace("n't", " not") for form in whole]
-    return Sayings(pattern(traits) if traits else None, pattern(dict.fromkeys(whole)) if whole else None)
+    firsts = first_words([*traits, *whole])
+    return Sayings(pattern(traits) if traits else None, pattern(dict.fromkeys(whole)) if whole else None, firsts)
 
 
 def said(sentence: str, group: "re.Pattern[str]", what: Sayings) -> Said:

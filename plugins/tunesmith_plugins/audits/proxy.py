@@ -114,8 +114,9 @@ class Proxy(Audit):
             sizes = Counter(group for group in of if group is not None)
             judged = [at for at, g in enumerate(of) if g is not None and sizes[g] >= max(1, self.min_examples)]
             named = self._removed(grouping)
+            persons = {name for category in named if category.names is not None for name in category.names.persons}
             for source in _SOURCES:
-                by = [_words(examples[at], named) if source == "words" else columns[at] for at in judged]
+                by = [_words(examples[at], named, persons) if source == "words" else columns[at] for at in judged]
                 groups = [str(of[at]) for at in judged]
                 ids = [examples[at].id for at in judged]
                 if (probed := probe(by, groups, ids, self.seed)) is None:
@@ -190,15 +191,15 @@ class Proxy(Audit):
         return [Grouping(owner, None, category.name, self.lexicon) for category in categories]
 
 
-def _words(example: Example, named: Sequence[Category]) -> dict[str, float]:
+def _words(example: Example, named: Sequence[Category], persons: Set[str]) -> dict[str, float]:
     """The words of what is asked (of the texts, where nothing is) that name no group and no person."""
-    persons = {name for category in named if category.names is not None for name in category.names.persons}
     found: dict[str, float] = {}
     for text in [turn.content for turn in example.prompt] or example.texts():
         left = CAPITALISED.sub(lambda match: " " if _is_name(match[0].casefold(), persons) else match[0], text)
         for category in named:
-            for words in category.patterns.values():
-                left = words.sub(" ", left)
+            held = category.may_mention(text)
+            for group, words in category.patterns.items():
+                left = words.sub(" ", left) if group in held else left
         found |= dict.fromkeys(_WORD.findall(left.lower()), 1.0)
     return found
 

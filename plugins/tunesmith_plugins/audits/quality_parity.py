@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, Self
 from tunesmith import Audit, DataError, Example, Findings, Measure, Subject, Table
 from tunesmith_plugins.audits.groups import Grouping, columns_of, refuse_unread
 from tunesmith_plugins.audits.lexicon import nearest, read_lexicon
+from tunesmith_plugins.audits.matching import Remembered
 from tunesmith_plugins.audits.severity import graded
 from tunesmith_plugins.audits.statistics import holm, kruskal
 from tunesmith_plugins.evaluators.english import sentences, syllables, words
@@ -190,14 +191,24 @@ def _length(example: Example) -> float:
 
 
 def _grade(example: Example) -> float:
-    spoken = [syllables(word) for word in words(example.reference)]
-    if not spoken:
-        return math.nan
-    return 0.39 * len(spoken) / sentences(example.reference) + 11.8 * sum(spoken) / len(spoken) - 15.59
+    return _grade_of(example.reference)
 
 
 def _flaws(example: Example) -> float:
-    text = example.reference.strip()
+    return _flaws_of(example.reference)
+
+
+@Remembered
+def _grade_of(text: str) -> float:
+    spoken = [syllables(word) for word in words(text)]
+    if not spoken:
+        return math.nan
+    return 0.39 * len(spoken) / sentences(text) + 11.8 * sum(spoken) / len(spoken) - 15.59
+
+
+@Remembered
+def _flaws_of(text: str) -> float:
+    text = text.strip()
     return 100 * sum(len(flaw.findall(text)) for flaw in _FLAWS) / len(text.split())
 
 

@@ -4,13 +4,15 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from tunesmith import Audit, DataError, Example, Findings, Measure, Subject, Table
 from tunesmith_plugins.audits.groups import named_alone
 from tunesmith_plugins.audits.lexicon import Category, nearest, read_lexicon, read_part
-from tunesmith_plugins.audits.predication import Sayings, said, sayings
+from tunesmith_plugins.audits.matching import Remembered, word_set
+from tunesmith_plugins.audits.predication import Said, Sayings, said, sayings
 from tunesmith_plugins.audits.severity import graded, worst
 from tunesmith_plugins.audits.statistics import difference, fisher, holm, wilson
 from tunesmith_plugins.evaluators.english import split_sentences
@@ -113,7 +115,7 @@ class Stereotypes(Audit):
         examples = [example for split in subject.examples.values() for example in split]
         held = self._read()
         texts = [self._texts(example) for example in examples]
-        hits = [self._hits(one, texts) for one in held]
+        hits = _hits(held, texts)
         general = [
             (i, one.category.name, one.group)
             for one, found in zip(held, hits, strict=True)
@@ -164,27 +166,10 @@ class Stereotypes(Audit):
         )
         return Findings(" ".join(sentences), severity, metrics, tables, tuple(dict.fromkeys(ids))[:40], advice)
 
-    def _hits(self, held: _Stereotype, texts: Sequence[Sequence[str]]) -> dict[int, dict[str, str]]:
-        """By place of an example, what it says of which compared group."""
-        found: dict[int, dict[str, str]] = {}
-        wanted = [one for one in (held.what.traits, held.what.acts) if one is not None]
-        for at, several in enumerate(texts):
-            for text in several:
-                if not any(one.search(text) for one in wanted):
-                    continue
-                for sentence in split_sentences(text):
-                    if not any(one.search(sentence) for one in wanted):
-                        continue
-                    for group in {*held.category.compared, held.group}:
-                        if what := said(sentence, held.category.patterns[group], held.what):
-                            before = found.setdefault(at, {}).get(group)
-                            found[at][group] = "of all" if "of all" in (before, what) else what
-        return found
-
     def _pair(
         self,
         held: _Stereotype,
-        hits: dict[int, dict[str, str]],
+        hits: dict[int, dict[str, Said]],
         examples: Sequence[Example],
         texts: Sequence[Sequence[str]],
     ) -> _Pair | None:
@@ -219,6 +204,46 @@ class Stereotypes(Audit):
                     raise DataError(msg + nearest(group, known[name].words))
                 found.append(_Stereotype(known[name], group, sayings(traits, acts), str(entries.get("after", ""))))
         return found
+
+
+def _hits(held: Sequence[_Stereotype], texts: Sequence[Sequence[str]]) -> list[dict[int, dict[str, Said]]]:
+    """Of each stereotype, by place of an example, what it says of which compared group."""
+    said_in = _reader(tuple(held))
+    found: list[dict[int, dict[str, Said]]] = [{} for _ in held]
+    for at, several in enumerate(texts):
+        for text in several:
+            for which, groups in said_in(text):
+                before = found[which].setdefault(at, {})
+                for group, what in groups.items():
+                    before[group] = "of all" if "of all" in (before.get(group), what) else what
+    return found
+
+
+@lru_cache(maxsize=8)
+def _reader(held: tuple[_Stereotype, ...]) -> Remembered[tuple[tuple[int, dict[str, Said]], ...]]:
+    """What says of a text which of the stereotypes stand in it, and of whom."""
+
+    def read(text: str) -> tuple[tuple[int, dict[str, Said]], ...]:
+        words = word_set(text)
+        found = ((which, _said(one, text)) for which, one in enumerate(held) if one.what.may_be_among(words))
+        return tuple((which, groups) for which, groups in found if groups)
+
+    return Remembered(read)
+
+
+def _said(held: _Stereotype, text: str) -> dict[str, Said]:
+    """What a text says, by compared group."""
+    found: dict[str, Said] = {}
+    wanted = [one for one in (held.what.traits, held.what.acts) if one is not None]
+    if not any(one.search(text) for one in wanted):
+        return found
+    for sentence in split_sentences(text):
+        if not any(one.search(sentence) for one in wanted):
+            continue
+        for group in dict.fromkeys((*held.category.compared, held.group)):
+            if what := said(sentence, held.category.patterns[group], held.what):
+                found[group] = "of all" if "of all" in (found.get(group), what) else what
+    return found
 
 
 def _statements_tables(general: Sequence[tuple[int, str, str]], n: int) -> list[Table]:

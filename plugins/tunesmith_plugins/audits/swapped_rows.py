@@ -111,7 +111,8 @@ def _scores(
 def _named(exchange: Exchange, example: Example, pair: tuple[str, str]) -> str:
     """The group of a pair that a question names alone, by words and by names that are sure."""
     text = "\n".join(turn.content for turn in question(example))
-    counts = {group: len(exchange.category.patterns[group].findall(text)) for group in pair}
+    mentions = exchange.category.mentions(text)
+    counts = {group: mentions.get(group, 0) for group in pair}
     names = exchange.category.names
     if names is not None and exchange.names:
         for match in CAPITALISED.finditer(text):

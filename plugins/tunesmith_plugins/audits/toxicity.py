@@ -4,15 +4,16 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from tunesmith import Audit, DataError, Example, Findings, Measure, RecipeError, Subject, Table, did_you_mean
 from tunesmith_plugins.audits.groups import Grouping, columns_of, refuse_unread
 from tunesmith_plugins.audits.lexicon import nearest, read_lexicon, read_part
+from tunesmith_plugins.audits.matching import Remembered, finder_of
 from tunesmith_plugins.audits.severity import graded, worst
 from tunesmith_plugins.audits.statistics import difference, holm, independence, wilson
-from tunesmith_plugins.audits.word_forms import pattern
 
 _TRIAL = Path(__file__).parent.parent / "evaluators" / "entailment_trial"
 _USUAL = ("toxic", "toxicity", "hate", "hateful", "offensive", "abusive", "label_1")
@@ -190,21 +191,21 @@ class Toxicity(Audit):
                 msg = f"{owner}.kinds: {kind!r} is not in the lexicon{nearest(kind, lexicon)}"
                 raise RecipeError(msg)
         if self.model is None:
-            words = {kind: pattern(lexicon[kind]) for kind in self.kinds or lexicon}
-            return lambda text: [kind for kind, any_of in words.items() if any_of.search(text)]
-        from tunesmith_plugins.evaluators.classifier import Classifier, classes_of
+            finder = finder_of(tuple((kind, tuple(lexicon[kind])) for kind in self.kinds or lexicon))
+            return lambda text: list(finder.count(text))
+        from tunesmith_plugins.evaluators.classifier import classes_of
 
         try:
             classes = classes_of(self.model)
-            place, model = self._place(classes), Classifier(self.model) if needed else None
+            place, judged = self._place(classes), _judged(self.model, _stamp(self.model)) if needed else None
         except RecipeError as error:
             msg = f"{owner}.{error}"
             raise RecipeError(msg) from error
 
         def kinds(text: str) -> Sequence[str]:
-            if model is None or not text.strip():
+            if judged is None or not text.strip():
                 return ()
-            return [classes[place]] if max(row[place] for row in model.of_text(text)) >= self.threshold else ()
+            return [classes[place]] if judged(text)[place] >= self.threshold else ()
 
         return kinds
 
@@ -230,6 +231,20 @@ class Toxicity(Audit):
             return [Grouping(owner, self.group, "", None)]
         names = [category.name for category in read_lexicon(owner, self.lexicon, self.categories)]
         return [Grouping(owner, None, name, self.lexicon) for name in names]
+
+
+@lru_cache(maxsize=2)
+def _judged(folder: Path, _: int) -> Remembered[list[float]]:
+    """What says of a text the largest probability of each class over its windows; a model is loaded once."""
+    from tunesmith_plugins.evaluators.classifier import Classifier
+
+    model = Classifier(folder)
+    return Remembered(lambda text: [max(each) for each in zip(*model.of_text(text), strict=True)])
+
+
+def _stamp(folder: Path) -> int:
+    """When the newest file of a folder was written, ns."""
+    return max((file.stat().st_mtime_ns for file in folder.iterdir()), default=0)
 
 
 def _kinds_tables(kinds: Sequence[frozenset[str]]) -> list[Table]:

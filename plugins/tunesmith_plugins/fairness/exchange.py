@@ -66,7 +66,8 @@ class Exchange:
         if len(known) == 2:
             return known[0], known[1]
         texts = example.texts()
-        counts = {g: sum(len(self.category.patterns[g].findall(text)) for text in texts) for g in known}
+        mentions = [self.category.mentions(text) for text in texts]
+        counts = {group: sum(found.get(group, 0) for found in mentions) for group in known}
         held = self.category.names
         if self.names and held is not None and not any(counts.values()):
             counts |= {group: number for group, number in told(held, texts).items() if group in counts}

@@ -2,9 +2,11 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from tunesmith_plugins.audits.lexicon import Names, plain_name
+from tunesmith_plugins.audits.matching import Remembered
 from tunesmith_plugins.curators.pii.lexicon import given_names, is_word
 from tunesmith_plugins.curators.pii.word_list import words
 from tunesmith_plugins.fairness.english import begins_sentence
@@ -110,8 +112,20 @@ def told(names: Names, texts: Iterable[str]) -> Counter[str]:
         texts: In which they stand.
     """
     found: Counter[str] = Counter()
-    telling = names.telling(LEAST[names.kind])
+    of_text = _told_by(names)
     for text in texts:
+        if one := of_text(text):
+            found.update(one)
+    return found
+
+
+@lru_cache(maxsize=16)
+def _told_by(names: Names) -> Remembered[Mapping[str, int] | None]:
+    """What says of a text how often names in it tell of which group; None where none does."""
+    telling = names.telling(LEAST[names.kind])
+
+    def read(text: str) -> Mapping[str, int] | None:
+        found: Counter[str] = Counter()
         for match in CAPITALISED.finditer(text):
             group = telling.get(match[0].casefold())
             if group is None and not match[0].isascii():
@@ -120,7 +134,9 @@ def told(names: Names, texts: Iterable[str]) -> Counter[str]:
                 continue
             if names.kind == "given" or _is_full(text, match.start()):
                 found[group] += 1
-    return found
+        return found or None
+
+    return Remembered(read)
 
 
 def _is_full(text: str, start: int) -> bool:
