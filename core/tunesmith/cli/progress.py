@@ -12,6 +12,8 @@ from rich.table import Column
 from tunesmith.cli.screen import console, say, stderr
 
 _TENTHS = 10
+_SECONDS = 30.0
+"""Between two plain lines about answers, so that what is quick says nothing."""
 
 
 class TrainingProgress(ProgressBar):
@@ -121,9 +123,10 @@ class TrainingProgress(ProgressBar):
 
 
 class Bar:
-    """Progress of generation on standard error, gone when it is done; silent where nobody watches."""
+    """Progress of generation on standard error, gone when it is done; a plain line now and then without a terminal."""
 
     def __init__(self) -> None:
+        self._said = time.monotonic()
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -142,6 +145,9 @@ class Bar:
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show that `done` of `total` of `what` is done."""
+        if not stderr.is_terminal and done < total and time.monotonic() - self._said >= _SECONDS:
+            self._said = time.monotonic()
+            stderr.print(f"{what} {done:,}/{total:,}", markup=False, highlight=False, soft_wrap=True)
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total)
         self._progress.update(self._tasks[what], completed=done, total=total)

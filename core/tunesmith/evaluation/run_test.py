@@ -27,9 +27,9 @@ from tunesmith.evaluation.slices import Comparing, Slice, columns_of, kinds_aske
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith.evaluation.success import Verdict, decide
 from tunesmith.evaluation.threshold import BASE, Threshold, check_names, check_slices, produced
+from tunesmith.evaluation.watched import watched
 from tunesmith.plugins.blame import blamed
 from tunesmith.plugins.interfaces import Audit, Evaluator
-from tunesmith.plugins.subject import Subject
 
 OTHER_TOKENS = "of other tokens than the tuned model's: cannot be compared"
 
@@ -188,9 +188,9 @@ def evaluate(
     data = splits if splits is not None else {"test": examples}
     untuned = AuditSubject(data, baseline, base, evaluators=evaluators) if baseline is not None else None
     subject = AuditSubject(data, model, tuned, untuned, evaluators)
-    findings = examine(audits, subject)
+    findings = examine(audits, subject, progress)
     relative = audits_of({key: t for key, t in success.items() if t.baselines}, _comparable(audits))
-    of_base = examine(on_base(audits, relative), untuned) if untuned is not None else {}
+    of_base = examine(on_base(audits, relative), untuned, progress, BASE) if untuned is not None else {}
     verdicts = decide(
         success,
         {**tuned_measures, **audit_measures(findings, known)},
@@ -241,8 +241,16 @@ def _sliced(
     return Sliced(part, compare_all(mine, theirs, seed))
 
 
-def examine(audits: Mapping[str, Audit], subject: Subject) -> dict[str, Findings]:
+def examine(
+    audits: Mapping[str, Audit], subject: AuditSubject, progress: Progress | None = None, model: str = "tuned"
+) -> dict[str, Findings]:
     """Run audits, in the recipe's order.
+
+    Args:
+        audits: By name in the recipe.
+        subject: What they look at.
+        progress: Told how far they are with a model, which can then be asked for samples.
+        model: What progress calls the subject's model.
 
     Raises:
         TunesmithError: An audit failed, or returned other metrics than it says that it produces.
@@ -250,7 +258,8 @@ def examine(audits: Mapping[str, Audit], subject: Subject) -> dict[str, Findings
     found = {}
     for name, audit in audits.items():
         with blamed(f"audits.{name}", audit):
-            found[name] = audit.examine(subject)
+            seen = subject if progress is None else watched(subject, name, progress, model)
+            found[name] = audit.examine(seen)
             if unsaid := found[name].metrics.keys() - {m.name for m in audit.produces()}:
                 msg = f"produces() does not say that it measures {', '.join(sorted(unsaid))}"
                 raise ValueError(msg)
