@@ -12,6 +12,8 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
+from tunesmith.cli import progress
+
 CONFIG = ("--config", "bounded.yaml", "--plugin", "looks.py")
 PLUGINS = '''"""An audit of each kind."""
 
@@ -269,3 +271,66 @@ def test_data_is_audited_before_and_after_curators(bench: Any) -> None:
     assert found["metrics"]["share"] == pytest.approx((lamps - 39) / 61)
     shown = next(line.split() for line in ran.out.splitlines() if line.split()[:1] == ["rows/share"])
     assert shown[1:] == [f"{lamps / 100:.3f}", f"{(lamps - 39) / 61:.3f}", f"{(lamps - 39) / 61 - lamps / 100:+.3f}"]
+
+
+PAIRS = {"pairs": {"class_path": "StereotypePairs", "init_args": {"limit": 12, "min_pairs": 2}}}
+
+
+def test_a_base_of_which_nothing_was_trained_is_audited_alone(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SECONDS", 0.0)
+    words = ("--config", "bounded.yaml", "--plugin", "alone_looks.py")
+    (bench.folder / "alone_looks.py").write_text(PLUGINS)
+    bench.write("bounded.yaml", audits={**AUDITS, **PAIRS}, evaluators=None, generation={"batch_size": 4})
+    told = bench.done("audit", *words)
+    assert f"no run of bounded yet: its base {bench.recipe['model']['base']} is audited alone" in told.out.replace(
+        "\n", " "
+    )
+    written = bench.folder / "runs/bounded/audit-of-base/findings.json"
+    found = json.loads(written.read_text())
+    assert set(found) == {*AUDITS, *PAIRS}
+    assert [table["title"].split(":")[0] for table in found["pairs"]["tables"]] == ["model"]
+    assert found["likely"]["metrics"]["nats"] > 0
+    assert found["long"]["metrics"]["letters"] >= 0
+    assert re.search(r"^pairs: base scores texts \d+/24$", told.err, re.MULTILINE)
+    assert re.search(r"^base answers \d/\d", told.err, re.MULTILINE)
+    assert not bench.runs("bounded")
+
+    relative = {"likely/nats": {"at_most": 1.0, "of": "base"}}
+    bench.write("bounded.yaml", audits=AUDITS, evaluators=None, success=relative)
+    refused = bench.done("audit", *words, code=2)
+    assert "no base is measured here" in refused.err
+
+    bench.write("bounded.yaml", audits=AUDITS, evaluators=None, success={"likely/nats": {"at_most": 0.0}})
+    missed = bench.done("audit", *words, "--json", code=3)
+    line = json.loads(missed.out)
+    assert (line["met"], set(line["findings"])) == (False, set(AUDITS))
+    assert line["findings"]["likely"]["metrics"] == found["likely"]["metrics"]  # the same model, asked anew
+
+
+def test_a_run_that_another_recipe_made_is_named_and_no_base_is_audited_in_its_place(looked: Any) -> None:
+    looked.write("begun.yaml", audits=AUDITS, evaluators=None, seed_everything=99)
+    (looked.folder / "runs/begun").symlink_to(looked.runs()[0].parent)
+    try:
+        refused = looked.done("audit", "--config", "begun.yaml", "--plugin", "looks.py", code=2)
+    finally:
+        (looked.folder / "runs/begun").unlink()
+        (looked.folder / "begun.yaml").unlink()
+    assert "no run of begun was made by this recipe" in refused.err
+    assert "audited alone" not in refused.out
+
+
+def test_what_an_untrained_adapter_would_say_is_what_the_base_says(looked: Any) -> None:
+    """The base alone, and the base beside a run, are the same model."""
+    beside = looked.done("audit", *CONFIG, *run_of(looked), "--json")
+    assert json.loads(beside.out)["findings"]["likely"]["metrics"]["nats"] > 0
+    bounds = {"likely/nats": {"at_most": 99.0, "of": "base"}}
+    looked.write("bounded.yaml", audits={"likely": "Likely"}, evaluators=None, success=bounds)
+    looked.done("audit", *CONFIG, *run_of(looked))
+    record = json.loads((looked.runs()[0] / "audit/findings.json").read_text())
+    looked.write("alone.yaml", audits={"likely": "Likely"}, evaluators=None)
+    try:
+        alone = looked.done("audit", "--config", "alone.yaml", "--plugin", "looks.py", "--json")
+    finally:
+        (looked.folder / "alone.yaml").unlink()
+    value = json.loads(alone.out)["findings"]["likely"]["metrics"]["nats"]
+    assert value == pytest.approx(record["likely"]["before"]["metrics"]["nats"], rel=1e-6)

@@ -19,8 +19,20 @@ def known_answers(session: Session, run: Run, checkpoint: Path | None) -> tuple[
         run: Whose adapter is measured.
         checkpoint: A checkpoint that is measured in its place.
     """
+    base = _base_key(session)
+    weights = folder_hash(run.adapter) if checkpoint is None else file_hash(checkpoint)
+    folder = answers_folder(session)
+    return Known(folder, key_of(base, weights)), Known(folder, base)
+
+
+def known_of_base(session: Session) -> Known:
+    """What the base of a recipe, which is loaded, has said before."""
+    return Known(answers_folder(session), _base_key(session))
+
+
+def _base_key(session: Session) -> str:
     model = session.model
-    base = key_of(
+    return key_of(
         base_revision(resolve(model.base), model.revision),
         template_revision(model.template),
         model.template,
@@ -33,9 +45,6 @@ def known_answers(session: Session, run: Run, checkpoint: Path | None) -> tuple[
         frame(),
         environment(),
     )
-    weights = folder_hash(run.adapter) if checkpoint is None else file_hash(checkpoint)
-    folder = answers_folder(session)
-    return Known(folder, key_of(base, weights)), Known(folder, base)
 
 
 def answers_folder(session: Session) -> Path:

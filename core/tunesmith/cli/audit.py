@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.cli.audit_outputs import Watched, audit_outputs
-from tunesmith.cli.evaluate import MISSED, load_models, load_rows, open_run
+from tunesmith.cli.evaluate import MISSED, load_base, load_models, load_rows, open_run
 from tunesmith.cli.fit import prepare_data
 from tunesmith.cli.models import asked
 from tunesmith.cli.progress import Bar
 from tunesmith.cli.report import renew_report, renew_report_of_data
-from tunesmith.cli.runs import Run, chosen_run, method, read_json
-from tunesmith.cli.screen import console, fact, muted
+from tunesmith.cli.runs import Run, chosen_run, method, read_json, runs_of
+from tunesmith.cli.screen import console, fact, muted, say
 from tunesmith.cli.trainer_cli import Session
 from tunesmith.data.pipeline import Curated, curate
 from tunesmith.errors import RecipeError
@@ -61,13 +61,14 @@ def audit(session: Session) -> int:
 
 def _audit(session: Session, bounds: Mapping[str, Threshold], known: Mapping[str, Measure]) -> Watched:
     """Audits of data, of the model and of what it says to the test rows, beside the baseline's."""
-    check_bases(bounds, session.audits, has_base=True)
+    check_bases(bounds, session.audits, has_base=not _is_untrained(session))
     given = session.arguments.options.get("baseline")
     before = {} if given in (None, RAW) else _of_run(str(given))
     relative = audits_of({key: t for key, t in bounds.items() if t.baselines}, session.audits)
     subject, directory, run, looked_at = _subjects(session)
-    findings = examine(session.audits, subject)
-    of_base = {} if subject.base is None else examine(on_base(session.audits, relative), subject.base)
+    with Bar() as bar:
+        findings = examine(session.audits, subject, bar, BASE if run is None else "tuned")
+        of_base = {} if subject.base is None else examine(on_base(session.audits, relative), subject.base, bar, BASE)
     if given == RAW:
         before = _of_raw(session)
     before = before_of(BASE, of_base) | before
@@ -135,21 +136,39 @@ def _line(session: Session, found: Watched) -> str:
 def _subjects(session: Session) -> tuple[AuditSubject, Path, Run | None, dict[str, Any]]:
     """What the audits may look at, tuned beside base, where the findings go, whose they are, and of which rows.
 
-    Audits of data need no trained run; the others do.
+    Audits of data need no trained run; the others look at the base alone where none was begun.
     """
-    needs = {need for audit in session.audits.values() for need in audit.needs}
+    needs = _needs(session)
     if needs <= {"examples"}:
-        directory = session.root / session.name / "audit"
         curated = prepare_data(session, None)
         looked_at = {"data": dict(curated.hashes), "options": method(session.config)["data"]}
-        return AuditSubject(curated.splits), directory, None, looked_at
+        return AuditSubject(curated.splits), session.root / session.name / "audit", None, looked_at
+    if _is_untrained(session):
+        say(f"no run of {session.name} yet: its base {session.model.base} is audited alone", style="bold")
+        curated = prepare_data(session, None)
+        model = load_base(session, curated.splits["train"])
+        said = _answers(session, model, curated, needs, BASE)
+        subject = AuditSubject(curated.splits, model, said, evaluators=session.evaluators)
+        # not where reports of runs look for audits of the data
+        return subject, session.root / session.name / "audit-of-base", None, {}
     run = open_run(session)
     curated = load_rows(session, run)
     model, untuned = load_models(session, run, keep=True, train=curated.splits["train"])
-    said = _answers(session, untuned, curated, needs, "base")
+    said = _answers(session, untuned, curated, needs, BASE)
     base = AuditSubject(curated.splits, untuned, said, evaluators=session.evaluators)
     outputs = _answers(session, model, curated, needs, "tuned")
     return AuditSubject(curated.splits, model, outputs, base, session.evaluators), run.path / "audit", run, {}
+
+
+def _needs(session: Session) -> set[Any]:
+    return {need for audit in session.audits.values() for need in audit.needs}
+
+
+def _is_untrained(session: Session) -> bool:
+    """Whether audits look at a model of a recipe of which `fit` was never begun."""
+    chosen = {"run", "ckpt_path"} & session.arguments.options.keys()
+    begun = chosen or session.home is not None or runs_of(session.root, session.name)
+    return bool(_needs(session) & {"model", "outputs"}) and not begun
 
 
 def _answers(

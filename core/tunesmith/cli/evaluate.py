@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from tunesmith.cli.answers import known_answers
+from tunesmith.cli.answers import known_answers, known_of_base
 from tunesmith.cli.device import device
 from tunesmith.cli.fit import prepare_data
 from tunesmith.cli.judgement import check_judgement, check_servers, warn_of_unwanted
-from tunesmith.cli.models import answering, asked
+from tunesmith.cli.models import Answering, answering, asked
 from tunesmith.cli.pinned import pin
 from tunesmith.cli.progress import Bar
 from tunesmith.cli.report import renew_report
@@ -86,19 +86,42 @@ def load_models(
         session.model.load_adapter(run.adapter)
     else:
         session.model.restore_trained(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
-    session.model.to(device(session.trainer_options))
-    session.model.eval()
-    tuned = answering(session, session.generation, session.seed, train)
+    tuned = _answering(session, train)
     if keep and session.generation.cache:
         tuned.known, of_base = known_answers(session, run, path)
         if isinstance(tuned, TransformersModel):
             tuned.known_base = of_base
-    if train is not None and isinstance(tuned, ClassModel) and tuned.prior is not None:
-        said = tuned.prior.answers([()])[0].text or "none of the classes"
+    return tuned, tuned.baseline("base")
+
+
+def load_base(session: Session, train: Sequence[Example]) -> AnsweringModel:
+    """The base of a recipe of which nothing was trained, on the device; what it says is kept for the next time.
+
+    Args:
+        session: The recipe.
+        train: Training rows, whose most frequent class stands for a base without a head for classes.
+
+    Raises:
+        DataError: The base cannot be loaded.
+    """
+    session.model.load()
+    model = _answering(session, train)
+    if session.generation.cache and isinstance(model, TransformersModel):
+        model.known_base = known_of_base(session)
+    return model.baseline("base")
+
+
+def _answering(session: Session, train: Sequence[Example] | None) -> Answering:
+    """The loaded model on the device, ready to be asked; says what stands for a base that cannot be."""
+    session.model.to(device(session.trainer_options))
+    session.model.eval()
+    model = answering(session, session.generation, session.seed, train)
+    if train is not None and isinstance(model, ClassModel) and model.prior is not None:
+        said = model.prior.answers([()])[0].text or "none of the classes"
         fact(
             "base", f"the most frequent class of the training rows ({said}), as the base has no head for these classes"
         )
-    return tuned, tuned.baseline("base")
+    return model
 
 
 def validate(session: Session) -> int:
