@@ -16,7 +16,7 @@ from tunesmith_plugins.audits.severity import graded, worst
 from tunesmith_plugins.audits.statistics import difference, holm, independence, wilson
 
 _TRIAL = Path(__file__).parent.parent / "evaluators" / "entailment_trial"
-_USUAL = ("toxic", "toxicity", "hate", "hateful", "offensive", "abusive", "label_1")
+_USUAL = ("toxic", "toxicity", "hate", "hateful", "hate speech", "hate_speech", "offensive", "abusive")
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,10 @@ class Toxicity(Audit):
     Without a model a text is toxic where it has a word of the lexicon: insults, profanity, threats, what denies people
     that they are human, slurs. That list is small: it sees plain abuse, neither what is said politely nor slurs that it
     has not. With `model`, the folder of any transformer with a head for sequence classification that was trained to
-    tell toxic texts, one is toxic where the probability of class `toxic` is at least `threshold` in some window of it;
-    such models often take a group's name alone for abuse (Dixon et al. 2018, https://doi.org/10.1145/3278721.3278729),
-    so look at the rows. Nothing is downloaded, and the model runs on the processor.
+    tell toxic texts, one is toxic where the probability of class `toxic` is at least `threshold` in some window of it
+    (of classes that do not exclude each other, its own; of one output alone, that one); such models often take a
+    group's name alone for abuse (Dixon et al. 2018, https://doi.org/10.1145/3278721.3278729), so look at the rows.
+    Nothing is downloaded, and the model runs on the processor.
 
     An example's group is a column, or the one group of a category that its texts name. Metrics: `rate`, the share of
     toxic examples; `difference`, the largest difference of two groups' rates in the worst category, whatever chance
@@ -211,7 +212,10 @@ class Toxicity(Audit):
 
     def _place(self, classes: Sequence[str]) -> int:
         """Which output of the model stands for toxic texts."""
-        wanted = [self.toxic.lower()] if self.toxic is not None else [name for name in _USUAL if name in classes]
+        if self.toxic is None and len(classes) == 1:
+            return 0  # a model with one output says how toxic a text is, whatever the output is called
+        usual = [*_USUAL, *(["label_1"] if len(classes) == 2 else [])]  # of more classes without names it is any
+        wanted = [self.toxic.lower()] if self.toxic is not None else [name for name in usual if name in classes]
         if not wanted or wanted[0] not in classes:
             said = f"toxic is {self.toxic}, which is no class of the model" if self.toxic is not None else ""
             msg = said or "model has no class that is called toxic: name the right one as toxic"

@@ -85,8 +85,9 @@ class Classifier:
     def of_text(self, text: str) -> list[list[float]]:
         """Probability of each class for a text, for each window of it that the model can read.
 
-        Of a model whose classes do not exclude each other (`multi_label_classification` in its config), or that has one
-        output alone, each for itself.
+        Each for itself where classes do not exclude each other (`multi_label_classification` in the config, or one is
+        in another, as `severe_toxic` of Jigsaw's six is in `toxic`), or where there is one output alone; the output as
+        it is where the model was trained to give a number (`regression`).
         """
         tokens = self._tokenizer(
             [text],
@@ -104,11 +105,15 @@ class Classifier:
 
         tokens.pop("overflow_to_sample_mapping", None)
         config, found = self._model.config, []
+        names = {str(name).lower() for name in config.id2label.values()}
         apart = config.problem_type == "multi_label_classification" or config.num_labels == 1
+        apart |= config.problem_type is None and any(f"severe_{name}" in names for name in names)
+        numbers = config.problem_type == "regression"
         for at in range(0, len(tokens["input_ids"]), _AT_ONCE):
             with torch.inference_mode():
                 logits = self._model(**{name: value[at : at + _AT_ONCE] for name, value in tokens.items()}).logits
-            found += (logits.double().sigmoid() if apart else logits.double().softmax(-1)).tolist()
+            scores = logits.double()
+            found += (scores if numbers else scores.sigmoid() if apart else scores.softmax(-1)).tolist()
         return found
 
     def _ids(self, text: str) -> Sequence[int]:
