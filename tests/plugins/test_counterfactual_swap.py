@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tunesmith import Evaluator, Example, Findings, Measure, Message, RecipeError, Sample, Segment
 from tunesmith.evaluation.subject import AuditSubject
 from tunesmith_plugins.audits.contrasts import contrasts, oriented
 from tunesmith_plugins.audits.counterfactual_swap import CounterfactualSwap
-from tunesmith_plugins.audits.paired import sign_flip
+from tunesmith_plugins.audits.paired import sign_flip, sign_flip_by
 from tunesmith_plugins.audits.swapped_rows import SwappedRow, expected, swapped_rows, words_changed
 from tunesmith_plugins.fairness.exchange import Exchange
 
@@ -224,8 +225,6 @@ def test_the_test_of_signs_is_that_of_all_signs() -> None:
     assert sign_flip([0.0, math.nan]) == 1
     draw = np.random.default_rng(0)
     many = draw.normal(0.3, 1, 60)
-    from scipy import stats
-
     exact = stats.permutation_test((many,), np.sum, permutation_type="samples", n_resamples=20000, rng=draw)
     assert sign_flip(many.tolist()) == pytest.approx(exact.pvalue, abs=0.01)
 
@@ -246,3 +245,12 @@ def test_chance_is_not_taken_for_a_gap() -> None:
         found += examine(Says(partial(noisy, noise, 0.7, 0.35)), examples, outcome="yes").metrics["p"] < 0.05
     assert wrong <= 6
     assert found >= 54
+
+
+def test_signs_of_clusters_are_exchanged_whole() -> None:
+    values, clusters = [1.0, 2.0, -0.5, 1.0, 3.0, 0.1, -0.1], ["a", "a", "b", "b", "c", "d", "d"]
+    assert sign_flip_by(values, clusters) == sign_flip([3.0, 0.5, 3.0])  # that of d is none
+    alike = np.repeat(np.random.default_rng(5).normal(size=(400, 10)), 8, axis=1)  # 10 templates of 8 equal rows
+    low = sum(sign_flip_by(row.tolist(), np.repeat(np.arange(10), 8).tolist()) < 0.05 for row in alike)
+    assert low <= stats.binom.ppf(0.999, 400, 0.05)
+    assert sum(sign_flip(row.tolist()) < 0.05 for row in alike[:40]) > 12  # of rows as if each were another one

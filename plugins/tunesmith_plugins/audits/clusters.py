@@ -54,15 +54,6 @@ def share(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float,
     return wilson(math.fsum(values) / len(values) * n if values else 0.0, n)
 
 
-def p_of_half(values: Sequence[float], clusters: Sequence[Hashable]) -> float:
-    """Two-sided p-value that a share is a half, by the normal approximation on the effective number of rows."""
-    n = effective(values, clusters)
-    if not n:
-        return math.nan
-    z = (math.fsum(values) / len(values) - 0.5) / math.sqrt(0.25 / n)
-    return math.erfc(abs(z) / math.sqrt(2))
-
-
 def bootstrap(
     rows: "Array | Sequence[Sequence[float]]",
     clusters: Sequence[Hashable],

@@ -1,7 +1,7 @@
 """Tests of paired values: the same row with one group in it and with another."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 _DRAWS = 4000
 
@@ -26,3 +26,19 @@ def sign_flip(differences: Sequence[float], seed: int = 0) -> float:
         return float((np.abs(signs @ held) >= seen).mean())
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(_DRAWS, len(held)))
     return float(((np.abs(signs @ held) >= seen).sum() + 1) / (_DRAWS + 1))
+
+
+def sign_flip_by(differences: Sequence[float], clusters: Sequence[Hashable], seed: int = 0) -> float:
+    """The same of differences that come in clusters: the signs of whole clusters' sums are exchanged.
+
+    Holds its level however alike those of a cluster are, and with few clusters too (Canay, Romano, Shaikh 2017).
+
+    Args:
+        differences: Of the rows.
+        clusters: Which cluster each row is of.
+        seed: Of the draws.
+    """
+    sums: dict[Hashable, float] = {}
+    for value, cluster in zip(differences, clusters, strict=True):
+        sums[cluster] = sums.get(cluster, 0.0) + value
+    return sign_flip([0.0 if abs(total) < 1e-12 else total for total in sums.values()], seed)
