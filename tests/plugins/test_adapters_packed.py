@@ -44,6 +44,19 @@ def test_eight_bit_learns_what_it_answers_with_and_refuses_a_merge() -> None:
         adapter.merge(module.network)
 
 
+def test_in_eight_bit_no_token_changes_how_those_beside_it_are_rounded(tmp_path: Path) -> None:
+    """LLM.int8() takes a feature out of the rounding of all tokens where one has it large, as real models' are."""
+    module = models.specialist(QLoRA(rank=4, quantization="int8")).eval()
+    layer = next(layer for layer in module.network.modules() if isinstance(layer, Linear8bitLt))
+    tokens = torch.randn(4, layer.in_features, generator=torch.Generator().manual_seed(0))
+    large = torch.zeros(1, layer.in_features)
+    large[0, 3] = 50.0
+    with torch.no_grad():
+        assert torch.equal(layer(torch.cat([tokens, large]))[:4], layer(tokens))
+    models.save(module, tmp_path)
+    assert "llm_int8_threshold=0.0" in Card.of(module).loading()  # in a process without us, too
+
+
 def test_in_plain_peft_eight_bit_answers_the_same_up_to_its_own_rounding(tmp_path: Path) -> None:
     module = models.specialist(QLoRA(rank=4, quantization="int8"))
     models.train(module, rows_of(module))

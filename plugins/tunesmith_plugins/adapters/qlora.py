@@ -33,7 +33,8 @@ class QLoRA(LoRA):
         targets: Linear layers to update, by the ends of their names (`q_proj`, ...), whole names, or patterns
             (`layers.1?.mlp.*`); or `all-linear`: all but the head.
         quantization: `nf4` (levels for normally distributed weights), `fp4`, or `int8` (arXiv:2208.07339; a row's
-            weights share a scale). `int8` is since 0.13.
+            weights share a scale, and so does a token's input, without exceptions for large features, which one
+            document would choose for another). `int8` is since 0.13.
         double_quantization: Quantise the scales as well; saves another 0.4 bit a weight. Of 4 bit only.
         merge_dtype: Format in which `merge` writes the unpacked weights; without one it refuses.
         exclude: Names or patterns of what is left out of `targets`. Since 0.13.
@@ -117,7 +118,10 @@ class QLoRA(LoRA):
 
         load_bitsandbytes()
         if self.quantization == "int8":
-            return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}  # type: ignore[no-untyped-call]
+            # Above the threshold a feature of all tokens is left out of the rounding once one token has it: what stands
+            # beside a document would change it. At 0 each token is rounded by itself.
+            config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=0.0)  # type: ignore[no-untyped-call]
+            return {"quantization_config": config}
         config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True,
             bnb_4bit_quant_type=self.quantization,
