@@ -1,7 +1,7 @@
 """Every adapter on one case study, with the same rows and tokens: what each learns, and what it costs.
 
     python tests/benchmarks/methods.py [--steps 60] [--methods LoRA DoRA ...] [--factors 0.3 1 3] [OVERRIDES ...]
-    python tests/benchmarks/methods.py --factors 0.03 0.1 --config recipes/bases/smollm2-135m.yaml
+    python tests/benchmarks/methods.py --factors 0.1 --config recipes/bases/smollm2-135m.yaml --model.base=DIRECTORY ...
 
 `fit` of recipes/medsync.yaml, without its regularizer, by each method: the same batches in the same order. Quality is
 the loss per token on all validation rows. Each method has a rate at which it is usual; of several `--factors` of it the
