@@ -288,7 +288,7 @@ def test_a_base_of_which_nothing_was_trained_is_audited_alone(bench: Any, monkey
     written = bench.folder / "runs/bounded/audit-of-base/findings.json"
     found = json.loads(written.read_text())
     assert set(found) == {*AUDITS, *PAIRS}
-    assert [table["title"].split(":")[0] for table in found["pairs"]["tables"]] == ["model"]
+    assert {table["title"].split(":")[0] for table in found["pairs"]["tables"]} == {"model"}
     assert found["likely"]["metrics"]["nats"] > 0
     assert found["long"]["metrics"]["letters"] >= 0
     assert re.search(r"^pairs: base scores texts \d+/24$", told.err, re.MULTILINE)
