@@ -138,7 +138,8 @@ def test_what_cannot_be_is_refused_by_name(bench: Any, changes: dict[str, Any], 
 
 def test_adversaries_are_in_checkpoints_and_not_beside_the_adapter(bench: Any) -> None:
     write_rows(bench.folder / "rows.jsonl", [{**row, "side": "ab"[at % 2]} for at, row in enumerate(make_rows(60))])
-    options = {"group": "side", "groups": ["a", "b"], "schedule": "constant", "adversaries": 2, "width": 4, "memory": 6}
+    options = {"group": "side", "groups": ["a", "b"], "schedule": "constant", "adversaries": 2, "width": 4}
+    options |= {"steps": 5, "memory": 6}
     bench.write(
         model={
             "regularizers": {
