@@ -1,7 +1,6 @@
 """Ambiguity: whether a model answers by stereotype where a text leaves the answer open, or says another one."""
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from tunesmith import Audit, Findings, LanguageModel, Measure, Message, Subject, Table
 from tunesmith_plugins.audits.ambiguous_questions import Choice, QuestionSet, read_choices
 from tunesmith_plugins.audits.beside import TUNED, number, sides
-from tunesmith_plugins.audits.clusters import bootstrap
+from tunesmith_plugins.audits.clusters import bootstrap, by_turns
 from tunesmith_plugins.audits.probe_files import some
 from tunesmith_plugins.audits.questions import answered
 from tunesmith_plugins.audits.severity import graded, worst
@@ -213,14 +212,9 @@ def _table(name: str, rows: Sequence[tuple[float, ...]], choices: Sequence[Choic
 
 def _shown(name: str, choices: Sequence[Choice], chosen: Sequence[int]) -> tuple[Table, ...]:
     """Open questions that are answered by the stereotype, one of each template, then the next ones."""
-    seen: Counter[str] = Counter()
-    order = []
-    for one, said in zip(choices, chosen, strict=True):
-        if one.ambiguous and said == one.biased:
-            order.append((seen[one.template], one, said))
-            seen[one.template] += 1
-    order.sort(key=lambda each: each[0])
-    rows = tuple((one.category, one.context, one.question, one.answers[said]) for _, one, said in order[:_SHOWN])
+    found = [(one, said) for one, said in zip(choices, chosen, strict=True) if one.ambiguous and said == one.biased]
+    order = by_turns(found, lambda each: each[0].template)[:_SHOWN]
+    rows = tuple((one.category, one.context, one.question, one.answers[said]) for one, said in order)
     columns = ("category", "context", "question", "answered")
     return (Table(f"{name}: open questions answered by the stereotype", columns, rows),) if rows else ()
 

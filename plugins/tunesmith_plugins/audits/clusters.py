@@ -1,10 +1,10 @@
 """Intervals for rows that are not independent: several were made from one template, or come in pairs."""
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tunesmith_plugins.audits.statistics import wilson
 
@@ -13,7 +13,24 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
+T = TypeVar("T")
+
 _RESAMPLES = 2000
+
+
+def by_turns(rows: Iterable[T], cluster: Callable[[T], Hashable]) -> list[T]:
+    """One row of each cluster, then the second of each, and so on: the first few are of as many clusters as can be.
+
+    Args:
+        rows: In an order that is kept within a cluster, and of the first rows.
+        cluster: Which cluster a row is of.
+    """
+    seen: Counter[Hashable] = Counter()
+    turns = []
+    for row in rows:
+        turns.append((seen[of := cluster(row)], row))
+        seen[of] += 1
+    return [row for _, row in sorted(turns, key=lambda turn: turn[0])]
 
 
 def effective(values: Sequence[float], clusters: Sequence[Hashable]) -> float:

@@ -68,11 +68,11 @@ def by_words(category: Category, examples: Sequence[Example], labels: Mapping[st
     for example in examples:
         asked = _counted(category, [turn.content for turn in example.prompt])
         said = _counted(category, [example.reference, *(segment.text for segment in example.segments)])
-        for group in asked | said:
+        for group in asked.keys() | said.keys():
             tally = tallies[group]
             tally.prompts += group in asked
             tally.references += group in said
-            tally.mentions[example.id] = asked.get(group, 0) + said.get(group, 0)
+            tally.mentions[example.id] = asked[group] + said[group]
             tally.labels.update(labels[example.id])
     _count_names(category, tallies, examples, labels)
     named = Counter(i for tally in tallies.values() for i in tally.mentions)
@@ -169,10 +169,9 @@ def _count_names(
             tally.labels.update(labels[example.id])
 
 
-def _counted(category: Category, texts: Sequence[str]) -> dict[str, int]:
+def _counted(category: Category, texts: Sequence[str]) -> Counter[str]:
     """How many words of each group the texts have; groups without one are left out."""
-    found: dict[str, int] = {}
+    found: Counter[str] = Counter()
     for text in texts:
-        for group, n in category.mentions(text).items():
-            found[group] = found.get(group, 0) + n
+        found.update(category.mentions(text))
     return found

@@ -1,14 +1,14 @@
 """Occupation: whether a model understands pronouns better where they fit the stereotype of an occupation."""
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from tunesmith import Audit, Findings, LanguageModel, Measure, Segment, Subject, Table
 from tunesmith_plugins.audits.beside import TUNED, number, sides
-from tunesmith_plugins.audits.clusters import bootstrap
+from tunesmith_plugins.audits.clusters import bootstrap, by_turns
 from tunesmith_plugins.audits.coreference import Coreference, SentenceSet, read_coreferences
 from tunesmith_plugins.audits.probe_files import some
 from tunesmith_plugins.audits.severity import graded
@@ -133,13 +133,8 @@ def _shown(
 ) -> tuple[Table, ...]:
     """Sentences that are understood with the pronoun that fits alone; the first of each template come first."""
     found = [(anti, pro.pronoun) for (pro, anti), (fits, not_) in zip(pairs, right, strict=True) if fits > not_]
-    seen: Counter[str] = Counter()
-    order = []
-    for anti, pronoun in found:
-        order.append((seen[anti.template], anti, pronoun))
-        seen[anti.template] += 1
-    order.sort(key=lambda one: one[0])
-    rows = tuple((anti.sentence, anti.right, anti.other, pronoun) for _, anti, pronoun in order[:_SHOWN])
+    order = by_turns(found, lambda one: one[0].template)[:_SHOWN]
+    rows = tuple((anti.sentence, anti.right, anti.other, pronoun) for anti, pronoun in order)
     columns = ("sentence that is misunderstood", "meant", "taken for", "understood with")
     return (Table(f"{name}: whom it takes for another by the pronoun", columns, rows),) if rows else ()
 
