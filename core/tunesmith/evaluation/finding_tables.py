@@ -13,7 +13,7 @@ from tunesmith.evaluation.drift import Drift
 from tunesmith.evaluation.fitting_table import FittingTable
 from tunesmith.evaluation.measure import Findings
 from tunesmith.evaluation.metric_name import MetricName
-from tunesmith.evaluation.signs import Marks, marks_of, number, probability, put, signed
+from tunesmith.evaluation.signs import Marks, is_probability, marks_of, number, probability, put, signed
 from tunesmith.printable import printable
 
 _SEVERITIES = {"none": "green", "low": "yellow", "medium": "dark_orange", "high": "red"}
@@ -135,5 +135,4 @@ def _changes_table(name: str, what: str, moved: Sequence[tuple[str, float, float
 
 
 def _value(key: str, value: float, marks: Marks) -> str:
-    """A metric; what is called p is a probability, and never shown as 0."""
-    return probability(value) if key == "p" or key.endswith("_p") else number(value, "", marks)
+    return probability(value) if is_probability(key) else number(value, "", marks)

@@ -1,5 +1,6 @@
 """A table that is read at any width: names are broken where a reader would, or stand above their numbers."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from tunesmith.evaluation.measure import Table
 from tunesmith.evaluation.metric_name import MetricName
-from tunesmith.evaluation.signs import Marks, number, probability
+from tunesmith.evaluation.signs import Marks, is_probability, number, probability
 from tunesmith.printable import printable
 
 _PIECE = re.compile(r"[^_\- /]*[_\- /]|[^_\- /]+")
@@ -44,8 +45,8 @@ class FittingTable:
 
     def _cell(self, cell: str | float, heading: str) -> str:
         if isinstance(cell, float):
-            # a probability is never shown as 0
-            return probability(cell) if heading == "p" and cell == cell else number(cell, "", self.marks)  # not nan
+            is_p = is_probability(heading) and not math.isnan(cell)
+            return probability(cell) if is_p else number(cell, "", self.marks)
         return printable(str(cell))
 
     @property

@@ -48,6 +48,11 @@ def probability(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def is_probability(name: str) -> bool:
+    """Whether a metric or a column is called a p-value, which is never shown as 0."""
+    return name == "p" or name.endswith("_p")
+
+
 def put(console: Console, part: RenderableType) -> None:
     """Print a part as it stands."""
     console.print(part, highlight=False, markup=False, soft_wrap=False)

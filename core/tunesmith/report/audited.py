@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from tunesmith.evaluation.signs import is_probability
 from tunesmith.report.numerals import NOTHING, probability, signed, span, value
 
 Json = Any
@@ -168,8 +169,7 @@ def _table(table: Mapping[str, Json]) -> Cells:
 
 
 def _value(key: str, number: float) -> str:
-    """A metric; what is called p is a probability, and never shown as 0."""
-    return probability(number) if key == "p" or key.endswith("_p") else value(number)
+    return probability(number) if is_probability(key) else value(number)
 
 
 def _cell(cell: Json, heading: Json) -> tuple[str, float | None]:
@@ -177,4 +177,4 @@ def _cell(cell: Json, heading: Json) -> tuple[str, float | None]:
         return str(cell), None
     if isinstance(cell, int):
         return f"{cell:,}", float(cell)
-    return (value(cell) if heading != "p" or cell is None else probability(cell)), cell
+    return (probability(cell) if cell is not None and is_probability(str(heading)) else value(cell)), cell
