@@ -41,6 +41,8 @@ MITIGATIONS: dict[str, dict[str, Any]] = {
     "Balance by gender": _curator("Balance", by="gender", ratio=1.0),
     "Balance by gender and decision": _curator("Balance", by="gender_decision", ratio=1.0),
     "AdversarialDebiasing": _regularizer("AdversarialDebiasing"),
+    "AdversarialDebiasing 0.3": _regularizer("AdversarialDebiasing", weight=0.3),
+    "AdversarialDebiasing 0.1": _regularizer("AdversarialDebiasing", weight=0.1),
     "CounterfactualConsistency": _regularizer("CounterfactualConsistency"),
 }
 
